@@ -1,0 +1,371 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SteeringMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STEERING_MODE_UNSPECIFIED: _ClassVar[SteeringMode]
+    STEERING_MODE_RESIDUAL: _ClassVar[SteeringMode]
+    STEERING_MODE_RECONSTRUCT: _ClassVar[SteeringMode]
+STEERING_MODE_UNSPECIFIED: SteeringMode
+STEERING_MODE_RESIDUAL: SteeringMode
+STEERING_MODE_RECONSTRUCT: SteeringMode
+
+class Subject(_message.Message):
+    __slots__ = ("user_id", "history")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    history: ItemHistory
+    def __init__(self, user_id: _Optional[str] = ..., history: _Optional[_Union[ItemHistory, _Mapping]] = ...) -> None: ...
+
+class ItemHistory(_message.Message):
+    __slots__ = ("item_ids",)
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Ablate(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("latent", "concept_id", "set", "scale", "add", "ablate")
+    LATENT_FIELD_NUMBER: _ClassVar[int]
+    CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    SET_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    ABLATE_FIELD_NUMBER: _ClassVar[int]
+    latent: int
+    concept_id: str
+    set: float
+    scale: float
+    add: float
+    ablate: Ablate
+    def __init__(self, latent: _Optional[int] = ..., concept_id: _Optional[str] = ..., set: _Optional[float] = ..., scale: _Optional[float] = ..., add: _Optional[float] = ..., ablate: _Optional[_Union[Ablate, _Mapping]] = ...) -> None: ...
+
+class RecommendRequest(_message.Message):
+    __slots__ = ("release", "subject", "top_k", "include_seen", "edits", "mode", "include_baseline", "explain", "request_id")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_BASELINE_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    subject: Subject
+    top_k: int
+    include_seen: bool
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    mode: SteeringMode
+    include_baseline: bool
+    explain: bool
+    request_id: str
+    def __init__(self, release: _Optional[str] = ..., subject: _Optional[_Union[Subject, _Mapping]] = ..., top_k: _Optional[int] = ..., include_seen: _Optional[bool] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., mode: _Optional[_Union[SteeringMode, str]] = ..., include_baseline: _Optional[bool] = ..., explain: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Recommendation(_message.Message):
+    __slots__ = ("item_id", "title", "tags", "score", "rank", "baseline_rank")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_RANK_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    score: float
+    rank: int
+    baseline_rank: int
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., score: _Optional[float] = ..., rank: _Optional[int] = ..., baseline_rank: _Optional[int] = ...) -> None: ...
+
+class Versions(_message.Message):
+    __slots__ = ("release", "release_version", "recommender", "autoencoder", "concepts")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECOMMENDER_FIELD_NUMBER: _ClassVar[int]
+    AUTOENCODER_FIELD_NUMBER: _ClassVar[int]
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    release_version: str
+    recommender: str
+    autoencoder: str
+    concepts: str
+    def __init__(self, release: _Optional[str] = ..., release_version: _Optional[str] = ..., recommender: _Optional[str] = ..., autoencoder: _Optional[str] = ..., concepts: _Optional[str] = ...) -> None: ...
+
+class Effect(_message.Message):
+    __slots__ = ("overlap", "score_shift", "relative_shift", "edited_latents", "idle_edits")
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    EDITED_LATENTS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_EDITS_FIELD_NUMBER: _ClassVar[int]
+    overlap: float
+    score_shift: float
+    relative_shift: float
+    edited_latents: int
+    idle_edits: _containers.RepeatedCompositeFieldContainer[IdleEdit]
+    def __init__(self, overlap: _Optional[float] = ..., score_shift: _Optional[float] = ..., relative_shift: _Optional[float] = ..., edited_latents: _Optional[int] = ..., idle_edits: _Optional[_Iterable[_Union[IdleEdit, _Mapping]]] = ...) -> None: ...
+
+class IdleEdit(_message.Message):
+    __slots__ = ("index", "reason")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    reason: str
+    def __init__(self, index: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class FiringLatent(_message.Message):
+    __slots__ = ("latent", "concept_id", "label", "confidence", "activation", "edited_activation", "contributions")
+    LATENT_FIELD_NUMBER: _ClassVar[int]
+    CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    EDITED_ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    latent: int
+    concept_id: str
+    label: str
+    confidence: float
+    activation: float
+    edited_activation: float
+    contributions: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, latent: _Optional[int] = ..., concept_id: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., activation: _Optional[float] = ..., edited_activation: _Optional[float] = ..., contributions: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("latents", "unexplained", "biases")
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    UNEXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    BIASES_FIELD_NUMBER: _ClassVar[int]
+    latents: _containers.RepeatedCompositeFieldContainer[FiringLatent]
+    unexplained: _containers.RepeatedScalarFieldContainer[float]
+    biases: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, latents: _Optional[_Iterable[_Union[FiringLatent, _Mapping]]] = ..., unexplained: _Optional[_Iterable[float]] = ..., biases: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class RecommendResponse(_message.Message):
+    __slots__ = ("items", "baseline", "effect", "explanation", "versions", "request_id")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Recommendation]
+    baseline: _containers.RepeatedCompositeFieldContainer[Recommendation]
+    effect: Effect
+    explanation: Explanation
+    versions: Versions
+    request_id: str
+    def __init__(self, items: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., baseline: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., effect: _Optional[_Union[Effect, _Mapping]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class BatchRecommendRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+
+class RecommendOutcome(_message.Message):
+    __slots__ = ("response", "failure")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    response: RecommendResponse
+    failure: RecommendFailure
+    def __init__(self, response: _Optional[_Union[RecommendResponse, _Mapping]] = ..., failure: _Optional[_Union[RecommendFailure, _Mapping]] = ...) -> None: ...
+
+class RecommendFailure(_message.Message):
+    __slots__ = ("code", "reason", "field", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    field: str
+    message: str
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class BatchRecommendResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[RecommendOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[RecommendOutcome, _Mapping]]] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("release", "subject", "top_k", "include_seen", "request_id")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    subject: Subject
+    top_k: int
+    include_seen: bool
+    request_id: str
+    def __init__(self, release: _Optional[str] = ..., subject: _Optional[_Union[Subject, _Mapping]] = ..., top_k: _Optional[int] = ..., include_seen: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("history", "items", "explanation", "versions", "request_id")
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    history: _containers.RepeatedCompositeFieldContainer[HistoryItem]
+    items: _containers.RepeatedCompositeFieldContainer[Recommendation]
+    explanation: Explanation
+    versions: Versions
+    request_id: str
+    def __init__(self, history: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., items: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class HistoryItem(_message.Message):
+    __slots__ = ("item_id", "title", "tags")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Concept(_message.Message):
+    __slots__ = ("concept_id", "label", "description", "keywords", "confidence", "precision", "recall", "n_positive", "n_negative", "latents", "evidence", "source")
+    CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    KEYWORDS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    N_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    N_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    LATENTS_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    concept_id: str
+    label: str
+    description: str
+    keywords: _containers.RepeatedScalarFieldContainer[str]
+    confidence: float
+    precision: float
+    recall: float
+    n_positive: int
+    n_negative: int
+    latents: _containers.RepeatedScalarFieldContainer[int]
+    evidence: _containers.RepeatedCompositeFieldContainer[HistoryItem]
+    source: str
+    def __init__(self, concept_id: _Optional[str] = ..., label: _Optional[str] = ..., description: _Optional[str] = ..., keywords: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., latents: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., source: _Optional[str] = ...) -> None: ...
+
+class ListConceptsRequest(_message.Message):
+    __slots__ = ("release", "page_size", "page_token", "min_confidence")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    page_size: int
+    page_token: str
+    min_confidence: float
+    def __init__(self, release: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., min_confidence: _Optional[float] = ...) -> None: ...
+
+class ListConceptsResponse(_message.Message):
+    __slots__ = ("concepts", "next_page_token", "total_size")
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    concepts: _containers.RepeatedCompositeFieldContainer[Concept]
+    next_page_token: str
+    total_size: int
+    def __init__(self, concepts: _Optional[_Iterable[_Union[Concept, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
+class GetConceptRequest(_message.Message):
+    __slots__ = ("release", "concept_id")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    concept_id: str
+    def __init__(self, release: _Optional[str] = ..., concept_id: _Optional[str] = ...) -> None: ...
+
+class GetConceptResponse(_message.Message):
+    __slots__ = ("concept", "versions")
+    CONCEPT_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    concept: Concept
+    versions: Versions
+    def __init__(self, concept: _Optional[_Union[Concept, _Mapping]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ...) -> None: ...
+
+class SearchConceptsRequest(_message.Message):
+    __slots__ = ("release", "text", "item_id", "user_id", "page_size", "page_token")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    text: str
+    item_id: str
+    user_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, release: _Optional[str] = ..., text: _Optional[str] = ..., item_id: _Optional[str] = ..., user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class SearchConceptsResponse(_message.Message):
+    __slots__ = ("concepts", "next_page_token")
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    concepts: _containers.RepeatedCompositeFieldContainer[Concept]
+    next_page_token: str
+    def __init__(self, concepts: _Optional[_Iterable[_Union[Concept, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("name", "versions", "published_at", "serving", "refusal")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    versions: Versions
+    published_at: str
+    serving: bool
+    refusal: str
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., published_at: _Optional[str] = ..., serving: _Optional[bool] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class GetReleaseRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetReleaseResponse(_message.Message):
+    __slots__ = ("release",)
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    release: Release
+    def __init__(self, release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+
+class ListReleasesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReleasesResponse(_message.Message):
+    __slots__ = ("releases", "next_page_token")
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    releases: _containers.RepeatedCompositeFieldContainer[Release]
+    next_page_token: str
+    def __init__(self, releases: _Optional[_Iterable[_Union[Release, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

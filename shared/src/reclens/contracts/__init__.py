@@ -1,0 +1,77 @@
+"""Contracts between the parts: values, names, table layouts. No torch, no I/O."""
+
+from reclens.contracts.artifacts import (
+    ArtifactKind,
+    ArtifactRef,
+    InputEntry,
+    Manifest,
+    ObjectEntry,
+    Release,
+    split_ref,
+)
+from reclens.contracts.autoencoder import AutoencoderConfig
+from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.jobs import MAX_SPEC_BYTES, JobResult, JobSpec, Progress
+from reclens.contracts.models import BprMfConfig, ModelConfig, SasRecConfig
+from reclens.contracts.pipeline import PipelineSpec, Stage
+from reclens.contracts.specs import (
+    AutoencoderOptions,
+    AutoencoderSpec,
+    CaptureOptions,
+    CaptureSpec,
+    ColumnNames,
+    ConceptsOptions,
+    ConceptsSpec,
+    DatasetSpec,
+    RecommenderOptions,
+    RecommenderSpec,
+    ReleaseSpec,
+    SiteSpec,
+    SourceSpec,
+    SplitSpec,
+    UserShares,
+    UserSplit,
+)
+from reclens.contracts.tasks import ROUTES, QueueName, TaskName
+
+__all__ = [
+    "MAX_SPEC_BYTES",
+    "ROUTES",
+    "ArtifactKind",
+    "ArtifactRef",
+    "AutoencoderConfig",
+    "AutoencoderOptions",
+    "AutoencoderSpec",
+    "BprMfConfig",
+    "CaptureOptions",
+    "CaptureSpec",
+    "ColumnNames",
+    "ConceptsOptions",
+    "ConceptsSpec",
+    "Contract",
+    "DatasetSpec",
+    "InputEntry",
+    "JobResult",
+    "JobSpec",
+    "Manifest",
+    "ModelConfig",
+    "ObjectEntry",
+    "PipelineSpec",
+    "Progress",
+    "QueueName",
+    "RecommenderOptions",
+    "RecommenderSpec",
+    "Release",
+    "ReleaseSpec",
+    "SasRecConfig",
+    "SiteSpec",
+    "SourceSpec",
+    "SplitSpec",
+    "Stage",
+    "TaskName",
+    "UserShares",
+    "UserSplit",
+    "canonical_json",
+    "sha256_hex",
+    "split_ref",
+]

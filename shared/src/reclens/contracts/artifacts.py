@@ -1,0 +1,135 @@
+"""Artifacts: immutable, named by what made them, committed by their manifest."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, Field
+
+from reclens.contracts.base import Contract
+from reclens.errors import InvalidInput
+
+
+class ArtifactKind(StrEnum):
+    """Kinds of artifact; each is a folder of the bucket."""
+
+    DATASET = "datasets"
+    RECOMMENDER = "recommenders"
+    ACTIVATIONS = "activations"
+    AUTOENCODER = "autoencoders"
+    CONCEPTS = "concepts"
+
+
+_REF = re.compile(r"^(datasets|recommenders|activations|autoencoders|concepts)/([0-9a-f]{16})$")
+
+
+def _check_ref(value: str) -> str:
+    if not _REF.match(value):
+        raise ValueError("expected 'kind/id', e.g. 'autoencoders/0123456789abcdef'")
+    return value
+
+
+ArtifactRef = Annotated[str, AfterValidator(_check_ref)]
+"""``kind/id``: the kind's folder and 16 hexadecimal digits."""
+
+
+class SplitRef(NamedTuple):
+    """A reference taken apart."""
+
+    kind: ArtifactKind
+    artifact_id: str
+
+
+def split_ref(ref: str) -> SplitRef:
+    """Take ``kind/id`` apart.
+
+    Raises:
+        InvalidInput: the text is not a reference.
+    """
+    match = _REF.match(ref)
+    if match is None:
+        raise InvalidInput(
+            f"{ref!r} is not an artifact reference.",
+            field="artifact",
+            remedy="write kind/id, e.g. autoencoders/0123456789abcdef (see `reclens artifacts list`).",
+        )
+    return SplitRef(ArtifactKind(match[1]), match[2])
+
+
+class ObjectEntry(Contract):
+    """One object of an artifact."""
+
+    name: str
+    """Key below the artifact's folder, e.g. ``shard-00000.parquet``."""
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: str
+    """SHA-256 of the bytes, hexadecimal."""
+
+
+class InputEntry(Contract):
+    """One input of an artifact, pinned by its manifest."""
+
+    artifact: ArtifactRef
+    """The artifact that was read."""
+    manifest_sha256: str
+    """SHA-256 of that artifact's ``manifest.json``."""
+
+
+class Manifest(Contract):
+    """The commit of an artifact: it is written last, and without it the artifact does not exist."""
+
+    manifest_version: int = 1
+    """Version of this layout."""
+    artifact: ArtifactRef
+    """Its own reference."""
+    task: str
+    """Name of the task that made it."""
+    spec: dict[str, Any]
+    """The canonical job specification, which its id is the hash of."""
+    inputs: dict[str, InputEntry]
+    """Artifacts read, by role (``dataset``, ``recommender``, ...)."""
+    objects: list[ObjectEntry]
+    """Every object with size and checksum."""
+    metrics: dict[str, Any]
+    """What was measured while it was made. JSON types only."""
+    versions: dict[str, str]
+    """Versions of RecLens, Python and the libraries that shaped the bytes."""
+    created_at: str
+    """UTC, ISO 8601."""
+    seconds: float
+    """Wall time of making it, over all segments."""
+
+    def object(self, name: str) -> ObjectEntry:
+        """The entry called ``name``.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        for entry in self.objects:
+            if entry.name == name:
+                return entry
+        raise InvalidInput(
+            f"{self.artifact} has no object {name!r}.",
+            field="name",
+            remedy=f"it has {', '.join(e.name for e in self.objects)}.",
+        )
+
+
+class Release(Contract):
+    """The only mutable name: what serving answers from."""
+
+    name: str
+    """Name of the release, e.g. ``demo``."""
+    version: str
+    """Hash of the three references: the same parts have the same version."""
+    recommender: ArtifactRef
+    """Model that answers."""
+    autoencoder: ArtifactRef
+    """Dictionary of latents on that model's probe site."""
+    concepts: ArtifactRef
+    """Labels of those latents."""
+    published_at: str
+    """UTC, ISO 8601."""

@@ -1,0 +1,69 @@
+"""What every job specification is, and what a job says while and after it runs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from reclens.contracts.artifacts import ArtifactKind
+from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.tasks import TaskName
+
+MAX_SPEC_BYTES = 16 * 1024
+"""Largest job specification; larger payloads belong in the object store."""
+
+
+class JobSpec(Contract):
+    """Specification of a job that makes one artifact.
+
+    The artifact's id is the hash of the task, the algorithm's version and the canonical
+    specification. References inside the specification are such hashes themselves, so an id pins
+    everything upstream, and all ids of a pipeline are known before anything runs.
+    """
+
+    TASK: ClassVar[TaskName]
+    KIND: ClassVar[ArtifactKind]
+    ALGORITHM: ClassVar[int] = 1
+    """Raised whenever the code makes other bytes from the same specification."""
+
+    def artifact_ref(self) -> str:
+        """``kind/id`` of the artifact that this specification makes."""
+        identity = {"task": self.TASK.value, "algorithm": self.ALGORITHM, "spec": self.canonical()}
+        return f"{self.KIND.value}/{sha256_hex(canonical_json(identity))[:16]}"
+
+    def input_refs(self) -> dict[str, str]:
+        """Artifacts that the job reads, by role."""
+        return {}
+
+
+class Progress(Contract):
+    """State of a running job, published at most every two seconds."""
+
+    stage: str
+    """What is being done, e.g. ``train``."""
+    step: int = Field(default=0, ge=0)
+    """Units done."""
+    total: int | None = None
+    """Units to do, where known."""
+    unit: str = "steps"
+    """What is counted."""
+    rate: float | None = None
+    """Units a second, averaged over the last few seconds."""
+    eta_seconds: float | None = None
+    """Estimated seconds left in this stage."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Current values, e.g. ``loss``, ``fvu``, ``l0``, ``dead_fraction``, ``hr@10``."""
+
+
+class JobResult(Contract):
+    """What a finished job returns: references and numbers, never tensors."""
+
+    artifact: str
+    """``kind/id`` made, or ``releases/name``."""
+    reused: bool = False
+    """True when the artifact existed and nothing was computed."""
+    seconds: float = 0.0
+    """Wall time of this job, over all segments."""
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    """The manifest's metrics."""

@@ -1,0 +1,99 @@
+"""A pipeline: all stages from raw data to a release in one specification."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from reclens.contracts.base import Contract
+from reclens.contracts.specs import (
+    AutoencoderOptions,
+    AutoencoderSpec,
+    CaptureOptions,
+    CaptureSpec,
+    ConceptsOptions,
+    ConceptsSpec,
+    DatasetSpec,
+    Name,
+    RecommenderOptions,
+    RecommenderSpec,
+    ReleaseSpec,
+)
+from reclens.contracts.tasks import TaskName
+
+
+class Stage(Contract):
+    """One planned job of a pipeline."""
+
+    name: str
+    """``dataset``, ``recommender``, ``activations``, ``autoencoder``, ``concepts``, ``release``."""
+    task: TaskName
+    """Task that runs it."""
+    spec: dict[str, Any]
+    """Its full specification, inputs filled in."""
+    artifact: str
+    """What it will make: ``kind/id``, or ``releases/name``."""
+
+
+class PipelineSpec(Contract):
+    """Raw data to a served release, in one job."""
+
+    TASK: ClassVar[TaskName] = TaskName.PIPELINE_RUN
+
+    release: Name = "default"
+    """Release to publish at the end."""
+    dataset: DatasetSpec = DatasetSpec()
+    """Data to import."""
+    recommender: RecommenderOptions = RecommenderOptions()
+    """Model to train."""
+    activations: CaptureOptions = CaptureOptions()
+    """What to capture."""
+    autoencoder: AutoencoderOptions = AutoencoderOptions()
+    """Dictionary to train."""
+    concepts: ConceptsOptions = ConceptsOptions()
+    """How to label it."""
+
+    def plan(self) -> list[Stage]:
+        """Fill in the references: every stage's specification and artifact, in order."""
+        dataset = self.dataset
+        recommender = RecommenderSpec(dataset=dataset.artifact_ref(), **_fields(self.recommender))
+        activations = CaptureSpec(
+            recommender=recommender.artifact_ref(), **_fields(self.activations)
+        )
+        autoencoder = AutoencoderSpec(
+            activations=activations.artifact_ref(), **_fields(self.autoencoder)
+        )
+        concepts = ConceptsSpec(
+            autoencoder=autoencoder.artifact_ref(),
+            dataset=dataset.artifact_ref(),
+            **_fields(self.concepts),
+        )
+        release = ReleaseSpec(
+            name=self.release,
+            recommender=recommender.artifact_ref(),
+            autoencoder=autoencoder.artifact_ref(),
+            concepts=concepts.artifact_ref(),
+        )
+        jobs = {
+            "dataset": dataset,
+            "recommender": recommender,
+            "activations": activations,
+            "autoencoder": autoencoder,
+            "concepts": concepts,
+        }
+        stages = [
+            Stage(name=name, task=spec.TASK, spec=spec.canonical(), artifact=spec.artifact_ref())
+            for name, spec in jobs.items()
+        ]
+        stages.append(
+            Stage(
+                name="release",
+                task=release.TASK,
+                spec=release.canonical(),
+                artifact=f"releases/{release.name}",
+            )
+        )
+        return stages
+
+
+def _fields(options: Contract) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in type(options).model_fields}

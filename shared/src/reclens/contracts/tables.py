@@ -1,0 +1,41 @@
+"""Columns of the Parquet tables: what a stage writes and the next one reads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# datasets/{id}/
+INTERACTIONS: Final = "interactions.parquet"
+"""user_index int32, item_index int32, timestamp int64 (seconds), rating float32 or null,
+split string (train, valid, test). Sorted by user_index, then time, then order in the source."""
+ITEMS: Final = "items.parquet"
+"""Row i is item_index i: item_id string, title string, tags list<string>, year int16 or null,
+popularity int32 (number of train interactions)."""
+USERS: Final = "users.parquet"
+"""Row u is user_index u: user_id string, attributes map<string, string>."""
+
+# activations/{id}/
+ACTIVATION_SHARD: Final = "shard-{:05d}.parquet"
+"""user_id string, split string (train, construct, verify, test: the division of users), context
+list<string> (item ids, oldest first), representation fixed_size_list<float32 or float16>[d],
+top_items list<string>, top_scores list<float32>."""
+
+# autoencoders/{id}/
+CODE_SHARD: Final = "codes-{:05d}.parquet"
+"""Latents of the users that were not trained on: user_id string, split string (construct, verify,
+test), context list<string>, top_items list<string>, latents list<int32>, values list<float32>
+(the k of the case, falling)."""
+LATENTS: Final = "latents.parquet"
+"""Row j is latent j, over the train users: latent int32, density float64 (share of cases that fire
+it), mean float32 (over firing cases), p99 float32 (over firing cases; 0 when it never fires),
+maximum float32."""
+
+# concepts/{id}/
+CONCEPTS: Final = "concepts.parquet"
+"""Row j is latent j: latent int32, concept_id string or null, label string or null, description
+string, keywords list<string>, confidence float64 or null, precision, recall, specificity,
+balanced_accuracy float64 or null, n_positive, n_negative int32, evidence_items list<string>,
+source string, prompt_version string or null, model string or null."""
+
+SERVED_SPLITS: Final = ("construct", "verify", "test")
+"""Users whose latents are stored with the autoencoder."""

@@ -1,0 +1,124 @@
+"""The one hierarchy of errors.
+
+Every error that RecLens raises on purpose carries a machine-readable ``reason``, the canonical
+gRPC status it maps to, whether trying again can help, the ``field`` it is about and a ``remedy``.
+One gRPC interceptor and one Celery hook translate them; nothing else does.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RecLensError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        message: what is wrong, in one sentence.
+        field: dotted name of the offending input, e.g. ``edits[0].concept_id``.
+        remedy: what the caller can do about it, in one sentence.
+    """
+
+    reason: ClassVar[str] = "RECLENS_ERROR"
+    grpc_code: ClassVar[str] = "UNKNOWN"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, field: str = "", remedy: str = "") -> None:
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+        # The full sentence is the only positional argument, so that Celery's JSON result
+        # backend rebuilds the exception from `exc.args` without losing anything readable.
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        how = f" Remedy: {self.remedy}" if self.remedy else ""
+        return f"{where}{self.message}{how}"
+
+
+class InvalidInput(RecLensError):
+    """A value given by the caller is unusable."""
+
+    reason = "INVALID_INPUT"
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class InvalidSpec(InvalidInput):
+    """A job specification does not validate."""
+
+    reason = "INVALID_SPEC"
+
+
+class MalformedData(InvalidInput):
+    """A data file has a row that cannot be read; the message names file, line, column, value."""
+
+    reason = "MALFORMED_DATA"
+
+    @classmethod
+    def at(
+        cls, file: str, line: int, column: str, value: object, problem: str, *, remedy: str = ""
+    ) -> MalformedData:
+        """Build the error for one cell. ``line`` counts from 1, the header included."""
+        return cls(
+            f"{file}, line {line}, column {column!r}: {problem}, got {value!r}.",
+            field=column,
+            remedy=remedy or "correct the row or remove it.",
+        )
+
+
+class NotFound(RecLensError):
+    """A named thing (user, item, concept, release, artifact, job) does not exist."""
+
+    reason = "NOT_FOUND"
+    grpc_code = "NOT_FOUND"
+
+
+class MissingData(NotFound):
+    """A data file or data set is not where the specification says."""
+
+    reason = "MISSING_DATA"
+
+
+class NotReady(RecLensError):
+    """The request is right, but the system is not in a state to serve it (no release yet)."""
+
+    reason = "NOT_READY"
+    grpc_code = "FAILED_PRECONDITION"
+
+
+class Unavailable(RecLensError):
+    """A part that is needed does not answer just now."""
+
+    reason = "UNAVAILABLE"
+    grpc_code = "UNAVAILABLE"
+    retryable = True
+
+
+class CorruptArtifact(RecLensError):
+    """Bytes in the store differ from what the manifest promises."""
+
+    reason = "CORRUPT_ARTIFACT"
+    grpc_code = "DATA_LOSS"
+
+
+class LeaseLost(RecLensError):
+    """Another worker took over the artifact; what this one made must not be committed."""
+
+    reason = "LEASE_LOST"
+    grpc_code = "ABORTED"
+    retryable = True
+
+
+class JobCancelled(RecLensError):
+    """The job was asked to stop and has stopped at a safe point."""
+
+    reason = "CANCELLED"
+    grpc_code = "CANCELLED"
+
+
+class Poisoned(RecLensError):
+    """The job killed its worker too often and was moved to the dead letters."""
+
+    reason = "POISONED"
+    grpc_code = "ABORTED"
