@@ -1,0 +1,77 @@
+"""Conducts pipelines: plans the stages, chains them, and publishes the release at the end."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery, Task, chain
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.jobs import JobRunner
+from reclens.contracts import JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.errors import InvalidSpec
+
+
+class Conductor:
+    """The tasks of the ``pipeline`` queue. They compute nothing, so they never block a stage."""
+
+    def __init__(self, app: Celery, runner: JobRunner) -> None:
+        self._app = app
+        self._runner = runner
+
+    def register(self) -> None:
+        """Register ``pipeline.run`` and ``release.publish``."""
+        self._runner.register_action(PipelineSpec.TASK, self.run_pipeline)
+        self._runner.register_action(ReleaseSpec.TASK, self.publish)
+
+    def run_pipeline(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
+        """Hand the job over to a chain of its stages; the last one finishes under its id."""
+        stages = PipelineSpec.parse(payload).plan()
+        job_id = str(task.request.id)
+        ids = [str(uuid.uuid4()) for _ in stages[:-1]] + [job_id]
+        self._runner.runtime.joblog.planned(job_id, list(zip(ids, stages, strict=True)))
+        signatures = [
+            self._app.signature(stage.task.value, kwargs={"spec": stage.spec}, immutable=True)
+            for stage in stages
+        ]
+        for stage_id, signature in zip(ids[:-1], signatures, strict=False):
+            signature.set(task_id=stage_id)
+        return task.replace(chain(*signatures))  # type: ignore[return-value]
+
+    def publish(self, _task: Task, payload: dict[str, Any]) -> dict[str, Any]:
+        """Point a release at its artifacts, after checking that they belong together."""
+        spec = ReleaseSpec.parse(payload)
+        store = self._runner.runtime.store
+        check_release(store, spec)
+        release = Release(
+            name=spec.name,
+            version=spec.version(),
+            recommender=spec.recommender,
+            autoencoder=spec.autoencoder,
+            concepts=spec.concepts,
+            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        store.publish(release)
+        return JobResult(
+            artifact=f"releases/{release.name}", metrics={"version": release.version}
+        ).canonical()
+
+
+def check_release(store: ArtifactStore, spec: ReleaseSpec) -> None:
+    """Refuse a release whose parts were not made from one another.
+
+    Raises:
+        InvalidSpec: names the part that does not fit.
+        NotFound: a part does not exist.
+    """
+    upstream = store.lineage(spec.concepts)
+    for part in ("autoencoder", "recommender"):
+        wanted, made_from = getattr(spec, part), upstream.get(part)
+        if wanted != made_from:
+            raise InvalidSpec(
+                f"{spec.concepts} was made from {made_from}, the release names {wanted}.",
+                field=part,
+                remedy="name artifacts of one lineage (`reclens artifacts show`).",
+            )

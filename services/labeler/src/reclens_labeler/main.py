@@ -1,0 +1,36 @@
+"""Entry point of the labeler: a Celery worker that labels latents and conducts pipelines."""
+
+from __future__ import annotations
+
+import argparse
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobs import JobRunner
+from reclens.adapters.logs import configure_logging
+from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.worker import run_worker
+from reclens.contracts import ConceptsSpec, QueueName
+from reclens_labeler.conductor import Conductor
+
+_THREADS = 4
+
+
+def main() -> None:
+    """Parse the command line and consume until told to stop."""
+    parser = argparse.ArgumentParser(prog="reclens-labeler", description=__doc__)
+    parser.add_subparsers(dest="command", required=True).add_parser(
+        "worker", help="consume labelling and pipeline jobs until told to stop"
+    )
+    parser.parse_args()
+    configure_logging("labeler")
+    app = make_app(WorkerSettings().redis)
+    runner = JobRunner(app, WorkerSettings)
+    runner.register(ConceptsSpec, "reclens_labeler.stages.label:run")
+    Conductor(app, runner).register()
+    run_worker(
+        app,
+        service="labeler",
+        queues=[QueueName.LABEL, QueueName.PIPELINE],
+        pool="threads",
+        concurrency=_THREADS,
+    )

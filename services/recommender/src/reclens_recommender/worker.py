@@ -1,0 +1,25 @@
+"""The Celery worker: imports data, trains recommenders, captures activations."""
+
+from __future__ import annotations
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobs import JobRunner
+from reclens.adapters.logs import configure_logging
+from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.worker import run_worker
+from reclens.contracts import CaptureSpec, DatasetSpec, QueueName, RecommenderSpec
+
+_STAGES = "reclens_recommender.stages"
+
+
+def run() -> None:
+    """Consume until told to stop."""
+    configure_logging("recommender")
+    app = make_app(WorkerSettings().redis)
+    runner = JobRunner(app, WorkerSettings)
+    runner.register(DatasetSpec, f"{_STAGES}.dataset:run")
+    runner.register(RecommenderSpec, f"{_STAGES}.train:run")
+    runner.register(CaptureSpec, f"{_STAGES}.capture:run")
+    run_worker(
+        app, service="recommender", queues=[QueueName.CAPTURE], pool="prefork", concurrency=1
+    )

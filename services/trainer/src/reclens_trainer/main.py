@@ -1,0 +1,26 @@
+"""Entry point of the trainer: a Celery worker that trains sparse autoencoders."""
+
+from __future__ import annotations
+
+import argparse
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobs import JobRunner
+from reclens.adapters.logs import configure_logging
+from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.worker import run_worker
+from reclens.contracts import AutoencoderSpec, QueueName
+
+
+def main() -> None:
+    """Parse the command line and consume until told to stop."""
+    parser = argparse.ArgumentParser(prog="reclens-trainer", description=__doc__)
+    parser.add_subparsers(dest="command", required=True).add_parser(
+        "worker", help="consume training jobs until told to stop"
+    )
+    parser.parse_args()
+    configure_logging("trainer")
+    app = make_app(WorkerSettings().redis)
+    runner = JobRunner(app, WorkerSettings)
+    runner.register(AutoencoderSpec, "reclens_trainer.stages.train:run")
+    run_worker(app, service="trainer", queues=[QueueName.TRAIN], pool="prefork", concurrency=1)
