@@ -118,8 +118,16 @@ class LatentActivation(_message.Message):
     contributions: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, latent: _Optional[int] = ..., activation: _Optional[float] = ..., edited_activation: _Optional[float] = ..., contributions: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class IdleEdit(_message.Message):
+    __slots__ = ("index", "reason")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    reason: str
+    def __init__(self, index: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class RankResponse(_message.Message):
-    __slots__ = ("items", "baseline", "latents", "unexplained", "biases", "history_item_ids", "relative_shift", "edited_latents")
+    __slots__ = ("items", "baseline", "latents", "unexplained", "biases", "history_item_ids", "relative_shift", "edited_latents", "idle_edits")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     BASELINE_FIELD_NUMBER: _ClassVar[int]
     LATENTS_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +136,7 @@ class RankResponse(_message.Message):
     HISTORY_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     RELATIVE_SHIFT_FIELD_NUMBER: _ClassVar[int]
     EDITED_LATENTS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_EDITS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[RankedItem]
     baseline: _containers.RepeatedCompositeFieldContainer[RankedItem]
     latents: _containers.RepeatedCompositeFieldContainer[LatentActivation]
@@ -136,7 +145,8 @@ class RankResponse(_message.Message):
     history_item_ids: _containers.RepeatedScalarFieldContainer[str]
     relative_shift: float
     edited_latents: int
-    def __init__(self, items: _Optional[_Iterable[_Union[RankedItem, _Mapping]]] = ..., baseline: _Optional[_Iterable[_Union[RankedItem, _Mapping]]] = ..., latents: _Optional[_Iterable[_Union[LatentActivation, _Mapping]]] = ..., unexplained: _Optional[_Iterable[float]] = ..., biases: _Optional[_Iterable[float]] = ..., history_item_ids: _Optional[_Iterable[str]] = ..., relative_shift: _Optional[float] = ..., edited_latents: _Optional[int] = ...) -> None: ...
+    idle_edits: _containers.RepeatedCompositeFieldContainer[IdleEdit]
+    def __init__(self, items: _Optional[_Iterable[_Union[RankedItem, _Mapping]]] = ..., baseline: _Optional[_Iterable[_Union[RankedItem, _Mapping]]] = ..., latents: _Optional[_Iterable[_Union[LatentActivation, _Mapping]]] = ..., unexplained: _Optional[_Iterable[float]] = ..., biases: _Optional[_Iterable[float]] = ..., history_item_ids: _Optional[_Iterable[str]] = ..., relative_shift: _Optional[float] = ..., edited_latents: _Optional[int] = ..., idle_edits: _Optional[_Iterable[_Union[IdleEdit, _Mapping]]] = ...) -> None: ...
 
 class BatchRankRequest(_message.Message):
     __slots__ = ("requests",)
@@ -171,13 +181,15 @@ class BatchRankResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[RankOutcome, _Mapping]]] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
-    __slots__ = ("release",)
+    __slots__ = ("release", "release_version")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_VERSION_FIELD_NUMBER: _ClassVar[int]
     release: str
-    def __init__(self, release: _Optional[str] = ...) -> None: ...
+    release_version: str
+    def __init__(self, release: _Optional[str] = ..., release_version: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("release", "release_version", "recommender", "autoencoder", "model", "site", "d_model", "n_latents", "n_items", "n_users")
+    __slots__ = ("release", "release_version", "recommender", "autoencoder", "model", "site", "d_model", "n_latents", "n_items", "n_users", "refused_version", "refusal")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     RELEASE_VERSION_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDER_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +200,8 @@ class GetModelResponse(_message.Message):
     N_LATENTS_FIELD_NUMBER: _ClassVar[int]
     N_ITEMS_FIELD_NUMBER: _ClassVar[int]
     N_USERS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     release: str
     release_version: str
     recommender: str
@@ -198,4 +212,6 @@ class GetModelResponse(_message.Message):
     n_latents: int
     n_items: int
     n_users: int
-    def __init__(self, release: _Optional[str] = ..., release_version: _Optional[str] = ..., recommender: _Optional[str] = ..., autoencoder: _Optional[str] = ..., model: _Optional[str] = ..., site: _Optional[str] = ..., d_model: _Optional[int] = ..., n_latents: _Optional[int] = ..., n_items: _Optional[int] = ..., n_users: _Optional[int] = ...) -> None: ...
+    refused_version: str
+    refusal: str
+    def __init__(self, release: _Optional[str] = ..., release_version: _Optional[str] = ..., recommender: _Optional[str] = ..., autoencoder: _Optional[str] = ..., model: _Optional[str] = ..., site: _Optional[str] = ..., d_model: _Optional[int] = ..., n_latents: _Optional[int] = ..., n_items: _Optional[int] = ..., n_users: _Optional[int] = ..., refused_version: _Optional[str] = ..., refusal: _Optional[str] = ...) -> None: ...
