@@ -95,6 +95,13 @@ class Unavailable(RecLensError):
     retryable = True
 
 
+class StoreRefused(RecLensError):
+    """The object store understood and said no: credentials or rights."""
+
+    reason = "STORE_REFUSED"
+    grpc_code = "PERMISSION_DENIED"
+
+
 class CorruptArtifact(RecLensError):
     """Bytes in the store differ from what the manifest promises."""
 

@@ -53,7 +53,7 @@ def split_ref(ref: str) -> SplitRef:
         raise InvalidInput(
             f"{ref!r} is not an artifact reference.",
             field="artifact",
-            remedy="write kind/id, e.g. autoencoders/0123456789abcdef (see `reclens artifacts list`).",
+            remedy="write kind/id as `reclens artifacts list` shows it.",
         )
     return SplitRef(ArtifactKind(match[1]), match[2])
 

@@ -1,4 +1,4 @@
-"""One specification per stage. ``...Options`` is what a person writes; ``...Spec`` adds the inputs."""
+"""One specification per stage: ``...Options`` is what a person writes, ``...Spec`` adds inputs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class ColumnNames(Contract):
     """Column with the user's id."""
     item: str = "item_id"
     """Column with the item's id."""
+    item_key: str | None = None
+    """Column of the item table with the item's id. None: named as in the interactions."""
     timestamp: str | None = "timestamp"
     """Column with the time, seconds. None: rows are in order of time."""
     rating: str | None = None
@@ -69,6 +71,12 @@ class SplitSpec(Contract):
     """Share of test, not used by leave-one-out."""
     seed: int = Field(default=0, ge=0)
     """Seed of the random shares."""
+
+    @model_validator(mode="after")
+    def _train_keeps_a_share(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid + test = {self.valid + self.test:g} leaves nothing to train on")
+        return self
 
 
 class DatasetSpec(JobSpec):

@@ -1,0 +1,53 @@
+"""The Celery application: one configuration for workers and for those who submit."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from reclens.adapters.settings import RedisSettings
+from reclens.contracts import ROUTES, QueueName
+
+_EXCHANGE = Exchange("reclens", type="direct")
+
+
+def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
+    """Build an application; nothing is connected until it is used."""
+    url = redis.url.get_secret_value()
+    # One time-out for broker and results: where they differ, or where it is shorter than a job,
+    # a job is delivered again while it runs.
+    transport = {
+        "visibility_timeout": redis.visibility_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    app = Celery(name, broker=url, backend=url)
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_expires=redis.result_expires_seconds,
+        result_extended=True,
+        task_track_started=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=transport,
+        result_backend_transport_options=transport,
+        redis_socket_keepalive=True,
+        redis_socket_connect_timeout=5,
+        redis_retry_on_timeout=True,
+        task_queues=[Queue(queue.value, _EXCHANGE, routing_key=queue.value) for queue in QueueName],
+        task_create_missing_queues=False,
+        task_default_queue=QueueName.PIPELINE.value,
+        task_default_exchange=_EXCHANGE.name,
+        task_default_routing_key=QueueName.PIPELINE.value,
+        task_routes={
+            task.value: {"queue": queue.value, "routing_key": queue.value}
+            for task, queue in ROUTES.items()
+        },
+    )
+    return app

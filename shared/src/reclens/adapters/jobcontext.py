@@ -1,0 +1,157 @@
+"""What a stage may do besides compute: read artifacts, add objects, say how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import structlog
+from celery import Celery, Task
+
+from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
+from reclens.adapters.checkpoints import CheckpointStore
+from reclens.adapters.joblog import JobLog, connect
+from reclens.adapters.lease import Lease
+from reclens.adapters.settings import WorkerSettings
+from reclens.contracts import JobResult, Progress
+from reclens.errors import JobCancelled
+
+_PUBLISH_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Resumable(Protocol):
+    """A trainer of the core."""
+
+    def steps(self) -> Iterator[Progress]:
+        """Work on; between two yields `state` is valid."""
+        ...
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Tensors and JSON from which `restore` goes on as if never interrupted."""
+        ...
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Take up such a state."""
+        ...
+
+
+class Paused(Exception):
+    """The job saved its state and goes on as a new message: a signal to the runner."""
+
+
+class Runtime:
+    """Clients of one worker process. Made in the child, after the fork, at its first job."""
+
+    def __init__(self, settings: WorkerSettings, app: Celery, stopping: Event) -> None:
+        self.settings = settings
+        self.store = ArtifactStore.from_settings(settings)
+        self.redis = connect(settings.redis)
+        self.joblog = JobLog(settings.redis, app)
+        self.stopping = stopping
+
+
+class JobContext:
+    """What a stage may do besides compute.
+
+    Attributes:
+        store: artifacts, for reading.
+        settings: the worker's settings.
+        folder: an empty scratch folder, removed afterwards.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        runtime: Runtime,
+        *,
+        lease: Lease,
+        writer: ArtifactWriter,
+        folder: Path,
+    ) -> None:
+        self.store = runtime.store
+        self.settings = runtime.settings
+        self.folder = folder
+        self._task = task
+        self._joblog = runtime.joblog
+        self._redis = runtime.redis
+        self._lease = lease
+        self._writer = writer
+        self._stopping = runtime.stopping
+        self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
+        self._published = 0.0
+        self._started = time.monotonic()
+        self.seconds_before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, over all segments."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def add(self, path: Path, name: str | None = None) -> None:
+        """Upload one finished object of the artifact."""
+        self._lease.check()
+        self._writer.add(path, name)
+
+    def progress(self, progress: Progress) -> None:
+        """Publish how far the job is; cheap, call it often.
+
+        Raises:
+            JobCancelled: somebody asked the job to stop.
+        """
+        now = time.monotonic()
+        if now - self._published < _PUBLISH_SECONDS:
+            return
+        self._published = now
+        if self._joblog.cancelled(self._task.request.id, self._task.request.root_id):
+            raise JobCancelled(f"cancelled while {progress.stage} was at {progress.step}.")
+        self._task.update_state(state="PROGRESS", meta=progress.canonical())
+
+    def drive(self, trainer: Resumable) -> None:
+        """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
+        saved = self._checkpoints.load()
+        if saved is not None:
+            tensors, meta = saved
+            trainer.restore(tensors, meta["trainer"])
+            self.seconds_before = meta["seconds"]
+            _log.info("job.resumed", seconds_before=self.seconds_before)
+        last_saved = self._started
+        for progress in trainer.steps():
+            now = time.monotonic()
+            leaving = self._stopping.is_set() or now - self._started > self.settings.segment_seconds
+            try:
+                self.progress(progress)
+            except JobCancelled:
+                self._save(trainer)
+                raise
+            if leaving or now - last_saved > self.settings.checkpoint_seconds:
+                self._save(trainer)
+                last_saved = time.monotonic()
+            if leaving:
+                raise Paused
+
+    def _save(self, trainer: Resumable) -> None:
+        self._lease.check()
+        tensors, meta = trainer.state()
+        self._checkpoints.save(tensors, {"trainer": meta, "seconds": self.seconds})
+        # It got further than the checkpoint it came from, so it is not stuck.
+        self._redis.delete(deliveries_key(self._writer.ref))
+
+    def finish(self, metrics: dict[str, Any]) -> JobResult:
+        """Commit the artifact and forget the checkpoint."""
+        self._lease.check()
+        manifest = self._writer.commit(metrics, self.seconds)
+        self._checkpoints.clear()
+        return JobResult(
+            artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
+        )
+
+
+def deliveries_key(ref: str) -> str:
+    """Where deliveries of the job that makes ``ref`` are counted."""
+    return f"reclens:deliveries:{ref}"

@@ -1,0 +1,312 @@
+"""What happened to jobs: who submitted what, where it is, how it ended.
+
+Celery keeps states and results; this adds what Celery does not keep (the list of jobs, their
+specifications, the stages of a pipeline) and shows both as one view.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.settings import RedisSettings
+from reclens.contracts import (
+    MAX_SPEC_BYTES,
+    Contract,
+    JobResult,
+    Progress,
+    Stage,
+    TaskName,
+    canonical_json,
+)
+from reclens.errors import InvalidSpec, JobCancelled, NotFound, Unavailable
+
+_INDEX = "reclens:jobs"
+_WATCH_SECONDS = 0.5
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+_STATES = {
+    "PENDING": JobState.QUEUED,
+    "RECEIVED": JobState.QUEUED,
+    "STARTED": JobState.RUNNING,
+    "PROGRESS": JobState.RUNNING,
+    "RETRY": JobState.RETRYING,
+    "SUCCESS": JobState.SUCCEEDED,
+    "FAILURE": JobState.FAILED,
+    "REVOKED": JobState.CANCELLED,
+}
+
+
+class JobError(Contract):
+    """Why a job failed."""
+
+    type: str
+    """Class of the error, e.g. ``MalformedData``."""
+    message: str
+    """One readable sentence, with the remedy."""
+    traceback: str = ""
+    """Where in the worker."""
+
+
+class StageView(Contract):
+    """One stage of a pipeline."""
+
+    name: str
+    """``dataset``, ``recommender``, ..."""
+    job_id: str
+    """Its own job."""
+    artifact: str
+    """What it makes."""
+    state: JobState
+    """Where it is."""
+    progress: Progress | None = None
+    """While it runs."""
+    result: JobResult | None = None
+    """Once it has succeeded."""
+    error: JobError | None = None
+    """Once it has failed."""
+
+
+class JobView(Contract):
+    """One job, whole."""
+
+    id: str
+    """The Celery task id."""
+    task: str
+    """Name of the task."""
+    state: JobState
+    """Where it is."""
+    spec: dict[str, Any]
+    """As submitted."""
+    submitted_at: str | None = None
+    """UTC, ISO 8601."""
+    started_at: str | None = None
+    """UTC, ISO 8601; the first start."""
+    finished_at: str | None = None
+    """UTC, ISO 8601."""
+    progress: Progress | None = None
+    """While it runs."""
+    result: JobResult | None = None
+    """Once it has succeeded."""
+    error: JobError | None = None
+    """Once it has failed."""
+    stages: tuple[StageView, ...] = ()
+    """Stages of a pipeline, in order."""
+
+
+class JobLog:
+    """Submits, lists, shows and cancels jobs.
+
+    Raises (all methods):
+        Unavailable: Redis does not answer.
+    """
+
+    def __init__(self, settings: RedisSettings, app: Celery | None = None) -> None:
+        self._app = app or make_app(settings)
+        self._expires = settings.result_expires_seconds
+        self._redis = connect(settings)
+
+    # --- for those who submit --------------------------------------------------------------------
+
+    def submit(self, task: TaskName, spec: dict[str, Any]) -> str:
+        """Send a job and return its id.
+
+        Raises:
+            InvalidSpec: the specification is larger than a message may be.
+        """
+        size = len(canonical_json(spec))
+        if size > MAX_SPEC_BYTES:
+            raise InvalidSpec(
+                f"the specification has {size} bytes, the limit is {MAX_SPEC_BYTES}.",
+                field="spec",
+                remedy="put large data into the object store and refer to it.",
+            )
+        job_id = str(uuid.uuid4())
+        with _reachable():
+            self.record(job_id, task.value, spec)
+            self._app.send_task(task.value, kwargs={"spec": spec}, task_id=job_id)
+        return job_id
+
+    def list(self, limit: int = 50) -> list[JobView]:
+        """The newest jobs, newest first; stages of pipelines are shown within them."""
+        with _reachable():
+            ids = self._redis.zrevrange(_INDEX, 0, limit - 1)
+            return [self.show(job_id.decode()) for job_id in ids]  # type: ignore[union-attr]
+
+    def show(self, job_id: str) -> JobView:
+        """One job.
+
+        Raises:
+            NotFound: no such job, or its record has expired.
+        """
+        with _reachable():
+            record = {
+                key.decode(): value.decode() for key, value in self._hash(_key(job_id)).items()
+            }
+            if not record:
+                raise NotFound(
+                    f"there is no job {job_id!r}.",
+                    field="job_id",
+                    remedy="`reclens jobs list` shows the jobs that are kept.",
+                )
+            stages = [self._stage_view(stage) for stage in json.loads(record.get("stages") or "[]")]
+            outcome = self._outcome(job_id)
+        # A pipeline hands its id on to its last stage: until that one has run, its own Celery
+        # state says nothing, its stages do.
+        if stages and not outcome["state"].final:
+            outcome["state"] = JobState.RUNNING
+            outcome["progress"] = next((s.progress for s in stages if s.progress), None)
+        return JobView(
+            id=job_id,
+            task=record["task"],
+            spec=json.loads(record["spec"]),
+            submitted_at=record.get("submitted_at"),
+            started_at=record.get("started_at"),
+            stages=tuple(stages),
+            **outcome,
+        )
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop: it leaves the queue, or checkpoints and stops at a safe point."""
+        view = self.show(job_id)
+        if view.state.final:
+            return
+        with _reachable():
+            self._redis.set(f"reclens:cancel:{job_id}", b"1", ex=self._expires)
+
+    def watch(self, job_id: str, interval: float = _WATCH_SECONDS) -> Iterator[JobView]:
+        """The job's view whenever it has changed, until it is final."""
+        last: JobView | None = None
+        while True:
+            view = self.show(job_id)
+            if view != last:
+                yield view
+                last = view
+            if view.state.final:
+                return
+            time.sleep(interval)
+
+    # --- for workers -----------------------------------------------------------------------------
+
+    def record(self, job_id: str, task: str, spec: Any, *, listed: bool = True) -> None:
+        """Note a job that was submitted or, when it came from elsewhere, received."""
+        key = _key(job_id)
+        if self._redis.hsetnx(key, "submitted_at", _now()):
+            self._redis.hset(key, mapping={"task": task, "spec": json.dumps(spec)})
+            self._redis.expire(key, self._expires)
+            if listed:
+                self._redis.zadd(_INDEX, {job_id: time.time()})
+                self._redis.zremrangebyscore(_INDEX, 0, time.time() - self._expires)
+
+    def started(self, job_id: str) -> None:
+        """Note that a worker took the job; only the first time counts."""
+        self._redis.hsetnx(_key(job_id), "started_at", _now())
+
+    def planned(self, job_id: str, stages: list[tuple[str, Stage]]) -> None:
+        """Note the stages of a pipeline with their job ids."""
+        plan = [
+            {"job_id": stage_id, "name": stage.name, "artifact": stage.artifact}
+            for stage_id, stage in stages
+        ]
+        self._redis.hset(_key(job_id), "stages", json.dumps(plan))
+
+    def cancelled(self, *job_ids: str | None) -> bool:
+        """Whether any of these jobs (a stage and its pipeline) was asked to stop."""
+        keys = [f"reclens:cancel:{job_id}" for job_id in job_ids if job_id]
+        return bool(keys and self._redis.exists(*keys))
+
+    # ---------------------------------------------------------------------------------------------
+
+    def _hash(self, key: str) -> dict[bytes, bytes]:
+        return self._redis.hgetall(key)  # type: ignore[return-value]
+
+    def _stage_view(self, stage: dict[str, str]) -> StageView:
+        outcome = self._outcome(stage["job_id"])
+        del outcome["finished_at"]
+        return StageView(**stage, **outcome)
+
+    def _outcome(self, job_id: str) -> dict[str, Any]:
+        meta = self._app.backend.get_task_meta(job_id, cache=False)
+        state = _STATES.get(meta["status"], JobState.QUEUED)
+        result = meta.get("result")
+        found: dict[str, Any] = {
+            "state": state,
+            "progress": None,
+            "result": None,
+            "error": None,
+            "finished_at": meta.get("date_done") if state.final else None,
+        }
+        if state is JobState.SUCCEEDED:
+            found["result"] = JobResult.parse(result)
+        elif isinstance(result, JobCancelled):
+            found["state"] = JobState.CANCELLED
+        elif isinstance(result, BaseException):
+            found["error"] = JobError(
+                type=type(result).__name__,
+                message=str(result),
+                traceback=meta.get("traceback") or "",
+            )
+        elif meta["status"] == "PROGRESS":
+            found["progress"] = Progress.parse(result)
+        return found
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A Redis client that gives up within seconds; nothing is sent until the first call."""
+    return Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_connect_timeout=5,
+        socket_timeout=30,
+        health_check_interval=10,
+    )
+
+
+class _reachable:  # noqa: N801 - reads as a statement
+    """Turns a dead Redis into `Unavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RedisConnectionError | RedisTimeoutError | OperationalError):
+            raise Unavailable(
+                f"Redis does not answer ({error}).",
+                field="redis.url",
+                remedy="check that it runs (`reclens status`) and RECLENS_REDIS__URL.",
+            ) from error
+
+
+def _key(job_id: str) -> str:
+    return f"reclens:job:{job_id}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

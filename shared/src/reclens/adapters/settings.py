@@ -1,0 +1,105 @@
+"""Settings that several processes share; each service adds its own.
+
+Read from the environment with the prefix ``RECLENS_`` and ``__`` between levels, e.g.
+``RECLENS_S3__ENDPOINT``. Built once in ``main`` and passed down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RedisSettings(Section):
+    """Broker, results, leases and job log."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis address, credentials included."""
+    result_expires_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    """How long job results and the job log are kept."""
+    visibility_timeout_seconds: int = Field(default=2 * 3600, ge=60)
+    """After this long without acknowledgement a job is delivered again."""
+
+
+class S3Settings(Section):
+    """Object store, any that speaks S3 with conditional puts."""
+
+    endpoint: str = "127.0.0.1:8333"
+    """``host:port``, no scheme."""
+    access_key: SecretStr = SecretStr("")
+    """Access key."""
+    secret_key: SecretStr = SecretStr("")
+    """Secret key."""
+    bucket: str = "reclens"
+    """Bucket of all artifacts."""
+    region: str = "us-east-1"
+    """Region; most self-hosted stores ignore it."""
+    secure: bool = False
+    """Use TLS."""
+
+
+class GatewayTarget(Section):
+    """Where clients find the gateway."""
+
+    target: str = "127.0.0.1:50051"
+    """``host:port`` of SteeringService."""
+
+
+class DataSettings(Section):
+    """Where raw data lies, so that nothing is downloaded."""
+
+    ml_100k: Path | None = None
+    """Folder with MovieLens-100K, in the publisher's or RecBole's layout."""
+
+
+class StoreSettings(BaseSettings):
+    """What reading and writing artifacts takes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECLENS_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    s3: S3Settings = S3Settings()
+    """Object store."""
+    cache_dir: Path = Path(".reclens/cache")
+    """Verified local copies of objects, named by checksum; safe to delete."""
+
+
+class ClientSettings(StoreSettings):
+    """What submitting jobs and asking the gateway takes."""
+
+    redis: RedisSettings = RedisSettings()
+    """Redis."""
+    client: GatewayTarget = GatewayTarget()
+    """Gateway, as clients see it."""
+
+
+class WorkerSettings(StoreSettings):
+    """What a Celery worker takes."""
+
+    redis: RedisSettings = RedisSettings()
+    """Redis."""
+    data: DataSettings = DataSettings()
+    """Local raw data."""
+    segment_seconds: float = Field(default=900, gt=0)
+    """A training job runs at most this long before it checkpoints and queues up again."""
+    checkpoint_seconds: float = Field(default=20, gt=0)
+    """Seconds between checkpoints: what a crash can cost."""
+    lease_seconds: float = Field(default=60, gt=0)
+    """Life of the lease on an artifact, renewed three times within it."""
+    max_deliveries: int = Field(default=3, ge=1)
+    """Deliveries without progress after which a job becomes a dead letter."""
+    max_retries: int = Field(default=6, ge=0)
+    """Retries of a job on faults that can pass."""

@@ -1,0 +1,80 @@
+"""The object store against a real S3 server."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from reclens.adapters.objectstore import ObjectStore
+from reclens.adapters.settings import S3Settings
+from reclens.errors import NotFound, StoreRefused, Unavailable
+
+
+@pytest.fixture
+def store(s3: S3Settings) -> ObjectStore:
+    store = ObjectStore(s3)
+    store.ensure_bucket()
+    return store
+
+
+def test_bytes_come_back_as_they_were_put(store: ObjectStore):
+    store.put("bytes/a", b"\x00\xff recommender")
+    assert store.get("bytes/a") == b"\x00\xff recommender"
+
+
+def test_a_file_of_several_parts_comes_back_in_chunks(store: ObjectStore, tmp_path: Path):
+    content = bytes(range(256)) * 4 * 1024 * 12  # 12 MiB: above one part
+    path = tmp_path / "large"
+    path.write_bytes(content)
+    store.put_file("bytes/large", path)
+    assert b"".join(store.get_chunks("bytes/large", 1 << 20)) == content
+
+
+def test_of_many_racing_conditional_puts_exactly_one_wins(store: ObjectStore):
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda i: store.put_if_absent("race/manifest", b"%d" % i), range(8)))
+    assert won.count(True) == 1
+    assert store.get("race/manifest") == b"%d" % won.index(True)
+
+
+def test_missing_objects_are_not_found_and_do_not_exist(store: ObjectStore):
+    with pytest.raises(NotFound):
+        store.get("nowhere/nothing")
+    with pytest.raises(NotFound):
+        list(store.get_chunks("nowhere/nothing"))
+    assert not store.exists("nowhere/nothing")
+
+
+def test_listing_is_sorted_and_deep(store: ObjectStore):
+    for key in ("list/b", "list/a/x", "list/c"):
+        store.put(key, b"1")
+    assert store.list("list/") == ["list/a/x", "list/b", "list/c"]
+    store.delete("list/b")
+    store.delete("list/b")
+    assert store.list("list/") == ["list/a/x", "list/c"]
+
+
+def test_making_the_bucket_twice_keeps_what_is_in_it(store: ObjectStore):
+    store.put("kept", b"1")
+    store.ensure_bucket()
+    assert store.get("kept") == b"1"
+
+
+def test_a_wrong_secret_is_refused_with_the_settings_to_check(s3: S3Settings):
+    stranger = ObjectStore(s3.model_copy(update={"secret_key": type(s3.secret_key)("wrong")}))
+    with pytest.raises(StoreRefused, match="RECLENS_S3__SECRET_KEY"):
+        stranger.get("kept")
+    with pytest.raises(StoreRefused):
+        stranger.put_if_absent("intruder", b"1")
+
+
+def test_a_dead_server_is_unavailable():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = ObjectStore(S3Settings(endpoint=f"127.0.0.1:{port}"))
+    with pytest.raises(Unavailable, match="does not answer"):
+        store.get("anything")

@@ -1,0 +1,90 @@
+"""A worker with one tiny stage, so that the machinery around stages can be put to the test.
+
+The behaviour is chosen by the data set's name; ``FOLDER`` holds marker files for hand-shakes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobs import JobContext, JobRunner
+from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.worker import run_worker
+from reclens.contracts import DatasetSpec, Progress, QueueName
+from reclens.errors import InvalidInput, Unavailable
+
+FOLDER = Path(os.environ.get("COUNTING_FOLDER", "."))
+STEPS = 200
+
+
+class Chain:
+    """Hashes itself onwards: any lost or repeated step gives another end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.step = 0
+        self.value = np.frombuffer(hashlib.sha256(b"start").digest(), np.uint8)
+
+    def steps(self) -> Iterator[Progress]:
+        while self.step < STEPS:
+            self.value = np.frombuffer(hashlib.sha256(self.value.tobytes()).digest(), np.uint8)
+            self.step += 1
+            self.misbehave()
+            yield Progress(stage="count", step=self.step, total=STEPS)
+
+    def misbehave(self) -> None:
+        if self.name.startswith("killed-once") and self.step == 120:
+            marker = FOLDER / self.name
+            if not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        if self.name.startswith("poison"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.name.startswith("waits") and self.step == 50:
+            (FOLDER / f"{self.name}.waiting").touch()
+            while not (FOLDER / f"{self.name}.go").exists():
+                time.sleep(0.01)
+        if self.name.startswith("endless"):
+            (FOLDER / f"{self.name}.running").touch()
+            self.step = min(self.step, STEPS - 1)
+            time.sleep(0.01)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return {"value": self.value}, {"step": self.step}
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        self.value, self.step = tensors["value"], meta["step"]
+        with (FOLDER / f"{self.name}.resumed").open("a") as file:
+            file.write(f"{self.step}\n")
+
+
+def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
+    with (FOLDER / f"{spec.name}.runs").open("a") as file:
+        file.write("run\n")
+    if spec.name.startswith("fails"):
+        (job.folder / "half").write_bytes(b"half")
+        job.add(job.folder / "half")
+        raise InvalidInput("the third row is odd.", field="rows[2]", remedy="make it even.")
+    if spec.name.startswith("flaky") and not (FOLDER / spec.name).exists():
+        (FOLDER / spec.name).touch()
+        raise Unavailable("the store is having a moment.")
+    trainer = Chain(spec.name)
+    job.drive(trainer)
+    (job.folder / "value").write_bytes(trainer.value.tobytes())
+    job.add(job.folder / "value")
+    return {"value": trainer.value.tobytes().hex()}
+
+
+if __name__ == "__main__":
+    app = make_app(WorkerSettings().redis)
+    JobRunner(app, WorkerSettings).register(DatasetSpec, "counting_worker:run")
+    run_worker(app, service="test", queues=[QueueName.CAPTURE], pool="prefork", concurrency=2)

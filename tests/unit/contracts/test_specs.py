@@ -1,0 +1,129 @@
+"""Specifications: closed to unknown fields, and named by their content."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reclens.contracts import (
+    ROUTES,
+    ArtifactKind,
+    AutoencoderConfig,
+    AutoencoderSpec,
+    DatasetSpec,
+    PipelineSpec,
+    RecommenderSpec,
+    ReleaseSpec,
+    TaskName,
+    split_ref,
+)
+from reclens.errors import InvalidInput, InvalidSpec
+
+DATASET = "datasets/0123456789abcdef"
+
+
+def test_unknown_field_is_refused_by_its_dotted_path():
+    with pytest.raises(InvalidSpec) as caught:
+        PipelineSpec.parse({"recommender": {"model": {"kind": "sasrec", "depth": 3}}})
+    assert caught.value.field == "recommender.model.sasrec.depth"
+    assert "Extra inputs" in str(caught.value)
+
+
+def test_every_problem_of_a_specification_is_reported_at_once():
+    with pytest.raises(InvalidSpec) as caught:
+        PipelineSpec.parse({"relase": "x", "dataset": {"k_core": 0}})
+    assert "relase" in str(caught.value)
+    assert "dataset.k_core" in str(caught.value)
+
+
+def test_a_data_set_that_is_not_built_in_needs_a_source():
+    with pytest.raises(InvalidSpec, match="source"):
+        DatasetSpec.parse({"name": "my-shop"})
+
+
+def test_k_above_the_number_of_latents_is_refused():
+    with pytest.raises(ValueError, match="exceeds n_latents"):
+        AutoencoderConfig(n_latents=8, k=9)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"train": 1.0},
+        {"train": 0.7, "construct": 0.1, "verify": 0.1, "test": 0.2},
+        {"train": 1.0, "construct": 0.0, "verify": 0.0, "test": 0.0},
+    ],
+)
+def test_shares_must_be_complete_positive_and_sum_to_one(shares: dict[str, float]):
+    with pytest.raises(InvalidSpec) as caught:
+        PipelineSpec.parse({"activations": {"shares": shares}})
+    assert caught.value.field == "activations.shares"
+
+
+def test_defaults_written_out_give_the_same_id():
+    short = RecommenderSpec.parse({"dataset": DATASET})
+    full = RecommenderSpec.parse(json.dumps(short.canonical()))
+    assert full.artifact_ref() == short.artifact_ref()
+
+
+def test_any_change_of_a_value_changes_the_id():
+    base = RecommenderSpec.parse({"dataset": DATASET})
+    assert base.model_copy(update={"seed": 1}).artifact_ref() != base.artifact_ref()
+
+
+def test_stages_with_equal_fields_have_different_ids_and_folders():
+    plan = PipelineSpec().plan()
+    assert len({stage.artifact for stage in plan}) == len(plan)
+    assert plan[0].artifact.startswith("datasets/")
+
+
+def test_a_plan_feeds_each_stage_with_the_one_before():
+    stages = {stage.name: stage for stage in PipelineSpec(release="demo").plan()}
+    assert stages["recommender"].spec["dataset"] == stages["dataset"].artifact
+    assert stages["activations"].spec["recommender"] == stages["recommender"].artifact
+    assert stages["autoencoder"].spec["activations"] == stages["activations"].artifact
+    assert stages["concepts"].spec["autoencoder"] == stages["autoencoder"].artifact
+    assert stages["release"].artifact == "releases/demo"
+
+
+def test_changing_an_early_stage_renames_everything_after_it_and_nothing_before():
+    base = PipelineSpec().plan()
+    other = PipelineSpec.parse({"recommender": {"seed": 7}}).plan()
+    changed = [a.name for a, b in zip(base, other, strict=True) if a.artifact != b.artifact]
+    assert changed == ["recommender", "activations", "autoencoder", "concepts"]
+
+
+def test_every_task_has_a_queue():
+    assert set(ROUTES) == set(TaskName)
+
+
+def test_a_release_version_depends_on_its_parts_and_not_on_its_name():
+    parts = {
+        "recommender": "recommenders/0000000000000001",
+        "autoencoder": "autoencoders/0000000000000002",
+        "concepts": "concepts/0000000000000003",
+    }
+    assert ReleaseSpec(name="a", **parts).version() == ReleaseSpec(name="b", **parts).version()
+    other = {**parts, "concepts": "concepts/0000000000000004"}
+    assert ReleaseSpec(name="a", **parts).version() != ReleaseSpec(name="a", **other).version()
+
+
+@given(st.text(max_size=40))
+def test_text_that_is_no_reference_is_refused(text: str):
+    with pytest.raises(InvalidInput) as caught:
+        split_ref(text)
+    assert caught.value.field == "artifact"
+
+
+@given(st.sampled_from(ArtifactKind), st.from_regex(r"[0-9a-f]{16}", fullmatch=True))
+def test_a_reference_is_a_known_kind_and_sixteen_digits(kind: ArtifactKind, digits: str):
+    assert split_ref(f"{kind.value}/{digits}") == (kind, digits)
+
+
+def test_a_reference_of_the_wrong_form_is_named_in_a_specification():
+    with pytest.raises(InvalidSpec) as caught:
+        AutoencoderSpec.parse({"activations": "activations/../../etc"})
+    assert caught.value.field == "activations"
