@@ -1,35 +1,39 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv first.
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation \
+  -c constraints.txt
 PROJECTS := shared/pyproject.toml $(wildcard services/*/pyproject.toml)
-# Imports of one machine must not leak in, and parallel maths on few cores is left to torch.
-export PYTHONDONTWRITEBYTECODE :=
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check ci up-local down-local protos clean
+.PHONY: help demo test check ci up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-venv: $(STAMP)
+$(RUNTIME): constraints.txt requirements.txt $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RecLens needs Python 3.11 or newer")'
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) pip setuptools wheel
+	@$(PIP) -r requirements.txt
+	@touch $@
 
-$(STAMP): constraints.txt requirements-dev.txt $(PROJECTS)
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RecLens needs Python 3.11 or newer")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
-	  -c constraints.txt -r requirements-dev.txt
-	touch $@
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
+	@echo "Installing the development tools ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
 
-demo: $(STAMP) ## Real data to a steered recommendation (KEEP=1 leaves the stack up)
-	$(BIN)/reclens demo $(if $(KEEP),--keep)
+demo: $(RUNTIME) ## Real data to a steered recommendation (KEEP=1 leaves the stack up)
+	@$(BIN)/reclens demo $(if $(KEEP),--keep)
 
-test: $(STAMP) ## All tests, with real Redis and S3 servers
+test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## Lint, format, types, architecture, protos
+check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -39,14 +43,14 @@ check: $(STAMP) ## Lint, format, types, architecture, protos
 
 ci: check test ## Exactly what CI runs
 
-up-local: $(STAMP) ## Start the stack without Docker; writes .reclens/endpoints.json
-	$(BIN)/reclens up
+up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
+	@$(BIN)/reclens up
 
-down-local: $(STAMP) ## Stop it
-	$(BIN)/reclens down
+down-local: $(RUNTIME) ## Stop it
+	@$(BIN)/reclens down
 
-protos: $(STAMP) ## Regenerate shared/src/reclens/api from protos/
+protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
 	deploy/generate-protos.sh
 
-clean: ## Remove what was built or computed here
+clean: ## Remove what was installed or computed here
 	rm -rf $(VENV) .reclens out
