@@ -25,8 +25,10 @@ class RedisSettings(Section):
     """Redis address, credentials included."""
     result_expires_seconds: int = Field(default=7 * 24 * 3600, ge=60)
     """How long job results and the job log are kept."""
-    visibility_timeout_seconds: int = Field(default=2 * 3600, ge=60)
-    """After this long without acknowledgement a job is delivered again."""
+    visibility_timeout_seconds: int = Field(default=600, ge=60)
+    """After this long without acknowledgement a job is delivered again: what the death of a whole
+    worker costs at most. A job that runs longer is delivered twice, which the lease makes
+    harmless."""
 
 
 class S3Settings(Section):
@@ -93,8 +95,9 @@ class WorkerSettings(StoreSettings):
     """Redis."""
     data: DataSettings = DataSettings()
     """Local raw data."""
-    segment_seconds: float = Field(default=900, gt=0)
-    """A training job runs at most this long before it checkpoints and queues up again."""
+    segment_seconds: float = Field(default=300, gt=0)
+    """A training job runs at most this long before it checkpoints and queues up again. Keep it
+    below the visibility timeout."""
     checkpoint_seconds: float = Field(default=20, gt=0)
     """Seconds between checkpoints: what a crash can cost."""
     lease_seconds: float = Field(default=60, gt=0)
