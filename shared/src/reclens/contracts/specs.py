@@ -75,7 +75,7 @@ class SplitSpec(Contract):
     @model_validator(mode="after")
     def _train_keeps_a_share(self) -> Self:
         if self.valid + self.test >= 1:
-            raise ValueError(f"valid + test = {self.valid + self.test:g} leaves nothing to train on")
+            raise ValueError(f"valid {self.valid} + test {self.test} leave nothing to train on")
         return self
 
 

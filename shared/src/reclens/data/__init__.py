@@ -1,0 +1,26 @@
+"""Data sets: readers, filters, splits, ids, Parquet tables. No torch, no network."""
+
+from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
+from reclens.data.prepare import (
+    built_in_format,
+    checksums,
+    prepare,
+    source_files,
+    verify_checksums,
+)
+from reclens.data.storage import read_dataset, write_dataset
+
+__all__ = [
+    "Dataset",
+    "Interactions",
+    "Items",
+    "Split",
+    "Users",
+    "built_in_format",
+    "checksums",
+    "prepare",
+    "read_dataset",
+    "source_files",
+    "verify_checksums",
+    "write_dataset",
+]

@@ -1,0 +1,1 @@
+"""Stages: functions ``run(spec, job) -> metrics``, one per kind of job."""

@@ -1,0 +1,57 @@
+"""Imports a data set: obtain the raw files, read, filter, index, split, store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reclens.adapters.jobs import JobContext
+from reclens.adapters.sources import Obtained, obtain_ml_100k
+from reclens.contracts import DatasetSpec, Progress
+from reclens.data import Dataset, Split, prepare, verify_checksums, write_dataset
+
+_STEPS = ("obtain", "prepare", "write")
+
+
+def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
+    """Make the tables of the data set.
+
+    Returns:
+        Numbers of ``users``, ``items``, ``interactions``, of those ``train``, ``valid`` and
+        ``test``; ``density`` (interactions over users times items); ``source`` of the raw files.
+
+    Raises:
+        MissingData: the raw files are not there and cannot be obtained.
+        MalformedData: a row cannot be read.
+        InvalidInput: the files are others than the specification pins, or nothing is left of them.
+    """
+    _report(job, "obtain")
+    obtained = _obtain(spec, job)
+    _report(job, "prepare")
+    dataset = prepare(spec, obtained.folder)
+    _report(job, "write")
+    for name in write_dataset(dataset, job.folder):
+        job.add(job.folder / name)
+    return {**_counts(dataset), "source": obtained.origin}
+
+
+def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
+    if spec.source is None:
+        return obtain_ml_100k(job.settings.cache_dir, job.settings.data.ml_100k)
+    verify_checksums(spec.source)
+    return Obtained(Path(spec.source.path), spec.source.format)
+
+
+def _counts(dataset: Dataset) -> dict[str, Any]:
+    interactions = dataset.interactions
+    return {
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": len(interactions),
+        **{split.label: interactions.count(split) for split in Split},
+        "density": len(interactions) / (dataset.n_users * dataset.n_items),
+    }
+
+
+def _report(job: JobContext, stage: str) -> None:
+    job.progress(Progress(stage=stage, step=_STEPS.index(stage), total=len(_STEPS), unit="stages"))

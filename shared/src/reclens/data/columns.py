@@ -1,0 +1,225 @@
+"""Columns of a source file, converted whole; a cell that cannot be converted is named exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reclens.errors import MalformedData
+
+_LONGEST_QUOTE = 80
+_MAX_YEAR = 9999
+
+
+class SourceTable:
+    """Named columns of one file.
+
+    Args:
+        file: the file's name, for messages.
+        columns: arrays of equal length, text or the types of a Parquet file.
+        line_of: line (from 1) of a row (from 0).
+    """
+
+    def __init__(
+        self, file: str, columns: dict[str, pa.Array], line_of: Callable[[int], int]
+    ) -> None:
+        self.file = file
+        self._columns = columns
+        self._line_of = line_of
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), ()))
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return list(self._columns)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def renamed(self, names: Sequence[str]) -> SourceTable:
+        """The same columns under other names, in order."""
+        columns = dict(zip(names, self._columns.values(), strict=True))
+        return SourceTable(self.file, columns, self._line_of)
+
+    def require(self, *names: str, remedy: str = "") -> None:
+        """Check that all of ``names`` are there.
+
+        Raises:
+            MalformedData: names the first that is not.
+        """
+        for name in names:
+            if name not in self._columns:
+                raise MalformedData.at(
+                    self.file,
+                    1,
+                    name,
+                    ", ".join(self.names),
+                    "the column is missing",
+                    remedy=remedy or "add the column or name the right one.",
+                )
+
+    def refuse(self, row: int, name: str, problem: str) -> MalformedData:
+        """The error for one cell."""
+        value = self._columns[name][row].as_py()
+        if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
+            value = value[:_LONGEST_QUOTE] + "…"
+        return MalformedData.at(self.file, self._line_of(row), name, value, problem)
+
+    # --- conversions -----------------------------------------------------------------------------
+
+    def ids(self, name: str) -> pa.StringArray:
+        """Identifiers [n] as text without surrounding white space.
+
+        Raises:
+            MalformedData: an id is empty.
+        """
+        text = self._text(name)
+        row = text.index("").as_py()
+        if row >= 0:
+            raise self.refuse(row, name, "the id is empty")
+        return text
+
+    def unique_ids(self, name: str) -> list[str]:
+        """Identifiers [n] of which no two are equal.
+
+        Raises:
+            MalformedData: an id is empty or comes twice.
+        """
+        ids: list[str] = self.ids(name).to_pylist()
+        seen: set[str] = set()
+        for row, value in enumerate(ids):
+            if value in seen:
+                raise self.refuse(row, name, "the id comes a second time")
+            seen.add(value)
+        return ids
+
+    def texts(self, name: str) -> list[str]:
+        """Text [n] without surrounding white space; may be empty."""
+        return self._text(name).to_pylist()
+
+    def seconds(self, name: str) -> npt.NDArray[np.int64]:
+        """Points in time [n], whole seconds, rounded down.
+
+        Raises:
+            MalformedData: a value is not a finite number.
+        """
+        column = self._columns[name]
+        if pa.types.is_temporal(column.type):
+            self._refuse_nulls(name)
+            column = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+            return column.to_numpy(zero_copy_only=False)
+        if pa.types.is_string(column.type):
+            try:  # most files hold whole seconds, for which this is exact
+                return self._text(name).cast(pa.int64()).to_numpy(zero_copy_only=False)
+            except pa.ArrowInvalid:
+                pass
+        elif pa.types.is_signed_integer(column.type):
+            self._refuse_nulls(name)
+            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        numbers = np.floor(self._numbers(name, "the time is not a number of seconds"))
+        outside = np.flatnonzero(np.abs(numbers) >= 2.0**63)
+        if len(outside):
+            raise self.refuse(int(outside[0]), name, "the time is outside 64 bits")
+        return numbers.astype(np.int64)
+
+    def ratings(self, name: str) -> npt.NDArray[np.float32]:
+        """Ratings [n].
+
+        Raises:
+            MalformedData: a value is not a finite number.
+        """
+        return self._numbers(name, "the rating is not a finite number").astype(np.float32)
+
+    def years(self, name: str) -> list[int | None]:
+        """Years [n]; an empty cell is None.
+
+        Raises:
+            MalformedData: a value is not a year between 0 and 9999.
+        """
+        years: list[int | None] = []
+        for row, value in enumerate(self.texts(name)):
+            number = value.removesuffix(".0")  # how tables with gaps write whole numbers
+            if not value:
+                years.append(None)
+            elif number.isascii() and number.isdigit() and int(number) <= _MAX_YEAR:
+                years.append(int(number))
+            else:
+                raise self.refuse(row, name, "not a year")
+        return years
+
+    def tags(self, name: str, separator: str) -> list[tuple[str, ...]]:
+        """Tags [n]: a list column as it is, text divided at ``separator``."""
+        column = self._columns[name]
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            return [clean_tags([str(tag) for tag in tags or ()]) for tags in column.to_pylist()]
+        return [clean_tags(text.split(separator)) for text in self.texts(name)]
+
+    def flags(self, name: str) -> npt.NDArray[np.bool_]:
+        """Marks [n] that are written 0 or 1.
+
+        Raises:
+            MalformedData: a value is neither.
+        """
+        values = self._text(name).to_numpy(zero_copy_only=False)
+        raised = values == "1"
+        refused = np.flatnonzero(~raised & (values != "0"))
+        if len(refused):
+            raise self.refuse(int(refused[0]), name, "neither 0 nor 1")
+        return raised
+
+    def records(self, names: Sequence[str]) -> list[dict[str, str]]:
+        """Rows [n] as text by column name, empty cells left out."""
+        columns = [self.texts(name) for name in names]
+        return [
+            {name: value for name, value in zip(names, row, strict=True) if value}
+            for row in (zip(*columns, strict=True) if columns else ((),) * len(self))
+        ]
+
+    # --- below -----------------------------------------------------------------------------------
+
+    def _text(self, name: str) -> pa.StringArray:
+        text = self._columns[name].cast(pa.string())
+        return pc.call_function("utf8_trim_whitespace", [text.fill_null("")])
+
+    def _numbers(self, name: str, problem: str) -> npt.NDArray[np.float64]:
+        column = self._columns[name]
+        if pa.types.is_string(column.type):
+            column = self._text(name)
+        try:
+            numbers = column.cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise self.refuse(_first_refused(column, pa.float64()), name, problem) from None
+        values = numbers.to_numpy(zero_copy_only=False)
+        refused = np.flatnonzero(~np.isfinite(values))
+        if len(refused):
+            raise self.refuse(int(refused[0]), name, problem)
+        return values
+
+    def _refuse_nulls(self, name: str) -> None:
+        row = self._columns[name].is_null().index(True).as_py()
+        if row >= 0:
+            raise self.refuse(row, name, "the value is missing")
+
+
+def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags without surrounding white space, empty ones and repetitions."""
+    return tuple(dict.fromkeys(stripped for tag in tags if (stripped := tag.strip())))
+
+
+def _first_refused(column: pa.Array, target: pa.DataType) -> int:
+    """First row that does not cast, by halving: exactly the rule of the fast cast that failed."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            column.slice(low, middle - low).cast(target)
+            low = middle
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            high = middle
+    return low

@@ -1,0 +1,166 @@
+"""A data set as the rest of RecLens sees it: indexed, sorted by time, split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from reclens.errors import NotFound
+
+
+class Split(IntEnum):
+    """Division of interactions, as stored in ``Interactions.split``."""
+
+    TRAIN = 0
+    VALID = 1
+    TEST = 2
+
+    @property
+    def label(self) -> str:
+        """Name in tables and reports: ``train``, ``valid`` or ``test``."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Who met what and when; one row each, sorted by user, time, order in the source."""
+
+    user_index: npt.NDArray[np.int32]
+    """[n] row of the user in ``Users``."""
+    item_index: npt.NDArray[np.int32]
+    """[n] row of the item in ``Items``."""
+    timestamp: npt.NDArray[np.int64]
+    """[n] seconds; the row number of the source where that has no time."""
+    rating: npt.NDArray[np.float32] | None
+    """[n] in the source's own scale; None where the source has none."""
+    split: npt.NDArray[np.uint8]
+    """[n] codes of ``Split``."""
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    def count(self, split: Split) -> int:
+        """Number of interactions of ``split``."""
+        return int(np.count_nonzero(self.split == split))
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items by index: position i of every list is item i."""
+
+    ids: list[str]
+    """External ids."""
+    titles: list[str]
+    """Titles without the year; empty where the source has none."""
+    tags: list[list[str]]
+    """Genres, categories or tags, in the source's order."""
+    years: list[int | None]
+    """Year of publication, where known."""
+    popularity: npt.NDArray[np.int32]
+    """[n_items] number of train interactions."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def index_of(self, item_id: str) -> int:
+        """Index of an external id.
+
+        Raises:
+            NotFound: no item has this id.
+        """
+        try:
+            return self._index[item_id]
+        except KeyError:
+            raise NotFound(
+                f"there is no item {item_id!r} in this data set of {len(self.ids)} items.",
+                field="item_id",
+                remedy="use an id of the data that was imported; ids are text and case-sensitive.",
+            ) from None
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {item_id: index for index, item_id in enumerate(self.ids)}
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """Users by index: position u of every list is user u."""
+
+    ids: list[str]
+    """External ids."""
+    attributes: list[dict[str, str]]
+    """What the source tells of the user, e.g. ``gender``; empty where it tells nothing."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def index_of(self, user_id: str) -> int:
+        """Index of an external id.
+
+        Raises:
+            NotFound: no user has this id.
+        """
+        try:
+            return self._index[user_id]
+        except KeyError:
+            raise NotFound(
+                f"there is no user {user_id!r} in this data set of {len(self.ids)} users.",
+                field="user_id",
+                remedy="use an id of the data that was imported, or give a history of item ids.",
+            ) from None
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {user_id: index for index, user_id in enumerate(self.ids)}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Interactions with their items and users."""
+
+    interactions: Interactions
+    """Sorted by user, time, order in the source."""
+    items: Items
+    """All items that occur in ``interactions``."""
+    users: Users
+    """All users that occur in ``interactions``."""
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    def history(
+        self,
+        user_index: int,
+        splits: Iterable[Split] = (Split.TRAIN, Split.VALID, Split.TEST),
+    ) -> npt.NDArray[np.int64]:
+        """Item indices [length] of one user within ``splits``, oldest first.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        if not 0 <= user_index < self.n_users:
+            raise NotFound(
+                f"there is no user {user_index} among {self.n_users}.",
+                field="user_index",
+                remedy="indices count from 0; `users.index_of` turns an id into one.",
+            )
+        rows = slice(int(self._offsets[user_index]), int(self._offsets[user_index + 1]))
+        wanted = np.isin(self.interactions.split[rows], [int(split) for split in splits])
+        return self.interactions.item_index[rows][wanted].astype(np.int64)
+
+    @cached_property
+    def _offsets(self) -> npt.NDArray[np.int64]:
+        # Rows are sorted by user, so each user is one slice.
+        return np.searchsorted(self.interactions.user_index, np.arange(self.n_users + 1))

@@ -1,0 +1,42 @@
+"""What every reader returns: external ids, nothing filtered, nothing indexed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ItemText:
+    """What a source tells of one item."""
+
+    title: str = ""
+    """Title without the year; empty where there is none."""
+    tags: tuple[str, ...] = ()
+    """Genres, categories or tags."""
+    year: int | None = None
+    """Year of publication."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """Interactions in order of the source, with external ids, and what is known of both sides."""
+
+    user_ids: pa.StringArray
+    """[n] never empty."""
+    item_ids: pa.StringArray
+    """[n] never empty."""
+    timestamps: npt.NDArray[np.int64]
+    """[n] seconds, or the row number where the source has no time."""
+    ratings: npt.NDArray[np.float32] | None = None
+    """[n] finite; None where the source has none."""
+    items: dict[str, ItemText] = field(default_factory=dict)
+    """By item id; items may be missing or superfluous."""
+    users: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Attributes by user id; users may be missing or superfluous."""
+
+    def __len__(self) -> int:
+        return len(self.user_ids)

@@ -1,0 +1,130 @@
+"""MovieLens as its publisher ships it: 100K (``u.data``) and 1M (``ratings.dat``).
+
+Source: the README of each archive at https://grouplens.org/datasets/movielens/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reclens.contracts import ColumnNames
+from reclens.data.columns import SourceTable, clean_tags
+from reclens.data.files import read_delimited
+from reclens.data.raw import ItemText, RawData
+from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.data.titles import article_first, take_year
+from reclens.errors import MissingData
+
+_INTERACTIONS = ["user_id", "item_id", "rating", "timestamp"]
+_GENRES = (
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+)
+_ITEMS_100K = ["item_id", "title", "release_date", "video_release_date", "url", "unknown", *_GENRES]
+_USERS_100K = ["user_id", "age", "gender", "occupation", "zip_code"]
+_ITEMS_1M = ["item_id", "title", "genres"]
+_USERS_1M = ["user_id", "gender", "age", "occupation", "zip_code"]
+
+
+def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
+    """Find the files in a folder, or beside ``u.data`` or ``ratings.dat``.
+
+    Raises:
+        MissingData: neither is there.
+    """
+    folder = folder_of(path)
+    if (path if path.is_file() else folder / "u.data").name == "u.data" and (
+        folder / "u.data"
+    ).is_file():
+        return SourceFiles(
+            (folder / "u.data",),
+            beside(items_path, folder / "u.item"),
+            beside(None, folder / "u.user"),
+        )
+    if (folder / "ratings.dat").is_file():
+        return SourceFiles(
+            (folder / "ratings.dat",),
+            beside(items_path, folder / "movies.dat"),
+            beside(None, folder / "users.dat"),
+        )
+    raise MissingData(
+        f"there is neither u.data nor ratings.dat in {folder}.",
+        field="source.path",
+        remedy="unpack ml-100k.zip or ml-1m.zip of MovieLens and give the folder with that file.",
+    )
+
+
+def read(files: SourceFiles, columns: ColumnNames) -> RawData:
+    """Read MovieLens; ``columns`` do not apply, the layout is fixed.
+
+    Raises:
+        MalformedData: a row cannot be read.
+    """
+    del columns
+    (path,) = files.interactions
+    is_100k = path.name == "u.data"
+    table = read_delimited(path, "\t" if is_100k else "::", names=_INTERACTIONS, encoding="latin-1")
+    return RawData(
+        user_ids=table.ids("user_id"),
+        item_ids=table.ids("item_id"),
+        timestamps=table.seconds("timestamp"),
+        ratings=table.ratings("rating"),
+        items=_items(files.items, is_100k),
+        users=_users(files.users, is_100k),
+    )
+
+
+def _items(path: Path | None, is_100k: bool) -> dict[str, ItemText]:
+    if path is None:
+        return {}
+    if is_100k:
+        table = read_delimited(path, "|", names=_ITEMS_100K, encoding="latin-1")
+        tags = _flagged_genres(table)
+        released = [date[-4:] for date in table.texts("release_date")]  # "01-Jan-1995"
+    else:
+        table = read_delimited(path, "::", names=_ITEMS_1M, encoding="latin-1")
+        tags = table.tags("genres", "|")
+        released = [""] * len(table)
+    items: dict[str, ItemText] = {}
+    rows = zip(table.unique_ids("item_id"), table.texts("title"), tags, released, strict=True)
+    for item_id, full_title, genres, release_year in rows:
+        title, year = take_year(full_title)
+        if year is None and release_year.isdigit():
+            year = int(release_year)
+        # Item 267 of the 100K set is a placeholder that is called "unknown".
+        title = "" if title == "unknown" else article_first(title)
+        items[item_id] = ItemText(title, genres, year)
+    return items
+
+
+def _flagged_genres(table: SourceTable) -> list[tuple[str, ...]]:
+    flags = [table.flags(genre) for genre in _GENRES]
+    return [
+        clean_tags([genre for genre, flag in zip(_GENRES, row, strict=True) if flag])
+        for row in zip(*flags, strict=True)
+    ]
+
+
+def _users(path: Path | None, is_100k: bool) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    names = _USERS_100K if is_100k else _USERS_1M
+    table = read_delimited(path, "|" if is_100k else "::", names=names, encoding="latin-1")
+    attributes = table.records([name for name in names if name != "user_id"])
+    return dict(zip(table.unique_ids("user_id"), attributes, strict=True))

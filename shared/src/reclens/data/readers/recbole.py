@@ -1,0 +1,129 @@
+"""RecBole's atomic files: tab-separated, every column's type in the header (``user_id:token``).
+
+Source: https://recbole.io/docs/user_guide/data/atomic_files.html.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reclens.contracts import ColumnNames
+from reclens.data.columns import SourceTable, clean_tags
+from reclens.data.files import read_delimited
+from reclens.data.raw import ItemText, RawData
+from reclens.data.readers.row_order import rows_as_time
+from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.data.titles import article_first, take_year
+from reclens.errors import MalformedData, MissingData
+
+_PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it
+_TYPES = ("token", "token_seq", "float", "float_seq")
+_TITLES = ("movie_title", "title", "name")
+_TAGS = ("class", "genre", "genres", "categories")
+_YEAR = "release_year"
+
+
+def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
+    """Find ``.inter``, ``.item`` and ``.user`` of one name; the latter two may be missing.
+
+    Raises:
+        MissingData: there is no ``.inter`` file, or several and none has the folder's name.
+    """
+    folder = folder_of(path)
+    found = [path] if path.suffix == ".inter" else sorted(folder.glob("*.inter"))
+    if len(found) > 1:
+        found = [file for file in found if file.stem == folder.resolve().name]
+    if len(found) != 1:
+        raise MissingData(
+            f"there is no single .inter file in {folder}.",
+            field="source.path",
+            remedy="give the .inter file itself, or a folder with exactly one.",
+        )
+    (inter,) = found
+    return SourceFiles(
+        (inter,),
+        beside(items_path, inter.with_suffix(".item")),
+        beside(None, inter.with_suffix(".user")),
+    )
+
+
+def read(files: SourceFiles, columns: ColumnNames) -> RawData:
+    """Read atomic files; ``columns`` do not apply, the header names them.
+
+    Raises:
+        MalformedData: a row or the header cannot be read.
+    """
+    del columns
+    (path,) = files.interactions
+    table, _ = _typed(path)
+    table.require("user_id", "item_id")
+    return RawData(
+        user_ids=table.ids("user_id"),
+        item_ids=table.ids("item_id"),
+        timestamps=table.seconds("timestamp") if "timestamp" in table else rows_as_time(table),
+        ratings=table.ratings("rating") if "rating" in table else None,
+        items=_items(files.items),
+        users=_users(files.users),
+    )
+
+
+def _typed(path: Path) -> tuple[SourceTable, dict[str, str]]:
+    """Columns under their plain names, and the type of each."""
+    raw = read_delimited(path, "\t")
+    types: dict[str, str] = {}
+    for header in raw.names:
+        name, _, kind = header.partition(":")
+        if kind not in _TYPES or name in types:
+            raise MalformedData.at(
+                path.name,
+                1,
+                name,
+                header,
+                f"a header is name:type, once, with a type of {', '.join(_TYPES)}",
+            )
+        types[name] = kind
+    return raw.renamed(list(types)), types
+
+
+def _items(path: Path | None) -> dict[str, ItemText]:
+    if path is None:
+        return {}
+    table, types = _typed(path)
+    table.require("item_id")
+    titles = _texts(table, _TITLES)
+    years = table.texts(_YEAR) if _YEAR in table else [""] * len(table)
+    tag_column = next((name for name in _TAGS if name in table), None)
+    tags = _tags(table, tag_column, types) if tag_column else [()] * len(table)
+    items: dict[str, ItemText] = {}
+    rows = zip(table.unique_ids("item_id"), titles, tags, years, strict=True)
+    for item_id, full_title, item_tags, release_year in rows:
+        title, year = take_year(full_title)
+        # A token may hold anything: RecBole's ML-100K has a year "V" for videos.
+        if len(release_year) == 4 and release_year.isascii() and release_year.isdigit():
+            year = int(release_year)
+        title = "" if title.lower() in _PLACEHOLDERS else article_first(title)
+        items[item_id] = ItemText(title, tuple(t for t in item_tags if t != "unknown"), year)
+    return items
+
+
+def _tags(table: SourceTable, column: str, types: dict[str, str]) -> list[tuple[str, ...]]:
+    """Tokens of a sequence stand between spaces, but where a file has ``|`` or ``,``: those."""
+    texts = table.texts(column)
+    if types[column] == "token":
+        return [clean_tags([text]) for text in texts]
+    separator = next((mark for mark in "|," if any(mark in text for text in texts)), " ")
+    return [clean_tags([tag.strip(" '\"") for tag in text.split(separator)]) for text in texts]
+
+
+def _texts(table: SourceTable, candidates: tuple[str, ...]) -> list[str]:
+    name = next((name for name in candidates if name in table), None)
+    return table.texts(name) if name else [""] * len(table)
+
+
+def _users(path: Path | None) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    table, _ = _typed(path)
+    table.require("user_id")
+    attributes = table.records([name for name in table.names if name != "user_id"])
+    return dict(zip(table.unique_ids("user_id"), attributes, strict=True))

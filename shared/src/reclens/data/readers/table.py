@@ -1,0 +1,116 @@
+"""Any CSV, TSV or Parquet table whose columns are named in the specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reclens.contracts import ColumnNames
+from reclens.data.columns import SourceTable
+from reclens.data.files import header_line, read_delimited, read_parquet
+from reclens.data.raw import ItemText, RawData
+from reclens.data.readers.row_order import rows_as_time
+from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.data.titles import take_year
+from reclens.errors import MissingData
+
+_SUFFIXES = (".parquet", ".csv", ".tsv")
+_DELIMITERS = "\t,;|"
+
+
+def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
+    """Find ``interactions``, ``items`` and ``users`` with suffix .parquet, .csv or .tsv.
+
+    ``path`` may also be the interactions file itself, of any name.
+
+    Raises:
+        MissingData: there is no interactions file.
+    """
+    folder = folder_of(path)
+    interactions = path if path.is_file() else beside(None, *_named(folder, "interactions"))
+    if interactions is None:
+        raise MissingData(
+            f"there is no interactions file in {folder}.",
+            field="source.path",
+            remedy=f"name it interactions{' or '.join(_SUFFIXES)}, or give the file itself.",
+        )
+    return SourceFiles(
+        (interactions,),
+        beside(items_path, *_named(folder, "items")),
+        beside(None, *_named(folder, "users")),
+    )
+
+
+def read(files: SourceFiles, columns: ColumnNames) -> RawData:
+    """Read tables with the named columns.
+
+    Raises:
+        MalformedData: a column is missing or a cell cannot be read.
+    """
+    (path,) = files.interactions
+    table = _read(path)
+    table.require(columns.user, columns.item, remedy="name the right one in source.columns.")
+    if columns.timestamp is not None:
+        table.require(
+            columns.timestamp,
+            remedy="name the right one in source.columns.timestamp, or set it to null if the rows "
+            "are in order of time.",
+        )
+    if columns.rating is not None:
+        table.require(columns.rating, remedy="name the right one in source.columns.rating.")
+    return RawData(
+        user_ids=table.ids(columns.user),
+        item_ids=table.ids(columns.item),
+        timestamps=table.seconds(columns.timestamp) if columns.timestamp else rows_as_time(table),
+        ratings=table.ratings(columns.rating) if columns.rating else None,
+        items=_items(files.items, columns),
+        users=_users(files.users, columns),
+    )
+
+
+def _named(folder: Path, stem: str) -> list[Path]:
+    return [folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+
+
+def _read(path: Path) -> SourceTable:
+    if path.suffix == ".parquet":
+        return read_parquet(path)
+    header = header_line(path)
+    delimiter = max(_DELIMITERS, key=header.count)  # the first of equals: tab
+    return read_delimited(path, delimiter, quoted=True)
+
+
+def _items(path: Path | None, columns: ColumnNames) -> dict[str, ItemText]:
+    if path is None:
+        return {}
+    table = _read(path)
+    key = columns.item_key or columns.item
+    table.require(key, remedy="name the right one in source.columns.item_key.")
+    for role in ("title", "tags", "year"):
+        name = getattr(columns, role)
+        if name is not None:
+            table.require(
+                name, remedy=f"name the right one in source.columns.{role}, or set it to null."
+            )
+    n = len(table)
+    titles = table.texts(columns.title) if columns.title else [""] * n
+    tags = table.tags(columns.tags, columns.tag_separator) if columns.tags else [()] * n
+    years = table.years(columns.year) if columns.year else [None] * n
+    items: dict[str, ItemText] = {}
+    for item_id, full_title, item_tags, year in zip(
+        table.unique_ids(key), titles, tags, years, strict=True
+    ):
+        title, title_year = take_year(full_title)
+        if year is None or year == title_year:
+            items[item_id] = ItemText(title, item_tags, title_year)
+        else:
+            items[item_id] = ItemText(full_title, item_tags, year)
+    return items
+
+
+def _users(path: Path | None, columns: ColumnNames) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    table = _read(path)
+    table.require(columns.user, remedy="name the right one in source.columns.user.")
+    attributes = table.records([name for name in table.names if name != columns.user])
+    return dict(zip(table.unique_ids(columns.user), attributes, strict=True))

@@ -1,0 +1,89 @@
+"""Division of interactions into train, valid and test."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from reclens.contracts import SplitSpec
+from reclens.data.dataset import Split
+from reclens.errors import InvalidInput
+
+_MIN_INTERACTIONS = 3
+"""A user with fewer stays in train whole: one each for train, valid and test."""
+_ROUNDING = 1e-9  # so that 0.29 of 100 is 29, not 28
+
+
+def assign_splits(
+    user_index: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64], spec: SplitSpec
+) -> npt.NDArray[np.uint8]:
+    """Codes of ``Split`` [n] for rows that are sorted by user and time.
+
+    ``leave-one-out``: the last row of a user is test, the one before valid. ``ratio``: of a user's
+    n rows ``max(1, floor(test * n))`` random ones are test, ``max(1, floor(valid * n))`` others
+    valid. In both, users with fewer than three rows stay in train. ``global-time``: the two points
+    in time before which lie the shares ``1 - valid - test`` and ``1 - test`` of all rows; rows at
+    such a point go to the later part.
+
+    Raises:
+        InvalidInput: nothing would be left in train.
+    """
+    if spec.kind == "leave-one-out":
+        splits = _leave_one_out(user_index)
+    elif spec.kind == "ratio":
+        splits = _ratio(user_index, spec)
+    else:
+        splits = _global_time(timestamp, spec)
+    if not np.any(splits == Split.TRAIN):
+        raise InvalidInput(
+            f"the {spec.kind} split leaves nothing to train on.",
+            field="split",
+            remedy="choose another kind of split, or smaller shares of valid and test.",
+        )
+    return splits
+
+
+def _leave_one_out(user_index: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    count, place = _places(user_index)
+    from_end = count - 1 - place
+    splits = np.full(len(user_index), Split.TRAIN, dtype=np.uint8)
+    enough = count >= _MIN_INTERACTIONS
+    splits[enough & (from_end == 0)] = Split.TEST
+    splits[enough & (from_end == 1)] = Split.VALID
+    return splits
+
+
+def _ratio(user_index: npt.NDArray[np.int32], spec: SplitSpec) -> npt.NDArray[np.uint8]:
+    count, place = _places(user_index)
+    lottery = np.random.default_rng(spec.seed).random(len(user_index))
+    drawn = np.empty_like(place)  # place of each row after its user's rows are shuffled
+    drawn[np.lexsort((lottery, user_index))] = place
+    n_test = np.clip(np.floor(spec.test * count + _ROUNDING), 1, np.maximum(count - 2, 1))
+    n_valid = np.clip(
+        np.floor(spec.valid * count + _ROUNDING), 1, np.maximum(count - 1 - n_test, 1)
+    )
+    splits = np.full(len(user_index), Split.TRAIN, dtype=np.uint8)
+    enough = count >= _MIN_INTERACTIONS
+    splits[enough & (drawn < n_test + n_valid)] = Split.VALID
+    splits[enough & (drawn < n_test)] = Split.TEST
+    return splits
+
+
+def _global_time(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
+    n = len(timestamp)
+    ordered = np.sort(timestamp)
+    valid_from = ordered[min(int((1 - spec.valid - spec.test) * n + _ROUNDING), n - 1)]
+    test_from = ordered[min(int((1 - spec.test) * n + _ROUNDING), n - 1)]
+    splits = np.full(n, Split.TRAIN, dtype=np.uint8)
+    splits[timestamp >= valid_from] = Split.VALID
+    splits[timestamp >= test_from] = Split.TEST
+    return splits
+
+
+def _places(
+    user_index: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each row: how many rows its user has, and its place (from 0) among them."""
+    per_user = np.bincount(user_index)
+    start = np.cumsum(per_user) - per_user
+    return per_user[user_index], np.arange(len(user_index)) - start[user_index]

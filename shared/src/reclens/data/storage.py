@@ -1,0 +1,156 @@
+"""A data set as three Parquet tables, laid out as ``reclens.contracts.tables`` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.contracts.tables import INTERACTIONS, ITEMS, USERS
+from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
+from reclens.errors import MalformedData, MissingData
+
+_LABELS: Final = [split.label for split in sorted(Split)]
+
+_SCHEMAS: Final = {
+    INTERACTIONS: pa.schema(
+        [
+            pa.field("user_index", pa.int32(), nullable=False),
+            pa.field("item_index", pa.int32(), nullable=False),
+            pa.field("timestamp", pa.int64(), nullable=False),
+            pa.field("rating", pa.float32()),
+            pa.field("split", pa.string(), nullable=False),
+        ]
+    ),
+    ITEMS: pa.schema(
+        [
+            pa.field("item_id", pa.string(), nullable=False),
+            pa.field("title", pa.string(), nullable=False),
+            pa.field("tags", pa.list_(pa.string()), nullable=False),
+            pa.field("year", pa.int16()),
+            pa.field("popularity", pa.int32(), nullable=False),
+        ]
+    ),
+    USERS: pa.schema(
+        [
+            pa.field("user_id", pa.string(), nullable=False),
+            pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
+        ]
+    ),
+}
+
+
+def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
+    """Write the tables into ``folder`` (made if need be) and return the files' names.
+
+    The same data set gives the same bytes with the same version of pyarrow.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    seen, items, users = dataset.interactions, dataset.items, dataset.users
+    labels = pa.array(_LABELS).take(pa.array(seen.split))
+    rating = pa.nulls(len(seen), pa.float32()) if seen.rating is None else pa.array(seen.rating)
+    columns = {
+        INTERACTIONS: [seen.user_index, seen.item_index, seen.timestamp, rating, labels],
+        ITEMS: [items.ids, items.titles, items.tags, items.years, items.popularity],
+        USERS: [users.ids, [list(attributes.items()) for attributes in users.attributes]],
+    }
+    for name, values in columns.items():
+        schema = _SCHEMAS[name]
+        arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        pq.write_table(table, folder / name, compression="zstd")
+    return list(columns)
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read the tables that ``write_dataset``, or anything else, wrote.
+
+    Raises:
+        MissingData: a table is not there.
+        MalformedData: a table lacks a column, has one of another type, is not sorted, or refers
+            to a user or item that does not exist.
+    """
+    seen, items, users = (_read(folder, name) for name in (INTERACTIONS, ITEMS, USERS))
+    user_index = _numpy(seen, "user_index")
+    item_index = _numpy(seen, "item_index")
+    timestamp = _numpy(seen, "timestamp")
+    _check_range("user_index", user_index, len(users))
+    _check_range("item_index", item_index, len(items))
+    by_user = np.diff(user_index)
+    if np.any(by_user < 0) or np.any((by_user == 0) & (np.diff(timestamp) < 0)):
+        raise _malformed(INTERACTIONS, "rows are not sorted by user_index, then timestamp")
+    rating = seen.column("rating")
+    if rating.null_count not in (0, len(seen)):
+        raise _malformed(INTERACTIONS, "some ratings are null and others are not", "rating")
+    return Dataset(
+        Interactions(
+            user_index,
+            item_index,
+            timestamp,
+            None if rating.null_count == len(seen) else _numpy(seen, "rating"),
+            _split_codes(seen),
+        ),
+        Items(
+            items.column("item_id").to_pylist(),
+            items.column("title").to_pylist(),
+            items.column("tags").to_pylist(),
+            items.column("year").to_pylist(),
+            _numpy(items, "popularity"),
+        ),
+        Users(
+            users.column("user_id").to_pylist(),
+            [dict(pairs) for pairs in users.column("attributes").to_pylist()],
+        ),
+    )
+
+
+def _read(folder: Path, name: str) -> pa.Table:
+    schema = _SCHEMAS[name]
+    path = folder / name
+    if not path.is_file():
+        raise MissingData(
+            f"there is no {name} in {folder}.",
+            field=name,
+            remedy="give the folder of a data set that RecLens wrote.",
+        )
+    try:
+        # ParquetFile, because read_table takes folder names like a=b for columns.
+        table = pq.ParquetFile(path).read()
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, ValueError) as error:
+        raise _malformed(name, f"it does not have the layout of this table ({error})") from error
+
+
+def _numpy(table: pa.Table, name: str) -> npt.NDArray:
+    return table.column(name).to_numpy()
+
+
+def _split_codes(seen: pa.Table) -> npt.NDArray[np.uint8]:
+    encoded = seen.column("split").combine_chunks().dictionary_encode()
+    labels: list[str] = encoded.dictionary.to_pylist()
+    for label in labels:
+        if label not in _LABELS:
+            raise _malformed(INTERACTIONS, f"{label!r} is not one of {', '.join(_LABELS)}", "split")
+    codes = np.array([_LABELS.index(label) for label in labels], dtype=np.uint8)
+    return codes[encoded.indices.to_numpy()]
+
+
+def _check_range(name: str, index: npt.NDArray[np.int32], n: int) -> None:
+    outside = np.flatnonzero((index < 0) | (index >= n))
+    if len(outside):
+        row = int(outside[0])
+        raise MalformedData.at(
+            INTERACTIONS, row + 1, name, int(index[row]), f"an index is from 0 to {n - 1}"
+        )
+
+
+def _malformed(name: str, problem: str, field: str = "") -> MalformedData:
+    return MalformedData(
+        f"{name}: {problem}.",
+        field=field or name,
+        remedy="write it as the tables of `reclens.contracts.tables` are described.",
+    )
