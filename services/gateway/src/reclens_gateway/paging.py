@@ -1,0 +1,98 @@
+"""Pages of a list: opaque tokens that fit one query of one version, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reclens.errors import InvalidInput
+
+T = TypeVar("T")
+
+MAX_PAGE_SIZE = 1000
+"""Entries on one page."""
+_DIGEST = 16
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A part of a list."""
+
+    entries: Sequence[T]
+    """This page."""
+    next_token: str
+    """Where to go on; empty on the last page."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A page token, opened."""
+
+    version: str
+    """Version of what is listed."""
+    query: str
+    """Digest of what was asked."""
+    offset: int
+    """Entries before this page."""
+
+
+def page_size(asked: int, default: int) -> int:
+    """Entries to return, ``default`` where 0 is asked.
+
+    Raises:
+        InvalidInput: more than a page may have.
+    """
+    if asked > MAX_PAGE_SIZE:
+        raise InvalidInput(
+            f"{asked} entries are too many for a page.",
+            field="page_size",
+            remedy=f"ask for at most {MAX_PAGE_SIZE} and follow next_page_token.",
+        )
+    return asked or default
+
+
+def digest(*query: object) -> str:
+    """What was asked, in few characters."""
+    text = json.dumps(query, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+
+
+def open_token(token: str, query: str) -> Cursor | None:
+    """Open a page token; None where there is none.
+
+    Raises:
+        InvalidInput: it was not made for this query.
+    """
+    if not token:
+        return None
+    try:
+        version, made_for, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        cursor = Cursor(str(version), str(made_for), int(offset))
+    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+        raise _unusable() from error
+    if cursor.query != query or cursor.offset < 0:
+        raise _unusable()
+    return cursor
+
+
+def cut(entries: Sequence[T], size: int, cursor: Cursor) -> Page[T]:
+    """The page of ``entries`` at ``cursor``."""
+    end = cursor.offset + size
+    token = ""
+    if end < len(entries):
+        state = json.dumps([cursor.version, cursor.query, end], separators=(",", ":"))
+        token = base64.urlsafe_b64encode(state.encode()).decode()
+    return Page(entries[cursor.offset : end], token)
+
+
+def _unusable() -> InvalidInput:
+    return InvalidInput(
+        "the page token does not belong to this query.",
+        field="page_token",
+        remedy="pass next_page_token as it was given, with the other fields unchanged.",
+    )

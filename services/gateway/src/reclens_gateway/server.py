@@ -1,0 +1,97 @@
+"""Wires the gateway together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.grpc_errors import DeadlineExceeded
+from reclens.adapters.grpc_server import GrpcServer, until_signalled
+from reclens.adapters.release_watch import ReleaseWatch
+from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
+from reclens.contracts import Release
+from reclens.errors import Unavailable
+from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.served_release import ServedRelease, load_served_release
+from reclens_gateway.servicer import SteeringServicer
+from reclens_gateway.settings import GatewaySettings
+
+SERVICE = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"].full_name
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """A server that is up."""
+
+    address: str
+    """``host:port`` that it listens on."""
+    watch: ReleaseWatch[ServedRelease]
+    """The releases that it serves."""
+
+
+class ReleaseLoader:
+    """Makes releases servable: our tables, and the other side's agreement.
+
+    Without it, a release whose weights the inference service refuses would replace one that
+    answers.
+    """
+
+    def __init__(self, store: ArtifactStore, peer: InferencePeer, seconds: float) -> None:
+        self._store = store
+        self._peer = peer
+        self._seconds = seconds
+
+    async def __call__(self, release: Release, current: ServedRelease | None) -> ServedRelease:
+        """Load ``release``; the inference service must have it loaded if another is served.
+
+        Raises:
+            NotReady, NotFound, CorruptArtifact: it cannot be served here or there.
+            Unavailable: the store, or the inference service, does not answer just now.
+        """
+        loaded = await asyncio.to_thread(load_served_release, self._store, release)
+        try:
+            await self._peer.model(release.name, release.version, self._seconds)
+        except (Unavailable, DeadlineExceeded) as error:
+            if current is not None:
+                raise Unavailable(error.message, remedy=error.remedy) from error
+            # With nothing to fall back on, concepts can be listed before inference is up.
+            logger.warning("release not confirmed", release=release.name, error=str(error))
+        return loaded
+
+
+@asynccontextmanager
+async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+    """A gateway for the life of the block; leaving it drains requests under way."""
+    section = settings.gateway
+    store = ArtifactStore.from_settings(settings)
+    server = GrpcServer(section)
+    peer = InferencePeer(section.inference, section.max_message_bytes)
+
+    async def changed(any_served: bool) -> None:
+        await server.set_serving(SERVICE, any_served)
+
+    loader = ReleaseLoader(store, peer, section.load_seconds)
+    watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
+    servicer = SteeringServicer(watch, peer, section.default_deadline_seconds)
+    server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE)
+    address = await server.start()
+    await watch.start()
+    try:
+        yield RunningGateway(address, watch)
+    finally:
+        await server.stop()
+        await watch.stop()
+        await peer.close()
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    async with running_gateway(settings):
+        await until_signalled()

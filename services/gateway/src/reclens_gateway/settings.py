@@ -1,0 +1,28 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from reclens.adapters.grpc_server import ServerSettings
+from reclens.adapters.settings import StoreSettings
+
+
+class GatewaySection(ServerSettings):
+    """What answering SteeringService takes."""
+
+    listen: str = "127.0.0.1:50051"
+    """``host:port`` to listen on; port 0 takes a free one."""
+    inference: str = "127.0.0.1:50052"
+    """``host:port`` of InferenceService."""
+    default_deadline_seconds: float = Field(default=10, gt=0, le=3600)
+    """Deadline of callers that set none."""
+    load_seconds: float = Field(default=120, gt=0, le=3600)
+    """How long the inference service may take to load a new release."""
+
+
+class GatewaySettings(StoreSettings):
+    """All settings of ``reclens-gateway``."""
+
+    gateway: GatewaySection = GatewaySection()
+    """The server."""

@@ -1,0 +1,33 @@
+"""Entry point: ``reclens-recommender serve`` and ``reclens-recommender worker``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from reclens.adapters.logs import configure_logging
+
+
+def main() -> None:
+    """Run the inference server or the Celery worker until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="reclens-recommender", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer InferenceService over gRPC")
+    commands.add_parser("worker", help="take jobs: data sets, recommenders, activations")
+    command = parser.parse_args().command
+    # Each command imports only its own half: the worker forks, and torch and gRPC must not have
+    # been touched before it does.
+    if command == "serve":
+        from reclens_recommender.serving.server import serve  # noqa: PLC0415
+        from reclens_recommender.serving.settings import InferenceSettings  # noqa: PLC0415
+
+        configure_logging("inference")
+        asyncio.run(serve(InferenceSettings()))
+    else:
+        from reclens_recommender.worker import run  # noqa: PLC0415
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

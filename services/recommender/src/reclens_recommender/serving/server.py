@@ -1,0 +1,67 @@
+"""Wires the inference server together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import torch
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.grpc_server import GrpcServer, until_signalled
+from reclens.adapters.release_watch import ReleaseWatch
+from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
+from reclens.contracts import Release
+from reclens_recommender.serving.model_thread import ModelThread
+from reclens_recommender.serving.served_model import ServedModel, load_served_model
+from reclens_recommender.serving.servicer import InferenceServicer
+from reclens_recommender.serving.settings import InferenceSettings
+
+SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+@dataclass(frozen=True)
+class RunningInference:
+    """A server that is up."""
+
+    address: str
+    """``host:port`` that it listens on."""
+    watch: ReleaseWatch[ServedModel]
+    """The releases that it serves."""
+
+
+@asynccontextmanager
+async def running_inference(settings: InferenceSettings) -> AsyncIterator[RunningInference]:
+    """An inference server for the life of the block; leaving it drains requests under way."""
+    section = settings.inference
+    store = ArtifactStore.from_settings(settings)
+    server = GrpcServer(section)
+    thread = ModelThread(section.max_waiting)
+
+    async def load(release: Release, _current: ServedModel | None) -> ServedModel:
+        return await asyncio.to_thread(load_served_model, store, release)
+
+    async def changed(any_served: bool) -> None:
+        await server.set_serving(SERVICE, any_served)
+
+    watch = ReleaseWatch(store, load, section.poll_seconds, changed)
+    servicer = InferenceServicer(watch, thread, section.default_deadline_seconds)
+    server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE)
+    address = await server.start()
+    await watch.start()
+    try:
+        yield RunningInference(address, watch)
+    finally:
+        await server.stop()
+        await watch.stop()
+        thread.close()
+
+
+async def serve(settings: InferenceSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if settings.inference.torch_threads is not None:
+        torch.set_num_threads(settings.inference.torch_threads)
+    async with running_inference(settings):
+        await until_signalled()

@@ -1,0 +1,182 @@
+"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from reclens.errors import InvalidInput, NotFound, NotReady, RecLensError, Unavailable
+
+DOMAIN: Final = "reclens"
+"""``ErrorInfo.domain`` of every deliberate error."""
+
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+_FIELD_CODES: Final = {"INVALID_ARGUMENT", "NOT_FOUND"}
+# Status and details travel in trailers, which peers cap at 8 KB; what callers sent us is quoted
+# in them.
+_MAX_MESSAGE_BYTES: Final = 600
+_MAX_REMEDY_BYTES: Final = 300
+_MAX_FIELD_BYTES: Final = 120
+
+
+class Overloaded(RecLensError):
+    """More requests wait than can be answered in good time."""
+
+    reason = "OVERLOADED"
+    grpc_code = "RESOURCE_EXHAUSTED"
+    retryable = True
+
+
+class DeadlineExceeded(RecLensError):
+    """The caller's deadline passed before there was an answer."""
+
+    reason = "DEADLINE_EXCEEDED"
+    grpc_code = "DEADLINE_EXCEEDED"
+    retryable = True
+
+
+class Cancelled(RecLensError):
+    """The call was given up by the caller or by a server that shuts down."""
+
+    reason = "CANCELLED"
+    grpc_code = "CANCELLED"
+
+
+class InternalError(RecLensError):
+    """A fault of the server; its log has the details under the request's id."""
+
+    reason = "INTERNAL"
+    grpc_code = "INTERNAL"
+
+
+def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
+    """The wire form of ``error``: an ``ErrorInfo``, and a field violation where a field is named.
+
+    ``ErrorInfo.metadata`` carries ``message``, ``remedy``, ``field``, ``retryable`` and
+    ``request_id``, those that are not empty.
+    """
+    message = _clip(error.message, _MAX_MESSAGE_BYTES)
+    remedy = _clip(error.remedy, _MAX_REMEDY_BYTES)
+    field = _clip(error.field, _MAX_FIELD_BYTES)
+    metadata = {
+        "message": message,
+        "remedy": remedy,
+        "field": field,
+        "retryable": str(error.retryable).lower(),
+        "request_id": _clip(request_id, _MAX_FIELD_BYTES),
+    }
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={key: value for key, value in metadata.items() if value},
+    )
+    details = [_packed(info)]
+    if field and error.grpc_code in _FIELD_CODES:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    return status_pb2.Status(
+        code=code_pb2.Code.Value(error.grpc_code),
+        # The sentence is put together again from the clipped parts.
+        message=str(RecLensError(message, field=field, remedy=remedy)),
+        details=details,
+    )
+
+
+def error_of(
+    code: grpc.StatusCode,
+    message: str | None,
+    trailers: Sequence[tuple[str, str | bytes]] | None,
+    peer: str,
+) -> RecLensError:
+    """Rebuild the error that a call ended with.
+
+    Args:
+        code: status of the call.
+        message: its text.
+        trailers: trailing metadata, where details may be.
+        peer: who was called, in words, for errors that the peer did not write itself.
+
+    Returns:
+        The class that the peer raised, by its reason; where it gave none, the nearest by code.
+    """
+    info = next(
+        (
+            info
+            for key, value in trailers or ()
+            if key == _DETAILS_KEY and isinstance(value, bytes)
+            for info in _error_infos(value)
+        ),
+        None,
+    )
+    if info is not None:
+        return from_parts(
+            code,
+            reason=info.reason,
+            message=info.metadata.get("message", message or ""),
+            field=info.metadata.get("field", ""),
+            remedy=info.metadata.get("remedy", ""),
+        )
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(
+                f"{peer} does not answer.", remedy="check that it runs; try again in a moment."
+            )
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineExceeded(
+                f"{peer} did not answer before the deadline.", remedy="allow more time."
+            )
+        case _:
+            return from_parts(code, reason="", message=message or f"{peer} answered {code.name}.")
+
+
+def from_parts(
+    code: grpc.StatusCode, *, reason: str, message: str, field: str = "", remedy: str = ""
+) -> RecLensError:
+    """The error with this reason; where none of ours has it, the nearest by ``code``."""
+    chosen = _BY_REASON.get(reason)
+    if chosen is None or chosen.grpc_code != code.name:
+        chosen = _BY_CODE.get(code, InternalError)
+    return chosen(message, field=field, remedy=remedy)
+
+
+def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _classes(cls)
+
+
+_BY_REASON: Final = {cls.reason: cls for cls in _classes(RecLensError)}
+_BY_CODE: Final[dict[grpc.StatusCode, type[RecLensError]]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: NotReady,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+}
+
+
+def _error_infos(details: bytes) -> Iterator[error_details_pb2.ErrorInfo]:
+    for detail in status_pb2.Status.FromString(details).details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            yield info
+
+
+def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+def _clip(text: str, limit: int) -> str:
+    encoded = text.encode("utf-8", errors="replace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - 3].decode(errors="ignore") + "..."

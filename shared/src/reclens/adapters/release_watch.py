@@ -1,0 +1,224 @@
+"""Follows the releases' pointers: load what they name, swap, refuse what cannot be served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from reclens.contracts import Release
+from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+
+class ReleaseSource(Protocol):
+    """Where pointers are read; the artifact store is one."""
+
+    def releases(self) -> list[Release]: ...
+
+
+@dataclass(frozen=True)
+class Served(Generic[T]):
+    """A version that is loaded."""
+
+    release: Release
+    """The pointer it was loaded from."""
+    loaded: T
+    """What it takes to answer from it."""
+
+
+@dataclass(frozen=True)
+class ReleaseState(Generic[T]):
+    """Everything known of one release name."""
+
+    newest: Release
+    """The pointer as last read."""
+    current: Served[T] | None = None
+    """Version that answers."""
+    previous: Served[T] | None = None
+    """Version before that, for requests that were resolved against it."""
+    refusal: str = ""
+    """Why the newest pointer is not served; empty where it is, or where it is still loading."""
+
+
+class ReleaseWatch(Generic[T]):
+    """Keeps the current and the previous version of every release loaded.
+
+    States are replaced whole, and only on the event loop, so a request sees one version from its
+    beginning to its end. A version that cannot be loaded is refused until its pointer changes;
+    where the store or a peer is merely away, loading is tried again at the next poll.
+
+    Args:
+        source: reads the pointers; called on a thread.
+        load: makes a release servable. It is given the version that is served now, if any. Raises
+            ``RecLensError`` to refuse it, ``Unavailable`` to be asked again.
+        poll_seconds: time between polls.
+        changed: called after every poll with whether anything can be served.
+    """
+
+    def __init__(
+        self,
+        source: ReleaseSource,
+        load: Callable[[Release, T | None], Awaitable[T]],
+        poll_seconds: float,
+        changed: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._source = source
+        self._load = load
+        self._poll_seconds = poll_seconds
+        self._changed = changed
+        self._states: dict[str, ReleaseState[T]] = {}
+        self._polling = asyncio.Lock()
+        self._polled = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Poll now and go on polling in the background."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop polling."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def states(self) -> list[ReleaseState[T]]:
+        """All releases known, by name."""
+        return [self._states[name] for name in sorted(self._states)]
+
+    def state(self, name: str, *, field: str = "release") -> ReleaseState[T]:
+        """What is known of ``name``.
+
+        Raises:
+            NotReady: nothing is published at all.
+            NotFound: other releases are, this one is not.
+            Unavailable: the pointers could not be read yet.
+        """
+        if name in self._states:
+            return self._states[name]
+        if not self._polled:
+            raise Unavailable("releases are being loaded.", remedy="try again in a moment.")
+        if not self._states:
+            raise NotReady(
+                "nothing has been released yet.",
+                field=field,
+                remedy="publish a release with a pipeline job (`reclens submit`).",
+            )
+        near = difflib.get_close_matches(name, self._states, n=3, cutoff=0.5)
+        raise NotFound(
+            f"there is no release {name!r}.",
+            field=field,
+            remedy=f"use one of {', '.join(near or sorted(self._states)[:10])}.",
+        )
+
+    def current(self, name: str, *, field: str = "release") -> Served[T]:
+        """The version of ``name`` that answers.
+
+        Raises:
+            NotReady: there is none, or none that can be served.
+            NotFound: other releases exist, this one does not.
+            Unavailable: it is being loaded.
+        """
+        state = self.state(name, field=field)
+        if state.current is not None:
+            return state.current
+        if not state.refusal:
+            raise Unavailable(
+                f"release {name!r} is being loaded.", field=field, remedy="try again in a moment."
+            )
+        raise NotReady(
+            f"release {name!r} cannot be served: {state.refusal}",
+            field=field,
+            remedy="publish one that can.",
+        )
+
+    def version(self, name: str, version: str, *, field: str = "release_version") -> Served[T]:
+        """The given version of ``name``, current or previous.
+
+        Raises:
+            NotReady: it is not loaded; the message says which is, and why.
+            NotFound, Unavailable: as `current`.
+        """
+        state = self.state(name)
+        for served in (state.current, state.previous):
+            if served is not None and served.release.version == version:
+                return served
+        if state.newest.version == version and not state.refusal:
+            raise Unavailable(
+                f"version {version} of release {name!r} is being loaded.",
+                field=field,
+                remedy="try again in a moment.",
+            )
+        because = f": {state.refusal}" if state.newest.version == version else "."
+        loaded = state.current.release.version if state.current else "none"
+        raise NotReady(
+            f"version {version} of release {name!r} is not served{because}",
+            field=field,
+            remedy=f"the version that is served is {loaded}.",
+        )
+
+    async def refresh(self) -> None:
+        """Read the pointers now and load what changed.
+
+        Raises:
+            RecLensError: the pointers cannot be read; what is loaded goes on serving.
+        """
+        async with self._polling:
+            pointers = {item.name: item for item in await asyncio.to_thread(self._source.releases)}
+            for name in self._states.keys() - pointers.keys():
+                logger.info("release withdrawn", release=name)
+                del self._states[name]
+            for pointer in pointers.values():
+                self._states[pointer.name] = await self._follow(pointer)
+            self._polled = True
+        await self._changed(any(state.current for state in self._states.values()))
+
+    async def _follow(self, pointer: Release) -> ReleaseState[T]:
+        state = self._states.get(pointer.name) or ReleaseState(newest=pointer)
+        current = state.current
+        if current is not None and current.release.version == pointer.version:
+            return ReleaseState(pointer, current, state.previous)
+        if state.newest == pointer and state.refusal:
+            return state
+        # Visible while it loads, so that requests are told so.
+        self._states[pointer.name] = ReleaseState(pointer, current, state.previous)
+        log = logger.bind(release=pointer.name, version=pointer.version)
+        try:
+            previous = state.previous
+            if previous is not None and previous.release.version == pointer.version:
+                loaded = previous.loaded
+            else:
+                loaded = await self._load(pointer, current.loaded if current else None)
+        except Unavailable as error:
+            log.warning("release not loaded yet", error=str(error))
+            return ReleaseState(pointer, current, state.previous)
+        except RecLensError as error:
+            log.error("release refused", error=str(error))
+            return ReleaseState(pointer, current, state.previous, refusal=str(error))
+        except Exception as error:
+            # Whatever a release holds, it must not stop the one that is served.
+            log.exception("release refused")
+            refusal = f"it cannot be loaded ({type(error).__name__})."
+            return ReleaseState(pointer, current, state.previous, refusal=refusal)
+        log.info("release loaded")
+        return ReleaseState(pointer, Served(pointer, loaded), current)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+            except RecLensError as error:
+                logger.warning("releases cannot be read", error=str(error))
+            except Exception:
+                logger.exception("releases cannot be read")
+            await asyncio.sleep(self._poll_seconds)
