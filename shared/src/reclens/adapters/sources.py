@@ -85,7 +85,7 @@ def obtain_ml_100k(
     if local is not None:
         if built_in_format(local) is not None:
             return Obtained(local, "local")
-        failures.append(f"{local}: has neither u.data nor a .inter file")
+        failures.append(f"{local}: has neither u.data nor ml-100k.inter")
         _log.warning("no MovieLens-100K in %s, looking elsewhere", local)
     archives = _archives()
     for archive in archives:

@@ -16,7 +16,8 @@ from reclens.data.readers import READERS, SourceFiles
 from reclens.data.splits import assign_splits
 from reclens.errors import InvalidInput, MissingData
 
-_BUILT_IN_FORMATS = ("movielens", "recbole")
+_BUILT_IN = {"movielens": "u.data", "recbole": "ml-100k.inter"}
+"""Format to interactions file of MovieLens-100K, as its publisher and RecBole call it."""
 
 
 def prepare(spec: DatasetSpec, folder: Path) -> Dataset:
@@ -137,13 +138,8 @@ def verify_checksums(source: SourceSpec) -> None:
 
 def built_in_format(folder: Path) -> str | None:
     """Format of a folder with MovieLens-100K: ``movielens``, ``recbole``, or None if neither."""
-    for name in _BUILT_IN_FORMATS:
-        try:
-            READERS[name].locate(folder, None)
-        except MissingData:
-            continue
-        return name
-    return None
+    formats = (name for name, file in _BUILT_IN.items() if (folder / file).is_file())
+    return next(formats, None)
 
 
 # --- below ---------------------------------------------------------------------------------------
@@ -161,7 +157,7 @@ def _read(source: SourceSpec | None, folder: Path) -> RawData:
             remedy="give the folder with u.data, or with ml-100k.inter.",
         )
     reader = READERS[name]
-    return reader.read(reader.locate(folder, None), ColumnNames())
+    return reader.read(reader.locate(folder / _BUILT_IN[name], None), ColumnNames())
 
 
 def _rated(raw: RawData, min_rating: float | None) -> np.ndarray:

@@ -80,8 +80,9 @@ def read_dataset(folder: Path) -> Dataset:
     timestamp = _numpy(seen, "timestamp")
     _check_range("user_index", user_index, len(users))
     _check_range("item_index", item_index, len(items))
-    by_user = np.diff(user_index)
-    if np.any(by_user < 0) or np.any((by_user == 0) & (np.diff(timestamp) < 0)):
+    later_user = user_index[1:] > user_index[:-1]
+    not_earlier = (user_index[1:] == user_index[:-1]) & (timestamp[1:] >= timestamp[:-1])
+    if not np.all(later_user | not_earlier):
         raise _malformed(INTERACTIONS, "rows are not sorted by user_index, then timestamp")
     rating = seen.column("rating")
     if rating.null_count not in (0, len(seen)):
@@ -151,6 +152,6 @@ def _check_range(name: str, index: npt.NDArray[np.int32], n: int) -> None:
 def _malformed(name: str, problem: str, field: str = "") -> MalformedData:
     return MalformedData(
         f"{name}: {problem}.",
-        field=field or name,
+        field=field,
         remedy="write it as the tables of `reclens.contracts.tables` are described.",
     )
