@@ -1,0 +1,79 @@
+"""Finds and stops processes by the ids that they noted themselves, never by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+_CLOCK_SECONDS = 2.0
+"""Allowed difference of file times and process start times, which are measured by two clocks."""
+
+
+def owner_of(pid_file: Path) -> psutil.Process | None:
+    """The living process that wrote ``pid_file``; None where it has ended.
+
+    A process id may be given away again. Whoever has it now wrote the file only if it was started
+    before the file was.
+    """
+    try:
+        pid, written = int(pid_file.read_text()), pid_file.stat().st_mtime
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process if process.create_time() <= written + _CLOCK_SECONDS else None
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def stop(processes: Iterable[psutil.Process], patience_seconds: float) -> None:
+    """SIGTERM to each; after ``patience_seconds`` SIGKILL to the process group of what is left.
+
+    Each process must lead its own group, as children of supervisord do.
+    """
+    stopping = list(processes)
+    # The group outlives its leader: pool children of a worker that was killed.
+    groups = {process.pid for process in stopping if _leads_group(process)}
+    for process in stopping:
+        _signal(process.pid, signal.SIGTERM)
+    psutil.wait_procs(stopping, timeout=patience_seconds)
+    deadline = time.monotonic() + 1
+    while groups and time.monotonic() < deadline:
+        groups = {group for group in groups if _group_lives(group)}
+        time.sleep(0.02)
+    for group in groups:
+        os.killpg(group, signal.SIGKILL)
+    for process in stopping:
+        if process.is_running():
+            _signal(process.pid, signal.SIGKILL)
+    psutil.wait_procs(stopping, timeout=5)
+
+
+def _leads_group(process: psutil.Process) -> bool:
+    try:
+        return os.getpgid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False
+
+
+def _group_lives(group: int) -> bool:
+    for process in psutil.process_iter(["status"]):
+        try:
+            if process.info["status"] == psutil.STATUS_ZOMBIE:
+                continue
+            if os.getpgid(process.pid) == group:
+                return True
+        except (ProcessLookupError, PermissionError):
+            continue
+    return False
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
