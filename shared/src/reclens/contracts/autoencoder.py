@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from reclens.contracts.base import Contract
 
@@ -24,19 +24,25 @@ class AutoencoderConfig(Contract):
     """Seed of initialisation, data order and held-out rows."""
     n_epochs: int = Field(default=20, ge=1, le=100000)
     """Passes over the training activations."""
-    batch_size: int = Field(default=1024, ge=1, le=1 << 20)
-    """Activations a step."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    batch_size: int = Field(default=512, ge=1, le=1 << 20)
+    """Activations a step, at most."""
+    learning_rate: float = Field(default=8e-3, gt=0, le=1)
     """Peak Adam step size."""
-    auxiliary_coefficient: float = Field(default=1 / 32, ge=0, le=1)
-    """Weight of the auxiliary loss that revives dead latents (AuxK)."""
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of all steps over which the step size rises from zero to its peak."""
+    decay_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of all steps, the last ones, over which the step size falls to zero."""
+    auxiliary_coefficient: float = Field(default=1 / 16, ge=0, le=1)
+    """Weight of the auxiliary loss that revives dead latents (AuxK). The papers take 1/32."""
     k_auxiliary: int | None = Field(default=None, ge=1)
     """Dead latents that explain the residual at each step. None: half of ``d_model``."""
-    dead_after: int = Field(default=100_000, ge=1)
+    dead_after: int = Field(default=20_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
 
-    @model_validator(mode="after")
-    def _k_fits(self) -> Self:
-        if self.k > self.n_latents:
-            raise ValueError(f"k = {self.k} exceeds n_latents = {self.n_latents}")
-        return self
+    @field_validator("k")
+    @classmethod
+    def _k_fits(cls, k: int, info: ValidationInfo) -> int:
+        n_latents = info.data.get("n_latents")
+        if n_latents is not None and k > n_latents:
+            raise ValueError(f"k = {k} exceeds n_latents = {n_latents}; lower k or raise n_latents")
+        return k

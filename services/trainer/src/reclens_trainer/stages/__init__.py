@@ -1,0 +1,1 @@
+"""Stages of the trainer: what its jobs compute."""

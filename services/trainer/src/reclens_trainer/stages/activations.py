@@ -1,0 +1,87 @@
+"""Captured activations, shard by shard, for the users of some splits."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.errors import CorruptArtifact
+from reclens.sae.sources import first_bad_row
+
+if TYPE_CHECKING:
+    from reclens.adapters.artifacts import ArtifactStore
+
+SHARD_PATTERN: Final = "shard-*.parquet"
+
+
+class ActivationShards:
+    """The activation shards of an artifact as an `ActivationSource`; nothing is kept in memory."""
+
+    def __init__(self, store: ArtifactStore, ref: str, splits: Sequence[str]) -> None:
+        self._ref = ref
+        self._splits = list(splits)
+        names = sorted(
+            entry.name
+            for entry in store.manifest(ref).objects
+            if fnmatch.fnmatch(entry.name, SHARD_PATTERN)
+        )
+        self._names = names
+        self._paths = [store.fetch(ref, name) for name in names]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def load(self, i: int) -> np.ndarray:
+        """Representations [rows, d_model] of shard ``i`` for the users of the splits.
+
+        Raises:
+            CorruptArtifact: a row is missing or not finite; names shard and row.
+        """
+        table = pq.read_table(self._paths[i], columns=["split", "representation"])
+        return self.representations(i, table)
+
+    def rows(self, i: int, columns: list[str]) -> tuple[pa.Table, np.ndarray]:
+        """Those columns of shard ``i`` and the representations beside them, users of the splits.
+
+        Raises:
+            CorruptArtifact: as `load`.
+        """
+        wanted = ["split", "representation", *(name for name in columns if name != "split")]
+        table = pq.read_table(self._paths[i], columns=wanted)
+        x = self.representations(i, table)
+        return table.filter(pa.array(self._chosen(table))).select(columns), x
+
+    def representations(self, i: int, table: pa.Table) -> np.ndarray:
+        """The table's representations for the users of the splits, checked row by row."""
+        mask = self._chosen(table)
+        column = table.column("representation").combine_chunks()
+        if column.null_count:
+            raise self._corrupt(i, _first_null(column), "has no representation")
+        values = column.flatten()
+        width = column.type.list_size
+        if values.null_count:
+            raise self._corrupt(i, _first_null(values) // width, "has a representation with gaps")
+        x = values.to_numpy(zero_copy_only=False).reshape(-1, width)
+        bad = first_bad_row(x)
+        if bad is not None:
+            raise self._corrupt(i, bad, "has a NaN or an infinity")
+        return x if mask.all() else x[mask]
+
+    def _chosen(self, table: pa.Table) -> np.ndarray:
+        return np.isin(table.column("split").to_numpy(), self._splits)
+
+    def _corrupt(self, i: int, row: int, what: str) -> CorruptArtifact:
+        return CorruptArtifact(
+            f"{self._ref}/{self._names[i]}, row {row} {what}.",
+            field=f"{self._names[i]}[{row}].representation",
+            remedy="capture the activations again; look at the recommender if it comes back.",
+        )
+
+
+def _first_null(array: pa.Array) -> int:
+    return int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))

@@ -1,0 +1,62 @@
+"""Tables of an autoencoder artifact: statistics of its latents, and the codes of users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.sae.encoding import encode_rows
+
+if TYPE_CHECKING:
+    from reclens.sae import LatentStatistics, TopKAutoencoder
+    from reclens_trainer.stages.activations import ActivationShards
+
+CASE_COLUMNS: Final = ["user_id", "split", "context", "top_items"]
+
+
+def write_latents(statistics: LatentStatistics, path: Path) -> None:
+    """Write one row per latent; the layout is `contracts.tables.LATENTS`."""
+    n_latents = len(statistics.density)
+    table = pa.table(
+        {
+            "latent": pa.array(np.arange(n_latents), pa.int32()),
+            "density": pa.array(statistics.density, pa.float64()),
+            "mean": pa.array(statistics.mean, pa.float32()),
+            "p99": pa.array(statistics.p99, pa.float32()),
+            "maximum": pa.array(statistics.maximum, pa.float32()),
+        }
+    )
+    pq.write_table(table, path)
+
+
+def write_codes(sae: TopKAutoencoder, shards: ActivationShards, i: int, path: Path) -> int:
+    """Encode the cases of shard ``i``; the layout is `contracts.tables.CODE_SHARD`.
+
+    Only latents that fire are listed: a zero that TopK picked for want of better is not one.
+
+    Returns:
+        Rows written. With none there is no file.
+    """
+    cases, x = shards.rows(i, CASE_COLUMNS)
+    if not len(x):
+        return 0
+    counts, latents, values = [], [], []
+    for _, codes in encode_rows(sae, x):
+        fires = codes.values > 0
+        counts.append(fires.sum(1).numpy())
+        latents.append(codes.indices[fires].numpy())
+        values.append(codes.values[fires].numpy())
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), pa.int32())
+    table = cases.append_column(
+        "latents", _lists(offsets, np.concatenate(latents), pa.int32())
+    ).append_column("values", _lists(offsets, np.concatenate(values), pa.float32()))
+    pq.write_table(table, path)
+    return len(x)
+
+
+def _lists(offsets: pa.Array, values: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+    return pa.ListArray.from_arrays(offsets, pa.array(values, kind))

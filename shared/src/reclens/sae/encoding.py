@@ -1,0 +1,25 @@
+"""Encoding more rows than should have their dense pre-activations in memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reclens.sae.codes import Codes
+from reclens.sae.topk import TopKAutoencoder
+
+CHUNK_ROWS = 4096
+"""Rows encoded at a time."""
+
+
+def encode_rows(sae: TopKAutoencoder, x: np.ndarray) -> Iterator[tuple[Tensor, Codes]]:
+    """Chunks of ``x`` [rows, d_model] as float32 tensors, each with its codes; no gradients."""
+    for start in range(0, len(x), CHUNK_ROWS):
+        # A copy, since views of Parquet buffers are read-only, which torch does not know.
+        chunk = torch.from_numpy(x[start : start + CHUNK_ROWS].astype(np.float32))
+        with torch.no_grad():
+            codes = sae.encode(chunk)
+        yield chunk, codes

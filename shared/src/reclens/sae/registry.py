@@ -1,0 +1,34 @@
+"""Architectures by the ``kind`` of their configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from reclens.contracts import AutoencoderConfig
+from reclens.sae.storage import load_weights, read_config
+from reclens.sae.topk import TopKAutoencoder
+
+ARCHITECTURES: Final = {"topk": TopKAutoencoder}
+"""To add one: its file, its line here, its ``kind`` in the configuration."""
+
+
+def build_autoencoder(config: AutoencoderConfig, d_model: int) -> TopKAutoencoder:
+    """An untrained autoencoder; the same seed gives the same weights."""
+    return ARCHITECTURES[config.kind](config, d_model)
+
+
+def load_autoencoder(folder: str | Path) -> TopKAutoencoder:
+    """Read what ``save`` wrote; ready for use, gradients off.
+
+    Raises:
+        MissingData: a file is missing.
+        InvalidSpec: the configuration does not validate.
+        CorruptArtifact: the weights cannot be read or do not fit the configuration.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    assert config.d_model is not None
+    sae = build_autoencoder(config, config.d_model)
+    load_weights(sae, folder)
+    return sae.eval().requires_grad_(False)

@@ -1,0 +1,253 @@
+"""Training of an autoencoder, step by step, that can be cut anywhere and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reclens.contracts import AutoencoderConfig, Progress
+from reclens.errors import InvalidInput
+from reclens.sae.codes import combine_rows, gather_pre_activations
+from reclens.sae.losses import auxiliary_loss, fvu
+from reclens.sae.moments import Moments
+from reclens.sae.order import ShuffledBatches
+from reclens.sae.registry import build_autoencoder
+from reclens.sae.sources import ActivationSource, load_shard
+from reclens.sae.topk import TopKAutoencoder
+
+CURVE_POINTS = 200
+"""Points of the training curve at most."""
+
+
+class AutoencoderTrainer:
+    """Trains on a source of activations: one pass to measure them, then ``n_epochs`` to learn.
+
+    Attributes:
+        sae: the autoencoder; there once the data are measured.
+        total_steps: steps in all.
+        activations_seen: activations trained on so far.
+        curve: rows of step, loss and training FVU, each the mean since the row before.
+    """
+
+    def __init__(self, source: ActivationSource, config: AutoencoderConfig) -> None:
+        self._source = source
+        self._config = config
+        self._rows: list[int] = []
+        self._step = 0
+        self.total_steps = 0
+        self.activations_seen = 0
+        self.curve: list[list[float]] = []
+        self._sums = [0.0, 0.0, 0.0]
+        self._sae: TopKAutoencoder | None = None
+
+    @property
+    def sae(self) -> TopKAutoencoder:
+        """The autoencoder.
+
+        Raises:
+            InvalidInput: no step has been made yet.
+        """
+        if self._sae is None:
+            raise InvalidInput(
+                "the trainer has not begun.", field="sae", remedy="run `steps()` to its end first."
+            )
+        return self._sae
+
+    def steps(self) -> Iterator[Progress]:
+        """Train to the end. Between two yields `state` is valid.
+
+        Raises:
+            InvalidInput: the data are empty, constant, of another width, or not finite.
+        """
+        if self._sae is None:
+            yield from self._measure()
+        sae = self.sae
+        sae.train().requires_grad_(True)
+        # `from_step` draws every order anew from seed and epoch; see ShuffledBatches.
+        for x in self._batches.from_step(self._step, self._config.n_epochs):
+            yield self._train_on(x)
+        sae.eval().requires_grad_(False)
+
+    # --- preparation -----------------------------------------------------------------------------
+
+    def _measure(self) -> Iterator[Progress]:
+        moments, rows = Moments(), []
+        d_model = self._config.d_model
+        for i in range(len(self._source)):
+            x = load_shard(self._source, i, d_model)
+            d_model = x.shape[1]
+            moments.update(x)
+            rows.append(len(x))
+            yield Progress(stage="measure", step=i + 1, total=len(self._source), unit="shards")
+        if d_model is None or not moments.count:
+            raise InvalidInput(
+                "there are no activations to train on.",
+                field="x",
+                remedy="pass at least two different rows.",
+            )
+        if not moments.variance > 0 or not np.isfinite(moments.variance):
+            raise InvalidInput(
+                f"all {moments.count} activations are the same"
+                if moments.variance == 0
+                else "the variance of the activations is not finite",
+                field="x",
+                remedy="check the probe site: a working site gives another vector for each case.",
+            )
+        sae = build_autoencoder(self._config, d_model)
+        sae.input_mean.copy_(torch.from_numpy(moments.mean))
+        sae.input_scale.fill_((moments.variance / d_model) ** 0.5)
+        self._begin(sae, rows, torch.zeros(sae.n_latents, dtype=torch.int64))
+
+    def _begin(self, sae: TopKAutoencoder, rows: list[int], silent_for: Tensor) -> None:
+        self._sae = sae
+        self._rows = rows
+        self._silent_for = silent_for
+        self._parameters = dict(sae.named_parameters())
+        self._optimizer = torch.optim.Adam(
+            self._parameters.values(), lr=self._config.learning_rate, fused=True
+        )
+        self._batches = ShuffledBatches(
+            self._source,
+            rows,
+            mean=sae.input_mean.numpy(),
+            scale=float(sae.input_scale),
+            batch_size=self._config.batch_size,
+            seed=self._config.seed,
+        )
+        self.total_steps = self._batches.per_epoch * self._config.n_epochs
+        self._k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
+
+    # --- one step --------------------------------------------------------------------------------
+
+    def _train_on(self, x: Tensor) -> Progress:
+        sae = self.sae
+        with torch.no_grad():
+            pre = sae.pre_activations(x)
+            indices = pre.topk(sae.k, dim=1, sorted=False).indices
+        shifted = x - sae.b_dec
+        taken = gather_pre_activations(shifted, sae.W_enc, sae.b_enc, pre, indices)
+        values = taken.relu()
+        x_hat = combine_rows(sae.W_dec, indices, values) + sae.b_dec
+        # Normalised activations vary by d_model around zero, by the definition of the scale.
+        unexplained = fvu(x, x_hat, variance=sae.d_model)
+        loss = unexplained
+        dead = (self._silent_for >= self._config.dead_after).nonzero().flatten()
+        if len(dead) and self._config.auxiliary_coefficient:
+            loss = loss + self._config.auxiliary_coefficient * self._auxiliary(
+                x, x_hat, shifted, pre, dead
+            )
+        self._optimizer.zero_grad()
+        loss.backward()
+        sae.project_decoder_gradient()
+        self._optimizer.param_groups[0]["lr"] = self._learning_rate()
+        self._optimizer.step()
+        sae.normalise_decoder()
+
+        fires = values.detach() > 0
+        self._silent_for += len(x)
+        self._silent_for[indices[fires]] = 0
+        self._step += 1
+        self.activations_seen += len(x)
+        self._record(loss.item(), unexplained.item())
+        return Progress(
+            stage="train",
+            step=self._step,
+            total=self.total_steps,
+            metrics={
+                "loss": loss.item(),
+                "fvu": unexplained.item(),
+                "l0": int(fires.sum()) / len(x),
+                "dead_fraction": len(dead) / sae.n_latents,
+            },
+        )
+
+    def _auxiliary(
+        self, x: Tensor, x_hat: Tensor, shifted: Tensor, pre: Tensor, dead: Tensor
+    ) -> Tensor:
+        sae = self.sae
+        strongest = pre[:, dead].topk(min(self._k_auxiliary, len(dead)), dim=1, sorted=False)
+        indices = dead[strongest.indices]
+        taken = gather_pre_activations(shifted.detach(), sae.W_enc, sae.b_enc, pre, indices)
+        residual_hat = combine_rows(sae.W_dec, indices, taken)
+        return auxiliary_loss(
+            x, x_hat, residual_hat, n_dead=len(dead), k_auxiliary=self._k_auxiliary
+        )
+
+    def _learning_rate(self) -> float:
+        config, total = self._config, self.total_steps
+        rise = (self._step + 1) / max(1.0, config.warmup_share * total)
+        fall = (total - self._step) / max(1.0, config.decay_share * total)
+        return config.learning_rate * min(1.0, rise, fall)
+
+    def _record(self, loss: float, unexplained: float) -> None:
+        self._sums = [self._sums[0] + 1, self._sums[1] + loss, self._sums[2] + unexplained]
+        stride = -(-self.total_steps // CURVE_POINTS)
+        if self._step % stride == 0 or self._step == self.total_steps:
+            count, loss_sum, fvu_sum = self._sums
+            self.curve.append([self._step, loss_sum / count, fvu_sum / count])
+            self._sums = [0.0, 0.0, 0.0]
+
+    # --- interruption ----------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything that the remaining steps depend on, apart from the data.
+
+        Random orders follow from the seed and the step, so no generator is in it.
+        """
+        meta: dict[str, Any] = {"config": self._config.canonical(), "step": self._step}
+        if self._sae is None:
+            return {}, meta
+        tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
+        tensors["silent_for"] = self._silent_for
+        for name, parameter in self._parameters.items():
+            for key, value in self._optimizer.state[parameter].items():
+                tensors[f"adam.{name}.{key}"] = value
+        meta |= {
+            "rows": self._rows,
+            "activations_seen": self.activations_seen,
+            "curve": [list(point) for point in self.curve],
+            "sums": self._sums,
+        }
+        return {name: value.detach().numpy().copy() for name, value in tensors.items()}, meta
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Take up a state of `state`; what follows equals an uninterrupted run, byte for byte.
+
+        Raises:
+            InvalidInput: the state belongs to another configuration or other data.
+        """
+        if meta["config"] != self._config.canonical():
+            raise _foreign("another configuration", "config")
+        if not tensors:
+            return
+        if len(meta["rows"]) != len(self._source):
+            raise _foreign(f"data of {len(meta['rows'])} shards, not {len(self._source)}", "rows")
+        loaded = {name: torch.from_numpy(value.copy()) for name, value in tensors.items()}
+        sae = build_autoencoder(self._config, len(loaded["sae.b_dec"]))
+        sae.load_state_dict({name: loaded[f"sae.{name}"] for name in sae.state_dict()})
+        self._begin(sae, list(meta["rows"]), loaded["silent_for"])
+        for name, parameter in self._parameters.items():
+            prefix = f"adam.{name}."
+            moments = {
+                key.removeprefix(prefix): value
+                for key, value in loaded.items()
+                if key.startswith(prefix)
+            }
+            if moments:
+                self._optimizer.state[parameter] = moments
+        self._step = meta["step"]
+        self.activations_seen = meta["activations_seen"]
+        self.curve = [list(point) for point in meta["curve"]]
+        self._sums = list(meta["sums"])
+
+
+def _foreign(what: str, field: str) -> InvalidInput:
+    return InvalidInput(
+        f"the saved state belongs to {what}.",
+        field=field,
+        remedy="restore it with the configuration and data it was made with, or start afresh.",
+    )

@@ -1,0 +1,57 @@
+"""Activations with a known dictionary, and small trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+
+@pytest.fixture(scope="session")
+def planted_activations() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Maker of ``x = z D + noise``: activations [rows, d_model], unit directions [n, d_model]."""
+
+    def make(
+        *,
+        d_model: int,
+        n_directions: int,
+        n_active: int,
+        rows: int,
+        seed: int = 0,
+        noise: float = 0.01,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        directions = rng.normal(size=(n_directions, d_model))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        order = rng.permuted(np.tile(np.arange(n_directions), (rows, 1)), axis=1)
+        z = np.zeros((rows, n_directions))
+        np.put_along_axis(z, order[:, :n_active], rng.uniform(0.5, 1.5, (rows, n_active)), axis=1)
+        x = z @ directions
+        x += noise * x.std() * rng.normal(size=x.shape)
+        return x.astype(np.float32), directions
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recovered_share() -> Callable[[np.ndarray, torch.Tensor], float]:
+    """Share of directions that a decoder row of their own matches with a cosine above 0.9."""
+
+    def share(directions: np.ndarray, decoder: torch.Tensor) -> float:
+        rows = decoder.numpy()
+        cosine = directions @ (rows / np.linalg.norm(rows, axis=1, keepdims=True)).T
+        matched = linear_sum_assignment(-cosine)
+        return float((cosine[matched] > 0.9).sum() / len(directions))
+
+    return share
+
+
+@pytest.fixture
+def activations() -> np.ndarray:
+    """700 correlated activations, 8 wide, off centre and not of unit scale."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(700, 5)) @ rng.normal(size=(5, 8)) * 3 + rng.normal(size=8) * 10
+    return x.astype(np.float32)

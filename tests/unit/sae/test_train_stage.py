@@ -1,0 +1,214 @@
+"""The trainer's stage on real Parquet shards, with a folder in place of the object store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from reclens.contracts import AutoencoderSpec, Progress
+from reclens.errors import CorruptArtifact, InvalidInput
+from reclens.sae import AutoencoderConfig, load_autoencoder, measure
+from reclens.sae.sources import SequenceSource
+from reclens_trainer.stages.train import run
+
+REF = "activations/0123456789abcdef"
+SPLITS = np.array(["train", "train", "train", "construct", "verify", "test"])
+CONFIG = AutoencoderConfig(n_latents=24, k=3, batch_size=64, n_epochs=3, learning_rate=0.01)
+
+
+class FolderStore:
+    """One artifact in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def manifest(self, ref: str) -> Any:
+        assert ref == REF
+        names = sorted(path.name for path in self.folder.iterdir())
+        return SimpleNamespace(objects=[SimpleNamespace(name=name) for name in names])
+
+    def fetch(self, ref: str, name: str) -> Path:
+        assert ref == REF
+        return self.folder / name
+
+
+class FolderJob:
+    """Keeps what a stage adds; drives without interruption."""
+
+    def __init__(self, store: FolderStore, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.objects: dict[str, bytes] = {}
+        folder.mkdir()
+
+    def add(self, path: Path, name: str | None = None) -> None:
+        self.objects[name or path.name] = path.read_bytes()
+
+    def progress(self, progress: Progress) -> None:
+        pass
+
+    def drive(self, trainer: Any) -> None:
+        for progress in trainer.steps():
+            self.progress(progress)
+
+
+def write_shard(path: Path, x: np.ndarray, splits: np.ndarray, first_row: int) -> None:
+    ids = [f"u{first_row + i}" for i in range(len(x))]
+    table = pa.table(
+        {
+            "user_id": ids,
+            "split": splits.tolist(),
+            "context": [[f"before-{i}", f"last-{i}"] for i in ids],
+            "representation": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]),
+            "top_items": [[f"best-{i}"] for i in ids],
+            "top_scores": pa.array([[1.0]] * len(ids), pa.list_(pa.float32())),
+        }
+    )
+    pq.write_table(table, path)
+
+
+@pytest.fixture
+def case(activations: np.ndarray, tmp_path: Path) -> tuple[FolderJob, np.ndarray, np.ndarray]:
+    """700 cases in three shards; the middle one holds train users only."""
+    folder = tmp_path / "activations"
+    folder.mkdir()
+    splits = np.resize(SPLITS, 700)
+    splits[300:400] = "train"
+    for i, (a, b) in enumerate([(0, 300), (300, 400), (400, 700)]):
+        write_shard(folder / f"shard-{i:05d}.parquet", activations[a:b], splits[a:b], a)
+    (folder / "users.json").write_text("{}")
+    return FolderJob(FolderStore(folder), tmp_path / "job"), activations, splits
+
+
+def go(job: FolderJob) -> dict[str, Any]:
+    return run(AutoencoderSpec(activations=REF, config=CONFIG), job)  # type: ignore[arg-type]
+
+
+def read(data: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(data))
+
+
+def test_the_stage_trains_on_train_users_and_measures_the_others(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    job, x, splits = case
+    metrics = go(job)
+    assert sorted(job.objects) == [
+        "codes-00000.parquet",
+        "codes-00001.parquet",
+        "config.json",
+        "latents.parquet",
+        "weights.safetensors",
+    ]
+    trained = splits == "train"
+    assert metrics["activations_seen"] == 3 * trained.sum()
+    assert set(metrics) == {
+        *("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine", "random_fvu"),
+        *("n_latents", "k", "d_model", "activations_seen", "curve"),
+    }
+    json.dumps(metrics, allow_nan=False)
+
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes(job.objects[name])
+    sae = load_autoencoder(tmp_path)
+    np.testing.assert_allclose(sae.input_mean, x[trained].mean(0), rtol=1e-5)
+    assert metrics["fvu"] == pytest.approx(measure(sae, SequenceSource([x[~trained]])).fvu)
+    assert metrics["fvu"] < 0.5 < metrics["random_fvu"]
+
+
+def test_codes_list_what_fires_for_each_held_out_case(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    job, x, splits = case
+    go(job)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes(job.objects[name])
+    sae = load_autoencoder(tmp_path)
+    codes = pa.concat_tables(read(job.objects[f"codes-0000{i}.parquet"]) for i in range(2))
+    assert codes.schema == pa.schema(
+        {
+            "user_id": pa.string(),
+            "split": pa.string(),
+            "context": pa.list_(pa.string()),
+            "top_items": pa.list_(pa.string()),
+            "latents": pa.list_(pa.int32()),
+            "values": pa.list_(pa.float32()),
+        }
+    )
+    held_out = np.flatnonzero(splits != "train")
+    assert codes["user_id"].to_pylist() == [f"u{i}" for i in held_out]
+    assert codes["split"].to_pylist() == splits[held_out].tolist()
+    assert codes["context"][0].as_py() == ["before-u3", "last-u3"]
+    assert codes["top_items"][-1].as_py() == [f"best-u{held_out[-1]}"]
+    dense = sae.encode(torch.from_numpy(x[held_out])).dense(24).numpy()
+    for row, latents, values in zip(
+        dense, codes["latents"].to_pylist(), codes["values"].to_pylist(), strict=True
+    ):
+        assert sorted(latents) == np.flatnonzero(row).tolist()
+        assert values == sorted(values, reverse=True)
+        np.testing.assert_allclose(row[latents], values, rtol=1e-4, atol=1e-5)
+
+
+def test_latent_statistics_are_over_the_train_users(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    job, x, splits = case
+    go(job)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes(job.objects[name])
+    sae = load_autoencoder(tmp_path)
+    latents = read(job.objects["latents.parquet"])
+    assert latents.schema == pa.schema(
+        {
+            "latent": pa.int32(),
+            "density": pa.float64(),
+            "mean": pa.float32(),
+            "p99": pa.float32(),
+            "maximum": pa.float32(),
+        }
+    )
+    dense = sae.encode(torch.from_numpy(x[splits == "train"])).dense(24).numpy()
+    np.testing.assert_allclose(latents["density"], (dense > 0).mean(0))
+    np.testing.assert_allclose(latents["maximum"], dense.max(0), rtol=1e-4, atol=1e-5)
+    assert latents["latent"].to_pylist() == list(range(24))
+
+
+def test_half_precision_shards_are_read(
+    case: tuple[FolderJob, np.ndarray, np.ndarray],
+) -> None:
+    job, x, splits = case
+    write_shard(
+        job.store.folder / "shard-00001.parquet",
+        x[300:400].astype(np.float16),
+        splits[300:400],
+        300,
+    )
+    assert go(job)["fvu"] < 0.5
+
+
+@pytest.mark.parametrize("row", [401, 405], ids=["train", "test"])
+def test_a_value_that_is_not_finite_is_a_corrupt_artifact(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], row: int
+) -> None:
+    job, x, splits = case
+    x[row, 3] = np.nan
+    write_shard(job.store.folder / "shard-00002.parquet", x[400:], splits[400:], 400)
+    with pytest.raises(CorruptArtifact, match=f"shard-00002.parquet, row {row - 400}"):
+        go(job)
+    assert not job.objects
+
+
+def test_no_train_users_is_said(case: tuple[FolderJob, np.ndarray, np.ndarray]) -> None:
+    job, x, _ = case
+    for i, (a, b) in enumerate([(0, 300), (300, 400), (400, 700)]):
+        write_shard(job.store.folder / f"shard-{i:05d}.parquet", x[a:b], np.full(b - a, "test"), a)
+    with pytest.raises(InvalidInput, match="no activations to train on"):
+        go(job)
