@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_stack import wait_for
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobLog, JobState, JobView
@@ -32,13 +32,6 @@ def expected_value() -> str:
 
 def spec(name: str) -> DatasetSpec:
     return DatasetSpec.parse({"name": name, "source": {"format": "table", "path": "unused"}})
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {TIMEOUT} s for {what}"
-        time.sleep(0.02)
 
 
 class Stack:

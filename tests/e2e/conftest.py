@@ -1,0 +1,46 @@
+"""The whole stack, as `reclens up` starts it, with one small released pipeline on real data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from running_stack import PIPELINE, Stack
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.joblog import JobLog
+from reclens.local.stack import LocalStack
+from reclens.local.state import StateFolder
+
+PIPELINE_SECONDS = 400
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, ml_100k_folder: Path) -> Iterator[Stack]:
+    """Everything up; everything down afterwards."""
+    state = StateFolder(tmp_path_factory.mktemp("stack") / "state")
+    local = LocalStack(state)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RECLENS_DATA__ML_100K", str(ml_100k_folder.absolute()))
+        local.up(lambda _line: None)
+    try:
+        settings = state.settings()
+        url = settings.redis.url.get_secret_value()
+        yield Stack(
+            state=state,
+            store=ArtifactStore.from_settings(settings),
+            joblog=JobLog(settings.redis),
+            celery=Celery(broker=url, backend=url),
+        )
+    finally:
+        local.down(lambda _line: None)
+
+
+@pytest.fixture(scope="session")
+def pipeline_job(stack: Stack) -> str:
+    """Id of a pipeline job that has succeeded."""
+    sent = stack.send("reclens.pipeline.run.v1", PIPELINE)
+    sent.get(timeout=PIPELINE_SECONDS)
+    return sent.id
