@@ -85,6 +85,7 @@ class JobContext:
         self._stopping = runtime.stopping
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
+        self._pace = Pace()
         self._started = time.monotonic()
         self.seconds_before = 0.0
 
@@ -110,7 +111,9 @@ class JobContext:
         self._published = now
         if self._joblog.cancelled(self._task.request.id, self._task.request.root_id):
             raise JobCancelled(f"cancelled while {progress.stage} was at {progress.step}.")
-        self._task.update_state(state="PROGRESS", meta=progress.canonical())
+        self._task.update_state(
+            state="PROGRESS", meta=self._pace.measured(progress, now).canonical()
+        )
 
     def drive(self, trainer: Resumable) -> None:
         """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
@@ -150,6 +153,33 @@ class JobContext:
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
         )
+
+
+class Pace:
+    """Adds rate and time left to progress that has neither, from how its steps advance."""
+
+    _SMOOTHING = 0.3
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._step = 0
+        self._time = 0.0
+        self._rate: float | None = None
+
+    def measured(self, progress: Progress, now: float) -> Progress:
+        """``progress`` at time ``now`` in seconds, with ``rate`` and ``eta_seconds``."""
+        if progress.stage != self._stage or progress.step < self._step:
+            self._rate = None
+        elif now > self._time:
+            rate = (progress.step - self._step) / (now - self._time)
+            share = self._SMOOTHING if self._rate is not None else 1.0
+            self._rate = share * rate + (1 - share) * (self._rate or 0.0)
+        self._stage, self._step, self._time = progress.stage, progress.step, now
+        rate = progress.rate if progress.rate is not None else self._rate
+        eta = progress.eta_seconds
+        if eta is None and rate and progress.total is not None:
+            eta = max(0, progress.total - progress.step) / rate
+        return progress.model_copy(update={"rate": rate, "eta_seconds": eta})
 
 
 def deliveries_key(ref: str) -> str:
