@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import torch
+
 from reclens.steering.attribution import attribute
 
 

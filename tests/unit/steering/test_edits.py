@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from reclens.errors import InvalidInput
 from reclens.steering import LatentEdit, Operation
 

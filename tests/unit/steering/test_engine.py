@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
 from reclens.errors import InvalidInput
 from reclens.steering.edits import LatentEdit, Mode, Operation, Unit
 from reclens.steering.engine import Steered, steer
-from torch import Tensor
 
 
 @dataclass
@@ -167,7 +168,7 @@ def test_latent_outside_the_dictionary_is_refused_by_name() -> None:
 
 
 def test_percentiles_of_another_dictionary_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="3,.* percentiles for 4 latents"):
+    with pytest.raises(InvalidInput, match="percentiles for 4 latents"):
         steer(X, SAE, P99[:3], [])
 
 

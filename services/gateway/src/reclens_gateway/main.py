@@ -1,4 +1,4 @@
-"""Entry point: ``reclens-gateway``."""
+"""Entry point: ``reclens-gateway`` answers SteeringService over gRPC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from reclens_gateway.settings import GatewaySettings
 
 def main() -> None:
     """Serve until told to stop. Everything is set by environment variables, see the README."""
-    argparse.ArgumentParser(prog="reclens-gateway", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="reclens-gateway", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
+    parser.parse_args()
     configure_logging("gateway")
     asyncio.run(serve(GatewaySettings()))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def open_token(token: str, query: str) -> Cursor | None:
     try:
         version, made_for, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
         cursor = Cursor(str(version), str(made_for), int(offset))
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _unusable() from error
     if cursor.query != query or cursor.offset < 0:
         raise _unusable()

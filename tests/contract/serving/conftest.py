@@ -1,0 +1,423 @@
+"""Tiny releases in a real object store, and both servers on free ports, over a real wire."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
+from reclens.adapters.settings import S3Settings, StoreSettings
+from reclens.api.inference.v1 import inference_pb2_grpc
+from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.contracts import (
+    AutoencoderConfig,
+    AutoencoderSpec,
+    BprMfConfig,
+    CaptureSpec,
+    ConceptsSpec,
+    DatasetSpec,
+    JobSpec,
+    RecommenderSpec,
+    Release,
+    ReleaseSpec,
+    SasRecConfig,
+    SplitSpec,
+)
+from reclens.data import Dataset, Interactions, Items, Users, write_dataset
+from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender
+from reclens.sae import TopKAutoencoder, build_autoencoder
+from reclens_gateway.server import RunningGateway, running_gateway
+from reclens_gateway.settings import GatewaySection, GatewaySettings
+from reclens_recommender.serving.server import RunningInference, running_inference
+from reclens_recommender.serving.settings import InferenceSection, InferenceSettings
+
+T = TypeVar("T")
+
+N_USERS, N_ITEMS, N_LATENTS = 12, 40, 32
+MODELS = {
+    "sasrec": SasRecConfig(d_model=8, n_layers=1, max_length=6, dropout=0.0),
+    "bprmf": BprMfConfig(d_model=8),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A published release with the objects that it was made of, as the tests' own truth."""
+
+    release: Release
+    dataset: Dataset
+    model: Recommender
+    sae: TopKAutoencoder
+    p99: torch.Tensor
+    firing: list[int]
+    """Latents that fire for user 0, strongest first."""
+    silent: list[int]
+    """Latents that do not fire for user 0 but have a percentile."""
+    dead: int
+    """A latent whose percentile is 0."""
+
+    def batch(self, user_index: int) -> UserBatch:
+        """The forward pass's input for a known user."""
+        return UserBatch.of([self.dataset.history(user_index)], [user_index])
+
+
+class Publisher:
+    """Writes releases to the store as the stages would."""
+
+    def __init__(self, store: ArtifactStore, folder: Path) -> None:
+        self.store = store
+        self._folder = folder
+        self._n = 0
+
+    def commit(self, spec: JobSpec, write: Callable[[Path], object] | None = None) -> str:
+        """Commit the artifact of ``spec`` with the files that ``write`` leaves in its folder."""
+        self._n += 1
+        folder = self._folder / str(self._n)
+        folder.mkdir(parents=True)
+        writer = ArtifactWriter(self.store, spec)
+        if write is not None:
+            write(folder)
+        for path in sorted(folder.iterdir()):
+            writer.add(path)
+        writer.commit(metrics={}, seconds=0.0)
+        return writer.ref
+
+    def world(
+        self,
+        *,
+        kind: str = "sasrec",
+        seed: int = 0,
+        name: str = "default",
+        spoil: Callable[[Recommender], None] | None = None,
+    ) -> World:
+        """Make a release and publish it; ``spoil`` damages the model that is stored."""
+        dataset = tiny_dataset()
+        dataset_spec = DatasetSpec(split=SplitSpec(seed=0))
+        self.commit(dataset_spec, lambda folder: write_dataset(dataset, folder))
+        model = build_recommender(MODELS[kind], N_USERS, N_ITEMS, seed).eval()
+        recommender_spec = RecommenderSpec(
+            dataset=dataset_spec.artifact_ref(), model=MODELS[kind], seed=seed
+        )
+        stored = build_recommender(MODELS[kind], N_USERS, N_ITEMS, seed).eval()
+        if spoil is not None:
+            spoil(stored)
+        self.commit(recommender_spec, lambda folder: save_recommender(stored, folder))
+        capture_spec = CaptureSpec(recommender=recommender_spec.artifact_ref())
+        self.commit(capture_spec)
+        config = AutoencoderConfig(d_model=8, n_latents=N_LATENTS, k=6, seed=seed)
+        sae = build_autoencoder(config, d_model=8).eval()
+        batch = UserBatch.of([dataset.history(u) for u in range(N_USERS)], list(range(N_USERS)))
+        with torch.inference_mode(), model.site.capture(model) as captured:
+            model(batch)
+        with torch.inference_mode():
+            sae.input_mean.copy_(captured.tensor.mean(0))
+            sae.input_scale.copy_(captured.tensor.std())
+            dense = sae.encode(captured.tensor).dense(N_LATENTS)
+        dead = N_LATENTS - 1
+        p99 = torch.tensor(
+            [float(np.quantile(z[z > 0], 0.99)) if (z > 0).any() else 0.25 for z in dense.numpy().T]
+        )
+        p99[dead] = 0.0
+        firing = [j for j in dense[0].argsort(descending=True).tolist() if dense[0, j] > 0]
+        firing = [j for j in firing if j != dead]
+        silent = [j for j in range(dead) if j not in firing]
+        autoencoder_spec = AutoencoderSpec(activations=capture_spec.artifact_ref(), config=config)
+
+        def write_autoencoder(folder: Path) -> None:
+            sae.save(folder)
+            pq.write_table(latents_table(p99), folder / "latents.parquet")
+
+        self.commit(autoencoder_spec, write_autoencoder)
+        concepts_spec = ConceptsSpec(
+            autoencoder=autoencoder_spec.artifact_ref(), dataset=dataset_spec.artifact_ref()
+        )
+        table = concepts_table(
+            {
+                firing[0]: ("film-noir", "Film-Noir", 0.9),
+                silent[0]: ("film-noir", "Film-Noir", 0.8),
+                firing[1]: ("comedy", "Comedy", 0.7),
+                silent[1]: ("western", "Western", 0.6),
+                dead: ("never", "Never", None),
+            }
+        )
+        self.commit(
+            concepts_spec, lambda folder: pq.write_table(table, folder / "concepts.parquet")
+        )
+        pointer = ReleaseSpec(
+            name=name,
+            recommender=recommender_spec.artifact_ref(),
+            autoencoder=autoencoder_spec.artifact_ref(),
+            concepts=concepts_spec.artifact_ref(),
+        )
+        release = Release(
+            name=name,
+            version=pointer.version(),
+            recommender=pointer.recommender,
+            autoencoder=pointer.autoencoder,
+            concepts=pointer.concepts,
+            published_at="2024-01-01T00:00:00+00:00",
+        )
+        self.store.publish(release)
+        return World(release, dataset, model, sae, p99, firing, silent, dead)
+
+
+def tiny_dataset() -> Dataset:
+    """Twelve users with 3 to 14 of 40 items each."""
+    rng = np.random.default_rng(7)
+    lengths = 3 + np.arange(N_USERS)
+    users = np.repeat(np.arange(N_USERS, dtype=np.int32), lengths)
+    items = np.concatenate([rng.permutation(N_ITEMS)[:length] for length in lengths])
+    splits = np.concatenate([[0] * (length - 2) + [1, 2] for length in lengths])
+    interactions = Interactions(
+        user_index=users,
+        item_index=items.astype(np.int32),
+        timestamp=np.arange(len(users), dtype=np.int64),
+        rating=None,
+        split=splits.astype(np.uint8),
+    )
+    return Dataset(
+        interactions=interactions,
+        items=Items(
+            ids=[f"item-{i}" for i in range(N_ITEMS)],
+            titles=[f"Title {i}" for i in range(N_ITEMS)],
+            tags=[["Drama"] if i % 2 else ["Comedy", "Crime"] for i in range(N_ITEMS)],
+            years=[None] * N_ITEMS,
+            popularity=np.bincount(items[splits == 0], minlength=N_ITEMS).astype(np.int32),
+        ),
+        users=Users(ids=[f"user-{u}" for u in range(N_USERS)], attributes=[{}] * N_USERS),
+    )
+
+
+def latents_table(p99: torch.Tensor) -> pa.Table:
+    """The table of ``contracts.tables.LATENTS``."""
+    n_latents = len(p99)
+    return pa.table(
+        {
+            "latent": pa.array(range(n_latents), pa.int32()),
+            "density": pa.array([0.1] * n_latents, pa.float64()),
+            "mean": pa.array(p99.numpy() / 2, pa.float32()),
+            "p99": pa.array(p99.numpy(), pa.float32()),
+            "maximum": pa.array(p99.numpy(), pa.float32()),
+        }
+    )
+
+
+def concepts_table(labels: dict[int, tuple[str, str, float | None]]) -> pa.Table:
+    """The table of ``contracts.tables.CONCEPTS`` with these latents labelled."""
+    rows = []
+    for latent in range(N_LATENTS):
+        concept_id, label, confidence = labels.get(latent, (None, None, None))
+        rows.append(
+            {
+                "latent": latent,
+                "concept_id": concept_id,
+                "label": label,
+                "description": f"Fires for {label}." if label else "",
+                "keywords": [label.lower()] if label else [],
+                "confidence": confidence,
+                "precision": confidence,
+                "recall": confidence,
+                "specificity": confidence,
+                "balanced_accuracy": confidence,
+                "n_positive": 10 if label else 0,
+                "n_negative": 20 if label else 0,
+                "evidence_items": [f"item-{latent}", "item-3"] if label else [],
+                "source": "keywords",
+                "prompt_version": None,
+                "model": None,
+            }
+        )
+    types = {
+        "latent": pa.int32(),
+        "concept_id": pa.string(),
+        "label": pa.string(),
+        "description": pa.string(),
+        "keywords": pa.list_(pa.string()),
+        **dict.fromkeys(
+            ("confidence", "precision", "recall", "specificity", "balanced_accuracy"), pa.float64()
+        ),
+        "n_positive": pa.int32(),
+        "n_negative": pa.int32(),
+        "evidence_items": pa.list_(pa.string()),
+        **dict.fromkeys(("source", "prompt_version", "model"), pa.string()),
+    }
+    return pa.Table.from_pylist(rows, schema=pa.schema(types))
+
+
+class Loop:
+    """An event loop on a thread of its own, so that tests are plain functions."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="servers", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+        """Wait for ``work`` on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Stack:
+    """Both servers over one bucket, and plain stubs to talk to them."""
+
+    def __init__(self, loop: Loop, s3: S3Settings, folder: Path) -> None:
+        self.loop = loop
+        self.store_settings = {"s3": s3, "cache_dir": folder / "cache"}
+        store = ArtifactStore.from_settings(StoreSettings(**self.store_settings))
+        store.objects.ensure_bucket()
+        self.publisher = Publisher(store, folder / "made")
+        self._contexts = AsyncExitStack()
+        self._channels: list[grpc.Channel] = []
+
+    def start_inference(self, **options: Any) -> RunningInference:
+        """Start an inference server that polls only when told to."""
+        section = InferenceSection(
+            listen="127.0.0.1:0", poll_seconds=3600, drain_seconds=1, torch_threads=1, **options
+        )
+        settings = InferenceSettings(inference=section, **self.store_settings)
+        return self.loop.run(self._contexts.enter_async_context(running_inference(settings)))
+
+    def start_gateway(self, inference: str, **options: Any) -> RunningGateway:
+        """Start a gateway that polls only when told to."""
+        section = GatewaySection(
+            listen="127.0.0.1:0", inference=inference, poll_seconds=3600, drain_seconds=1, **options
+        )
+        settings = GatewaySettings(gateway=section, **self.store_settings)
+        return self.loop.run(self._contexts.enter_async_context(running_gateway(settings)))
+
+    def refresh(self, *servers: RunningInference | RunningGateway) -> None:
+        """Read the pointers now."""
+        for server in servers:
+            self.loop.run(server.watch.refresh())
+
+    def channel(self, address: str) -> grpc.Channel:
+        """A plain channel, closed with the stack."""
+        channel = grpc.insecure_channel(address)
+        self._channels.append(channel)
+        return channel
+
+    def steering(self, gateway: RunningGateway) -> steering_pb2_grpc.SteeringServiceStub:
+        """The published stub of the public service."""
+        return steering_pb2_grpc.SteeringServiceStub(self.channel(gateway.address))
+
+    def inference(self, server: RunningInference) -> inference_pb2_grpc.InferenceServiceStub:
+        """The published stub of the internal service."""
+        return inference_pb2_grpc.InferenceServiceStub(self.channel(server.address))
+
+    def stop_servers(self) -> None:
+        """Drain all servers."""
+        self.loop.run(self._contexts.aclose())
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        self.stop_servers()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A stack with one release up."""
+
+    stack: Stack
+    world: World
+    inference: RunningInference
+    gateway: RunningGateway
+    steering: steering_pb2_grpc.SteeringServiceStub
+    ranking: inference_pb2_grpc.InferenceServiceStub
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    """The servers' event loop."""
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def stack(
+    loop: Loop, s3: S3Settings, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
+    """Nothing published, nothing started, in a bucket of the test's own."""
+    bucket = f"t-{abs(hash(request.node.nodeid)):x}"
+    stack = Stack(loop, s3.model_copy(update={"bucket": bucket}), tmp_path)
+    yield stack
+    stack.close()
+
+
+def _serving(loop: Loop, s3: S3Settings, folder: Path, kind: str) -> Iterator[Serving]:
+    stack = Stack(loop, s3.model_copy(update={"bucket": folder.name.replace("_", "-")}), folder)
+    world = stack.publisher.world(kind=kind)
+    inference = stack.start_inference()
+    gateway = stack.start_gateway(inference.address)
+    stack.refresh(inference, gateway)
+    yield Serving(
+        stack, world, inference, gateway, stack.steering(gateway), stack.inference(inference)
+    )
+    stack.close()
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def serving(
+    request: pytest.FixtureRequest,
+    loop: Loop,
+    s3: S3Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Serving]:
+    """Both servers with a release of every model family in turn."""
+    yield from _serving(loop, s3, tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def sasrec(
+    loop: Loop, s3: S3Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
+    """Both servers with a sequential model."""
+    yield from _serving(loop, s3, tmp_path_factory.mktemp("serving"), "sasrec")
+
+
+class Hold:
+    """A forward pass that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.go = threading.Event(), threading.Event()
+
+
+@pytest.fixture
+def hold_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RunningInference], Hold]]:
+    """Makes the forward pass of a server's model wait."""
+    holds: list[Hold] = []
+
+    def hold(server: RunningInference) -> Hold:
+        model = server.watch.current("default").loaded.model
+        one, forward = Hold(), model.forward
+        holds.append(one)
+
+        def waiting(batch: UserBatch) -> torch.Tensor:
+            one.entered.set()
+            assert one.go.wait(30)
+            return forward(batch)
+
+        monkeypatch.setattr(model, "forward", waiting)
+        return one
+
+    yield hold
+    for one in holds:
+        one.go.set()
