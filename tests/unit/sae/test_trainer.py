@@ -183,6 +183,17 @@ def test_progress_tells_step_loss_and_health(activations: np.ndarray) -> None:
     assert trainer.activations_seen == 3 * 700
 
 
+def test_training_that_diverges_is_stopped(activations: np.ndarray) -> None:
+    trainer = AutoencoderTrainer(SequenceSource([activations]), CONFIG)
+    list(itertools.islice(trainer.steps(), 3))
+    tensors, meta = trainer.state()
+    tensors["sae.b_dec"][:] = np.inf
+    trainer.restore(tensors, meta)
+    with pytest.raises(InvalidInput, match="diverged at step 3") as caught:
+        list(trainer.steps())
+    assert caught.value.field == "learning_rate"
+
+
 def test_the_curve_is_the_mean_between_its_points_and_bounded(activations: np.ndarray) -> None:
     config = CONFIG.model_copy(update={"n_epochs": 60})  # 420 steps: a point every 3
     trainer = AutoencoderTrainer(shards(activations), config)

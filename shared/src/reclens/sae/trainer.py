@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +24,8 @@ from reclens.sae.topk import TopKAutoencoder
 
 CURVE_POINTS = 200
 """Points of the training curve at most."""
+
+_RATE_SECONDS = 5.0
 
 
 class AutoencoderTrainer:
@@ -61,15 +66,29 @@ class AutoencoderTrainer:
         """Train to the end. Between two yields `state` is valid.
 
         Raises:
-            InvalidInput: the data are empty, constant, of another width, or not finite.
+            InvalidInput: the data are empty, constant, of another width, or not finite, or the
+                training diverges.
         """
         if self._sae is None:
             yield from self._measure()
         sae = self.sae
         sae.train().requires_grad_(True)
+        recent: deque[float] = deque([time.monotonic()])
         # `from_step` draws every order anew from seed and epoch; see ShuffledBatches.
         for x in self._batches.from_step(self._step, self._config.n_epochs):
-            yield self._train_on(x)
+            metrics = self._train_on(x)
+            recent.append(time.monotonic())
+            while len(recent) > 2 and recent[-1] - recent[0] > _RATE_SECONDS:
+                recent.popleft()
+            rate = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
+            yield Progress(
+                stage="train",
+                step=self._step,
+                total=self.total_steps,
+                rate=rate,
+                eta_seconds=(self.total_steps - self._step) / rate,
+                metrics=metrics,
+            )
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
@@ -123,7 +142,7 @@ class AutoencoderTrainer:
 
     # --- one step --------------------------------------------------------------------------------
 
-    def _train_on(self, x: Tensor) -> Progress:
+    def _train_on(self, x: Tensor) -> dict[str, float]:
         sae = self.sae
         with torch.no_grad():
             pre = sae.pre_activations(x)
@@ -140,6 +159,13 @@ class AutoencoderTrainer:
             loss = loss + self._config.auxiliary_coefficient * self._auxiliary(
                 x, x_hat, shifted, pre, dead
             )
+        loss_value, fvu_value = loss.item(), unexplained.item()
+        if not math.isfinite(loss_value):
+            raise InvalidInput(
+                f"training diverged at step {self._step + 1}: the loss is {loss_value}.",
+                field="learning_rate",
+                remedy=f"set it below {self._config.learning_rate}.",
+            )
         self._optimizer.zero_grad()
         loss.backward()
         sae.project_decoder_gradient()
@@ -152,18 +178,13 @@ class AutoencoderTrainer:
         self._silent_for[indices[fires]] = 0
         self._step += 1
         self.activations_seen += len(x)
-        self._record(loss.item(), unexplained.item())
-        return Progress(
-            stage="train",
-            step=self._step,
-            total=self.total_steps,
-            metrics={
-                "loss": loss.item(),
-                "fvu": unexplained.item(),
-                "l0": int(fires.sum()) / len(x),
-                "dead_fraction": len(dead) / sae.n_latents,
-            },
-        )
+        self._record(loss_value, fvu_value)
+        return {
+            "loss": loss_value,
+            "fvu": fvu_value,
+            "l0": int(fires.sum()) / len(x),
+            "dead_fraction": len(dead) / sae.n_latents,
+        }
 
     def _auxiliary(
         self, x: Tensor, x_hat: Tensor, shifted: Tensor, pre: Tensor, dead: Tensor
