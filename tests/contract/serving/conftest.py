@@ -21,6 +21,8 @@ from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
 from reclens.adapters.settings import S3Settings, StoreSettings
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
     AutoencoderSpec,
@@ -143,7 +145,7 @@ class Publisher:
         concepts_spec = ConceptsSpec(
             autoencoder=autoencoder_spec.artifact_ref(), dataset=dataset_spec.artifact_ref()
         )
-        table = concepts_table(
+        rows = concept_rows(
             {
                 firing[0]: ("film-noir", "Film-Noir", 0.9),
                 silent[0]: ("film-noir", "Film-Noir", 0.8),
@@ -152,9 +154,7 @@ class Publisher:
                 dead: ("never", "Never", None),
             }
         )
-        self.commit(
-            concepts_spec, lambda folder: pq.write_table(table, folder / "concepts.parquet")
-        )
+        self.commit(concepts_spec, lambda folder: write_concepts(rows, folder / "concepts.parquet"))
         pointer = ReleaseSpec(
             name=name,
             recommender=recommender_spec.artifact_ref(),
@@ -214,46 +214,31 @@ def latents_table(p99: torch.Tensor) -> pa.Table:
     )
 
 
-def concepts_table(labels: dict[int, tuple[str, str, float | None]]) -> pa.Table:
-    """The table of ``contracts.tables.CONCEPTS`` with these latents labelled."""
-    rows = []
+def concept_rows(labels: dict[int, tuple[str, str, float | None]]) -> list[LatentLabel]:
+    """One row per latent, with these labelled."""
+    rows: list[LatentLabel] = []
     for latent in range(N_LATENTS):
-        concept_id, label, confidence = labels.get(latent, (None, None, None))
+        if latent not in labels:
+            rows.append(LatentLabel(latent))
+            continue
+        concept_id, label, confidence = labels[latent]
         rows.append(
-            {
-                "latent": latent,
-                "concept_id": concept_id,
-                "label": label,
-                "description": f"Fires for {label}." if label else "",
-                "keywords": [label.lower()] if label else [],
-                "confidence": confidence,
-                "precision": confidence,
-                "recall": confidence,
-                "specificity": confidence,
-                "balanced_accuracy": confidence,
-                "n_positive": 10 if label else 0,
-                "n_negative": 20 if label else 0,
-                "evidence_items": [f"item-{latent}", "item-3"] if label else [],
-                "source": "keywords",
-                "prompt_version": None,
-                "model": None,
-            }
+            LatentLabel(
+                latent=latent,
+                concept_id=concept_id,
+                label=label,
+                description=f"Fires for {label}.",
+                keywords=(label.lower(),),
+                confidence=confidence,
+                concept_confidence=max(
+                    (c for i, _, c in labels.values() if i == concept_id and c), default=None
+                ),
+                concept_n_positive=10,
+                concept_n_negative=20,
+                evidence_items=(f"item-{latent}", "item-3"),
+            )
         )
-    types = {
-        "latent": pa.int32(),
-        "concept_id": pa.string(),
-        "label": pa.string(),
-        "description": pa.string(),
-        "keywords": pa.list_(pa.string()),
-        **dict.fromkeys(
-            ("confidence", "precision", "recall", "specificity", "balanced_accuracy"), pa.float64()
-        ),
-        "n_positive": pa.int32(),
-        "n_negative": pa.int32(),
-        "evidence_items": pa.list_(pa.string()),
-        **dict.fromkeys(("source", "prompt_version", "model"), pa.string()),
-    }
-    return pa.Table.from_pylist(rows, schema=pa.schema(types))
+    return rows
 
 
 class Loop:
@@ -288,9 +273,8 @@ class Stack:
 
     def start_inference(self, **options: Any) -> RunningInference:
         """Start an inference server that polls only when told to."""
-        section = InferenceSection(
-            listen="127.0.0.1:0", poll_seconds=3600, drain_seconds=1, torch_threads=1, **options
-        )
+        given = {"listen": "127.0.0.1:0", "poll_seconds": 3600, "drain_seconds": 1, **options}
+        section = InferenceSection(torch_threads=1, **given)
         settings = InferenceSettings(inference=section, **self.store_settings)
         return self.loop.run(self._contexts.enter_async_context(running_inference(settings)))
 

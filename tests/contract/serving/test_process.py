@@ -69,7 +69,7 @@ def test_process_listens_where_it_is_told_and_ends_on_sigterm(
 
 def test_request_under_way_is_answered_while_the_server_drains(stack, hold_model) -> None:
     stack.publisher.world()
-    server = stack.start_inference()
+    server = stack.start_inference(drain_seconds=30)
     stack.refresh(server)
     assert is_serving(server.address)
     hold = hold_model(server)
@@ -79,6 +79,9 @@ def test_request_under_way_is_answered_while_the_server_drains(stack, hold_model
     assert hold.entered.wait(10)
     with ThreadPoolExecutor(1) as closer:
         closing = closer.submit(stack.stop_servers)
+        # The model answers only once the server takes no more calls.
+        while is_serving(server.address):
+            assert not closing.done()
         hold.go.set()
         closing.result(30)
     assert len(call.result().items) == 3

@@ -275,3 +275,16 @@ def _eventually(condition) -> None:
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("small_side", ["inference", "gateway"])
+def test_answer_above_the_message_cap_is_resource_exhausted(stack, small_side: str) -> None:
+    stack.publisher.world()
+    small = {"max_message_bytes": 1 << 16}
+    server = stack.start_inference(**(small if small_side == "inference" else {}))
+    gateway = stack.start_gateway(server.address, **(small if small_side == "gateway" else {}))
+    stack.refresh(server, gateway)
+    batch = pb.BatchRecommendRequest(requests=[recommend(top_k=40, explain=True)] * 256)
+    with pytest.raises(grpc.RpcError) as caught:
+        stack.steering(gateway).BatchRecommend(batch, timeout=30)
+    assert caught.value.code() is Code.RESOURCE_EXHAUSTED

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from reclens.concepts.grouping import Concept, LatentLabel
 from reclens.errors import InvalidInput, NotFound
-from reclens_gateway.concept_index import Concept, ConceptIndex, LatentLabel
+from reclens_gateway.concept_index import ConceptIndex
 from reclens_gateway.item_catalog import ItemCatalog, ItemEntry
 
 
-def concept(concept_id: str, confidence: float, **fields) -> Concept:
-    given = {
-        "label": concept_id,
-        "description": "",
-        "keywords": (),
-        "precision": 0.0,
-        "recall": 0.0,
-        "n_positive": 0,
-        "n_negative": 0,
-        "latents": (),
-        "evidence": (),
-        "source": "keywords",
-        **fields,
-    }
-    return Concept(concept_id=concept_id, confidence=confidence, **given)
+def row(latent: int, concept_id: str, label: str, confidence: float, **fields) -> LatentLabel:
+    return LatentLabel(
+        latent, concept_id, label, confidence=confidence, concept_confidence=confidence, **fields
+    )
 
 
-NOIR = concept("noir", 0.7, label="Film-Noir", keywords=("crime",), evidence=("1", "2"))
-CRIME = concept("crime", 0.6, label="Crime", evidence=("3", "1"))
-SPACE = concept("space", 0.9, label="Space opera", evidence=("4",))
 INDEX = ConceptIndex(
-    [NOIR, CRIME, SPACE],
     [
-        LatentLabel(0, "noir", "Film-Noir", 0.7),
-        LatentLabel(1, "noir", "Film-Noir", 0.5),
-        LatentLabel(2, "space", "Space opera", 0.9),
-    ],
+        row(0, "noir", "Film-Noir", 0.7, keywords=("crime",), evidence_items=("1", "2")),
+        row(1, "noir", "Film-Noir", 0.5),
+        row(2, "space", "Space opera", 0.9, evidence_items=("4",)),
+        row(3, "crime", "Crime", 0.6, evidence_items=("3", "1")),
+        LatentLabel(4),
+    ]
 )
 ITEMS = ItemCatalog({"4": ItemEntry("4", "The Crime of Monsieur Lange")})
 
@@ -65,8 +53,15 @@ def test_evidence_is_ordered_by_its_place() -> None:
 
 
 def test_firing_concepts_follow_their_strongest_latent() -> None:
-    assert ids(INDEX.firing({0: 0.2, 1: 0.9, 2: 0.5, 7: 3.0})) == ["noir", "space"]
-    assert ids(INDEX.firing({0: 0.2, 2: 0.5})) == ["space", "noir"]
+    assert ids(INDEX.firing({0: 0.2, 1: 0.9, 2: 0.5, 4: 3.0})) == ["noir", "space"]
+    assert ids(INDEX.firing({0: 0.2, 2: 0.5, 3: 0.0})) == ["space", "noir"]
+
+
+def test_unlabelled_latent_has_no_label() -> None:
+    assert INDEX.label(4) is None
+    label = INDEX.label(1)
+    assert label is not None
+    assert (label.concept_id, label.confidence) == ("noir", 0.5)
 
 
 def test_unknown_id_comes_with_near_ones() -> None:

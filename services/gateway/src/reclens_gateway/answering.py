@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
+from reclens.concepts.grouping import Concept
 from reclens.contracts import Release
-from reclens_gateway.concept_index import Concept
 from reclens_gateway.served_release import ServedRelease
 
 
@@ -79,9 +79,9 @@ def explanation(served: ServedRelease, answer: inference.RankResponse) -> steeri
         latents.append(
             steering.FiringLatent(
                 latent=firing.latent,
-                concept_id=label.concept_id if label else "",
-                label=label.label if label else "",
-                confidence=label.confidence if label else 0.0,
+                concept_id=(label.concept_id or "") if label else "",
+                label=(label.label or "") if label else "",
+                confidence=(label.confidence or 0.0) if label else 0.0,
                 activation=firing.activation,
                 edited_activation=firing.edited_activation,
                 contributions=firing.contributions,
@@ -109,13 +109,13 @@ def concept_message(served: ServedRelease, concept: Concept) -> steering.Concept
         label=concept.label,
         description=concept.description,
         keywords=concept.keywords,
-        confidence=concept.confidence,
-        precision=concept.precision,
-        recall=concept.recall,
+        confidence=concept.confidence or 0.0,
+        precision=concept.precision or 0.0,
+        recall=concept.recall or 0.0,
         n_positive=concept.n_positive,
         n_negative=concept.n_negative,
         latents=concept.latents,
-        evidence=history_items(served, concept.evidence),
+        evidence=history_items(served, concept.evidence_items),
         source=concept.source,
     )
 

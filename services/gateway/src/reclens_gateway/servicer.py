@@ -12,6 +12,7 @@ from reclens.adapters.release_watch import ReleaseState, ReleaseWatch
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.concepts.grouping import Concept
 from reclens.errors import InvalidInput, NotFound, NotReady, RecLensError
 from reclens_gateway.answering import (
     concept_message,
@@ -19,7 +20,6 @@ from reclens_gateway.answering import (
     recommend_response,
     versions,
 )
-from reclens_gateway.concept_index import Concept
 from reclens_gateway.inference_peer import InferencePeer
 from reclens_gateway.paging import Cursor, Page, cut, digest, open_token, page_size
 from reclens_gateway.resolving import rank_request
@@ -121,7 +121,9 @@ class SteeringServicer(steering_pb2_grpc.SteeringServiceServicer):
             )
         query = digest("ListConcepts", request.release or DEFAULT_RELEASE, floor)
         served, cursor = self._listed(request.release, request.page_token, query)
-        concepts = [entry for entry in served.concepts.concepts if entry.confidence >= floor]
+        concepts = [
+            entry for entry in served.concepts.concepts if (entry.confidence or 0.0) >= floor
+        ]
         page = cut(concepts, size, cursor)
         return pb.ListConceptsResponse(
             concepts=[concept_message(served, concept) for concept in page.entries],
