@@ -1,0 +1,10 @@
+"""Concepts: evidence, keyword labels and their confidence on held-out users. No torch.
+
+`grouping` and `table` need pyarrow only and are what serving imports; `labelling` and what it is
+made of need scipy and scikit-learn, so they are not imported here.
+"""
+
+from reclens.concepts.grouping import Concept, LatentLabel, group_concepts
+from reclens.concepts.table import read_concepts, write_concepts
+
+__all__ = ["Concept", "LatentLabel", "group_concepts", "read_concepts", "write_concepts"]

@@ -231,8 +231,14 @@ class ConceptsOptions(Contract):
     """A term must be this many times more frequent in the evidence than in the background."""
     min_support: float = Field(default=0.3, gt=0, le=1)
     """Share of the evidence that must carry a term."""
+    min_items: int = Field(default=3, ge=1, le=1_000_000)
+    """Items of the data set that must carry a term, for it to be one."""
+    n_judged: int = Field(default=100, ge=10, le=100_000)
+    """Firing verification cases that a label is judged on at most, and as many silent ones."""
+    max_cases: int = Field(default=20_000, ge=100, le=10_000_000)
+    """Cases read of the construct users, and of the verify users, at most."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the sampling of verification cases."""
+    """Seed of the sampling of cases."""
 
 
 class ConceptsSpec(ConceptsOptions, JobSpec):

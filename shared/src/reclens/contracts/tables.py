@@ -35,7 +35,11 @@ CONCEPTS: Final = "concepts.parquet"
 """Row j is latent j: latent int32, concept_id string or null, label string or null, description
 string, keywords list<string>, confidence float64 or null, precision, recall, specificity,
 balanced_accuracy float64 or null, n_positive, n_negative int32, evidence_items list<string>,
-source string, prompt_version string or null, model string or null."""
+source string, prompt_version string or null, model string or null. Beside them: support and lift of
+the keywords; recall_low, recall_high, specificity_low, specificity_high (95 % Wilson intervals);
+auroc, paper_p float64 or null; trusted bool; and concept_confidence, concept_precision,
+concept_recall, concept_auroc float64 or null, concept_n_positive, concept_n_negative int32,
+concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id."""
 
 SERVED_SPLITS: Final = ("construct", "verify", "test")
 """Users whose latents are stored with the autoencoder."""

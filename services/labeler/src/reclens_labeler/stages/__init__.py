@@ -1,0 +1,1 @@
+"""Stages of the labeler: what its jobs compute."""

@@ -1,0 +1,163 @@
+"""From labelled latents to concepts. Standard library only: serving reads concepts with this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LatentLabel:
+    """What is known of one latent: a row of the table ``CONCEPTS``."""
+
+    latent: int
+    """Index of the latent."""
+    concept_id: str | None = None
+    """Id of the concept that it carries; None where it is unlabelled."""
+    label: str | None = None
+    """Label, e.g. ``Film-Noir · 1940s``."""
+    description: str = ""
+    """One sentence; for an unlabelled latent why it has no label."""
+    keywords: tuple[str, ...] = ()
+    """Terms of the label, most telling first."""
+    support: float | None = None
+    """Share of the evidence items that carry one of the terms, 0 to 1."""
+    lift: float | None = None
+    """How many times more of the answers carry them when the latent fires than in general."""
+    confidence: float | None = None
+    """Balanced accuracy on verification users; 0.5 is chance. None where it cannot be measured."""
+    precision: float | None = None
+    """Share of the judged cases predicted to fire that do."""
+    recall: float | None = None
+    """Share of the judged firing cases that are predicted."""
+    recall_low: float | None = None
+    """Lower end of the recall's 95 % Wilson interval."""
+    recall_high: float | None = None
+    """Upper end."""
+    specificity: float | None = None
+    """Share of the judged silent cases that are predicted to be silent."""
+    specificity_low: float | None = None
+    """Lower end of the specificity's 95 % Wilson interval."""
+    specificity_high: float | None = None
+    """Upper end."""
+    balanced_accuracy: float | None = None
+    """Mean of recall and specificity."""
+    auroc: float | None = None
+    """Area under the ROC curve of the graded score, over all verification cases."""
+    paper_p: float | None = None
+    """P of the published protocol (arXiv 2411.06112)."""
+    n_positive: int = 0
+    """Firing verification cases judged."""
+    n_negative: int = 0
+    """Silent verification cases judged."""
+    trusted: bool = False
+    """See docs/concepts.md: clearly better than chance, and confidence of at least 0.7."""
+    concept_confidence: float | None = None
+    """As ``confidence``, for the concept: it fires where any of its latents does."""
+    concept_precision: float | None = None
+    """Likewise."""
+    concept_recall: float | None = None
+    """Likewise."""
+    concept_auroc: float | None = None
+    """Likewise."""
+    concept_n_positive: int = 0
+    """Likewise."""
+    concept_n_negative: int = 0
+    """Likewise."""
+    concept_trusted: bool = False
+    """Likewise."""
+    evidence_items: tuple[str, ...] = ()
+    """Item ids whose share of the answers rises most when the latent fires, most first."""
+    source: str = "keywords"
+    """Labeller."""
+    prompt_version: str | None = None
+    """Version of the prompt, for labellers that have one."""
+    model: str | None = None
+    """Language model, for labellers that have one."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A labelled meaning, carried by one or more latents."""
+
+    concept_id: str
+    """Id within the release: ``[a-z0-9-]``, at most 63 characters."""
+    label: str
+    """Label."""
+    description: str
+    """One sentence, that of the most confident latent."""
+    keywords: tuple[str, ...]
+    """Terms of the label."""
+    confidence: float | None
+    """Balanced accuracy of the label on verification users; None where it cannot be measured."""
+    precision: float | None
+    """Share of the judged cases predicted to fire that do."""
+    recall: float | None
+    """Share of the judged firing cases that are predicted."""
+    auroc: float | None
+    """Area under the ROC curve of the graded score."""
+    n_positive: int
+    """Firing verification cases judged."""
+    n_negative: int
+    """Silent verification cases judged."""
+    trusted: bool
+    """Clearly better than chance, and confidence of at least 0.7."""
+    latents: tuple[int, ...]
+    """Latents that carry it, most confident first."""
+    weights: tuple[float, ...]
+    """One per latent, 0 to 1: how much better than chance the label predicts it, relative to the
+    best of them; all 1 where none is better."""
+    evidence_items: tuple[str, ...]
+    """Evidence of its latents, strongest first, each item once: first of each latent, then second
+    of each, and so on."""
+    source: str
+    """Labeller."""
+
+
+def group_concepts(rows: Iterable[LatentLabel]) -> list[Concept]:
+    """Join latents that carry the same concept; most confident concepts first.
+
+    The figures of a concept are not means over its latents: they were measured for the concept as
+    a whole, which fires where any of its latents does, with one threshold. That is the question a
+    reader of the label asks, and a mean would count a case once per latent.
+    """
+    members: dict[str, list[LatentLabel]] = {}
+    for row in rows:
+        if row.concept_id is not None:
+            members.setdefault(row.concept_id, []).append(row)
+    concepts = [_concept(concept_id, latents) for concept_id, latents in members.items()]
+    return sorted(concepts, key=lambda c: (-_or(c.confidence, -1.0), c.concept_id))
+
+
+def _concept(concept_id: str, rows: list[LatentLabel]) -> Concept:
+    ordered = sorted(rows, key=lambda row: (-_or(row.confidence, -1.0), row.latent))
+    first = ordered[0]
+    above_chance = [max(0.0, _or(row.confidence, 0.5) - 0.5) for row in ordered]
+    most = max(above_chance)
+    return Concept(
+        concept_id=concept_id,
+        label=first.label or "",
+        description=first.description,
+        keywords=first.keywords,
+        confidence=first.concept_confidence,
+        precision=first.concept_precision,
+        recall=first.concept_recall,
+        auroc=first.concept_auroc,
+        n_positive=first.concept_n_positive,
+        n_negative=first.concept_n_negative,
+        trusted=first.concept_trusted,
+        latents=tuple(row.latent for row in ordered),
+        weights=tuple(gain / most if most else 1.0 for gain in above_chance),
+        evidence_items=_interleaved([row.evidence_items for row in ordered]),
+        source=first.source,
+    )
+
+
+def _interleaved(lists: list[tuple[str, ...]]) -> tuple[str, ...]:
+    depth = max(map(len, lists))
+    turns = (items[i] for i in range(depth) for items in lists if i < len(items))
+    return tuple(dict.fromkeys(turns))
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
