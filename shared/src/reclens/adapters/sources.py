@@ -167,7 +167,7 @@ def _download_zip(timeout_seconds: float) -> bytes:
                 if time.monotonic() > deadline:
                     raise Unavailable(f"the download took over {timeout_seconds:g} s")
     except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = error.reason if type(error) is urllib.error.URLError else error
         raise Unavailable(f"the download failed ({reason})") from error
     return _verified(received.getvalue(), "md5", _ZIP_MD5)
 

@@ -1,0 +1,103 @@
+"""Tables of one's own: CSV in several dialects, Parquet, columns by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from reclens.contracts import ColumnNames
+from reclens.data.raw import ItemText, RawData
+from reclens.data.readers.table import locate, read
+from reclens.errors import MalformedData, MissingData
+
+_INTERACTIONS = "user_id,item_id,timestamp\nu,a,1\n"
+
+
+def _read(path: Path, items_path: Path | None = None, **columns: str | None) -> RawData:
+    return read(locate(path, items_path), ColumnNames(**columns))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str):
+    path = tmp_path / "any.txt"
+    path.write_text(f"user_id,item_id,timestamp\nu,'{'a'}',5\n".replace(",", delimiter))
+    raw = _read(path)
+    assert raw.item_ids.to_pylist() == ["'a'"]
+    assert raw.timestamps.tolist() == [5]
+
+
+def test_columns_go_by_the_names_given(tmp_path: Path):
+    (tmp_path / "plays.dat").write_text("userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11690\n")
+    (tmp_path / "artists.dat").write_text("id\tname\turl\n51\tDuran Duran\tx\n52\tMorcheeba\ty\n")
+    raw = _read(
+        tmp_path / "plays.dat",
+        tmp_path / "artists.dat",
+        user="userID",
+        item="artistID",
+        item_key="id",
+        timestamp=None,
+        rating="weight",
+        title="name",
+        tags=None,
+    )
+    assert raw.timestamps.tolist() == [0, 1]
+    assert raw.ratings is not None
+    assert raw.ratings.tolist() == [13883, 11690]
+    assert raw.items == {"51": ItemText("Duran Duran"), "52": ItemText("Morcheeba")}
+
+
+def test_items_and_users_are_found_beside(tmp_path: Path):
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    (tmp_path / "items.csv").write_text(
+        'item_id,title,tags,made\na,"Heat, again (1996)","Crime; Drama",1995\nb,Ronin (1998),,\n'
+    )
+    (tmp_path / "users.csv").write_text("user_id,gender\nu,F\n")
+    raw = _read(tmp_path, tag_separator=";", year="made")
+    assert raw.items == {
+        "a": ItemText("Heat, again (1996)", ("Crime", "Drama"), 1995),
+        "b": ItemText("Ronin", (), 1998),
+    }
+    assert raw.users == {"u": {"gender": "F"}}
+
+
+def test_parquet_is_read_with_its_types(tmp_path: Path):
+    pq.write_table(
+        pa.table({"user_id": [3, 4], "item_id": ["x", "y"], "timestamp": [1.5, 2.5]}),
+        tmp_path / "interactions.parquet",
+    )
+    pq.write_table(
+        pa.table({"item_id": ["x"], "title": ["Heat"], "tags": [["Crime", "Drama"]]}),
+        tmp_path / "items.parquet",
+    )
+    raw = _read(tmp_path)
+    assert raw.user_ids.to_pylist() == ["3", "4"]
+    assert raw.timestamps.tolist() == [1, 2]
+    assert raw.items == {"x": ItemText("Heat", ("Crime", "Drama"))}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"user": "who"}, "line 1, column 'who': .*source.columns"),
+        ({"timestamp": "when"}, "column 'when': .*source.columns.timestamp, or set it to null"),
+        ({"rating": "stars"}, "column 'stars': .*source.columns.rating"),
+        ({"title": "name"}, "items.csv, line 1, column 'name': .*source.columns.title"),
+        ({"item_key": "key"}, "items.csv, line 1, column 'key': .*source.columns.item_key"),
+    ],
+)
+def test_a_missing_column_names_the_setting(tmp_path: Path, columns, message: str):
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    (tmp_path / "items.csv").write_text("item_id,title,tags\na,Heat,\n")
+    with pytest.raises(MalformedData, match=message):
+        _read(tmp_path, **columns)
+
+
+def test_missing_files_are_named(tmp_path: Path):
+    with pytest.raises(MissingData, match=r"no interactions file in .*Remedy: name it"):
+        locate(tmp_path)
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    with pytest.raises(MissingData, match=r"source.items_path: there is no file .*films.csv"):
+        locate(tmp_path, tmp_path / "films.csv")
