@@ -216,27 +216,20 @@ def latents_table(p99: torch.Tensor) -> pa.Table:
 
 def concept_rows(labels: dict[int, tuple[str, str, float | None]]) -> list[LatentLabel]:
     """One row per latent, with these labelled."""
-    rows: list[LatentLabel] = []
-    for latent in range(N_LATENTS):
-        if latent not in labels:
-            rows.append(LatentLabel(latent))
-            continue
-        concept_id, label, confidence = labels[latent]
-        rows.append(
-            LatentLabel(
-                latent=latent,
-                concept_id=concept_id,
-                label=label,
-                description=f"Fires for {label}.",
-                keywords=(label.lower(),),
-                confidence=confidence,
-                concept_confidence=max(
-                    (c for i, _, c in labels.values() if i == concept_id and c), default=None
-                ),
-                concept_n_positive=10,
-                concept_n_negative=20,
-                evidence_items=(f"item-{latent}", "item-3"),
-            )
+    rows = [LatentLabel(latent) for latent in range(N_LATENTS)]
+    for latent, (concept_id, label, confidence) in labels.items():
+        confidences = [c for i, _, c in labels.values() if i == concept_id and c]
+        rows[latent] = LatentLabel(
+            latent=latent,
+            concept_id=concept_id,
+            label=label,
+            description=f"Fires for {label}.",
+            keywords=(label.lower(),),
+            confidence=confidence,
+            concept_confidence=max(confidences, default=None),
+            concept_n_positive=10,
+            concept_n_negative=20,
+            evidence_items=(f"item-{latent}", "item-3"),
         )
     return rows
 

@@ -258,3 +258,23 @@ def test_batch_answers_as_single_calls_do_and_entries_fail_alone(serving) -> Non
     failures = [(o.failure.code, o.failure.field) for o in (outcomes[1], outcomes[2], outcomes[4])]
     assert failures == [(5, "subject.user_id"), (5, "edits[0].concept_id"), (3, "release")]
     assert "film-noir" in outcomes[2].failure.message
+
+
+def _forget_everything(model) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+
+
+def test_equal_scores_are_in_order_of_the_item_index(stack) -> None:
+    world = stack.publisher.world(kind="bprmf", spoil=_forget_everything)
+    server = stack.start_inference()
+    stack.refresh(server)
+    answer = stack.inference(server).Rank(
+        inference.RankRequest(subject={"user_id": "user-4"}, top_k=40, exclude_seen=True)
+    )
+    seen = set(world.dataset.history(4).tolist())
+    assert [item.item_id for item in answer.items] == [
+        f"item-{i}" for i in range(40) if i not in seen
+    ]
+    assert [item.baseline_rank for item in answer.items] == list(range(1, 41 - len(seen)))
