@@ -162,11 +162,8 @@ class Publisher:
             concepts=concepts_spec.artifact_ref(),
         )
         release = Release(
-            name=name,
+            **pointer.model_dump(),
             version=pointer.version(),
-            recommender=pointer.recommender,
-            autoencoder=pointer.autoencoder,
-            concepts=pointer.concepts,
             published_at="2024-01-01T00:00:00+00:00",
         )
         self.store.publish(release)
