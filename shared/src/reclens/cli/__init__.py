@@ -1,0 +1,1 @@
+"""The command ``reclens``. One module per group of commands, loaded when it is called."""

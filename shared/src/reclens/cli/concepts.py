@@ -1,0 +1,81 @@
+"""``concepts``: what the latents of a release mean."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from reclens.cli.connection import client_settings
+from reclens.cli.messages import CONCEPT_COLUMNS, as_json, concept_row
+from reclens.cli.output import Json, print_json, print_table
+from reclens.client import SteeringClient
+
+app = typer.Typer(name="concepts", no_args_is_help=True, help="Concepts of a release.")
+
+Release = Annotated[str, typer.Option(help="Name of the release.")]
+
+
+@app.command("list")
+def list_concepts(
+    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out others.")] = 0.0,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+    release: Release = "default",
+    json: Json = False,
+) -> None:
+    """List concepts, most trusted first."""
+    with SteeringClient(client_settings().client.target) as client:
+        found = list(islice(client.concepts(min_confidence=min_confidence, release=release), limit))
+    if json:
+        print_json([as_json(concept) for concept in found])
+    else:
+        print_table(CONCEPT_COLUMNS, [concept_row(concept) for concept in found])
+
+
+@app.command()
+def search(
+    text: Annotated[
+        str | None, typer.Argument(help="Words of a label, keyword or title.", show_default=False)
+    ] = None,
+    item: Annotated[
+        str | None, typer.Option(help="Concepts that this item is evidence of.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Concepts that fire for this user.")] = None,
+    release: Release = "default",
+    json: Json = False,
+) -> None:
+    """Search concepts by text, by item or by user: exactly one of them."""
+    if sum(one is not None for one in (text, item, user)) != 1:
+        raise typer.BadParameter("give exactly one of TEXT, --item and --user")
+    with SteeringClient(client_settings().client.target) as client:
+        found = client.search_concepts(text, item_id=item, user_id=user, release=release)
+    if json:
+        print_json([as_json(concept) for concept in found])
+    else:
+        print_table(CONCEPT_COLUMNS, [concept_row(concept) for concept in found])
+
+
+@app.command()
+def show(
+    concept_id: Annotated[str, typer.Argument(help="Id, e.g. film-noir.")],
+    release: Release = "default",
+    json: Json = False,
+) -> None:
+    """Show one concept with its evidence and how far it can be trusted."""
+    with SteeringClient(client_settings().client.target) as client:
+        concept = client.concept(concept_id, release=release)
+    if json:
+        print_json(as_json(concept))
+        return
+    print(f"{concept.concept_id}: {concept.label}")
+    print(f"  {concept.description}")
+    print(
+        f"  confidence {concept.confidence:.2f} (precision {concept.precision:.2f}, "
+        f"recall {concept.recall:.2f}) on {concept.n_positive} firing and "
+        f"{concept.n_negative} silent held-out cases"
+    )
+    print(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
+    print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
+    for item in concept.evidence:
+        print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")

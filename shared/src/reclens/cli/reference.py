@@ -1,0 +1,27 @@
+"""``reference``: writes docs/jobs.md and docs/cli.md from the contracts and the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reclens.cli.output import Json, print_json
+from reclens.cli.reference_cli import cli_reference
+from reclens.cli.reference_jobs import jobs_reference
+
+app = typer.Typer()
+
+
+@app.command(hidden=True)
+def reference(
+    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs"), json: Json = False
+) -> None:
+    """Write the reference pages from the code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {"jobs.md": jobs_reference(), "cli.md": cli_reference()}
+    for name, text in pages.items():
+        (folder / name).write_text(text)
+    if json:
+        print_json({"written": [str(folder / name) for name in pages]})

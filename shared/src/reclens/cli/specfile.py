@@ -1,0 +1,111 @@
+"""Reads and completes the YAML file that ``reclens submit`` sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from reclens.contracts import (
+    AutoencoderSpec,
+    CaptureSpec,
+    ConceptsSpec,
+    Contract,
+    DatasetSpec,
+    PipelineSpec,
+    RecommenderSpec,
+    ReleaseSpec,
+    TaskName,
+)
+from reclens.data import checksums
+from reclens.errors import InvalidSpec, MissingData
+
+SPECS: dict[TaskName, type[Contract]] = {
+    spec.TASK: spec
+    for spec in (
+        DatasetSpec,
+        RecommenderSpec,
+        CaptureSpec,
+        AutoencoderSpec,
+        ConceptsSpec,
+        ReleaseSpec,
+        PipelineSpec,
+    )
+}
+"""Specification of every task."""
+
+
+class JobRequest(NamedTuple):
+    """What is sent."""
+
+    task: TaskName
+    """Its name."""
+    spec: dict[str, Any]
+    """Its canonical specification."""
+
+
+def read_spec_file(path: Path) -> JobRequest:
+    """Read, validate and complete a file with ``task`` and ``spec``.
+
+    Sources on this machine get an absolute path and, where none are given, the checksums of their
+    files: the worker then reads exactly these bytes or refuses.
+
+    Raises:
+        MissingData: there is no such file, or a part of the source is missing.
+        InvalidSpec: it is not YAML, or the specification does not validate.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise MissingData(
+            f"cannot read {path} ({error.strerror}).", field="spec", remedy="correct the path."
+        ) from error
+    except yaml.YAMLError as error:
+        raise InvalidSpec(
+            f"{path} is not YAML: {' '.join(str(error).split())}.",
+            field="spec",
+            remedy="see the examples in docs/jobs.md.",
+        ) from error
+    return complete(document)
+
+
+def complete(document: Any) -> JobRequest:
+    """Validate and complete a mapping with ``task`` and ``spec``.
+
+    Raises:
+        InvalidSpec: the specification does not validate.
+        MissingData: a part of the source is missing.
+    """
+    if not isinstance(document, dict) or set(document) - {"task", "spec"}:
+        raise InvalidSpec(
+            "expected two keys at the top: task and spec.", remedy="see docs/jobs.md."
+        )
+    try:
+        task = TaskName(document.get("task"))
+    except ValueError as error:
+        raise InvalidSpec(
+            f"there is no task {document.get('task')!r}.",
+            field="task",
+            remedy=f"choose one of {', '.join(SPECS)}.",
+        ) from error
+    spec = SPECS[task].parse(document.get("spec") or {})
+    if isinstance(spec, DatasetSpec):
+        spec = _pinned(spec)
+    elif isinstance(spec, PipelineSpec):
+        spec = spec.model_copy(update={"dataset": _pinned(spec.dataset)})
+    return JobRequest(task, spec.canonical())
+
+
+def _pinned(dataset: DatasetSpec) -> DatasetSpec:
+    source = dataset.source
+    if source is None or not Path(source.path).exists():
+        # Without a source there is nothing to pin; a path of another machine is the worker's.
+        return dataset
+    items = None if source.items_path is None else str(Path(source.items_path).resolve())
+    found = source.model_copy(
+        update={"path": str(Path(source.path).resolve()), "items_path": items}
+    )
+    if not source.sha256:
+        found = found.model_copy(update={"sha256": checksums(found)})
+    return dataset.model_copy(update={"source": found})
