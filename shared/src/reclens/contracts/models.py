@@ -16,23 +16,25 @@ class SasRecConfig(Contract):
     """Model family."""
     d_model: int = Field(default=64, ge=2, le=4096)
     """Width of the representation."""
-    n_layers: int = Field(default=2, ge=1, le=32)
+    n_layers: int = Field(default=1, ge=1, le=32)
     """Transformer blocks."""
     n_heads: int = Field(default=1, ge=1, le=64)
     """Attention heads; must divide ``d_model``."""
     max_length: int = Field(default=50, ge=1, le=4096)
     """Most recent items of a history that the model sees."""
-    dropout: float = Field(default=0.2, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Dropout probability while training."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Adam step size."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """L2 penalty."""
-    batch_size: int = Field(default=128, ge=1, le=65536)
-    """Training sequences a step."""
+    batch_size: int = Field(default=32, ge=1, le=65536)
+    """Training sequences (of up to ``max_length`` items) a step."""
     max_epochs: int = Field(default=100, ge=1, le=10000)
     """Upper bound of passes over the training data."""
-    patience: int = Field(default=10, ge=1, le=1000)
+    validate_every: int = Field(default=2, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=3, ge=1, le=1000)
     """Validations without a better NDCG@10 before training stops."""
 
 
@@ -51,7 +53,9 @@ class BprMfConfig(Contract):
     """Training pairs a step."""
     max_epochs: int = Field(default=200, ge=1, le=10000)
     """Upper bound of passes over the training data."""
-    patience: int = Field(default=10, ge=1, le=1000)
+    validate_every: int = Field(default=5, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=4, ge=1, le=1000)
     """Validations without a better NDCG@10 before training stops."""
 
 

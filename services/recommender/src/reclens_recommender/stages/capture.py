@@ -1,0 +1,78 @@
+"""Stage: a recommender to the representations that pass its probe site."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from reclens.contracts import CaptureSpec, Progress, UserSplit
+
+if TYPE_CHECKING:
+    from reclens.adapters.jobs import JobContext
+
+
+def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
+    """Feed every case to the recommender and store what passes the site, shard by shard.
+
+    Returns:
+        ``cases``, ``users``, ``d_model``, ``shards``, ``bytes``, ``site``, ``kind`` of the cases,
+        and the number of cases per user ``split``.
+
+    Raises:
+        InvalidInput: the site does not fit the model.
+    """
+    from reclens.data import read_dataset
+    from reclens.probing import ProbeSite
+    from reclens.recommenders import capture_cases, case_kind, count_cases, load_recommender
+    from reclens_recommender.stages.shards import ShardWriter
+
+    dataset = read_dataset(job.store.fetch_all(job.store.lineage(spec.recommender)["dataset"]))
+    model = load_recommender(job.store.fetch_all(spec.recommender))
+    site = model.site if spec.site is None else ProbeSite(**spec.site.model_dump())
+    kind = case_kind(model, spec.cases)
+    per_user = count_cases(dataset, kind)
+    split_of_user = divide_users(dataset.n_users, spec.shares, spec.seed)
+
+    writer = ShardWriter(dataset, split_of_user, spec)
+    done, bytes_written = 0, 0
+
+    def upload(paths: list[Any]) -> int:
+        size = 0
+        for path in paths:
+            size += path.stat().st_size
+            job.add(path)
+            path.unlink()
+        return size
+
+    for cases in capture_cases(model, dataset, kind=kind, site=site, top_k=spec.top_k):
+        bytes_written += upload(writer.write(cases, job.folder))
+        done += len(cases)
+        job.progress(Progress(stage="capture", step=done, total=int(per_user.sum()), unit="cases"))
+    bytes_written += upload(writer.flush(job.folder))
+    return {
+        "cases": done,
+        "users": int((per_user > 0).sum()),
+        "d_model": writer.d_model,
+        "shards": writer.shards,
+        "bytes": bytes_written,
+        "site": f"{site.module}[{site.position}]",
+        "kind": kind,
+        **{
+            f"{split}_cases": int(per_user[split_of_user == code].sum())
+            for code, split in enumerate(get_args(UserSplit))
+        },
+    }
+
+
+def divide_users(n_users: int, shares: dict[UserSplit, float], seed: int) -> np.ndarray:
+    """Draw each user's split, with exact shares up to rounding.
+
+    Returns:
+        Index into ``UserSplit``'s names, uint8 [n_users].
+    """
+    bounds = np.cumsum([shares[split] for split in get_args(UserSplit)])
+    order = np.random.default_rng(seed).permutation(n_users)
+    split_of_user = np.empty(n_users, dtype=np.uint8)
+    split_of_user[order] = np.searchsorted(bounds[:-1], (np.arange(n_users) + 0.5) / n_users)
+    return split_of_user

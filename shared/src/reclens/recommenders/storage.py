@@ -1,0 +1,62 @@
+"""A recommender on disk: ``config.json`` and ``weights.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from reclens.contracts import ModelConfig
+from reclens.errors import CorruptArtifact, MissingData
+from reclens.recommenders.base import Recommender
+from reclens.recommenders.registry import build_recommender
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+_CONFIG: TypeAdapter[Any] = TypeAdapter(ModelConfig)
+
+
+def save_recommender(model: Recommender, folder: Path) -> list[str]:
+    """Write the model into ``folder`` (made if need be) and return the files' names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "config": model.config.canonical(),
+        "n_users": model.n_users,
+        "n_items": model.n_items,
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    return [CONFIG_FILE, WEIGHTS_FILE]
+
+
+def load_recommender(folder: Path) -> Recommender:
+    """Read what ``save_recommender`` wrote; the model is in eval mode.
+
+    Raises:
+        MissingData: a file is not there.
+        CorruptArtifact: a file cannot be read, or the weights do not fit the configuration.
+    """
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise MissingData(
+                f"there is no {name} in {folder}.",
+                field=name,
+                remedy="give the folder of a recommender that RecLens wrote.",
+            )
+    try:
+        described = json.loads((folder / CONFIG_FILE).read_text())
+        config = _CONFIG.validate_python(described["config"])
+        model = build_recommender(config, described["n_users"], described["n_items"], seed=0)
+        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as e:
+        raise CorruptArtifact(
+            f"the recommender in {folder} cannot be read: {e}",
+            remedy="fetch the artifact again, or train it again.",
+        ) from e
+    return model.eval()

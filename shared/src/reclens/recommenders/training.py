@@ -1,0 +1,220 @@
+"""Training of any registered recommender: interruptible at every step, early-stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reclens.contracts import ModelConfig, Progress
+from reclens.data import Dataset, Split
+from reclens.errors import InvalidInput, NotReady
+from reclens.recommenders.base import Recommender
+from reclens.recommenders.evaluation import evaluate
+from reclens.recommenders.randomness import derived_seed, seeded
+from reclens.recommenders.registry import build_recommender, entry
+
+_WATCHED = ("hr@10", "ndcg@10")
+_CRITERION = "ndcg@10"
+_RATE_SECONDS = 5.0
+
+
+class RecommenderTrainer:
+    """Trains with Adam until NDCG@10 on valid stops rising.
+
+    All randomness is a function of seed, epoch and step, so the state holds no generators: weights,
+    Adam's moments, the best weights so far and the place within the data are all there is.
+
+    Args:
+        config: architecture and training.
+        dataset: its train split is learned, its valid split decides when to stop.
+        seed: of initialisation, data order, negative samples and dropout.
+        device: where to train.
+
+    Raises:
+        InvalidInput: the configuration does not fit the data set.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        dataset: Dataset,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._config = config
+        self._dataset = dataset
+        self._seed = seed
+        self._objective = entry(config).objective(config, dataset)
+        model = build_recommender(config, dataset.n_users, dataset.n_items, seed)
+        self.model: Recommender = model.to(device)
+        self._optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self._best: dict[str, Tensor] = {}
+        self._epoch = 0
+        self._batch = 0
+        self._loss_sum = 0.0
+        self._steps_done = 0
+        self._validations_without_gain = 0
+        self._history: list[dict[str, float]] = []
+        self._watched: dict[str, float] = {}
+        self._finished = False
+
+    def steps(self) -> Iterator[Progress]:
+        """Train on; one ``Progress`` per step, with ``loss`` and, once validated, ``hr@10`` and
+        ``ndcg@10``. ``total`` is the upper bound: early stopping may come first.
+
+        Raises:
+            InvalidInput: the loss is not finite.
+        """
+        recent: deque[float] = deque([time.monotonic()])
+        while not self._finished:
+            epoch, size = self._epoch, self._config.batch_size
+            rng = np.random.default_rng(derived_seed(self._seed, epoch))
+            examples = self._objective.epoch(rng)
+            n_batches = math.ceil(len(examples[0]) / size)
+            while self._epoch == epoch:
+                rows = slice(self._batch * size, (self._batch + 1) * size)
+                loss = self._step([torch.from_numpy(column[rows]) for column in examples])
+                self._batch += 1
+                self._steps_done += 1
+                self._loss_sum += loss
+                if self._batch == n_batches:
+                    self._end_epoch(n_batches)
+                recent.append(time.monotonic())
+                while len(recent) > 2 and recent[-1] - recent[0] > _RATE_SECONDS:
+                    recent.popleft()
+                yield Progress(
+                    stage="train",
+                    step=self._steps_done,
+                    total=self._config.max_epochs * n_batches,
+                    rate=(len(recent) - 1) / max(recent[-1] - recent[0], 1e-9),
+                    metrics={"loss": loss, "epoch": float(self._epoch), **self._watched},
+                )
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Copies of everything that the next step depends on: tensors and JSON values."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self._best.items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self._optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{key}.{name}"] = value
+        meta = {
+            "made_by": self._made_by(),
+            "epoch": self._epoch,
+            "batch": self._batch,
+            "loss_sum": self._loss_sum,
+            "steps_done": self._steps_done,
+            "validations_without_gain": self._validations_without_gain,
+            "history": [dict(row) for row in self._history],
+            "watched": dict(self._watched),
+            "finished": self._finished,
+        }
+        return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}, meta
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Go on from what ``state`` returned, as if never interrupted.
+
+        Raises:
+            InvalidInput: the state belongs to another configuration or seed.
+        """
+        if meta["made_by"] != self._made_by():
+            raise InvalidInput(
+                "the saved state was made with another configuration or seed.",
+                field="state",
+                remedy="start anew, or use the configuration that it was made with.",
+            )
+        device = self.model.device
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+        for full_name, array in tensors.items():
+            group, name = full_name.split(".", 1)
+            groups[group][name] = torch.tensor(array)
+        self.model.load_state_dict(groups["model"])
+        self._best = {name: value.to(device) for name, value in groups["best"].items()}
+        for name, parameter in self.model.named_parameters():
+            for full_name, value in groups["adam"].items():
+                key, owner = full_name.split(".", 1)
+                if owner == name:
+                    # Adam keeps its step counter on the CPU.
+                    kept = value if key == "step" else value.to(device)
+                    self._optimizer.state[parameter][key] = kept
+        self._epoch = meta["epoch"]
+        self._batch = meta["batch"]
+        self._loss_sum = meta["loss_sum"]
+        self._steps_done = meta["steps_done"]
+        self._validations_without_gain = meta["validations_without_gain"]
+        self._history = [dict(row) for row in meta["history"]]
+        self._watched = dict(meta["watched"])
+        self._finished = meta["finished"]
+
+    def finish(self) -> tuple[Recommender, dict[str, Any]]:
+        """The model with the weights that were best on valid, in eval mode, and its metrics.
+
+        Returns:
+            Model, and ``{"valid": {...}, "test": {...}, "epochs": n, "best_epoch": n,
+            "history": [{"epoch", "loss", and hr@10, ndcg@10 where validated}, ...]}``.
+
+        Raises:
+            NotReady: ``steps`` has not run to its end.
+        """
+        if not self._finished:
+            raise NotReady("training is not over.", remedy="exhaust `steps` first.")
+        self.model.load_state_dict(self._best)
+        self.model.eval()
+        validated = [row for row in self._history if _CRITERION in row]
+        return self.model, {
+            "valid": evaluate(self.model, self._dataset, Split.VALID),
+            "test": evaluate(self.model, self._dataset, Split.TEST),
+            "epochs": self._epoch,
+            "best_epoch": int(max(validated, key=lambda row: row[_CRITERION])["epoch"]),
+            "history": self._history,
+        }
+
+    def _step(self, examples: list[Tensor]) -> float:
+        self.model.train()
+        examples = [column.to(self.model.device) for column in examples]
+        with seeded(self._seed, self._epoch, self._batch):
+            loss = self._objective.loss(self.model, *examples)
+            self._optimizer.zero_grad()
+            loss.backward()
+        self._optimizer.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise InvalidInput(
+                f"the loss became {value} in epoch {self._epoch + 1}.",
+                field="learning_rate",
+                remedy="train with a lower learning_rate.",
+            )
+        return value
+
+    def _end_epoch(self, n_batches: int) -> None:
+        self._epoch += 1
+        row = {"epoch": float(self._epoch), "loss": self._loss_sum / n_batches}
+        self._batch, self._loss_sum = 0, 0.0
+        last = self._epoch == self._config.max_epochs
+        if last or self._epoch % self._config.validate_every == 0:
+            metrics = evaluate(self.model, self._dataset, Split.VALID, ks=(10,))
+            self._watched = {name: metrics[name] for name in _WATCHED}
+            row |= self._watched
+            self._keep_best()
+        self._history.append(row)
+        tired = self._validations_without_gain >= self._config.patience
+        self._finished = last or tired
+
+    def _keep_best(self) -> None:
+        before = [row[_CRITERION] for row in self._history if _CRITERION in row]
+        if before and self._watched[_CRITERION] <= max(before):
+            self._validations_without_gain += 1
+            return
+        self._validations_without_gain = 0
+        self._best = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def _made_by(self) -> dict[str, Any]:
+        return {"config": self._config.canonical(), "seed": self._seed}
