@@ -171,7 +171,7 @@ class NextItemObjective:
             )
 
     def epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Windows [n, max_length + 1]: all but the last column is input, all but the first target."""
+        """Windows [n, max_length + 1]: inputs, then targets one place further on."""
         return (self._windows[rng.permutation(len(self._windows))],)
 
     def loss(self, model: Recommender, *examples: Tensor) -> Tensor:

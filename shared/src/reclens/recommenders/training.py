@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +20,6 @@ from reclens.recommenders.registry import build_recommender, entry
 
 _WATCHED = ("hr@10", "ndcg@10")
 _CRITERION = "ndcg@10"
-_RATE_SECONDS = 5.0
 
 
 class RecommenderTrainer:
@@ -74,7 +71,6 @@ class RecommenderTrainer:
         Raises:
             InvalidInput: the loss is not finite.
         """
-        recent: deque[float] = deque([time.monotonic()])
         while not self._finished:
             epoch, size = self._epoch, self._config.batch_size
             rng = np.random.default_rng(derived_seed(self._seed, epoch))
@@ -88,14 +84,10 @@ class RecommenderTrainer:
                 self._loss_sum += loss
                 if self._batch == n_batches:
                     self._end_epoch(n_batches)
-                recent.append(time.monotonic())
-                while len(recent) > 2 and recent[-1] - recent[0] > _RATE_SECONDS:
-                    recent.popleft()
                 yield Progress(
                     stage="train",
                     step=self._steps_done,
                     total=self._config.max_epochs * n_batches,
-                    rate=(len(recent) - 1) / max(recent[-1] - recent[0], 1e-9),
                     metrics={"loss": loss, "epoch": float(self._epoch), **self._watched},
                 )
 
