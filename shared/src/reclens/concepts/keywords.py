@@ -22,7 +22,7 @@ MIN_GAIN = 0.02
 MIN_SEPARATION = 0.55
 """AUROC on the users that labels are made from, below which a label says too little."""
 DOMINANCE = 0.5
-"""Share of a latent's activation on one top item, from which that item is its whole meaning."""
+"""Share of a latent's activation on one top item, from which that item may be its meaning."""
 SIGNIFICANCE = 0.05
 """False discovery rate over all latents and terms."""
 
@@ -117,7 +117,7 @@ def term_statistics(evidence: Evidence, vocabulary: Vocabulary) -> TermStatistic
 
 def choose_labels(
     activations: sparse.csr_matrix,
-    term_shares: sparse.csr_matrix,
+    answers: sparse.csr_matrix,
     evidence: Evidence,
     vocabulary: Vocabulary,
     *,
@@ -128,14 +128,15 @@ def choose_labels(
 ) -> Iterator[KeywordLabel | None]:
     """Yield the label of each latent in turn, None where nothing can honestly be said.
 
-    A latent whose activation falls mostly on one top item is labelled by that item. Otherwise the
-    significant terms with enough lift and support compete: candidates are the best by class-based
-    TF-IDF, and of them those are taken, one after the other, that together separate firing from
-    silent cases best. All of it sees only the users that labels are made from.
+    The significant terms with enough lift and support compete: candidates are the best by
+    class-based TF-IDF, and of them those are taken, one after the other, that together separate
+    firing from silent cases best. A latent whose activation falls mostly on one top item is
+    labelled by that item, unless terms separate better. All of it sees only the users that labels
+    are made from.
 
     Args:
         activations: [n_cases, n_latents], of these users.
-        term_shares: [n_cases, n_terms], `Cases.item_weights` times the vocabulary's membership.
+        answers: [n_cases, n_items], their `Cases.item_weights`.
         evidence: of the same cases.
         vocabulary: terms to choose from.
         max_terms: terms of a label at most.
@@ -149,31 +150,31 @@ def choose_labels(
     allowed &= statistics.background > 0
     kinds = np.array([term.kind for term in vocabulary.terms], dtype=np.int64)
     by_latent = sparse.csc_matrix(activations)
-    columns = sparse.csc_matrix(term_shares)
+    columns = sparse.csc_matrix(answers @ vocabulary.membership)
+    by_item = sparse.csc_matrix(answers)
     n_cases = len(activations.indptr) - 1
     for latent in range(len(by_latent.indptr) - 1):
         if evidence.n_cases[latent] < MIN_CASES or evidence.n_users[latent] < MIN_USERS:
             yield None
             continue
-        item = int(evidence.top_item[latent])
-        item_share = float(evidence.top_item_share[latent])
-        item_lift = item_share / max(float(evidence.top_background[item]), 1e-12)
-        if item_share >= DOMINANCE and item_lift >= min_lift:
-            yield KeywordLabel(item=item, support=item_share, lift=item_lift)
-            continue
         candidates = np.nonzero(allowed[latent])[0]
         best = np.lexsort((candidates, -ctfidf[latent, candidates]))[:_MAX_CANDIDATES]
         candidates = candidates[best]
         firing = by_latent.indices[by_latent.indptr[latent] : by_latent.indptr[latent + 1]]
-        rng = np.random.default_rng([seed, latent])
-        rows, positive = _sample(firing, n_cases, rng)
+        rows, positive = _sample(firing, n_cases, np.random.default_rng([seed, latent]))
         scores = columns[:, candidates].toarray()[rows]
         scores *= statistics.inverse_frequency[candidates]
-        picked = _forward(scores, positive, kinds[candidates], max_terms)
-        if not picked:
+        picked, separation = _forward(scores, positive, kinds[candidates], max_terms)
+        single = _single_item(latent, evidence, min_lift)
+        if single is not None:
+            alone = by_item[:, [single.item]].toarray()[rows, 0]
+            if not picked or auroc(ranks(alone), positive) >= separation:
+                yield single
+                continue
+        if picked:
+            yield _described(latent, candidates[picked], evidence, vocabulary)
+        else:
             yield None
-            continue
-        yield _described(latent, candidates[picked], evidence, vocabulary)
 
 
 def label_vector(
@@ -204,8 +205,9 @@ def _sample(
 
 def _forward(
     scores: np.ndarray, positive: np.ndarray, kinds: np.ndarray, max_terms: int
-) -> list[int]:
-    """Columns of ``scores`` [n_cases, n_candidates] whose sum separates best, taken greedily."""
+) -> tuple[list[int], float]:
+    """Columns of ``scores`` [n_cases, n_candidates] whose sum separates best, taken greedily, and
+    the AUROC that they reach."""
     picked: list[int] = []
     total = np.zeros(len(positive))
     reached = 0.5
@@ -226,7 +228,15 @@ def _forward(
         reached = float(separation[rest.index(winner)])
         total = total + scores[:, winner]
         picked.append(winner)
-    return picked
+    return picked, reached
+
+
+def _single_item(latent: int, evidence: Evidence, min_lift: float) -> KeywordLabel | None:
+    item, share = int(evidence.top_item[latent]), float(evidence.top_item_share[latent])
+    if item < 0 or share < DOMINANCE:
+        return None
+    lift = share / float(evidence.top_background[item])
+    return KeywordLabel(item=item, support=share, lift=lift) if lift >= min_lift else None
 
 
 def _described(

@@ -72,10 +72,9 @@ def label_latents(
     judgement = _Judgement(
         construct, verify, items, vocabulary=vocabulary, scale=scale, options=options
     )
-    answers = construct.item_weights(len(items))
     chosen = choose_labels(
         construct.activations,
-        sparse.csr_matrix(answers @ vocabulary.membership),
+        construct.item_weights(len(items)),
         judgement.evidence,
         vocabulary,
         max_terms=options.max_terms,

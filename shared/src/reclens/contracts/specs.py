@@ -223,13 +223,13 @@ class ConceptsOptions(Contract):
 
     source: Literal["keywords"] = "keywords"
     """Labeller."""
-    n_evidence: int = Field(default=30, ge=2, le=1000)
+    n_evidence: int = Field(default=60, ge=2, le=1000)
     """Strongest distinct items of a latent that its label is made from."""
     max_terms: int = Field(default=3, ge=1, le=10)
     """Terms in a label at most."""
-    min_lift: float = Field(default=1.5, ge=1, le=1000)
+    min_lift: float = Field(default=1.2, ge=1, le=1000)
     """A term must be this many times more frequent in the evidence than in the background."""
-    min_support: float = Field(default=0.3, gt=0, le=1)
+    min_support: float = Field(default=0.1, gt=0, le=1)
     """Share of the evidence that must carry a term."""
     min_items: int = Field(default=3, ge=1, le=1_000_000)
     """Items of the data set that must carry a term, for it to be one."""

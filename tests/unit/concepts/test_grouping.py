@@ -1,0 +1,96 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from reclens.concepts import LatentLabel, group_concepts, read_concepts, write_concepts
+from reclens.concepts.text import clean, slug, unique_slugs
+from reclens.errors import CorruptArtifact, InvalidInput
+
+ROWS = [
+    LatentLabel(
+        0,
+        concept_id="noir",
+        label="Noir",
+        confidence=0.7,
+        concept_confidence=0.8,
+        evidence_items=("a", "b"),
+    ),
+    LatentLabel(1),
+    LatentLabel(
+        2,
+        concept_id="noir",
+        label="Noir",
+        description="best",
+        confidence=0.9,
+        concept_confidence=0.8,
+        evidence_items=("b", "c"),
+        keywords=("Noir",),
+    ),
+    LatentLabel(3, concept_id="war", label="War"),
+]
+
+
+def test_latents_with_one_id_form_one_concept():
+    noir, war = group_concepts(ROWS)
+    assert noir.latents == (2, 0)
+    assert noir.weights == pytest.approx((1.0, 0.5))
+    assert noir.confidence == 0.8
+    assert noir.description == "best"
+    assert noir.evidence_items == ("b", "a", "c")
+    assert war.confidence is None
+    assert war.weights == (1.0,)
+
+
+def test_table_is_read_as_it_was_written(tmp_path):
+    write_concepts(ROWS, tmp_path / "concepts.parquet")
+    assert read_concepts(tmp_path / "concepts.parquet") == ROWS
+
+
+def test_rows_out_of_order_are_refused(tmp_path):
+    with pytest.raises(InvalidInput):
+        write_concepts([replace(ROWS[1], latent=5)], tmp_path / "concepts.parquet")
+
+
+def test_a_table_without_a_column_is_corrupt(tmp_path):
+    path = tmp_path / "concepts.parquet"
+    write_concepts(ROWS, path)
+    pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
+    with pytest.raises(CorruptArtifact, match="label"):
+        read_concepts(path)
+
+
+def test_reading_concepts_needs_neither_scikit_learn_nor_torch():
+    code = (
+        "import sys, reclens.concepts;"
+        "sys.exit(any(m in sys.modules for m in ('sklearn', 'scipy', 'torch')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Film-Noir · 1940s", "film-noir-1940s"),
+        ("One item: Amélie", "one-item-amelie"),
+        ("日本", "concept"),
+        ("../../etc", "etc"),
+        ("x" * 200, "x" * 63),
+    ],
+)
+def test_slugs_are_safe_and_bounded(label, expected):
+    assert slug(label) == expected
+
+
+def test_labels_that_collide_get_different_slugs():
+    slugs = unique_slugs(["Sci Fi", "Sci-Fi", "sci fi", "日本", "中国", "Sci Fi"])
+    assert len(slugs) == 5 == len(set(slugs.values()))
+    assert slugs["Sci Fi"] == "sci-fi"
+
+
+def test_clean_drops_escapes_and_keeps_letters():
+    assert clean("  A\x1b[0m\tB\r\nC\u200b\u202e é ", 50) == "A[0m B C é"
+    assert clean("abcdef", 4) == "abc…"
+    assert clean("\ud800", 10) == ""

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import comb
+
+from reclens.concepts.cases import Cases
+from reclens.concepts.evidence import gather_evidence
+from reclens.concepts.keywords import term_statistics
+from reclens.concepts.terms import Term, TermKind, build_vocabulary
+from reclens.data.dataset import Items
+
+
+def _items(tags, years=None, titles=None):
+    n_items = len(tags)
+    return Items(
+        ids=[str(index) for index in range(n_items)],
+        titles=titles or [""] * n_items,
+        tags=tags,
+        years=years or [None] * n_items,
+        popularity=np.ones(n_items, np.int32),
+    )
+
+
+def _cases(top_items, activations):
+    top = np.array(top_items, np.int32)
+    users = np.array([f"u{row}" for row in range(len(top))])
+    return Cases(users, top, sparse.csr_matrix(np.array(activations, np.float32)))
+
+
+def test_terms_are_tags_decades_words_and_pairs():
+    items = _items(
+        [["Film-Noir", "Crime"], ["Film-Noir"], ["Crime"], []],
+        years=[1944, 1947, 1944, None],
+        titles=["Dark City", "The Dark Corner", "", ""],
+    )
+    vocabulary = build_vocabulary(items, min_items=2)
+    assert vocabulary.terms == [
+        Term(TermKind.TAG, "Crime"),
+        Term(TermKind.TAG, "Film-Noir"),
+        Term(TermKind.DECADE, "1940s"),
+        Term(TermKind.TAG_DECADE, "Crime 1940s"),
+        Term(TermKind.TAG_DECADE, "Film-Noir 1940s"),
+        Term(TermKind.WORD, "“dark”"),
+    ]
+    carried = vocabulary.membership.toarray()
+    assert carried[0].tolist() == [1, 1, 1, 1, 1, 1]
+    assert carried[2].tolist() == [1, 0, 1, 1, 0, 0]
+    assert carried[3].tolist() == [0, 0, 0, 0, 0, 0]
+
+
+def test_share_lift_and_tfidf_have_the_hand_worked_values():
+    # Answers of one item. The latent fires 3 on item 0 (A), 1 on item 2 (B); silent on 1, 3.
+    items = _items([["A"], ["B"], ["B"], ["B"]])
+    cases = _cases([[0], [1], [2], [3]], [[3], [0], [1], [0]])
+    vocabulary = build_vocabulary(items, min_items=1)
+    statistics = term_statistics(gather_evidence(cases, 4, n_evidence=5), vocabulary)
+    assert statistics.share[0] == pytest.approx([3 / 4, 1 / 4])
+    assert statistics.background == pytest.approx([1 / 4, 3 / 4])
+    assert statistics.lift[0] == pytest.approx([3, 1 / 3])
+    # One term an item, so A = 1: log(1 + 4) and log(1 + 4/3).
+    assert statistics.ctfidf[0] == pytest.approx([0.75 * np.log(5), 0.25 * np.log(7 / 3)])
+
+
+def test_significance_is_the_hypergeometric_tail():
+    # 20 items, 5 carry A; the latent's 4 items all carry it: p = C(5,4)/C(20,4) = 5/4845.
+    items = _items([["A"] if index < 5 else ["B"] for index in range(20)])
+    fires = [[1] if index < 4 else [0] for index in range(20)]
+    vocabulary = build_vocabulary(items, min_items=1)
+    found = term_statistics(
+        gather_evidence(_cases([[i] for i in range(20)], fires), 20, n_evidence=10), vocabulary
+    )
+    assert comb(5, 4) / comb(20, 4) < 0.05
+    assert found.significant[0].tolist() == [True, False]
+    assert found.support[0].tolist() == [1.0, 0.0]
+    # Two of four is no more than chance: p = .25.
+    fires = [[1] if index in {0, 1, 10, 11} else [0] for index in range(20)]
+    found = term_statistics(
+        gather_evidence(_cases([[i] for i in range(20)], fires), 20, n_evidence=10), vocabulary
+    )
+    assert not found.significant.any()
+
+
+def test_evidence_takes_one_case_per_top_item():
+    cases = _cases([[0], [0], [0], [1]], [[1], [5], [2], [3]])
+    evidence = gather_evidence(cases, 2, n_evidence=10)
+    assert evidence.cases.toarray().tolist() == [[0, 5, 0, 3]]
+    assert evidence.n_cases.tolist() == [4]
+    assert evidence.top_item.tolist() == [0]
+    assert evidence.top_item_share.tolist() == pytest.approx([8 / 11])
+
+
+def test_evidence_adds_weaker_cases_spread_over_the_rest():
+    n_cases = 100
+    cases = _cases([[i] for i in range(n_cases)], [[n_cases - i] for i in range(n_cases)])
+    chosen = np.nonzero(gather_evidence(cases, n_cases, n_evidence=10).cases.toarray()[0])[0]
+    assert chosen[:10].tolist() == list(range(10))
+    assert len(chosen) == 15
+    assert chosen[10] < 30
+    assert chosen[-1] > 70
