@@ -71,7 +71,9 @@ def sample_cases(
     by_similarity = silent[np.argsort(-similarity[silent], kind="stable")]
     pool = by_similarity[: max(n_hard, math.ceil(_HARD_SHARE * len(silent)))]
     hard = rng.choice(pool, size=n_hard, replace=False)
-    easy = rng.choice(np.setdiff1d(silent, hard), size=wanted - n_hard, replace=False)
+    others = np.ones(len(values), bool)
+    others[hard] = False
+    easy = rng.choice(silent[others[silent]], size=wanted - n_hard, replace=False)
     negatives = np.sort(np.concatenate([hard, easy]))
     rows = np.concatenate([positives, negatives])
     return JudgedCases(rows, np.arange(len(rows)) < len(positives))

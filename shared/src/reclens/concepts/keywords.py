@@ -196,7 +196,9 @@ def label_vector(
 def _sample(
     firing: np.ndarray, n_cases: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    silent = np.setdiff1d(np.arange(n_cases), firing, assume_unique=True)
+    fires = np.zeros(n_cases, bool)
+    fires[firing] = True
+    silent = np.nonzero(~fires)[0]
     if len(silent) > _N_SILENT:
         silent = rng.choice(silent, size=_N_SILENT, replace=False)
     rows = np.concatenate([firing, silent])
