@@ -20,10 +20,9 @@ from reclens.data import Dataset, Split
 from reclens.errors import InvalidInput
 from reclens.probing import ProbeSite
 from reclens.recommenders.base import NO_ITEM, Recommender, UserBatch
+from reclens.recommenders.full_softmax import full_softmax_loss
 
 _EMBEDDING_STD = 0.02
-# Rows of logits computed at once: [rows, n_items] stays in the cache of a core.
-_LOSS_ROWS = 1024
 
 
 class Attention(nn.Module):
@@ -55,7 +54,6 @@ class Block(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(d_model, 4 * d_model),
             nn.GELU(),
-            nn.Dropout(dropout),
             nn.Linear(4 * d_model, d_model),
         )
         self.dropout = nn.Dropout(dropout)
@@ -180,14 +178,8 @@ class NextItemObjective:
         (windows,) = examples
         history, target = windows[:, :-1], windows[:, 1:]
         present = history != NO_ITEM
-        x, target = model.encode(history)[present], target[present]
-        weights = model.item_weights()
-        total = x.new_zeros(())
-        for start in range(0, len(x), _LOSS_ROWS):
-            rows = slice(start, start + _LOSS_ROWS)
-            logits = x[rows] @ weights.T
-            total = total + functional.cross_entropy(logits, target[rows], reduction="sum")
-        return total / len(x)
+        x = model.encode(history)[present]
+        return full_softmax_loss(x, model.item_weights(), target[present])
 
 
 def training_windows(
