@@ -129,3 +129,33 @@ class Poisoned(RecLensError):
 
     reason = "POISONED"
     grpc_code = "ABORTED"
+
+
+class Overloaded(RecLensError):
+    """More requests wait than can be answered in good time."""
+
+    reason = "OVERLOADED"
+    grpc_code = "RESOURCE_EXHAUSTED"
+    retryable = True
+
+
+class DeadlineExceeded(RecLensError):
+    """The caller's deadline passed before there was an answer."""
+
+    reason = "DEADLINE_EXCEEDED"
+    grpc_code = "DEADLINE_EXCEEDED"
+    retryable = True
+
+
+class Cancelled(RecLensError):
+    """The call was given up by the caller or by a server that shuts down."""
+
+    reason = "CANCELLED"
+    grpc_code = "CANCELLED"
+
+
+class InternalError(RecLensError):
+    """A fault of the server; its log has the details under the request's id."""
+
+    reason = "INTERNAL"
+    grpc_code = "INTERNAL"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.adapters.grpc_errors import DeadlineExceeded
 from reclens.client import (
     AsyncSteeringClient,
     SteeringClient,
@@ -17,7 +16,7 @@ from reclens.client import (
     set_concept,
     set_latent,
 )
-from reclens.errors import InvalidInput, NotFound, Unavailable
+from reclens.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
 
 HISTORY = ["item-5", "item-17", "item-2"]
 

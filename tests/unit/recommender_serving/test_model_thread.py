@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from reclens.adapters.grpc_errors import DeadlineExceeded, Overloaded
+from reclens.errors import DeadlineExceeded, Overloaded
 from reclens_recommender.serving.model_thread import ModelThread
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import structlog
 
 from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.grpc_errors import DeadlineExceeded
 from reclens.adapters.grpc_server import GrpcServer, until_signalled
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
-from reclens.errors import Unavailable
+from reclens.errors import DeadlineExceeded, Unavailable
 from reclens_gateway.inference_peer import InferencePeer
 from reclens_gateway.served_release import ServedRelease, load_served_release
 from reclens_gateway.servicer import SteeringServicer

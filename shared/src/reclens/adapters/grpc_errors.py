@@ -9,7 +9,17 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from reclens.errors import InvalidInput, NotFound, NotReady, RecLensError, Unavailable
+from reclens.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InternalError,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    Overloaded,
+    RecLensError,
+    Unavailable,
+)
 
 DOMAIN: Final = "reclens"
 """``ErrorInfo.domain`` of every deliberate error."""
@@ -21,36 +31,6 @@ _FIELD_CODES: Final = {"INVALID_ARGUMENT", "NOT_FOUND"}
 _MAX_MESSAGE_BYTES: Final = 600
 _MAX_REMEDY_BYTES: Final = 300
 _MAX_FIELD_BYTES: Final = 120
-
-
-class Overloaded(RecLensError):
-    """More requests wait than can be answered in good time."""
-
-    reason = "OVERLOADED"
-    grpc_code = "RESOURCE_EXHAUSTED"
-    retryable = True
-
-
-class DeadlineExceeded(RecLensError):
-    """The caller's deadline passed before there was an answer."""
-
-    reason = "DEADLINE_EXCEEDED"
-    grpc_code = "DEADLINE_EXCEEDED"
-    retryable = True
-
-
-class Cancelled(RecLensError):
-    """The call was given up by the caller or by a server that shuts down."""
-
-    reason = "CANCELLED"
-    grpc_code = "CANCELLED"
-
-
-class InternalError(RecLensError):
-    """A fault of the server; its log has the details under the request's id."""
-
-    reason = "INTERNAL"
-    grpc_code = "INTERNAL"
 
 
 def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:

@@ -13,8 +13,8 @@ import structlog
 from grpc import aio
 from grpc_status import rpc_status
 
-from reclens.adapters.grpc_errors import DeadlineExceeded, InternalError, status_of
-from reclens.errors import InvalidInput, RecLensError
+from reclens.adapters.grpc_errors import status_of
+from reclens.errors import DeadlineExceeded, InternalError, InvalidInput, RecLensError
 
 MAX_REQUEST_ID = 128
 """Longest request id, in characters."""

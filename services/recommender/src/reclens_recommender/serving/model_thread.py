@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from reclens.adapters.grpc_errors import DeadlineExceeded, Overloaded
+from reclens.errors import DeadlineExceeded, Overloaded
 
 T = TypeVar("T")
 

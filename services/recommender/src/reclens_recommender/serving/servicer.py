@@ -8,12 +8,11 @@ from typing import Any
 
 import grpc
 
-from reclens.adapters.grpc_errors import DeadlineExceeded
 from reclens.adapters.grpc_interceptor import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch, Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
-from reclens.errors import InvalidInput, RecLensError
+from reclens.errors import DeadlineExceeded, InvalidInput, RecLensError
 from reclens_recommender.serving.model_thread import ModelThread
 from reclens_recommender.serving.ranking import rank
 from reclens_recommender.serving.served_model import ServedModel
