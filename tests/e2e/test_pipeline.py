@@ -12,6 +12,7 @@ from running_stack import PIPELINE, Stack
 
 from reclens.adapters.joblog import JobState
 from reclens.contracts import AutoencoderSpec, PipelineSpec
+from reclens.errors import MissingData, RecLensError
 
 STAGES = ["dataset", "recommender", "activations", "autoencoder", "concepts", "release"]
 
@@ -73,7 +74,7 @@ def test_the_autoencoder_beats_its_random_control(stack: Stack, pipeline_job: st
 
 def failed(stack: Stack, task: str, spec: dict[str, Any]) -> Any:
     sent = stack.send(task, spec)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - its type is what is read below
+    with pytest.raises(RecLensError):
         sent.get(timeout=60)
     shown = stack.cli_json("jobs", "show", sent.id)
     assert shown["state"] == "FAILED"
@@ -125,7 +126,10 @@ def test_a_malformed_row_is_named_by_file_line_column_and_value(stack: Stack, tm
 
 def test_the_failure_of_a_stage_is_the_pipelines(stack: Stack, tmp_path: Path):
     source = {"format": "table", "path": str(tmp_path / "nowhere.csv")}
-    error = failed(
-        stack, "reclens.pipeline.run.v1", {"dataset": {"name": "mine", "source": source}}
-    )
-    assert error["type"] == "MissingData"
+    sent = stack.send("reclens.pipeline.run.v1", {"dataset": {"name": "mine", "source": source}})
+    with pytest.raises(MissingData):
+        sent.get(timeout=60)
+    view = stack.joblog.show(sent.id)
+    assert view.error is not None
+    assert view.error.type == "MissingData"
+    assert [stage.state for stage in view.stages] == [JobState.FAILED] + [JobState.SKIPPED] * 5

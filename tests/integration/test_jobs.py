@@ -187,6 +187,14 @@ def test_a_worker_told_to_stop_checkpoints_and_another_goes_on(stack: Stack):
     assert int((stack.folder / f"{name}.resumed").read_text()) >= 50
 
 
+def test_a_checkpoint_that_cannot_be_taken_up_is_dropped(stack: Stack):
+    view = stack.finish(stack.submit("stale"))
+    assert (stack.folder / "stale.refused").exists()
+    assert not (stack.folder / "stale.resumed").exists()
+    assert view.result is not None
+    assert view.result.metrics["value"] == expected_value()
+
+
 def test_a_broken_specification_fails_with_its_field(stack: Stack):
     job_id = stack.joblog.submit(TaskName.DATASET_IMPORT, {"nmae": "ml-100k"})
     view = stack.finish(job_id)

@@ -117,6 +117,14 @@ class LeaseLost(RecLensError):
     retryable = True
 
 
+class StaleCheckpoint(RecLensError):
+    """A checkpoint cannot be taken up, e.g. because other code wrote it; the job starts over."""
+
+    reason = "STALE_CHECKPOINT"
+    grpc_code = "ABORTED"
+    retryable = True
+
+
 class JobCancelled(RecLensError):
     """The job was asked to stop and has stopped at a safe point."""
 

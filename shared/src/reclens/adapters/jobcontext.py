@@ -18,7 +18,7 @@ from reclens.adapters.joblog import JobLog, connect
 from reclens.adapters.lease import Lease
 from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import JobResult, Progress
-from reclens.errors import JobCancelled
+from reclens.errors import JobCancelled, RecLensError, StaleCheckpoint
 
 _PUBLISH_SECONDS = 1.0
 
@@ -117,12 +117,7 @@ class JobContext:
 
     def drive(self, trainer: Resumable) -> None:
         """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
-        saved = self._checkpoints.load()
-        if saved is not None:
-            tensors, meta = saved
-            trainer.restore(tensors, meta["trainer"])
-            self.seconds_before = meta["seconds"]
-            _log.info("job.resumed", seconds_before=self.seconds_before)
+        self._resume(trainer)
         last_saved = self._started
         for progress in trainer.steps():
             now = time.monotonic()
@@ -137,6 +132,20 @@ class JobContext:
                 last_saved = time.monotonic()
             if leaving:
                 raise Paused
+
+    def _resume(self, trainer: Resumable) -> None:
+        saved = self._checkpoints.load()
+        if saved is None:
+            return
+        tensors, meta = saved
+        try:
+            trainer.restore(tensors, meta["trainer"])
+        except (RuntimeError, LookupError, ValueError, RecLensError) as error:
+            # Left in place it would fail every later attempt too.
+            self._checkpoints.clear()
+            raise StaleCheckpoint(f"the checkpoint cannot be taken up: {error}") from error
+        self.seconds_before = meta["seconds"]
+        _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
         self._lease.check()

@@ -46,11 +46,13 @@ class JobState(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+    """A stage that never ran, because one before it failed or was cancelled."""
 
     @property
     def final(self) -> bool:
         """Whether nothing more will happen."""
-        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+        return self not in {JobState.QUEUED, JobState.RUNNING, JobState.RETRYING}
 
 
 _STATES = {
@@ -177,7 +179,7 @@ class JobLog:
                     field="job_id",
                     remedy="`reclens jobs list` shows the jobs that are kept.",
                 )
-            stages = [self._stage_view(stage) for stage in json.loads(record.get("stages") or "[]")]
+            stages = self._stages(json.loads(record.get("stages") or "[]"))
             outcome = self._outcome(job_id)
         # A pipeline hands its id on to its last stage: until that one has run, its own Celery
         # state says nothing, its stages do.
@@ -248,10 +250,18 @@ class JobLog:
     def _hash(self, key: str) -> dict[bytes, bytes]:
         return self._redis.hgetall(key)  # type: ignore[return-value]
 
-    def _stage_view(self, stage: dict[str, str]) -> StageView:
-        outcome = self._outcome(stage["job_id"])
-        del outcome["finished_at"]
-        return StageView(**stage, **outcome)
+    def _stages(self, planned: list[dict[str, str]]) -> list[StageView]:
+        views: list[StageView] = []
+        broken = False
+        for stage in planned:
+            outcome = self._outcome(stage["job_id"])
+            del outcome["finished_at"]
+            if broken:
+                # Celery gives the stages after a failed one its failure; they never ran.
+                outcome |= {"state": JobState.SKIPPED, "error": None}
+            broken = broken or outcome["state"] in {JobState.FAILED, JobState.CANCELLED}
+            views.append(StageView(**stage, **outcome))
+        return views
 
     def _outcome(self, job_id: str) -> dict[str, Any]:
         meta = self._app.backend.get_task_meta(job_id, cache=False)
