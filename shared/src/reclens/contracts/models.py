@@ -24,13 +24,13 @@ class SasRecConfig(Contract):
     """Most recent items of a history that the model sees."""
     dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Dropout probability while training."""
-    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
     """Adam step size."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """L2 penalty."""
     batch_size: int = Field(default=32, ge=1, le=65536)
     """Training sequences (of up to ``max_length`` items) a step."""
-    max_epochs: int = Field(default=100, ge=1, le=10000)
+    max_epochs: int = Field(default=20, ge=1, le=10000)
     """Upper bound of passes over the training data."""
     validate_every: int = Field(default=2, ge=1, le=1000)
     """Epochs between validations."""
