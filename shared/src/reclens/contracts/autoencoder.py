@@ -22,17 +22,17 @@ class AutoencoderConfig(Contract):
     """Latents active for one activation (the L0)."""
     seed: int = Field(default=0, ge=0)
     """Seed of initialisation, data order and held-out rows."""
-    n_epochs: int = Field(default=20, ge=1, le=100000)
+    n_epochs: int = Field(default=16, ge=1, le=100000)
     """Passes over the training activations."""
     batch_size: int = Field(default=512, ge=1, le=1 << 20)
     """Activations a step, at most."""
-    learning_rate: float = Field(default=8e-3, gt=0, le=1)
+    learning_rate: float = Field(default=5e-3, gt=0, le=1)
     """Peak Adam step size."""
     warmup_share: float = Field(default=0.05, ge=0, le=1)
     """Share of all steps over which the step size rises from zero to its peak."""
     decay_share: float = Field(default=0.5, ge=0, le=1)
     """Share of all steps, the last ones, over which the step size falls to zero."""
-    auxiliary_coefficient: float = Field(default=1 / 16, ge=0, le=1)
+    auxiliary_coefficient: float = Field(default=1 / 8, ge=0, le=1)
     """Weight of the auxiliary loss that revives dead latents (AuxK). The papers take 1/32."""
     k_auxiliary: int | None = Field(default=None, ge=1)
     """Dead latents that explain the residual at each step. None: half of ``d_model``."""

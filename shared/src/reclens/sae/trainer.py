@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +22,6 @@ from reclens.sae.topk import TopKAutoencoder
 
 CURVE_POINTS = 200
 """Points of the training curve at most."""
-
-_RATE_SECONDS = 5.0
 
 
 class AutoencoderTrainer:
@@ -73,22 +69,10 @@ class AutoencoderTrainer:
             yield from self._measure()
         sae = self.sae
         sae.train().requires_grad_(True)
-        recent: deque[float] = deque([time.monotonic()])
         # `from_step` draws every order anew from seed and epoch; see ShuffledBatches.
         for x in self._batches.from_step(self._step, self._config.n_epochs):
             metrics = self._train_on(x)
-            recent.append(time.monotonic())
-            while len(recent) > 2 and recent[-1] - recent[0] > _RATE_SECONDS:
-                recent.popleft()
-            rate = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
-            yield Progress(
-                stage="train",
-                step=self._step,
-                total=self.total_steps,
-                rate=rate,
-                eta_seconds=(self.total_steps - self._step) / rate,
-                metrics=metrics,
-            )
+            yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
