@@ -22,7 +22,7 @@ USER = "7"
 def gateway(stack: Stack, pipeline_job: str) -> Iterator[steering_pb2_grpc.SteeringServiceStub]:
     with grpc.insecure_channel(stack.state.endpoints()["gateway"]) as channel:
         stub = steering_pb2_grpc.SteeringServiceStub(channel)
-        request = pb.GetReleaseRequest(name="e2e")
+        request = pb.GetReleaseRequest(name="default")
         wait_for(
             lambda: stub.GetRelease(request, timeout=30).release.serving,
             "the gateway to serve what was published",
@@ -34,13 +34,13 @@ def recommend(
     gateway: steering_pb2_grpc.SteeringServiceStub, **fields: object
 ) -> pb.RecommendResponse:
     fields.setdefault("subject", pb.Subject(user_id=USER))
-    request = pb.RecommendRequest(release="e2e", top_k=20, **fields)  # type: ignore[arg-type]
+    request = pb.RecommendRequest(release="default", top_k=20, **fields)  # type: ignore[arg-type]
     return gateway.Recommend(request, timeout=30)
 
 
 def own_scores(stack: Stack, user: str) -> tuple[np.ndarray, list[str]]:
     """The recommender's own answer, without RecLens' serving: its artifact and a forward pass."""
-    release = stack.store.release("e2e")
+    release = stack.store.release("default")
     model = load_recommender(stack.store.fetch_all(release.recommender))
     lineage = stack.store.lineage(release.recommender)
     dataset = read_dataset(stack.store.fetch_all(lineage["dataset"]))
@@ -67,7 +67,7 @@ def test_without_edits_the_answer_is_the_recommenders_own_bit_for_bit(
 
 
 def concept(gateway: steering_pb2_grpc.SteeringServiceStub) -> pb.Concept:
-    request = pb.ListConceptsRequest(release="e2e", page_size=1)
+    request = pb.ListConceptsRequest(release="default", page_size=1)
     return gateway.ListConcepts(request, timeout=30).concepts[0]
 
 
@@ -79,13 +79,13 @@ def test_more_of_a_concept_moves_the_answer_and_says_how_far(
     assert answer.effect.relative_shift == pytest.approx(0.8, rel=1e-3)
     assert answer.effect.overlap < 1
     assert [item.item_id for item in answer.items] != [item.item_id for item in answer.baseline]
-    assert answer.versions.release == "e2e"
+    assert answer.versions.release == "default"
     undone = recommend(gateway, edits=[pb.Edit(concept_id=edit.concept_id, add=0.0)])
     assert [i.item_id for i in undone.items] == [i.item_id for i in answer.baseline]
 
 
 def test_an_explanation_adds_up_to_the_scores(gateway: steering_pb2_grpc.SteeringServiceStub):
-    request = pb.ExplainRequest(release="e2e", subject=pb.Subject(user_id=USER), top_k=5)
+    request = pb.ExplainRequest(release="default", subject=pb.Subject(user_id=USER), top_k=5)
     answer = gateway.Explain(request, timeout=30)
     assert 0 < len(answer.explanation.latents) <= 8
     for place, item in enumerate(answer.items):

@@ -19,7 +19,7 @@ from reclens.adapters.joblog import JobLog
 from reclens.local.state import StateFolder
 
 PIPELINE = {
-    "release": "e2e",
+    "release": "default",
     "recommender": {"model": {"kind": "sasrec", "d_model": 32, "max_epochs": 3}},
     "activations": {"shard_rows": 20_000},
     "autoencoder": {"config": {"n_latents": 256, "k": 8, "n_epochs": 4}},

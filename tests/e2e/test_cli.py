@@ -1,0 +1,76 @@
+"""The command line against the whole stack, as a person or a script uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from running_stack import Stack, wait_for
+
+
+@pytest.fixture(scope="module", autouse=True)
+def served(stack: Stack, pipeline_job: str) -> None:
+    def answers() -> bool:
+        return stack.cli("recommend", "--user", "7").returncode == 0
+
+    wait_for(answers, "the release to be served")
+
+
+def test_status_tells_every_part(stack: Stack):
+    done = stack.cli("status", "--json")
+    assert done.returncode == 0, done.stderr
+    for part in ("redis", "s3", "capture", "train", "label", "inference", "gateway"):
+        assert part in done.stdout
+
+
+def test_more_of_a_concept_and_less_of_another(stack: Stack):
+    concepts = stack.cli_json("concepts", "list")
+    found = concepts["concepts"] if isinstance(concepts, dict) else concepts
+    first, second = (one.get("concept_id") or one["conceptId"] for one in found[:2])
+    done = stack.cli(
+        "recommend", "--user", "7", "--more", f"{first}:0.6", "--less", second, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "effect" in done.stdout
+
+
+def test_artifacts_and_jobs_are_listed(stack: Stack, pipeline_job: str):
+    listed = stack.cli("artifacts", "list")
+    assert listed.returncode == 0
+    for kind in ("datasets/", "recommenders/", "activations/", "autoencoders/", "concepts/"):
+        assert kind in listed.stdout
+    assert pipeline_job in stack.cli("jobs", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["recommend", "--user", "nobody"], 3, "nobody"),
+        (["recommend", "--user", "7", "--more", "no-such-concept"], 3, "no-such-concept"),
+        (["recommend", "--user", "7", "--more", "drama:loud"], 2, "loud"),
+        (["jobs", "show", "no-such-job"], 3, "no-such-job"),
+        (["artifacts", "show", "not-a-reference"], 2, "not-a-reference"),
+        (["submit", "nowhere.yaml"], 3, "nowhere.yaml"),
+        (["explain", "--user", "nobody"], 3, "nobody"),
+    ],
+)
+def test_an_expected_error_is_one_readable_line(
+    stack: Stack, arguments: list[str], code: int, named: str
+):
+    done = stack.cli(*arguments)
+    assert done.returncode == code, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_job_file_with_an_unknown_field_is_refused_before_it_is_sent(
+    stack: Stack, tmp_path: Path
+):
+    jobs_before = stack.cli("jobs", "list", "--json").stdout
+    path = tmp_path / "job.yaml"
+    path.write_text("task: reclens.pipeline.run.v1\nspec: {relaese: x}\n")
+    done = stack.cli("submit", str(path))
+    assert done.returncode == 2
+    assert "relaese" in done.stderr
+    assert stack.cli("jobs", "list", "--json").stdout == jobs_before
