@@ -98,9 +98,11 @@ def _print(view: JobView) -> None:
     for name, state, reused, progress in rows_of(view) if stages else []:
         more = describe(progress) if progress else ("found" if reused else "")
         print(f"  {name:<12} {state.value:<10} {stages[name].artifact:<34} {more}".rstrip())
-    if view.result is not None:
+    if view.result is not None and not stages:
         print(f"  made {view.result.artifact} in {view.result.seconds:.1f} s")
-    errors = [(view.task, view.error), *((s.name, s.error) for s in view.stages)]
-    for name, error in errors:
-        if error is not None:
+    said: set[str] = set()
+    # A failed stage fails its pipeline and all stages after it with the same error: once is enough.
+    for name, error in [*((s.name, s.error) for s in view.stages), (view.task, view.error)]:
+        if error is not None and error.message not in said:
+            said.add(error.message)
             print(f"  {name} failed: {error.type}: {error.message}")

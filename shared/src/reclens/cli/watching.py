@@ -21,6 +21,7 @@ _MARKS = {
     JobState.SUCCEEDED: "✓",
     JobState.FAILED: "✗",
     JobState.CANCELLED: "■",
+    JobState.SKIPPED: "-",
 }
 _SHOWN_METRICS = ("loss", "fvu", "l0", "dead_fraction", "hr@10", "ndcg@10")
 _LINE_SECONDS = 5.0
@@ -41,10 +42,15 @@ def watch(views: Iterable[JobView], *, live: bool | None = None) -> JobView:
 def rows_of(view: JobView) -> list[tuple[str, JobState, bool, Progress | None]]:
     """Name, state, whether it was found instead of made, and progress: of each stage or the job."""
     parts: list[tuple[str, JobView | StageView]] = [(stage.name, stage) for stage in view.stages]
-    return [
-        (name, part.state, part.result is not None and part.result.reused, part.progress)
-        for name, part in parts or [(view.task, view)]
-    ]
+    rows = []
+    waits = False
+    for name, part in parts or [(view.task, view)]:
+        # The last stage runs under the pipeline's own id, which is busy from the start.
+        state = JobState.QUEUED if waits and not part.state.final else part.state
+        reused = part.result is not None and part.result.reused
+        rows.append((name, state, reused, part.progress))
+        waits = waits or not part.state.final
+    return rows
 
 
 def describe(progress: Progress) -> str:

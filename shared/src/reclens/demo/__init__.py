@@ -1,0 +1,1 @@
+"""The demo: real data to a steered recommendation, told and drawn."""

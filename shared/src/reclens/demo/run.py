@@ -1,0 +1,170 @@
+"""The demo from end to end: stack, one pipeline job, one user, a report and three plots."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.joblog import JobLog, JobState, JobView
+from reclens.adapters.settings import ClientSettings
+from reclens.cli.specfile import JobRequest, read_spec_file
+from reclens.client import SteeringClient
+from reclens.contracts import Release
+from reclens.data import read_dataset
+from reclens.demo.figures import read_figures
+from reclens.demo.plots import draw_plots
+from reclens.demo.report import as_markdown, as_report, as_text
+from reclens.demo.story import tell
+from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+from reclens.local.stack import LocalStack
+from reclens.local.state import StateFolder
+
+PIPELINE = Path(__file__).with_name("pipeline.yaml")
+"""The one job that the demo submits."""
+
+_SERVING_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+
+
+class DemoFailed(RecLensError):
+    """The pipeline of the demo did not succeed."""
+
+    reason = "DEMO_FAILED"
+
+
+def run_demo(
+    *,
+    out: Path,
+    keep: bool,
+    say: Callable[[str], None],
+    watch: Callable[[Iterable[JobView]], JobView],
+) -> tuple[dict[str, Any], str]:
+    """Run it and write ``report.json``, ``report.md`` and the plots to ``out``.
+
+    A stack that runs already is used and left running; one that was started here is stopped
+    whatever happens, unless ``keep`` is set and all went well.
+
+    Args:
+        out: folder to write to.
+        keep: leave the stack running.
+        say: called with a line for everything that happens.
+        watch: shows the views of a job, returns the last.
+
+    Returns:
+        The content of ``report.json``, and the story for a terminal.
+
+    Raises:
+        DemoFailed: the pipeline failed or was cancelled.
+        Unavailable: a part of the stack died or does not answer.
+    """
+    stack = LocalStack(StateFolder.default())
+    started_here = not stack.running()
+    done = False
+    with _terminated_as_interrupted():
+        try:
+            begun = time.monotonic()
+            stack.up(say)
+            settings = stack.state.settings()
+            request = read_spec_file(PIPELINE)
+            _make(settings, request, watch)
+            told = _show(settings, request.spec["release"], out, begun)
+            done = True
+        finally:
+            if started_here and not (keep and done):
+                with _undisturbed():
+                    stack.down(say)
+    return told
+
+
+def _make(
+    settings: ClientSettings, request: JobRequest, watch: Callable[[Iterable[JobView]], JobView]
+) -> None:
+    log = JobLog(settings.redis)
+    job_id = log.submit(request.task, request.spec)
+    try:
+        view = watch(log.watch(job_id))
+    except BaseException:
+        # Nobody waits for it any more; its checkpoints stay for the next run.
+        log.cancel(job_id)
+        raise
+    if view.state is not JobState.SUCCEEDED:
+        errors = [stage.error for stage in view.stages if stage.error] or [view.error]
+        error = errors[0]
+        said = "it was cancelled" if error is None else f"{error.type}: {error.message}"
+        raise DemoFailed(
+            f"the demo's pipeline did not succeed: {said}",
+            remedy="see the logs in the state folder's `logs`, then run it again: it resumes.",
+        )
+
+
+def _show(
+    settings: ClientSettings, release_name: str, out: Path, begun: float
+) -> tuple[dict[str, Any], str]:
+    store = ArtifactStore.from_settings(settings)
+    release = store.release(release_name)
+    figures = read_figures(store, release)
+    dataset = read_dataset(store.fetch_all(figures.dataset.artifact))
+    with SteeringClient(settings.client.target) as client:
+        _await_serving(client, release)
+        story = tell(client, dataset, release_name)
+    out.mkdir(parents=True, exist_ok=True)
+    draw_plots(figures, story, out)
+    report = as_report(figures, story, time.monotonic() - begun)
+    (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    (out / "report.md").write_text(as_markdown(report, figures, story))
+    return report, as_text(story)
+
+
+def _await_serving(client: SteeringClient, release: Release) -> None:
+    deadline = time.monotonic() + _SERVING_SECONDS
+    problem = "the gateway has not loaded it"
+    while time.monotonic() < deadline:
+        try:
+            served = client.release(release.name)
+        except (NotFound, NotReady, Unavailable) as error:
+            problem = error.message
+        else:
+            if served.serving and served.versions.release_version == release.version:
+                return
+            problem = served.refusal or problem
+        time.sleep(_POLL_SECONDS)
+    raise Unavailable(
+        f"release {release.name} is not served after {_SERVING_SECONDS:.0f} s: {problem}",
+        remedy="see gateway.log and inference.log in the state folder's `logs`.",
+    )
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the demo the way Ctrl-C does: through its ``finally``."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No second Ctrl-C may cut the clean-up short: it has its own limits of time."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        # An interruption that is under way must go on as the exception that it is.
+        sys.stderr.flush()
+        for number, handler in before.items():
+            signal.signal(number, handler)
