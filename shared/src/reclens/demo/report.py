@@ -20,6 +20,7 @@ def as_report(figures: Figures, story: Story, total_seconds: float) -> dict[str,
         story: of its user.
         total_seconds: wall time of this run of the demo.
     """
+    # The wire has single precision: more digits would be noise.
     choice, effect = story.choice, story.answer.effect
     autoencoder, concepts = figures.autoencoder.metrics, figures.concepts.metrics
     test = figures.recommender.metrics["test"]
@@ -38,9 +39,9 @@ def as_report(figures: Figures, story: Story, total_seconds: float) -> dict[str,
             "baseline": [_title(item) for item in story.answer.baseline],
             "steered": [_title(item) for item in story.answer.items],
             "effect": {
-                "overlap": effect.overlap,
-                "score_shift": effect.score_shift,
-                "relative_shift": effect.relative_shift,
+                "overlap": round(effect.overlap, 6),
+                "score_shift": round(effect.score_shift, 6),
+                "relative_shift": round(effect.relative_shift, 6),
                 "edited_latents": effect.edited_latents,
             },
         },

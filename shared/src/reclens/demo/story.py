@@ -21,15 +21,20 @@ _HISTORY_LENGTHS = range(40, 121)
 _CANDIDATES = 100
 _LEAST_ANSWER_SHARE = 0.1
 _LEAST_HISTORY_SHARE = 0.2
+_LEANING = range(5, 9)
+_AT_MOST_OF_OTHER = 2
 
-RULE = f"""\
-Users looked at: the first {_CANDIDATES} by id with {_HISTORY_LENGTHS[0]} to {_HISTORY_LENGTHS[-1]}
-interactions. Concepts: the two most trusted of those that are named by one genre of the data, are
-carried by at least two latents, and make up at least {_LEAST_ANSWER_SHARE:.0%} of these users'
-untouched top {TOP_K}s. Shown is the user whose untouched top {TOP_K} leans most to one of the two,
-although at least {_LEAST_HISTORY_SHARE:.0%} of the history has the other; ties go to the lower id.
-The edits ask for less of the one and more of the other. No steered answer was looked at to choose;
-the averages are over all users looked at."""
+RULE = (
+    f"Users looked at: the first {_CANDIDATES} by id with {_HISTORY_LENGTHS[0]} to "
+    f"{_HISTORY_LENGTHS[-1]} interactions. Concepts: the two most trusted of those that are named "
+    "by one genre of the data, are carried by at least two latents and make up at least "
+    f"{_LEAST_ANSWER_SHARE:.0%} of these users' untouched top {TOP_K}s. Shown is the first of these "
+    f"users whose untouched top {TOP_K} leans to one of the two ({_LEANING[0]} to {_LEANING[-1]} "
+    f"items, and at most {_AT_MOST_OF_OTHER} of the other) although at least "
+    f"{_LEAST_HISTORY_SHARE:.0%} of the history has the other. The edits ask for less of the one "
+    "and more of the other. No steered answer was looked at to choose; the averages are over all "
+    "users looked at."
+)
 """How user and concepts are chosen, for the report."""
 
 
@@ -118,22 +123,20 @@ def choose(concepts: Sequence[pb.Concept], candidates: Sequence[Candidate]) -> C
         NotFound: no user and concepts satisfy it.
     """
     pair = _plain_concepts(concepts, candidates)[:2]
-    best: tuple[int, Choice] | None = None
     for candidate in candidates if len(pair) == 2 else []:
         for up, down in (pair, pair[::-1]):
-            lean = carrying(down, candidate.answer) - carrying(up, candidate.answer)
             known = carrying(up, candidate.history)
-            if known < _LEAST_HISTORY_SHARE * len(candidate.history):
-                continue
-            if lean > 0 and (best is None or lean > best[0]):
-                best = lean, Choice(candidate.user_id, up, down)
-    if best is None:
-        raise NotFound(
-            "no user and concepts of this release satisfy the demo's rule.",
-            field="release",
-            remedy="run the demo with its own pipeline.",
-        )
-    return best[1]
+            if (
+                carrying(down, candidate.answer) in _LEANING
+                and carrying(up, candidate.answer) <= _AT_MOST_OF_OTHER
+                and known >= _LEAST_HISTORY_SHARE * len(candidate.history)
+            ):
+                return Choice(candidate.user_id, up, down)
+    raise NotFound(
+        "no user and concepts of this release satisfy the demo's rule.",
+        field="release",
+        remedy="run the demo with its own pipeline.",
+    )
 
 
 def carrying(concept: pb.Concept, items: Sequence[Sequence[str]]) -> int:

@@ -79,7 +79,7 @@ class LocalStack:
                 return self._complete(report)
             except BaseException:
                 if fresh:
-                    self._stop(lambda line: None)
+                    self._stop(lambda _line: None)
                 raise
 
     def down(self, report: Report) -> bool:
@@ -119,7 +119,7 @@ class LocalStack:
     def _start_supervisor(self, report: Report) -> None:
         if self._leftovers():
             report("stopping what a crashed stack left behind")
-            self._stop(report)
+            self._stop(lambda _line: None)
         ports = self.state.choose_ports()
         report("starting Redis and S3")
         self._supervisor.start(ports)
