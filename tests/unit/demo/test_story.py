@@ -1,0 +1,76 @@
+"""The rule that chooses user and concepts, on cases worked by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.demo.story import Candidate, carrying, choose
+from reclens.errors import NotFound
+
+
+def _concept(name: str, confidence: float, n_latents: int = 2) -> pb.Concept:
+    return pb.Concept(
+        concept_id=name.lower(), label=name, confidence=confidence, latents=range(n_latents)
+    )
+
+
+COMEDY, ACTION, DRAMA = _concept("Comedy", 0.8), _concept("Action", 0.7), _concept("Drama", 0.6)
+
+
+def _user(name: str, answer: dict[str, int], history: dict[str, int]) -> Candidate:
+    def items(counts: dict[str, int]) -> list[list[str]]:
+        return [[tag] for tag, count in counts.items() for _ in range(count)]
+
+    return Candidate(name, items(history), items(answer))
+
+
+LEANING = _user("2", {"Action": 6, "Comedy": 2, "War": 2}, {"Comedy": 10, "Action": 40})
+
+
+def test_the_first_user_who_leans_is_shown_with_what_the_answer_lacks_turned_up():
+    balanced = _user("1", {"Action": 5, "Comedy": 5}, {"Comedy": 25, "Action": 25})
+    later = _user("3", {"Comedy": 8, "Action": 0, "War": 2}, {"Comedy": 25, "Action": 25})
+    choice = choose([DRAMA, COMEDY, ACTION], [balanced, LEANING, later])
+    assert (choice.user_id, choice.more_of.label, choice.less_of.label) == ("2", "Comedy", "Action")
+
+
+def test_a_user_whose_history_hardly_knows_the_other_concept_is_passed_over():
+    stranger = _user("1", {"Action": 6, "Comedy": 1, "War": 3}, {"Comedy": 9, "Action": 41})
+    assert choose([COMEDY, ACTION], [stranger, LEANING]).user_id == "2"
+
+
+def test_an_answer_of_nothing_else_is_passed_over():
+    extreme = _user("1", {"Action": 10}, {"Comedy": 25, "Action": 25})
+    assert choose([COMEDY, ACTION], [extreme, LEANING]).user_id == "2"
+
+
+def test_the_two_most_trusted_concepts_are_taken():
+    user = _user("1", {"Drama": 6, "Action": 2, "Comedy": 2}, {"Drama": 25, "Action": 25})
+    # Drama leans too, but is the third.
+    with pytest.raises(NotFound):
+        choose([DRAMA, ACTION, COMEDY], [user])
+    choice = choose([_concept("Drama", 0.9), ACTION], [user])
+    assert (choice.more_of.label, choice.less_of.label) == ("Action", "Drama")
+
+
+def test_rare_composed_and_single_latent_concepts_are_not_for_newcomers():
+    unfit = [
+        _concept("Western", 0.99),
+        _concept("Comedy · 1990s", 0.98),
+        _concept("Action", 0.97, n_latents=1),
+    ]
+    choice = choose([*unfit, COMEDY, ACTION], [LEANING])
+    assert {choice.more_of.label, choice.less_of.label} == {"Comedy", "Action"}
+    assert len(choice.less_of.latents) == 2
+
+
+def test_without_two_concepts_or_a_fitting_user_nothing_is_shown():
+    with pytest.raises(NotFound):
+        choose([ACTION], [LEANING])
+    with pytest.raises(NotFound):
+        choose([COMEDY, ACTION], [])
+
+
+def test_carrying_counts_items_that_have_the_genre():
+    assert carrying(COMEDY, [["Comedy", "War"], ["War"], [], ["Comedies"]]) == 1
