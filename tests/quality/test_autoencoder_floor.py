@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from reclens.contracts import AutoencoderConfig, DatasetSpec, SasRecConfig
-from reclens.data.prepare import prepare
-from reclens.recommenders import RecommenderTrainer, capture_cases
+from reclens.contracts import AutoencoderConfig
+from reclens.recommenders import capture_cases
 from reclens.sae import train_autoencoder
 
 pytestmark = pytest.mark.quality
 
 
 @pytest.fixture(scope="module")
-def by_user(ml_100k_folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def by_user(sasrec: Any) -> tuple[np.ndarray, np.ndarray]:
     """Every prefix's representation, split into those of 70 % and 30 % of the users."""
-    dataset = prepare(DatasetSpec(), ml_100k_folder)
-    trainer = RecommenderTrainer(SasRecConfig(), dataset, seed=0)
-    for _ in trainer.steps():
-        pass
-    batches = list(capture_cases(trainer.model, dataset, kind="prefixes"))
+    batches = list(capture_cases(sasrec.model, sasrec.dataset, kind="prefixes"))
     x = np.concatenate([batch.representation for batch in batches])
     users = np.concatenate([batch.user_index for batch in batches])
-    order = np.random.default_rng(0).permutation(dataset.n_users)
-    held_out = np.isin(users, order[: round(0.3 * dataset.n_users)])
+    order = np.random.default_rng(0).permutation(sasrec.dataset.n_users)
+    held_out = np.isin(users, order[: round(0.3 * sasrec.dataset.n_users)])
     return x[~held_out], x[held_out]
 
 
