@@ -52,18 +52,18 @@ def test_running_it_again_computes_nothing(stack: Stack, pipeline_job: str):
 def test_duckdb_reads_the_activations_as_they_are(stack: Stack, pipeline_job: str):
     folder = stack.store.fetch_all(artifacts()["activations"])
     shards = f"read_parquet('{folder}/shard-*.parquet')"
-    rows, users, width = duckdb.sql(
+    counts = duckdb.sql(
         f"select count(*), count(distinct user_id), min(len(representation)) from {shards}"
-    ).fetchone() or (0, 0, 0)
-    assert (rows, users, width) == (100_000, 943, 32)
+    ).fetchall()
+    assert counts == [(100_000, 943, 32)]
     in_several_splits = duckdb.sql(
         f"select user_id from {shards} group by user_id having count(distinct split) > 1"
     ).fetchall()
     assert in_several_splits == []
     recommended_again = duckdb.sql(
         f"select count(*) from {shards} where list_has_any(context, top_items)"
-    ).fetchone()
-    assert recommended_again == (0,)
+    ).fetchall()
+    assert recommended_again == [(0,)]
 
 
 def test_the_autoencoder_beats_its_random_control(stack: Stack, pipeline_job: str):
