@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -30,6 +31,12 @@ def owner_of(pid_file: Path) -> psutil.Process | None:
         return None
 
 
+def await_end(process: psutil.Process, patience_seconds: float) -> bool:
+    """Wait until a process has ended; whether it has."""
+    _gone, alive = psutil.wait_procs([process], timeout=patience_seconds)
+    return not alive
+
+
 def stop(processes: Iterable[psutil.Process], patience_seconds: float) -> None:
     """SIGTERM to each; after ``patience_seconds`` SIGKILL to the process group of what is left.
 
@@ -39,17 +46,20 @@ def stop(processes: Iterable[psutil.Process], patience_seconds: float) -> None:
     # The group outlives its leader: pool children of a worker that was killed.
     groups = {process.pid for process in stopping if _leads_group(process)}
     for process in stopping:
-        _signal(process.pid, signal.SIGTERM)
+        # psutil refuses where the id has been given to another process meanwhile.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
     psutil.wait_procs(stopping, timeout=patience_seconds)
     deadline = time.monotonic() + 1
     while groups and time.monotonic() < deadline:
         groups = {group for group in groups if _group_lives(group)}
         time.sleep(0.02)
     for group in groups:
-        os.killpg(group, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
     for process in stopping:
-        if process.is_running():
-            _signal(process.pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(stopping, timeout=5)
 
 
@@ -70,10 +80,3 @@ def _group_lives(group: int) -> bool:
         except (ProcessLookupError, PermissionError):
             continue
     return False
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return

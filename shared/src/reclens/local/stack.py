@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from reclens.contracts import QueueName
 from reclens.errors import Unavailable
 from reclens.local.health import grpc_status, log_tail, redis_answers, s3_answers
-from reclens.local.processes import owner_of, stop
+from reclens.local.processes import await_end, owner_of, stop
 from reclens.local.servers import remove_s3_sockets
 from reclens.local.state import StateFolder
 from reclens.local.supervision import APPLICATIONS, SERVERS, ProgramStatus, Supervisor
@@ -20,6 +20,8 @@ Report = Callable[[str], None]
 _START_SECONDS = 120.0
 _STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.1
+_STARTS = 3
+"""A process that has to be started this often while it is waited for will not come."""
 # The queue that tells that a worker consumes, by program.
 _QUEUE_OF = {
     "capture": QueueName.CAPTURE,
@@ -156,13 +158,17 @@ class LocalStack:
         return endpoints
 
     def _await(self, checks: dict[str, Callable[[], bool]], report: Report) -> None:
-        """Wait for each check; a process that gave up ends the wait at once."""
+        """Wait for each check; a process that dies again and again ends the wait at once."""
         waiting = dict(checks)
+        pids: dict[str, set[int]] = {name: set() for name in checks}
         deadline = time.monotonic() + _START_SECONDS
         while waiting:
             programs = self._supervisor.programs()
             for name in list(waiting):
-                if programs[name].state in {"FATAL", "EXITED", "STOPPED"}:
+                pid = programs[name].pid
+                pids[name] |= set() if pid is None else {pid}
+                gave_up = programs[name].state in {"FATAL", "EXITED", "STOPPED"}
+                if gave_up or len(pids[name]) >= _STARTS:
                     raise self._failed(name, "does not stay up")
                 if _running(programs[name]) and waiting[name]():
                     report(f"{name} answers")
@@ -187,11 +193,10 @@ class LocalStack:
         if supervisor is not None:
             report("stopping the stack; workers save their state first")
             self._supervisor.shut_down()
-            deadline = time.monotonic() + _STOP_SECONDS
-            while self._supervisor.process() is not None and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-            # A supervisor that hangs would restart what is stopped below: it goes first.
-            stop([one for one in [self._supervisor.process()] if one is not None], 1)
+            # The process, not its pid file, which it removes a moment before it ends.
+            if not await_end(supervisor, _STOP_SECONDS):
+                # It would restart what is stopped below.
+                stop([supervisor], patience_seconds=1)
         for names in (APPLICATIONS, SERVERS):
             processes = [owner_of(self.state.pids / f"{name}.pid") for name in names]
             stop([one for one in processes if one is not None], patience_seconds=30)
@@ -228,12 +233,23 @@ class LocalStack:
         return status is not None, f"{endpoints[name]}, {said}"
 
     def _consumed_queues(self) -> set[str]:
+        # Slow imports, not needed to take a stack down.
+        from kombu.exceptions import OperationalError  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
         from reclens.adapters.celery_app import make_app  # noqa: PLC0415
 
         app = make_app(self.state.settings().redis)
-        # Returns as soon as every worker has answered; one that is missing costs the time-out.
-        inspect = app.control.inspect(timeout=1.0, limit=len(_QUEUE_OF))
-        answers = inspect.active_queues() or {}
+        try:
+            # A connection of its own: a pooled one may be of a Redis that has been restarted.
+            with app.connection_for_write() as connection:
+                # Ends when every worker has answered; one that is missing costs the time-out.
+                inspect = app.control.inspect(
+                    timeout=1.0, limit=len(_QUEUE_OF), connection=connection
+                )
+                answers = inspect.active_queues() or {}
+        except (OSError, OperationalError, RedisError):
+            return set()
         return {queue["name"] for queues in answers.values() for queue in queues}
 
 
