@@ -86,7 +86,7 @@ def steer(
     Raises:
         InvalidInput: an edit names a latent that the dictionary does not have.
 
-    Source: METHOD, steering: ``x' = x + (dec(z') - dec(z))``.
+    Source: docs/method.md, steering: ``x' = x + (dec(z') - dec(z))``.
     """
     if p99.shape != sae.W_dec.shape[:1]:
         raise InvalidInput(
