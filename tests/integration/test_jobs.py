@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from running_stack import wait_for
 
 from reclens.adapters.artifacts import ArtifactStore
@@ -215,6 +216,16 @@ def test_a_job_sent_with_plain_celery_is_listed(stack: Stack, redis_url: str):
     )
     assert sent.get(timeout=TIMEOUT)["artifact"] == spec("plain-celery").artifact_ref()
     assert sent.id in [view.id for view in stack.joblog.list()]
+
+
+def test_a_record_that_has_expired_is_left_out_of_the_list(stack: Stack, redis_url: str):
+    expired, kept = stack.submit("plain"), stack.submit("plain")
+    stack.finish(expired)
+    stack.finish(kept)
+    Redis.from_url(redis_url).delete(f"reclens:job:{expired}")
+    listed = [view.id for view in stack.joblog.list()]
+    assert kept in listed
+    assert expired not in listed
 
 
 def test_an_unknown_job_is_not_found(stack: Stack):

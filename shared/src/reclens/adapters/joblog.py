@@ -160,8 +160,10 @@ class JobLog:
     def list(self, limit: int = 50) -> list[JobView]:
         """The newest jobs, newest first; stages of pipelines are shown within them."""
         with _reachable():
-            ids = self._redis.zrevrange(_INDEX, 0, limit - 1)
-            return [self.show(job_id.decode()) for job_id in ids]  # type: ignore[union-attr]
+            newest: list[bytes] = self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[assignment]
+            ids = [job_id.decode() for job_id in newest]
+            # A record may expire before the index is next trimmed.
+            return [self.show(job_id) for job_id in ids if self._redis.exists(_key(job_id))]
 
     def show(self, job_id: str) -> JobView:
         """One job.
