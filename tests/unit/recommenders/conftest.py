@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from reclens.contracts import BprMfConfig, SasRecConfig
+from reclens.contracts import BprMfConfig, LightGcnConfig, ModelConfig, SasRecConfig
 from reclens.data import Dataset, Interactions, Items, Split, Users
 
 DatasetOf = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]] | None, int], Dataset]
@@ -92,9 +92,20 @@ BPRMF = BprMfConfig(
 )
 
 
-@pytest.fixture(params=[SASREC, BPRMF], ids=["sasrec", "bprmf"])
-def config(request: pytest.FixtureRequest) -> SasRecConfig | BprMfConfig:
+LIGHTGCN = LightGcnConfig(
+    d_model=8, learning_rate=2e-2, batch_size=64, max_epochs=30, validate_every=3, patience=3
+)
+
+
+@pytest.fixture(params=[SASREC, BPRMF, LIGHTGCN], ids=["sasrec", "bprmf", "lightgcn"])
+def config(request: pytest.FixtureRequest) -> ModelConfig:
     """A quick configuration of every registered model."""
+    return request.param
+
+
+@pytest.fixture(params=[BPRMF, LIGHTGCN], ids=["bprmf", "lightgcn"])
+def learned_config(request: pytest.FixtureRequest) -> ModelConfig:
+    """A quick configuration of every model that learns a vector per user."""
     return request.param
 
 
@@ -108,3 +119,9 @@ def sasrec_config() -> SasRecConfig:
 def bprmf_config() -> BprMfConfig:
     """A quick BPRMF."""
     return BPRMF
+
+
+@pytest.fixture
+def lightgcn_config() -> LightGcnConfig:
+    """A quick LightGCN."""
+    return LIGHTGCN

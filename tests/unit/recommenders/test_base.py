@@ -35,7 +35,7 @@ class TestUserBatch:
 class TestEveryRecommender:
     def test_all_kinds_are_tested(self, config: ModelConfig) -> None:
         assert config.kind in REGISTRY
-        assert len(REGISTRY) == 2
+        assert len(REGISTRY) == 3
 
     def test_scores_are_what_passes_the_site_times_the_items(self, config: ModelConfig) -> None:
         model = build_recommender(config, 4, 10, seed=0).eval()

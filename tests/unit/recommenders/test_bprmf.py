@@ -10,7 +10,7 @@ from reclens.contracts import BprMfConfig
 from reclens.data import Dataset, Split
 from reclens.errors import InvalidInput
 from reclens.recommenders import RecommenderTrainer, UserBatch, build_recommender, evaluate
-from reclens.recommenders.bprmf import BprMf, fold_in
+from reclens.recommenders.bprmf import BprMf
 
 
 def trained(config: BprMfConfig, dataset: Dataset) -> BprMf:
@@ -22,29 +22,22 @@ def trained(config: BprMfConfig, dataset: Dataset) -> BprMf:
     return model
 
 
-def test_fold_in_solves_the_ridge_regression() -> None:
-    # Mean squared length (1 + 4) / 2, so the prior is 25: x = sum e / (sum e^2 + 25).
-    items = torch.tensor([[1.0], [2.0]])
-    x = fold_in(torch.tensor([[-1, 0], [0, 1], [1, 1]]), items)
-    assert x.flatten().tolist() == pytest.approx([1 / 26, 3 / 30, 4 / 33])
-
-
 def test_a_known_user_is_its_row_whatever_the_history(bprmf_config: BprMfConfig) -> None:
     model = build_recommender(bprmf_config, 4, 10, seed=0)
     assert isinstance(model, BprMf)
     batch = UserBatch.of([np.array([1]), np.array([2, 3]), np.array([4])], [3, -1, 0])
     x = model.represent(batch)
-    assert torch.equal(x[0], model.user.weight[3])
-    assert torch.equal(x[2], model.user.weight[0])
+    assert torch.equal(x[0], model.user_embedding.weight[3])
+    assert torch.equal(x[2], model.user_embedding.weight[0])
     without = UserBatch.of([np.array([], dtype=np.int64)], [3])
-    assert torch.equal(model.represent(without)[0], model.user.weight[3])
+    assert torch.equal(model.represent(without)[0], model.user_embedding.weight[3])
 
 
 def test_an_unknown_user_has_the_usual_length(bprmf_config: BprMfConfig) -> None:
     model = build_recommender(bprmf_config, 5, 10, seed=0)
     assert isinstance(model, BprMf)
     x = model.represent(UserBatch.of([np.array([1]), np.arange(9)]))
-    usual = model.user.weight.norm(dim=1).sort().values[2]
+    usual = model.user_embedding.weight.norm(dim=1).sort().values[2]
     assert torch.allclose(x.norm(dim=1), usual.expand(2))
 
 

@@ -98,7 +98,8 @@ def test_duckdb_reads_the_shards_as_they_are(
         "order by filename, file_row_number"
     ).fetchall()
     assert len(rows) == metrics["cases"] == 80 * 8
-    user_ids, splits, contexts, xs, items, scores = list(zip(*rows, strict=True))[:6]
+    user_ids, splits, origins, contexts, xs, items, scores = list(zip(*rows, strict=True))[:7]
+    assert set(origins) == {"history"}
     assert list(user_ids) == [f"u{user}" for user in expected.user_index]
     assert list(contexts) == [[f"i{item}" for item in row] for row in expected.contexts]
     assert np.array_equal(np.array(xs, dtype=np.float32), expected.representation)
@@ -139,8 +140,26 @@ def test_representations_can_be_stored_in_half(
     table = pq.read_table(job.objects / "shard-00000.parquet")
     assert str(table.schema.field("representation").type).startswith("fixed_size_list<")
     assert "halffloat" in str(table.schema.field("representation").type)
-    assert (metrics["kind"], metrics["cases"], metrics["d_model"]) == ("users", 80, 8)
+    assert (metrics["kind"], metrics["cases"], metrics["d_model"]) == ("folds", 80 * 17, 8)
     assert metrics["site"] == "user[row]"
+
+
+def test_cases_are_counted_and_marked_by_origin(
+    job: Any, cycle: Dataset, learned_config: ModelConfig
+) -> None:
+    metrics = run_capture(job, cycle, learned_config, folds=3, shares=SHARES)
+    counted = duckdb.execute(
+        f"select origin, count(*), count(distinct user_id), min(len(context)), max(len(context)) "
+        f"from read_parquet('{job.objects}/*.parquet') group by origin"
+    ).fetchall()
+    assert {row[0]: row[1:] for row in counted} == {
+        "learned": (80, 80, 8, 8),
+        "folded": (240, 80, 2, 8),
+    }
+    assert (metrics["learned_cases"], metrics["folded_cases"]) == (80, 240)
+    assert "history_cases" not in metrics
+    assert metrics["train_cases"] == 160
+    assert job.published[-1].total == metrics["cases"] == 320
 
 
 @pytest.mark.parametrize("n_users", [10, 13, 943])

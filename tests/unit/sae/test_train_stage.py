@@ -66,6 +66,7 @@ def write_shard(path: Path, x: np.ndarray, splits: np.ndarray, first_row: int) -
         {
             "user_id": ids,
             "split": splits.tolist(),
+            "origin": ["history" if i % 2 else "learned" for i in range(len(ids))],
             "context": [[f"before-{i}", f"last-{i}"] for i in ids],
             "representation": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]),
             "top_items": [[f"best-{i}"] for i in ids],
@@ -137,6 +138,7 @@ def test_codes_list_what_fires_for_each_held_out_case(
         {
             "user_id": pa.string(),
             "split": pa.string(),
+            "origin": pa.string(),
             "context": pa.list_(pa.string()),
             "top_items": pa.list_(pa.string()),
             "latents": pa.list_(pa.int32()),
@@ -146,6 +148,7 @@ def test_codes_list_what_fires_for_each_held_out_case(
     held_out = np.flatnonzero(splits != "train")
     assert codes["user_id"].to_pylist() == [f"u{i}" for i in held_out]
     assert codes["split"].to_pylist() == splits[held_out].tolist()
+    assert set(codes["origin"].to_pylist()) == {"history", "learned"}
     assert codes["context"][0].as_py() == ["before-u3", "last-u3"]
     assert codes["top_items"][-1].as_py() == [f"best-u{held_out[-1]}"]
     dense = sae.encode(torch.from_numpy(x[held_out])).dense(24).numpy()

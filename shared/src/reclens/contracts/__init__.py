@@ -12,7 +12,14 @@ from reclens.contracts.artifacts import (
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
 from reclens.contracts.jobs import MAX_SPEC_BYTES, JobResult, JobSpec, Progress
-from reclens.contracts.models import BprMfConfig, ModelConfig, SasRecConfig
+from reclens.contracts.models import (
+    BprMfConfig,
+    LightGcnConfig,
+    ModelConfig,
+    ModuleConfig,
+    SasRecConfig,
+    WeightsFile,
+)
 from reclens.contracts.pipeline import PipelineSpec, Stage
 from reclens.contracts.specs import (
     AutoencoderOptions,
@@ -53,8 +60,10 @@ __all__ = [
     "InputEntry",
     "JobResult",
     "JobSpec",
+    "LightGcnConfig",
     "Manifest",
     "ModelConfig",
+    "ModuleConfig",
     "ObjectEntry",
     "PipelineSpec",
     "Progress",
@@ -71,6 +80,7 @@ __all__ = [
     "TaskName",
     "UserShares",
     "UserSplit",
+    "WeightsFile",
     "canonical_json",
     "sha256_hex",
     "split_ref",

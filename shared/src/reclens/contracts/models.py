@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from reclens.contracts.base import Contract
 
@@ -59,5 +59,69 @@ class BprMfConfig(Contract):
     """Validations without a better NDCG@10 before training stops."""
 
 
-ModelConfig = Annotated[SasRecConfig | BprMfConfig, Field(discriminator="kind")]
-"""Any recommender that RecLens trains itself."""
+class LightGcnConfig(Contract):
+    """Embeddings smoothed over the graph of interactions (He et al. 2020, arXiv 2002.02126)."""
+
+    kind: Literal["lightgcn"] = "lightgcn"
+    """Model family."""
+    d_model: int = Field(default=64, ge=2, le=4096)
+    """Width of the user and item embeddings."""
+    n_layers: int = Field(default=3, ge=0, le=16)
+    """Steps to the neighbours; vectors are averaged over them and the start."""
+    initial_std: float = Field(default=0.1, gt=0, le=10)
+    """Standard deviation of the embeddings before training."""
+    learning_rate: float = Field(default=1e-2, gt=0, le=1)
+    """Adam step size."""
+    weight_decay: float = Field(default=1e-6, ge=0, le=1)
+    """L2 penalty."""
+    batch_size: int = Field(default=8192, ge=1, le=1048576)
+    """Training pairs a step. The graph is walked once a step, so large batches make it cheap."""
+    max_epochs: int = Field(default=200, ge=1, le=10000)
+    """Upper bound of passes over the training data."""
+    validate_every: int = Field(default=5, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=4, ge=1, le=1000)
+    """Validations without a better NDCG@10 before training stops."""
+
+
+class WeightsFile(Contract):
+    """Weights that were trained elsewhere."""
+
+    path: str
+    """A ``.safetensors`` file, readable by the worker. Pickles are never read: they run code."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the file; the worker refuses other bytes."""
+
+
+class ModuleConfig(Contract):
+    """Any PyTorch model that an installed package offers as a recommender; see any-model.md."""
+
+    kind: Literal["module"] = "module"
+    """Model family."""
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    """Entry point of the group ``reclens.recommenders``."""
+    version: str | None = None
+    """Version of the package that offers it; another one is refused. None: any, so the artifact's
+    id does not tell them apart."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Passed to the model as they are, e.g. its sizes."""
+    weights: WeightsFile | None = None
+    """Bring these instead of training."""
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    """Adam step size."""
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """L2 penalty."""
+    batch_size: int = Field(default=256, ge=1, le=1048576)
+    """Examples of the model's objective a step."""
+    max_epochs: int = Field(default=100, ge=1, le=10000)
+    """Upper bound of passes over the training data."""
+    validate_every: int = Field(default=2, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=3, ge=1, le=1000)
+    """Validations without a better NDCG@10 before training stops."""
+
+
+ModelConfig = Annotated[
+    SasRecConfig | BprMfConfig | LightGcnConfig | ModuleConfig, Field(discriminator="kind")
+]
+"""Any recommender."""

@@ -120,6 +120,7 @@ class RecommenderSpec(RecommenderOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.RECOMMENDER_TRAIN
     KIND: ClassVar[ArtifactKind] = ArtifactKind.RECOMMENDER
+    ALGORITHM: ClassVar[int] = 2
 
     dataset: ArtifactRef
     """Data set to train and evaluate on."""
@@ -164,9 +165,12 @@ class CaptureOptions(Contract):
 
     site: SiteSpec | None = None
     """Where to probe. None: the model's own site before its prediction layer."""
-    cases: Literal["auto", "prefixes", "users"] = "auto"
-    """``prefixes``: every prefix of a history is a case; ``users``: one case a user; ``auto``:
-    prefixes for sequential models, users for others."""
+    cases: Literal["auto", "prefixes", "users", "folds"] = "auto"
+    """``prefixes``: every prefix of a history is a case; ``users``: one case a user; ``folds``: the
+    learned vector of each user, and ``folds`` parts of the user's history folded in as if the user
+    were unknown; ``auto``: prefixes for models that read the history, folds for others."""
+    folds: int = Field(default=16, ge=1, le=10_000)
+    """Random parts of each user's history, for ``cases: folds``."""
     top_k: int = Field(default=50, ge=1, le=1000)
     """Items of the untouched answer kept with each case. Labels are read from them: on
     MovieLens-100K, 50 label 82 % of the latents that fire and 10 label 66 %."""
@@ -179,7 +183,7 @@ class CaptureOptions(Contract):
     shard_rows: int = Field(default=32_768, ge=1, le=10_000_000)
     """Cases per Parquet shard."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the division of users."""
+    """Seed of the division of users, and of the parts of histories."""
 
 
 class CaptureSpec(CaptureOptions, JobSpec):
@@ -187,6 +191,7 @@ class CaptureSpec(CaptureOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.ACTIVATIONS_CAPTURE
     KIND: ClassVar[ArtifactKind] = ArtifactKind.ACTIVATIONS
+    ALGORITHM: ClassVar[int] = 2
 
     recommender: ArtifactRef
     """Recommender to open."""

@@ -16,14 +16,19 @@ USERS: Final = "users.parquet"
 
 # activations/{id}/
 ACTIVATION_SHARD: Final = "shard-{:05d}.parquet"
-"""user_id string, split string (train, construct, verify, test: the division of users), context
-list<string> (item ids, oldest first), representation fixed_size_list<float32 or float16>[d],
-top_items list<string>, top_scores list<float32>."""
+"""user_id string, split string (train, construct, verify, test: the division of users), origin
+string, context list<string> (item ids, oldest first), representation fixed_size_list<float32 or
+float16>[d], top_items list<string>, top_scores list<float32>.
+
+``origin``: ``history``, the representation was computed from the context; ``learned``, it is the
+vector that the model learned for this user, and the context is the user's whole history;
+``folded``, the context, a random part of the user's history, was folded in as if the user were
+unknown."""
 
 # autoencoders/{id}/
 CODE_SHARD: Final = "codes-{:05d}.parquet"
 """Latents of the users that were not trained on: user_id string, split string (construct, verify,
-test), context list<string>, top_items list<string>, latents list<int32>, values list<float32>
+test), origin string, context list<string>, top_items list<string>, latents list<int32>, values list<float32>
 (the k of the case, falling)."""
 LATENTS: Final = "latents.parquet"
 """Row j is latent j, over the train users: latent int32, density float64 (share of cases that fire

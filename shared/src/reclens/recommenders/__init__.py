@@ -1,22 +1,39 @@
 """Recommenders: models, training, full-ranking evaluation, capture of representations."""
 
 from reclens.recommenders.base import Recommender, UserBatch
-from reclens.recommenders.capture import CaseBatch, capture_cases, case_kind, count_cases
+from reclens.recommenders.bringing import bring_recommender
+from reclens.recommenders.capture import (
+    ORIGINS,
+    CaseBatch,
+    Origin,
+    capture_cases,
+    case_kind,
+    count_cases,
+)
+from reclens.recommenders.checking import check_recommender
 from reclens.recommenders.evaluation import evaluate, seen_mask
+from reclens.recommenders.full_softmax import full_softmax_loss
+from reclens.recommenders.objective import Objective
 from reclens.recommenders.registry import build_recommender
 from reclens.recommenders.storage import load_recommender, save_recommender
 from reclens.recommenders.training import RecommenderTrainer
 
 __all__ = [
+    "ORIGINS",
     "CaseBatch",
+    "Objective",
+    "Origin",
     "Recommender",
     "RecommenderTrainer",
     "UserBatch",
+    "bring_recommender",
     "build_recommender",
     "capture_cases",
     "case_kind",
+    "check_recommender",
     "count_cases",
     "evaluate",
+    "full_softmax_loss",
     "load_recommender",
     "save_recommender",
     "seen_mask",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from torch import Tensor, nn
 
 from reclens.errors import InvalidInput
 from reclens.probing import ProbeSite
+
+if TYPE_CHECKING:
+    from reclens.data import Dataset
+    from reclens.recommenders.objective import Objective
 
 NO_ITEM = -1
 """Fills the left of a short history."""
@@ -68,6 +72,12 @@ class UserBatch:
     def __len__(self) -> int:
         return len(self.user_index)
 
+    def recent(self, max_length: int | None) -> UserBatch:
+        """The same batch with the most recent ``max_length`` items; None: all."""
+        if max_length is None or self.history.shape[1] <= max_length:
+            return self
+        return UserBatch(self.user_index, self.history[:, -max_length:])
+
     def to(self, device: torch.device | str) -> UserBatch:
         """The same batch on another device."""
         return UserBatch(self.user_index.to(device), self.history.to(device))
@@ -78,12 +88,17 @@ class Recommender(nn.Module, ABC):
 
     ``scores = x @ item_weights().T + item_biases()``, where ``x`` is what passes ``site``: editing
     ``x`` there edits the answer, and nothing that shapes the answer bypasses it.
+
+    A subclass names ``site`` and ``reads_history``, and has ``represent`` and ``item_weights``;
+    where RecLens is to train it, also ``objective``. The rest has defaults. ``config`` is the
+    model's configuration; for models of other packages a ``ModuleConfig``.
     """
 
     site: ClassVar[ProbeSite]
     """Where ``x`` passes."""
-    is_sequential: ClassVar[bool]
-    """Whether the order of the history matters, so that every prefix of it is a case."""
+    reads_history: ClassVar[bool]
+    """Whether ``x`` is computed from the history alone, so that every prefix of it is a case. Else
+    a known user has a learned vector, and the history counts for unknown users only."""
 
     def __init__(self, config: Any, n_users: int, n_items: int) -> None:
         super().__init__()
@@ -99,12 +114,43 @@ class Recommender(nn.Module, ABC):
     @property
     def d_model(self) -> int:
         """Width of ``x``."""
-        return self.config.d_model
+        return self.item_weights().shape[1]
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @classmethod
+    def objective(cls, config: Any, dataset: Dataset) -> Objective:
+        """What the model is trained on.
+
+        Raises:
+            InvalidInput: the model cannot be trained here, or there is nothing to learn.
+        """
+        raise InvalidInput(
+            f"{cls.__name__} has no objective, so RecLens cannot train it.",
+            field="model",
+            remedy="bring its weights, or give it the class method `objective`.",
+        )
+
+    def observe(self, dataset: Dataset) -> None:
+        """Take in what the model needs of ``dataset`` besides its sizes, such as a graph.
+
+        Called once, before training or before weights are brought. What is kept must be a buffer,
+        so that it is stored with the weights.
+        """
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take in weights that were trained elsewhere, by their names there.
+
+        By default the names are those of this module's own ``state_dict``; a model that wraps
+        another one passes them on to it.
+
+        Raises:
+            RuntimeError, KeyError: they do not fit.
+        """
+        self.load_state_dict(weights)
 
     @abstractmethod
     def represent(self, batch: UserBatch) -> Float[Tensor, "batch d_model"]:
@@ -129,10 +175,11 @@ class Recommender(nn.Module, ABC):
             InvalidInput: see ``represent``; also an index out of range.
         """
         self.check(batch)
+        batch = batch.recent(self.max_length)
         return self.represent(batch) @ self.item_weights().T + self.item_biases()
 
     def check(self, batch: UserBatch) -> None:
-        """Refuse indices that the model does not have.
+        """Refuse indices that the model does not have, and users it knows nothing of.
 
         Raises:
             InvalidInput: names the field and the range.
@@ -148,3 +195,9 @@ class Recommender(nn.Module, ABC):
                     field=field,
                     remedy="use indices of the data set that the model was trained on.",
                 )
+        if self.reads_history and not bool((batch.history != NO_ITEM).any(dim=1).all()):
+            raise InvalidInput(
+                f"{type(self).__name__} needs at least one item of history.",
+                field="history",
+                remedy="give the items that the user interacted with, oldest first.",
+            )

@@ -1,7 +1,8 @@
 """Representations of many cases, streamed in batches.
 
-A case is what a recommender could have been asked: for a sequential model each prefix of each
-history, fed on its own; for others each user once, with the whole history.
+A case is what a recommender could have been asked. A model that reads the history has as many
+cases as its users have prefixes. One that learned a vector per user has that vector, and one more
+for each part of the user's history that is folded in as if the user were unknown.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,10 +19,17 @@ from jaxtyping import Float, Int
 from reclens.data import Dataset
 from reclens.errors import InvalidInput
 from reclens.probing import ProbeSite
-from reclens.recommenders.base import Recommender, UserBatch
+from reclens.recommenders.base import UNKNOWN_USER, Recommender, UserBatch
 from reclens.recommenders.evaluation import seen_mask
 
-CaseKind = Literal["prefixes", "users"]
+CaseKind = Literal["prefixes", "users", "folds"]
+
+Origin = Literal["history", "learned", "folded"]
+"""Where a representation comes from: computed from the context, the user's learned vector, or the
+context folded in as if the user were unknown."""
+
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+"""Names of the codes in ``CaseBatch.origin``."""
 
 # Cases whose lengths are sorted together, so that little of a forward pass is padding.
 _SORTED_CASES = 8192
@@ -29,12 +37,14 @@ _SORTED_CASES = 8192
 
 @dataclass(frozen=True, eq=False)
 class CaseBatch:
-    """Some cases, in order of user and then of prefix length."""
+    """Some cases, in order of user; of one user in order of length or as drawn."""
 
     user_index: Int[np.ndarray, " batch"]
     """Row of the data set's users."""
+    origin: Int[np.ndarray, " batch"]
+    """Index into ``ORIGINS``."""
     contexts: list[np.ndarray]
-    """Item indices that the model saw, oldest first."""
+    """Item indices that the model saw, oldest first; the whole history for a learned vector."""
     representation: Float[np.ndarray, "batch d_model"]
     """What passed the site, float32."""
     top_items: Int[np.ndarray, "batch top_k"]
@@ -46,27 +56,44 @@ class CaseBatch:
         return len(self.contexts)
 
 
-def case_kind(model: Recommender, kind: Literal["auto", "prefixes", "users"]) -> CaseKind:
-    """Settle ``auto``: prefixes for sequential models, users for others.
+class _Case(NamedTuple):
+    user: int
+    origin: Origin
+    context: np.ndarray
+
+
+def case_kind(model: Recommender, kind: Literal["auto", "prefixes", "users", "folds"]) -> CaseKind:
+    """Settle ``auto``: prefixes for models that read the history, folds for others.
 
     Raises:
-        InvalidInput: prefixes of a model that does not look at the history of a known user.
+        InvalidInput: prefixes of a model that does not look at the history of a known user, or
+            folds of one that has nothing to fold in.
     """
-    if kind == "prefixes" and not model.is_sequential:
+    name = type(model).__name__
+    if kind == "prefixes" and not model.reads_history:
         raise InvalidInput(
-            f"{type(model).__name__} has one representation per user, whatever the prefix.",
+            f"{name} has one representation per known user, whatever the prefix.",
             field="cases",
-            remedy="use `users` or `auto`.",
+            remedy="use `folds`, `users` or `auto`.",
+        )
+    if kind == "folds" and model.reads_history:
+        raise InvalidInput(
+            f"{name} computes every representation from a history, so none is folded in.",
+            field="cases",
+            remedy="use `prefixes`, `users` or `auto`.",
         )
     if kind == "auto":
-        return "prefixes" if model.is_sequential else "users"
+        return "prefixes" if model.reads_history else "folds"
     return kind
 
 
-def count_cases(dataset: Dataset, kind: CaseKind) -> Int[np.ndarray, " n_users"]:
+def count_cases(dataset: Dataset, kind: CaseKind, folds: int = 0) -> Int[np.ndarray, " n_users"]:
     """Number of cases of each user."""
     lengths = np.bincount(dataset.interactions.user_index, minlength=dataset.n_users)
-    return lengths if kind == "prefixes" else np.minimum(lengths, 1)
+    if kind == "prefixes":
+        return lengths
+    per_user = 1 + folds if kind == "folds" else 1
+    return np.where(lengths > 0, per_user, 0)
 
 
 @torch.no_grad()
@@ -75,6 +102,8 @@ def capture_cases(
     dataset: Dataset,
     *,
     kind: CaseKind,
+    folds: int = 0,
+    seed: int = 0,
     site: ProbeSite | None = None,
     top_k: int = 10,
     batch_size: int = 512,
@@ -89,6 +118,8 @@ def capture_cases(
         model: put into eval mode.
         dataset: the data set that it was trained on.
         kind: what a case is.
+        folds: for kind ``folds``, parts of each user's history to fold in.
+        seed: of these parts.
         site: where to probe; None: the model's own site.
         top_k: items to keep of the model's answer.
         batch_size: cases per forward pass.
@@ -105,39 +136,55 @@ def capture_cases(
         )
     model.eval()
     probe = partial(_capture, model, site, top_k=top_k, batch_size=batch_size)
-    users: list[int] = []
-    contexts: list[np.ndarray] = []
-    for user, context in _cases(model, dataset, kind):
-        users.append(user)
-        contexts.append(context)
-        if len(users) == _SORTED_CASES:
-            yield probe(users, contexts)
-            users, contexts = [], []
-    if users:
-        yield probe(users, contexts)
+    waiting: list[_Case] = []
+    for case in _cases(model, dataset, kind, folds=folds, seed=seed):
+        waiting.append(case)
+        if len(waiting) == _SORTED_CASES:
+            yield probe(waiting)
+            waiting = []
+    if waiting:
+        yield probe(waiting)
 
 
 def _cases(
-    model: Recommender, dataset: Dataset, kind: CaseKind
-) -> Iterator[tuple[int, np.ndarray]]:
+    model: Recommender, dataset: Dataset, kind: CaseKind, *, folds: int, seed: int
+) -> Iterator[_Case]:
+    whole: Origin = "history" if model.reads_history else "learned"
     for user in range(dataset.n_users):
         history = dataset.history(user)
         first = 1 if kind == "prefixes" else max(len(history), 1)
         for end in range(first, len(history) + 1):
             start = 0 if model.max_length is None else max(0, end - model.max_length)
-            yield user, history[start:end]
+            yield _Case(user, whole, history[start:end])
+        if kind == "folds" and len(history):
+            for part in history_parts(history, folds, np.random.default_rng((seed, user))):
+                yield _Case(user, "folded", part)
+
+
+def history_parts(
+    history: Int[np.ndarray, " length"], n: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """``n`` random parts of a history, in its order.
+
+    Each is of a length drawn evenly from a quarter of the history (rounded up) to all of it, and
+    any part of that length is as likely as another.
+    """
+    for _ in range(n):
+        length = rng.integers(-(-len(history) // 4), len(history), endpoint=True)
+        yield history[np.sort(rng.choice(len(history), size=length, replace=False))]
 
 
 def _capture(
     model: Recommender,
     site: ProbeSite,
-    users: list[int],
-    contexts: list[np.ndarray],
+    cases: list[_Case],
     *,
     top_k: int,
     batch_size: int,
 ) -> CaseBatch:
-    n, k = len(users), min(top_k, model.n_items)
+    n, k = len(cases), min(top_k, model.n_items)
+    contexts = [case.context for case in cases]
+    asked = [UNKNOWN_USER if case.origin == "folded" else case.user for case in cases]
     lengths = np.array([len(context) for context in contexts])
     order = np.argsort(lengths, kind="stable")
     representation = np.empty((0, 0), dtype=np.float32)
@@ -146,7 +193,7 @@ def _capture(
     for start in range(0, n, batch_size):
         rows = order[start : start + batch_size]
         histories = [contexts[row] for row in rows]
-        batch = UserBatch.of(histories, [users[row] for row in rows]).to(model.device)
+        batch = UserBatch.of(histories, [asked[row] for row in rows]).to(model.device)
         with site.capture(model) as captured:
             scores = model(batch)
         x = captured.tensor.float().cpu().numpy()
@@ -164,4 +211,11 @@ def _capture(
         items = best.indices.masked_fill(best.values == -torch.inf, -1)
         top_items[rows] = items.cpu().numpy()
         top_scores[rows] = best.values.float().cpu().numpy()
-    return CaseBatch(np.array(users), contexts, representation, top_items, top_scores)
+    return CaseBatch(
+        user_index=np.array([case.user for case in cases]),
+        origin=np.array([ORIGINS.index(case.origin) for case in cases]),
+        contexts=contexts,
+        representation=representation,
+        top_items=top_items,
+        top_scores=top_scores,
+    )

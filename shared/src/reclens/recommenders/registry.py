@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-from reclens.contracts import ModelConfig
-from reclens.data import Dataset
+from reclens.contracts import ModelConfig, ModuleConfig
 from reclens.errors import InvalidInput
 from reclens.recommenders.base import Recommender
-from reclens.recommenders.bprmf import BprMf, PairwiseObjective
-from reclens.recommenders.objective import Objective
+from reclens.recommenders.bprmf import BprMf
+from reclens.recommenders.installed import installed_recommender
+from reclens.recommenders.lightgcn import LightGcn
 from reclens.recommenders.randomness import seeded
-from reclens.recommenders.sasrec import NextItemObjective, SasRec
+from reclens.recommenders.sasrec import SasRec
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A model and what it is trained on."""
-
-    model: Callable[[Any, int, int], Recommender]
-    """From configuration, number of users and number of items; draws from torch's generator."""
-    objective: Callable[[Any, Dataset], Objective]
-    """From configuration and data set."""
-
-
-REGISTRY: dict[str, Entry] = {
-    "sasrec": Entry(SasRec, NextItemObjective),
-    "bprmf": Entry(BprMf, PairwiseObjective),
+REGISTRY: dict[str, type[Recommender]] = {
+    "sasrec": SasRec,
+    "bprmf": BprMf,
+    "lightgcn": LightGcn,
 }
 """To add a recommender: one file, one line here, one config in ``contracts.models``."""
 
 
-def entry(config: ModelConfig) -> Entry:
-    """The registry's entry for a configuration.
+def recommender_class(config: ModelConfig) -> type[Recommender]:
+    """The class that a configuration is of: one of RecLens, or one of an installed package.
 
     Raises:
-        InvalidInput: its kind is not registered.
+        InvalidInput: its kind is not registered, or the package's class cannot be used.
+        NotFound: no installed package offers it.
     """
+    if isinstance(config, ModuleConfig):
+        return installed_recommender(config)
     if config.kind not in REGISTRY:
         raise InvalidInput(
             f"there is no recommender of kind {config.kind!r}.",
             field="kind",
-            remedy=f"choose one of {', '.join(REGISTRY)}.",
+            remedy=f"choose one of {', '.join([*REGISTRY, 'module'])}.",
         )
     return REGISTRY[config.kind]
 
@@ -53,6 +42,7 @@ def build_recommender(config: ModelConfig, n_users: int, n_items: int, seed: int
 
     Raises:
         InvalidInput: the kind is not registered or its sizes do not fit together.
+        NotFound: no installed package offers the model.
     """
     with seeded(seed):
-        return entry(config).model(config, n_users, n_items)
+        return recommender_class(config)(config, n_users, n_items)

@@ -105,7 +105,7 @@ class SasRec(Recommender):
     """Scores by the inner product of the last position and the item embeddings."""
 
     site: ClassVar[ProbeSite] = ProbeSite("encoder.norm", position="last")
-    is_sequential: ClassVar[bool] = True
+    reads_history: ClassVar[bool] = True
     config: SasRecConfig
 
     def __init__(self, config: SasRecConfig, n_users: int, n_items: int) -> None:
@@ -120,6 +120,10 @@ class SasRec(Recommender):
         self.item_embedding = nn.Embedding(n_items + 1, config.d_model, padding_idx=0)
         self.encoder = Encoder(config)
         self._initialise()
+
+    @classmethod
+    def objective(cls, config: SasRecConfig, dataset: Dataset) -> NextItemObjective:
+        return NextItemObjective(config, dataset)
 
     @property
     def max_length(self) -> int:

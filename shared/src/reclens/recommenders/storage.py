@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from reclens.contracts import ModelConfig
 from reclens.errors import CorruptArtifact, MissingData
 from reclens.recommenders.base import Recommender
-from reclens.recommenders.registry import build_recommender
+from reclens.recommenders.registry import build_recommender, recommender_class
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -30,7 +31,11 @@ def save_recommender(model: Recommender, folder: Path) -> list[str]:
         "n_items": model.n_items,
     }
     (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
-    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    # Copies: the format refuses tensors that share memory, as tied weights do.
+    weights = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
     save_file(weights, folder / WEIGHTS_FILE)
     return [CONFIG_FILE, WEIGHTS_FILE]
 
@@ -41,6 +46,8 @@ def load_recommender(folder: Path) -> Recommender:
     Raises:
         MissingData: a file is not there.
         CorruptArtifact: a file cannot be read, or the weights do not fit the configuration.
+        NotFound: no package is installed here that offers the model.
+        InvalidInput: a package offers it in another version, or it cannot be used.
     """
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
@@ -52,11 +59,19 @@ def load_recommender(folder: Path) -> Recommender:
     try:
         described = json.loads((folder / CONFIG_FILE).read_text())
         config = _CONFIG.validate_python(described["config"])
+    except (ValueError, KeyError, TypeError, ValidationError) as e:
+        raise _corrupt(folder, e) from e
+    recommender_class(config)  # Not installed here is another fault than damaged.
+    try:
         model = build_recommender(config, described["n_users"], described["n_items"], seed=0)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as e:
-        raise CorruptArtifact(
-            f"the recommender in {folder} cannot be read: {e}",
-            remedy="fetch the artifact again, or train it again.",
-        ) from e
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
+        raise _corrupt(folder, e) from e
     return model.eval()
+
+
+def _corrupt(folder: Path, error: Exception) -> CorruptArtifact:
+    return CorruptArtifact(
+        f"the recommender in {folder} cannot be read: {error}",
+        remedy="fetch the artifact again, or train it again.",
+    )

@@ -16,7 +16,7 @@ from reclens.errors import InvalidInput, NotReady
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.evaluation import evaluate
 from reclens.recommenders.randomness import derived_seed, seeded
-from reclens.recommenders.registry import build_recommender, entry
+from reclens.recommenders.registry import build_recommender, recommender_class
 
 _WATCHED = ("hr@10", "ndcg@10")
 _CRITERION = "ndcg@10"
@@ -48,8 +48,9 @@ class RecommenderTrainer:
         self._config = config
         self._dataset = dataset
         self._seed = seed
-        self._objective = entry(config).objective(config, dataset)
+        self._objective = recommender_class(config).objective(config, dataset)
         model = build_recommender(config, dataset.n_users, dataset.n_items, seed)
+        model.observe(dataset)
         self.model: Recommender = model.to(device)
         self._optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

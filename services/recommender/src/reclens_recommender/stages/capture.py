@@ -17,25 +17,31 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
 
     Returns:
         ``cases``, ``users``, ``d_model``, ``shards``, ``bytes``, ``site``, ``kind`` of the cases,
-        and the number of cases per user ``split``.
+        the number of cases per user ``split``, and per ``origin`` that occurs.
 
     Raises:
         InvalidInput: the site does not fit the model.
     """
     from reclens.data import read_dataset
     from reclens.probing import ProbeSite
-    from reclens.recommenders import capture_cases, case_kind, count_cases, load_recommender
+    from reclens.recommenders import (
+        ORIGINS,
+        capture_cases,
+        case_kind,
+        count_cases,
+        load_recommender,
+    )
     from reclens_recommender.stages.shards import ShardWriter
 
     dataset = read_dataset(job.store.fetch_all(job.store.lineage(spec.recommender)["dataset"]))
     model = load_recommender(job.store.fetch_all(spec.recommender))
     site = model.site if spec.site is None else ProbeSite(**spec.site.model_dump())
     kind = case_kind(model, spec.cases)
-    per_user = count_cases(dataset, kind)
+    per_user = count_cases(dataset, kind, spec.folds)
     split_of_user = divide_users(dataset.n_users, spec.shares, spec.seed)
 
     writer = ShardWriter(dataset, split_of_user, spec)
-    done, bytes_written = 0, 0
+    bytes_written, per_origin = 0, np.zeros(len(ORIGINS), dtype=np.int64)
 
     def upload(paths: list[Any]) -> int:
         size = 0
@@ -45,13 +51,23 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
             path.unlink()
         return size
 
-    for cases in capture_cases(model, dataset, kind=kind, site=site, top_k=spec.top_k):
+    captured = capture_cases(
+        model,
+        dataset,
+        kind=kind,
+        folds=spec.folds,
+        seed=spec.seed,
+        site=site,
+        top_k=spec.top_k,
+    )
+    for cases in captured:
         bytes_written += upload(writer.write(cases, job.folder))
-        done += len(cases)
-        job.progress(Progress(stage="capture", step=done, total=int(per_user.sum()), unit="cases"))
+        per_origin += np.bincount(cases.origin, minlength=len(ORIGINS))
+        done, total = int(per_origin.sum()), int(per_user.sum())
+        job.progress(Progress(stage="capture", step=done, total=total, unit="cases"))
     bytes_written += upload(writer.flush(job.folder))
     return {
-        "cases": done,
+        "cases": int(per_origin.sum()),
         "users": int((per_user > 0).sum()),
         "d_model": writer.d_model,
         "shards": writer.shards,
@@ -61,6 +77,11 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
         **{
             f"{split}_cases": int(per_user[split_of_user == code].sum())
             for code, split in enumerate(get_args(UserSplit))
+        },
+        **{
+            f"{origin}_cases": int(count)
+            for origin, count in zip(ORIGINS, per_origin, strict=True)
+            if count
         },
     }
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from reclens.contracts import CaptureSpec, UserSplit
 from reclens.contracts.tables import ACTIVATION_SHARD
+from reclens.recommenders import ORIGINS
 
 if TYPE_CHECKING:
     from reclens.data import Dataset
@@ -31,6 +32,7 @@ class ShardWriter:
         self._user_ids = pa.array(dataset.users.ids, pa.string())
         self._item_ids = pa.array(dataset.items.ids, pa.string())
         self._splits = pa.array(get_args(UserSplit), pa.string())
+        self._origins = pa.array(ORIGINS, pa.string())
         self._split_of_user = split_of_user
         self._spec = spec
         self._waiting: list[pa.Table] = []
@@ -70,6 +72,7 @@ class ShardWriter:
             {
                 "user_id": self._user_ids.take(pa.array(cases.user_index)),
                 "split": self._splits.take(pa.array(self._split_of_user[cases.user_index])),
+                "origin": self._origins.take(pa.array(cases.origin)),
                 "context": _lists(cases.contexts, self._item_ids),
                 "representation": pa.FixedSizeListArray.from_arrays(
                     pa.array(numbers, dtype), self.d_model

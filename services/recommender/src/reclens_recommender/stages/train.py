@@ -1,35 +1,70 @@
-"""Stage: a data set to a trained, evaluated recommender."""
+"""Stage: a data set to an evaluated recommender, trained here or brought from elsewhere."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reclens.contracts import Progress, RecommenderSpec
+from reclens.contracts import ModuleConfig, Progress, RecommenderSpec
 
 if TYPE_CHECKING:
     from reclens.adapters.jobs import JobContext
+    from reclens.data import Dataset
+    from reclens.recommenders import Recommender
 
 
 def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
-    """Train until NDCG@10 on valid stops rising, and evaluate by full ranking.
+    """Train until NDCG@10 on valid stops rising, or bring weights, and evaluate by full ranking.
 
     Objects made: ``config.json`` and ``weights.safetensors``.
 
     Returns:
-        ``model`` (its kind), ``valid`` and ``test`` (``hr@10``, ``ndcg@10``, ...), ``epochs``,
-        ``best_epoch`` and ``history`` (a row per epoch).
+        ``model`` (its kind, or its name where another package offers it), ``valid`` and ``test``
+        (``hr@10``, ``ndcg@10``, ...); where trained here also ``epochs``, ``best_epoch`` and
+        ``history`` (a row per epoch).
 
     Raises:
-        InvalidInput: the configuration does not fit the data set, or the loss is not finite.
+        InvalidInput: the configuration does not fit the data set, the loss is not finite, or a
+            model of another package does not keep what ``Recommender`` promises.
+        NotFound: no installed package offers the model.
+        MissingData: the weights to bring are not there.
     """
     from reclens.data import read_dataset
-    from reclens.recommenders import RecommenderTrainer, save_recommender
+    from reclens.recommenders import save_recommender
 
     dataset = read_dataset(job.store.fetch_all(spec.dataset))
-    trainer = RecommenderTrainer(spec.model, dataset, spec.seed)
-    job.drive(trainer)
-    job.progress(Progress(stage="evaluate"))
-    model, metrics = trainer.finish()
+    config = spec.model
+    if isinstance(config, ModuleConfig) and config.weights is not None:
+        model, metrics = _brought(config, dataset, job)
+    else:
+        model, metrics = _trained(spec, dataset, job)
     for name in save_recommender(model, job.folder):
         job.add(job.folder / name)
-    return {"model": spec.model.kind, **metrics}
+    return {"model": config.name if isinstance(config, ModuleConfig) else config.kind, **metrics}
+
+
+def _trained(
+    spec: RecommenderSpec, dataset: Dataset, job: JobContext
+) -> tuple[Recommender, dict[str, Any]]:
+    from reclens.recommenders import RecommenderTrainer, check_recommender
+
+    trainer = RecommenderTrainer(spec.model, dataset, spec.seed)
+    if isinstance(spec.model, ModuleConfig):
+        check_recommender(trainer.model)
+    job.drive(trainer)
+    job.progress(Progress(stage="evaluate"))
+    return trainer.finish()
+
+
+def _brought(
+    config: ModuleConfig, dataset: Dataset, job: JobContext
+) -> tuple[Recommender, dict[str, Any]]:
+    from reclens.data import Split
+    from reclens.recommenders import bring_recommender, check_recommender, evaluate
+
+    assert config.weights is not None
+    model = bring_recommender(config, config.weights, dataset)
+    check_recommender(model)
+    job.progress(Progress(stage="evaluate"))
+    return model, {
+        split.label: evaluate(model, dataset, split) for split in (Split.VALID, Split.TEST)
+    }

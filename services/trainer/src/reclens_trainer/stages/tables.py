@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reclens.sae import LatentStatistics, TopKAutoencoder
     from reclens_trainer.stages.activations import ActivationShards
 
-CASE_COLUMNS: Final = ["user_id", "split", "context", "top_items"]
+CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]
 
 
 def write_latents(statistics: LatentStatistics, path: Path) -> None:
