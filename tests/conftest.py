@@ -9,7 +9,7 @@ import pytest
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings, WorkerSettings
-from reclens.adapters.sources import obtain_ml_100k
+from reclens.adapters.sources import obtain
 from reclens.local.servers import redis_server, s3_server
 
 
@@ -38,4 +38,4 @@ def artifact_store(s3: S3Settings, tmp_path: Path) -> ArtifactStore:
 @pytest.fixture(scope="session")
 def ml_100k_folder() -> Path:
     """MovieLens-100K, obtained as the project obtains it and kept between runs."""
-    return obtain_ml_100k(Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
+    return obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder

@@ -17,6 +17,7 @@ from reclens.contracts import (
     PipelineSpec,
     RecommenderSpec,
     ReleaseSpec,
+    SplitSpec,
     TaskName,
     split_ref,
 )
@@ -42,6 +43,37 @@ def test_every_problem_of_a_specification_is_reported_at_once():
 def test_a_data_set_that_is_not_built_in_needs_a_source():
     with pytest.raises(InvalidSpec, match="source"):
         DatasetSpec.parse({"name": "my-shop"})
+
+
+def test_a_built_in_data_set_has_defaults_of_its_own_that_the_id_pins():
+    short = DatasetSpec(name="ml-1m")
+    assert (short.min_rating, short.k_core) == (4, 5)
+    assert (short.split.kind, short.split.share_of) == ("global-time", "days")
+    written_out = DatasetSpec.parse(json.dumps(short.canonical()))
+    assert written_out.artifact_ref() == short.artifact_ref()
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "k_core"),
+    [
+        ({}, "ratio", 5),
+        ({"k_core": 1}, "ratio", 1),
+        ({"split": {"seed": 3}}, "ratio", 5),
+        ({"split": {"kind": "global-time"}}, "global-time", 5),
+        ({"source": {"format": "hetrec", "path": "x"}}, "leave-one-out", 1),
+    ],
+)
+def test_what_is_given_comes_before_the_defaults_of_a_built_in_data_set(
+    given: dict[str, object], kind: str, k_core: int
+):
+    spec = DatasetSpec.parse({"name": "lastfm-2k", **given})
+    assert (spec.split.kind, spec.k_core) == (kind, k_core)
+
+
+def test_a_split_given_as_a_value_is_completed_too():
+    spec = DatasetSpec(name="lastfm-2k", split=SplitSpec(seed=3))
+    assert (spec.split.kind, spec.split.seed) == ("ratio", 3)
+    assert DatasetSpec(name="lastfm-2k", split=SplitSpec(kind="ratio")).split.kind == "ratio"
 
 
 def test_k_above_the_number_of_latents_is_refused():

@@ -182,7 +182,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path):
 
 
 def test_a_folder_without_movielens_is_refused(tmp_path: Path):
-    with pytest.raises(MissingData, match=r"there is no MovieLens-100K in"):
+    with pytest.raises(MissingData, match=r"not a folder with ml-100k: it lacks u.data, "):
         prepare(DatasetSpec(), tmp_path)
 
 

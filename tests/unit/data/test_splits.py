@@ -76,6 +76,26 @@ def test_global_time_keeps_equal_times_together():
     assert _split([0, 0, 0, 0], spec, [1, 2, 2, 3]) == ".vvt"
 
 
+def test_days_are_divided_whatever_happens_on_them():
+    # Days 0 to 100 in the middle of 1970: train to day 80, valid to day 90.
+    day = 86_400
+    times = [200 * day + place * day for place in (0, 1, 80, 81, 90, 91, 100)]
+    times[2] += day - 1  # the last second of day 80
+    spec = SplitSpec(kind="global-time", share_of="days")
+    assert _split([0] * 7, spec, times) == "...vvtt"
+
+
+def test_a_day_begins_at_midnight():
+    # The first row lies at noon; half a day later is the next day.
+    spec = SplitSpec(kind="global-time", share_of="days", valid=0.3, test=0.3)
+    assert _split([0, 0, 0], spec, [43_200, 86_399, 86_400]) == "..t"
+
+
+def test_days_are_for_global_time_alone():
+    with pytest.raises(InvalidSpec, match="share_of: days is for global-time"):
+        SplitSpec.parse({"kind": "ratio", "share_of": "days"})
+
+
 def test_a_split_that_leaves_no_train_is_refused():
     spec = SplitSpec(kind="global-time")
     with pytest.raises(InvalidInput, match=r"split: the global-time split leaves nothing"):

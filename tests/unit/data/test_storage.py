@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -227,3 +228,24 @@ def test_any_data_set_survives(dataset: Dataset):
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(dataset, Path(folder))
         _assert_equal(read_dataset(Path(folder)), dataset)
+
+
+def test_who_gave_which_tag_is_a_table_of_its_own(tmp_path: Path):
+    dataset = _dataset()
+    tagged = replace(dataset, items=replace(dataset.items, tag_users=[{"b": 2, "a": 1}, {}]))
+    assert write_dataset(dataset, tmp_path / "without")[-1] == "users.parquet"
+    assert read_dataset(tmp_path / "without").items.tag_users is None
+    assert write_dataset(tagged, tmp_path / "with")[-1] == "item_tags.parquet"
+    assert read_dataset(tmp_path / "with").items.tag_users == [{"a": 1, "b": 2}, {}]
+    rows = duckdb.sql(f"select * from '{tmp_path / 'with' / 'item_tags.parquet'}'").fetchall()
+    assert rows == [(0, "a", 1), (0, "b", 2)]
+
+
+def test_tags_of_an_item_that_is_not_there_are_refused(tmp_path: Path):
+    dataset = _dataset()
+    write_dataset(replace(dataset, items=replace(dataset.items, tag_users=[{}, {}])), tmp_path)
+    path = tmp_path / "item_tags.parquet"
+    schema = pq.read_schema(path)
+    pq.write_table(pa.table([[2], ["a"], [1]], schema=schema), path)
+    with pytest.raises(MalformedData, match=r"item_tags.parquet, line 1, column 'item_index'"):
+        read_dataset(tmp_path)

@@ -60,6 +60,24 @@ class DataSettings(Section):
 
     ml_100k: Path | None = None
     """Folder with MovieLens-100K, in the publisher's or RecBole's layout."""
+    ml_1m: Path | None = None
+    """Folder with MovieLens-1M: ratings.dat, movies.dat, users.dat."""
+    grocery: Path | None = None
+    """Folder with Amazon Grocery as ReChorus has it: train.csv, item_meta.csv."""
+    yelp: Path | None = None
+    """Folder with Yelp.txt of S3-Rec and Yelp.item.json of LETTER."""
+    lastfm_2k: Path | None = None
+    """Folder with HetRec 2011 Last.fm: user_artists.dat, artists.dat, tags.dat,
+    user_taggedartists.dat."""
+
+    def folder(self, name: str) -> Path | None:
+        """Folder of the built-in data set ``name``, where one is set."""
+        return getattr(self, name.replace("-", "_"))
+
+
+def data_setting(name: str) -> str:
+    """Environment variable with the folder of the built-in data set ``name``."""
+    return f"RECLENS_DATA__{name.replace('-', '_').upper()}"
 
 
 class StoreSettings(BaseSettings):

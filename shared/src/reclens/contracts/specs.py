@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.built_in import BUILT_IN_DEFAULTS, with_defaults
 from reclens.contracts.jobs import JobSpec
 from reclens.contracts.models import ModelConfig, SasRecConfig
 from reclens.contracts.tasks import TaskName
@@ -46,9 +47,10 @@ class ColumnNames(Contract):
 class SourceSpec(Contract):
     """Where raw files of one's own lie and how to read them."""
 
-    format: Literal["movielens", "recbole", "rechorus", "table"]
+    format: Literal["movielens", "recbole", "rechorus", "sequences", "hetrec", "table"]
     """``movielens``: u.data or ratings.dat; ``recbole``: atomic files; ``rechorus``: tab-separated
-    CSV; ``table``: any CSV or Parquet with the named columns."""
+    CSV; ``sequences``: a line per user; ``hetrec``: plays and tags of artists; ``table``: any CSV
+    or Parquet with the named columns."""
     path: str
     """Folder or interactions file, readable by the worker."""
     items_path: str | None = None
@@ -65,6 +67,9 @@ class SplitSpec(Contract):
     kind: Literal["leave-one-out", "ratio", "global-time"] = "leave-one-out"
     """``leave-one-out``: each user's last is test, the one before valid. ``ratio``: random shares
     per user. ``global-time``: by two points in time."""
+    share_of: Literal["interactions", "days"] = "interactions"
+    """What ``global-time`` takes the shares of: all interactions, or the days from the first to the
+    last of them."""
     valid: float = Field(default=0.1, gt=0, lt=1)
     """Share of valid, not used by leave-one-out."""
     test: float = Field(default=0.1, gt=0, lt=1)
@@ -76,6 +81,8 @@ class SplitSpec(Contract):
     def _train_keeps_a_share(self) -> Self:
         if self.valid + self.test >= 1:
             raise ValueError(f"valid {self.valid} + test {self.test} leave nothing to train on")
+        if self.share_of == "days" and self.kind != "global-time":
+            raise ValueError(f"share_of: days is for global-time, not for {self.kind}")
         return self
 
 
@@ -86,7 +93,9 @@ class DatasetSpec(JobSpec):
     KIND: ClassVar[ArtifactKind] = ArtifactKind.DATASET
 
     name: Name = "ml-100k"
-    """``ml-100k`` is obtained by RecLens itself; any other name needs a ``source``."""
+    """``ml-100k``, ``ml-1m``, ``grocery``, ``yelp`` and ``lastfm-2k`` are obtained by RecLens
+    itself, and have defaults of their own for the fields below, see docs/datasets.md; any other
+    name needs a ``source``."""
     source: SourceSpec | None = None
     """Raw files of one's own."""
     min_rating: float | None = None
@@ -96,10 +105,29 @@ class DatasetSpec(JobSpec):
     split: SplitSpec = SplitSpec()
     """Division into train, valid and test."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_built_in(cls, value: Any) -> Any:
+        # Before validation, so that the canonical specification, and with it the artifact's id,
+        # says what is done and not where the default came from.
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, Any]", value)
+        name = fields.get("name", cls.model_fields["name"].default)
+        if fields.get("source") is not None or name not in tuple(BUILT_IN_DEFAULTS):
+            return fields
+        split = fields.get("split")
+        if isinstance(split, SplitSpec):
+            fields = {**fields, "split": split.model_dump(exclude_unset=True)}
+        return with_defaults(name, fields)
+
     @model_validator(mode="after")
     def _known_or_sourced(self) -> Self:
-        if self.source is None and self.name != "ml-100k":
-            raise ValueError(f"data set {self.name!r} is not built in; give its `source`")
+        if self.source is None and self.name not in BUILT_IN_DEFAULTS:
+            raise ValueError(
+                f"data set {self.name!r} is not built in; give its `source`, or choose one of "
+                f"{', '.join(BUILT_IN_DEFAULTS)}"
+            )
         return self
 
 

@@ -13,6 +13,10 @@ ITEMS: Final = "items.parquet"
 popularity int32 (number of train interactions)."""
 USERS: Final = "users.parquet"
 """Row u is user_index u: user_id string, attributes map<string, string>."""
+ITEM_TAGS: Final = "item_tags.parquet"
+"""Only where the source tells who gave which tag: a row per item and tag, item_index int32, tag
+string, users int32 (number of users who gave it). Sorted by item_index, then tag; tags that
+``items.parquet`` leaves out are here too."""
 
 # activations/{id}/
 ACTIVATION_SHARD: Final = "shard-{:05d}.parquet"
@@ -45,6 +49,21 @@ the keywords; recall_low, recall_high, specificity_low, specificity_high (95 % W
 auroc, paper_p float64 or null; trusted bool; and concept_confidence, concept_precision,
 concept_recall, concept_auroc float64 or null, concept_n_positive, concept_n_negative int32,
 concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id."""
+
+# evaluations/{id}/
+FIDELITY: Final = "fidelity.parquet"
+"""A row per held-out user, variant and origin: user_id, split (construct, verify, test), origin
+(history, learned, folded), variant (base, reconstruction, random_sae, mean) string; hr@k, ndcg@k,
+overlap@k, kendall, spearman float64."""
+LATENT_QUALITY: Final = "latent_quality.parquet"
+"""Row j is latent j: latent int32, paper_p, intra, intra_distinct float64 or null (cosines of the
+items of its strongest cases), first_item string or null."""
+LEVELS: Final = "levels.parquet"
+"""A row per labelled latent and activation level on test users: latent int32, level int32 (0:
+silent), cases, hits, exchanged_hits int64 (with the concept of another latent)."""
+EXAMPLES: Final = "examples.parquet"
+"""A row per example latent and test case: latent int32, label string, activation float32,
+with_concept bool."""
 
 SERVED_SPLITS: Final = ("construct", "verify", "test")
 """Users whose latents are stored with the autoencoder."""

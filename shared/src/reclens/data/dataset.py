@@ -63,6 +63,9 @@ class Items:
     """Year of publication, where known."""
     popularity: npt.NDArray[np.int32]
     """[n_items] number of train interactions."""
+    tag_users: list[dict[str, int]] | None = None
+    """Number of users who gave an item each tag, all tags; None where the source does not tell.
+    No interaction and no label is made from it: a truth of its own."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from reclens.contracts import ColumnNames, DatasetSpec, SourceSpec
+from reclens.contracts import DatasetSpec, SourceSpec
+from reclens.data.built_in import built_in_source
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
 from reclens.data.filters import k_core
 from reclens.data.indexing import compact, index_ids
-from reclens.data.raw import ItemText, RawData
+from reclens.data.raw import ItemText, Order, RawData
 from reclens.data.readers import READERS, SourceFiles
 from reclens.data.splits import assign_splits
 from reclens.errors import InvalidInput, MissingData
 
-_BUILT_IN = {"movielens": "u.data", "recbole": "ml-100k.inter"}
-"""Format to interactions file of MovieLens-100K, as its publisher and RecBole call it."""
+_SPLITS: dict[Order, tuple[tuple[str, ...], str]] = {
+    "time": (("leave-one-out", "ratio", "global-time"), "the time"),
+    "sequence": (("leave-one-out", "ratio"), "the order of each user's interactions alone"),
+    "none": (("ratio",), "no order of interactions"),
+}
+"""By what is known of the order: kinds of split that make sense, and how to call it."""
 
 
 def prepare(spec: DatasetSpec, folder: Path) -> Dataset:
@@ -26,14 +31,20 @@ def prepare(spec: DatasetSpec, folder: Path) -> Dataset:
     Args:
         spec: what to do.
         folder: folder or interactions file with the raw data; it stands for ``spec.source.path``.
+            Of a built-in data set: the folder with its files.
 
     Raises:
         MissingData: a file is not there.
         MalformedData: a row cannot be read.
-        InvalidInput: nothing is left after filtering or for training, or a rating is asked for
-            that the source does not have.
+        InvalidInput: nothing is left after filtering or for training, or a rating or an order of
+            interactions is asked for that the source does not have.
     """
-    return index_and_split(_read(spec.source, folder), spec)
+    if spec.source is None:
+        source = built_in_source(spec.name, folder)
+    else:
+        source = spec.source.model_copy(update={"path": str(folder)})
+    raw = READERS[source.format].read(source_files(source), source.columns)
+    return index_and_split(raw, spec)
 
 
 def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
@@ -43,6 +54,7 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
     Raises:
         InvalidInput: as ``prepare``.
     """
+    _check_order(raw, spec)
     user_ids, user_index = index_ids(raw.user_ids)
     item_ids, item_index = index_ids(raw.item_ids)
     rows = _rated(raw, spec.min_rating)
@@ -61,6 +73,7 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
     split = assign_splits(user_index, timestamp, spec.split)
     popularity = np.bincount(item_index[split == Split.TRAIN], minlength=len(item_ids))
     texts = [raw.items.get(item_id, ItemText()) for item_id in item_ids]
+    tells_tag_users = any(text.tag_users for text in texts)
     return Dataset(
         Interactions(
             user_index,
@@ -75,6 +88,7 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
             [list(text.tags) for text in texts],
             [text.year for text in texts],
             popularity.astype(np.int32),
+            [dict(text.tag_users) for text in texts] if tells_tag_users else None,
         ),
         Users(user_ids, [dict(raw.users.get(user_id, {})) for user_id in user_ids]),
     )
@@ -136,28 +150,18 @@ def verify_checksums(source: SourceSpec) -> None:
             )
 
 
-def built_in_format(folder: Path) -> str | None:
-    """Format of a folder with MovieLens-100K: ``movielens``, ``recbole``, or None if neither."""
-    formats = (name for name, file in _BUILT_IN.items() if (folder / file).is_file())
-    return next(formats, None)
-
-
 # --- below ---------------------------------------------------------------------------------------
 
 
-def _read(source: SourceSpec | None, folder: Path) -> RawData:
-    if source is not None:
-        files = source_files(source.model_copy(update={"path": str(folder)}))
-        return READERS[source.format].read(files, source.columns)
-    name = built_in_format(folder)
-    if name is None:
-        raise MissingData(
-            f"there is no MovieLens-100K in {folder}.",
-            field="name",
-            remedy="give the folder with u.data, or with ml-100k.inter.",
+def _check_order(raw: RawData, spec: DatasetSpec) -> None:
+    """Refuse a split by an order that the source does not have."""
+    kinds, known = _SPLITS[raw.order]
+    if spec.split.kind not in kinds:
+        raise InvalidInput(
+            f"{spec.split.kind} cannot divide a source that knows {known}.",
+            field="split.kind",
+            remedy=f"use {' or '.join(kinds)}.",
         )
-    reader = READERS[name]
-    return reader.read(reader.locate(folder / _BUILT_IN[name], None), ColumnNames())
 
 
 def _rated(raw: RawData, min_rating: float | None) -> np.ndarray:

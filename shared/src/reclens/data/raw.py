@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+Order = Literal["time", "sequence", "none"]
+"""What ``timestamps`` mean: points in time (or rows in order of time), places within each user's
+sequence, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,9 @@ class ItemText:
     """Genres, categories or tags."""
     year: int | None = None
     """Year of publication."""
+    tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of users who gave the item each tag, where the source tells; may have more tags than
+    ``tags``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +38,15 @@ class RawData:
     item_ids: pa.StringArray
     """[n] never empty."""
     timestamps: npt.NDArray[np.int64]
-    """[n] seconds, or the row number where the source has no time."""
+    """[n] seconds; where the source has no time, the place in its order."""
     ratings: npt.NDArray[np.float32] | None = None
     """[n] finite; None where the source has none."""
     items: dict[str, ItemText] = field(default_factory=dict)
     """By item id; items may be missing or superfluous."""
     users: dict[str, dict[str, str]] = field(default_factory=dict)
     """Attributes by user id; users may be missing or superfluous."""
+    order: Order = "time"
+    """What is known of the order of interactions."""
 
     def __len__(self) -> int:
         return len(self.user_ids)

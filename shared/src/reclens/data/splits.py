@@ -12,6 +12,7 @@ from reclens.errors import InvalidInput
 _MIN_INTERACTIONS = 3
 """A user with fewer stays in train whole: one each for train, valid and test."""
 _ROUNDING = 1e-9  # so that 0.29 of 100 is 29, not 28
+_DAY_SECONDS = 24 * 60 * 60
 
 
 def assign_splits(
@@ -23,7 +24,10 @@ def assign_splits(
     n rows ``max(1, floor(test * n))`` random ones are test, ``max(1, floor(valid * n))`` others
     valid. In both, users with fewer than three rows stay in train. ``global-time``: the two points
     in time before which lie the shares ``1 - valid - test`` and ``1 - test`` of all rows; rows at
-    such a point go to the later part.
+    such a point go to the later part. With ``share_of: days`` the points are so many of the days
+    (UTC) from the first row's to the last row's; the day of such a point goes to the earlier part.
+
+    Source: the latter is the split of MovieLens-1M in the public code of arXiv 2411.06112.
 
     Raises:
         InvalidInput: nothing would be left in train.
@@ -32,6 +36,8 @@ def assign_splits(
         splits = _leave_one_out(user_index)
     elif spec.kind == "ratio":
         splits = _ratio(user_index, spec)
+    elif spec.share_of == "days":
+        splits = _global_days(timestamp, spec)
     else:
         splits = _global_time(timestamp, spec)
     if not np.any(splits == Split.TRAIN):
@@ -77,6 +83,16 @@ def _global_time(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArr
     splits = np.full(n, Split.TRAIN, dtype=np.uint8)
     splits[timestamp >= valid_from] = Split.VALID
     splits[timestamp >= test_from] = Split.TEST
+    return splits
+
+
+def _global_days(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
+    day = timestamp // _DAY_SECONDS
+    day -= day.min()
+    last = int(day.max())
+    splits = np.full(len(day), Split.TRAIN, dtype=np.uint8)
+    splits[day > (1 - spec.valid - spec.test) * last + _ROUNDING] = Split.VALID
+    splits[day > (1 - spec.test) * last + _ROUNDING] = Split.TEST
     return splits
 
 

@@ -1,4 +1,4 @@
-"""A data set as three Parquet tables, laid out as ``reclens.contracts.tables`` says."""
+"""A data set as Parquet tables, laid out as ``reclens.contracts.tables`` says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.contracts.tables import INTERACTIONS, ITEMS, USERS
+from reclens.contracts.tables import INTERACTIONS, ITEM_TAGS, ITEMS, USERS
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
 from reclens.errors import MalformedData, MissingData
 
@@ -41,6 +41,13 @@ _SCHEMAS: Final = {
             pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
         ]
     ),
+    ITEM_TAGS: pa.schema(
+        [
+            pa.field("item_index", pa.int32(), nullable=False),
+            pa.field("tag", pa.string(), nullable=False),
+            pa.field("users", pa.int32(), nullable=False),
+        ]
+    ),
 }
 
 
@@ -58,6 +65,13 @@ def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
         ITEMS: [items.ids, items.titles, items.tags, items.years, items.popularity],
         USERS: [users.ids, [list(attributes.items()) for attributes in users.attributes]],
     }
+    if items.tag_users is not None:
+        rows = [
+            (index, tag, count)
+            for index, counts in enumerate(items.tag_users)
+            for tag, count in sorted(counts.items())
+        ]
+        columns[ITEM_TAGS] = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     for name, values in columns.items():
         schema = _SCHEMAS[name]
         arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
@@ -101,6 +115,7 @@ def read_dataset(folder: Path) -> Dataset:
             items.column("tags").to_pylist(),
             items.column("year").to_pylist(),
             _numpy(items, "popularity"),
+            _tag_users(folder, len(items)),
         ),
         Users(
             users.column("user_id").to_pylist(),
@@ -126,6 +141,17 @@ def _read(folder: Path, name: str) -> pa.Table:
         raise _malformed(name, f"it does not have the layout of this table ({error})") from error
 
 
+def _tag_users(folder: Path, n_items: int) -> list[dict[str, int]] | None:
+    if not (folder / ITEM_TAGS).is_file():
+        return None
+    table = _read(folder, ITEM_TAGS)
+    _check_range("item_index", _numpy(table, "item_index"), n_items, ITEM_TAGS)
+    counts: list[dict[str, int]] = [{} for _ in range(n_items)]
+    for row in table.to_pylist():
+        counts[row["item_index"]][row["tag"]] = row["users"]
+    return counts
+
+
 def _numpy(table: pa.Table, name: str) -> npt.NDArray:
     return table.column(name).to_numpy()
 
@@ -140,12 +166,12 @@ def _split_codes(seen: pa.Table) -> npt.NDArray[np.uint8]:
     return codes[encoded.indices.to_numpy()]
 
 
-def _check_range(name: str, index: npt.NDArray[np.int32], n: int) -> None:
+def _check_range(name: str, index: npt.NDArray[np.int32], n: int, file: str = INTERACTIONS) -> None:
     outside = np.flatnonzero((index < 0) | (index >= n))
     if len(outside):
         row = int(outside[0])
         raise MalformedData.at(
-            INTERACTIONS, row + 1, name, int(index[row]), f"an index is from 0 to {n - 1}"
+            file, row + 1, name, int(index[row]), f"an index is from 0 to {n - 1}"
         )
 
 

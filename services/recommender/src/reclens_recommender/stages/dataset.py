@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from reclens.adapters.jobs import JobContext
-from reclens.adapters.sources import Obtained, obtain_ml_100k
+from reclens.adapters.sources import Obtained, obtain
 from reclens.contracts import DatasetSpec, Progress
-from reclens.data import Dataset, Split, prepare, verify_checksums, write_dataset
+from reclens.data import (
+    Dataset,
+    Split,
+    built_in_source,
+    checksums,
+    prepare,
+    verify_checksums,
+    write_dataset,
+)
 
 _STEPS = ("obtain", "prepare", "write")
 
@@ -18,7 +26,8 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
 
     Returns:
         Numbers of ``users``, ``items``, ``interactions``, of those ``train``, ``valid`` and
-        ``test``; ``density`` (interactions over users times items); ``source`` of the raw files.
+        ``test``; ``density`` (interactions over users times items); ``source`` of the raw files
+        and their SHA-256 by name in ``files``.
 
     Raises:
         MissingData: the raw files are not there and cannot be obtained.
@@ -32,12 +41,14 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     _report(job, "write")
     for name in write_dataset(dataset, job.folder):
         job.add(job.folder / name)
-    return {**_counts(dataset), "source": obtained.origin}
+    source = spec.source or built_in_source(spec.name, obtained.folder)
+    return {**_counts(dataset), "source": obtained.origin, "files": checksums(source)}
 
 
 def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
     if spec.source is None:
-        return obtain_ml_100k(job.settings.cache_dir, job.settings.data.ml_100k)
+        settings = job.settings
+        return obtain(spec.name, settings.cache_dir, settings.data.folder(spec.name))
     verify_checksums(spec.source)
     return Obtained(Path(spec.source.path), spec.source.format)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.raw import RawData
-from reclens.data.readers import movielens, recbole, rechorus, table
+from reclens.data.readers import hetrec, movielens, recbole, rechorus, sequences, table
 from reclens.data.readers.source_files import SourceFiles
 
 __all__ = ["READERS", "Reader", "SourceFiles"]
@@ -28,6 +28,8 @@ READERS: dict[str, Reader] = {
     "movielens": Reader(movielens.locate, movielens.read),
     "recbole": Reader(recbole.locate, recbole.read),
     "rechorus": Reader(rechorus.locate, rechorus.read),
+    "sequences": Reader(sequences.locate, sequences.read),
+    "hetrec": Reader(hetrec.locate, hetrec.read),
     "table": Reader(table.locate, table.read),
 }
 """By the ``format`` of ``SourceSpec``."""

@@ -18,10 +18,12 @@ class SourceFiles:
     """Titles and tags."""
     users: Path | None = None
     """Attributes of users."""
+    tags: tuple[Path, ...] = ()
+    """Tags in files of their own."""
 
     def all(self) -> list[Path]:
         """Every file, each once."""
-        candidates = (*self.interactions, self.items, self.users)
+        candidates = (*self.interactions, self.items, self.users, *self.tags)
         return list(dict.fromkeys(path for path in candidates if path is not None))
 
 

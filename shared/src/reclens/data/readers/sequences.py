@@ -1,0 +1,139 @@
+"""A line per user, ``user item item ...`` oldest first, with item texts in JSON beside it.
+
+Source: the data sets of S3-Rec (https://github.com/RUCAIBox/CIKM2020-S3Rec, folder ``data``), and
+the texts that LETTER (https://github.com/HonghuiBao2000/LETTER) released for the one of Yelp.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from reclens.contracts import ColumnNames
+from reclens.data.columns import clean_tags
+from reclens.data.files import read_bytes
+from reclens.data.raw import ItemText, RawData
+from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.errors import MalformedData, MissingData
+
+_ITEMS_SUFFIX = ".item.json"
+_LONGEST_QUOTE = 80
+
+
+def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
+    """Find the one ``.txt`` of a folder, or take the file itself; ``NAME.item.json`` beside it.
+
+    Raises:
+        MissingData: there is no ``.txt`` file, or several.
+    """
+    folder = folder_of(path)
+    found = [path] if path.is_file() else sorted(folder.glob("*.txt"))
+    if len(found) != 1:
+        raise MissingData(
+            f"there is no single .txt file in {folder}.",
+            field="source.path",
+            remedy="give the file with the sequences itself, or a folder with exactly one.",
+        )
+    (sequences,) = found
+    return SourceFiles((sequences,), beside(items_path, sequences.with_suffix(_ITEMS_SUFFIX)))
+
+
+def read(files: SourceFiles, columns: ColumnNames) -> RawData:
+    """Read sequences; ``columns`` do not apply, the layout is fixed.
+
+    An item's key in the JSON is its id minus one: the sequences count from 1 (0 is padding there),
+    the texts from 0. Its ``description``, a list between commas, becomes its tags.
+
+    Raises:
+        MalformedData: a line has no item, a user comes twice, an item id is not a positive whole
+            number, or the JSON has another layout.
+    """
+    del columns
+    (path,) = files.interactions
+    user_ids: list[str] = []
+    lengths: list[int] = []
+    item_ids: list[str] = []
+    seen: set[str] = set()
+    for line, text in enumerate(_text(path).splitlines(), start=1):
+        fields = text.split()
+        if not fields:
+            continue
+        user, *items = fields
+        if user in seen:
+            raise MalformedData.at(path.name, line, "user", user, "the user comes a second time")
+        if not items:
+            raise MalformedData.at(path.name, line, "items", user, "a line is a user and items")
+        for item in items:
+            if not _is_positive(item):
+                raise MalformedData.at(
+                    path.name, line, "items", item, "an item is a whole number from 1"
+                )
+        seen.add(user)
+        user_ids.append(user)
+        lengths.append(len(items))
+        item_ids += items
+    if not user_ids:
+        raise MalformedData(
+            f"{path.name} is empty.", field=path.name, remedy="give a file with lines."
+        )
+    return RawData(
+        user_ids=pa.array(np.repeat(np.array(user_ids, dtype=object), lengths), pa.string()),
+        item_ids=pa.array(item_ids, pa.string()),
+        timestamps=np.concatenate([np.arange(length, dtype=np.int64) for length in lengths]),
+        items=_items(files.items),
+        order="sequence",
+    )
+
+
+def _items(path: Path | None) -> dict[str, ItemText]:
+    if path is None:
+        return {}
+    try:
+        document: Any = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise MalformedData.at(
+            path.name, error.lineno, "(any)", error.doc[error.pos :][:_LONGEST_QUOTE], error.msg
+        ) from error
+    if not isinstance(document, dict):
+        raise MalformedData(
+            f"{path.name} is not an object of items by key.",
+            field=path.name,
+            remedy='write {"0": {"title": "...", "description": "tag, tag"}, ...}.',
+        )
+    items: dict[str, ItemText] = {}
+    for key, entry in document.items():
+        text = entry if isinstance(entry, dict) else {}
+        title, description = text.get("title"), text.get("description", "")
+        if not (_is_whole(key) and isinstance(title, str) and isinstance(description, str)):
+            raise MalformedData(
+                f"{path.name}, key {key!r}: expected a number with a title and a description, "
+                f"got {str(entry)[:_LONGEST_QUOTE]!r}.",
+                field=path.name,
+                remedy="correct the entry or remove it.",
+            )
+        items[str(int(key) + 1)] = ItemText(title.strip(), clean_tags(description.split(",")))
+    return items
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedData(
+            f"{path.name} is not utf-8 text ({error}).",
+            field=path.name,
+            remedy="save the file as UTF-8.",
+        ) from error
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _is_positive(text: str) -> bool:
+    # "07" would be item 7 in the texts and an item of its own here.
+    return _is_whole(text) and not text.startswith("0")
