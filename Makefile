@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ci up-local down-local protos clean
+.PHONY: help demo reproduce test check ci up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,10 @@ $(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
 
 demo: $(RUNTIME) ## Real data to a steered recommendation (KEEP=1 leaves the stack up)
 	@$(BIN)/reclens demo $(if $(KEEP),--keep)
+
+reproduce: $(RUNTIME) ## Every table and figure (DATASET=ml-100k MODEL="sasrec bprmf")
+	@$(BIN)/reclens reproduce --dataset $(or $(DATASET),ml-100k) \
+	  $(foreach model,$(or $(MODEL),sasrec),--model $(model))
 
 test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""The Celery worker: imports data, trains recommenders, captures activations."""
+"""The Celery worker: imports data, trains recommenders, captures activations, evaluates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reclens.adapters.jobs import JobRunner
 from reclens.adapters.logs import configure_logging
 from reclens.adapters.settings import WorkerSettings
 from reclens.adapters.worker import run_worker
-from reclens.contracts import CaptureSpec, DatasetSpec, QueueName, RecommenderSpec
+from reclens.contracts import CaptureSpec, DatasetSpec, EvaluationSpec, QueueName, RecommenderSpec
 
 _STAGES = "reclens_recommender.stages"
 
@@ -20,6 +20,7 @@ def run() -> None:
     runner.register(DatasetSpec, f"{_STAGES}.dataset:run")
     runner.register(RecommenderSpec, f"{_STAGES}.train:run")
     runner.register(CaptureSpec, f"{_STAGES}.capture:run")
+    runner.register(EvaluationSpec, f"{_STAGES}.evaluate:run")
     run_worker(
         app, service="recommender", queues=[QueueName.CAPTURE], pool="prefork", concurrency=1
     )

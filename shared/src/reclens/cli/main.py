@@ -39,6 +39,7 @@ _COMMANDS = {
     "recommend": "reclens.cli.recommend",
     "explain": "reclens.cli.recommend",
     "demo": "reclens.cli.demo",
+    "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",
 }
 

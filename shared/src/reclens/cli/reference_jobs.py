@@ -43,6 +43,7 @@ _ORDER = (
     TaskName.ACTIVATIONS_CAPTURE,
     TaskName.AUTOENCODER_TRAIN,
     TaskName.CONCEPTS_LABEL,
+    TaskName.AUTOENCODER_EVALUATE,
     TaskName.RELEASE_PUBLISH,
 )
 
@@ -97,7 +98,7 @@ def _type(annotation: Any) -> str:
         shown = " or ".join(_type(part) for part in arguments)
     elif origin is dict:
         shown = f"object of {_type(arguments[0])} to {_type(arguments[1])}"
-    elif origin is list:
+    elif origin in {list, tuple}:
         shown = f"list of {_type(arguments[0])}"
     else:
         # Annotated: the first argument is the type, the others are its rules.

@@ -13,6 +13,7 @@ from reclens.contracts import (
     ConceptsSpec,
     Contract,
     DatasetSpec,
+    EvaluationSpec,
     PipelineSpec,
     RecommenderSpec,
     ReleaseSpec,
@@ -29,6 +30,7 @@ SPECS: dict[TaskName, type[Contract]] = {
         CaptureSpec,
         AutoencoderSpec,
         ConceptsSpec,
+        EvaluationSpec,
         ReleaseSpec,
         PipelineSpec,
     )

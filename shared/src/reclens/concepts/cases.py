@@ -14,8 +14,8 @@ from scipy import sparse
 
 from reclens.errors import MalformedData, MissingData
 
-CaseSplit = Literal["construct", "verify"]
-"""Users that labels are made from, and users that labels are judged on."""
+CaseSplit = Literal["construct", "verify", "test"]
+"""Users that labels are made from, that they are judged on, and that are kept from both."""
 
 _COLUMNS = ["user_id", "split", "top_items", "latents", "values"]
 _NO_ITEM = -1

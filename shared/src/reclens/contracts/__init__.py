@@ -11,6 +11,7 @@ from reclens.contracts.artifacts import (
 )
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
 from reclens.contracts.jobs import MAX_SPEC_BYTES, JobResult, JobSpec, Progress
 from reclens.contracts.models import (
     BprMfConfig,
@@ -57,6 +58,8 @@ __all__ = [
     "ConceptsSpec",
     "Contract",
     "DatasetSpec",
+    "EvaluationOptions",
+    "EvaluationSpec",
     "InputEntry",
     "JobResult",
     "JobSpec",

@@ -20,9 +20,10 @@ class ArtifactKind(StrEnum):
     ACTIVATIONS = "activations"
     AUTOENCODER = "autoencoders"
     CONCEPTS = "concepts"
+    EVALUATION = "evaluations"
 
 
-_REF = re.compile(r"^(datasets|recommenders|activations|autoencoders|concepts)/([0-9a-f]{16})$")
+_REF = re.compile(rf"^({'|'.join(ArtifactKind)})/([0-9a-f]{{16}})$")
 
 
 def _check_ref(value: str) -> str:

@@ -13,6 +13,7 @@ class TaskName(StrEnum):
     ACTIVATIONS_CAPTURE = "reclens.activations.capture.v1"
     AUTOENCODER_TRAIN = "reclens.autoencoder.train.v1"
     CONCEPTS_LABEL = "reclens.concepts.label.v1"
+    AUTOENCODER_EVALUATE = "reclens.autoencoder.evaluate.v1"
     RELEASE_PUBLISH = "reclens.release.publish.v1"
     PIPELINE_RUN = "reclens.pipeline.run.v1"
 
@@ -32,6 +33,8 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.ACTIVATIONS_CAPTURE: QueueName.CAPTURE,
     TaskName.AUTOENCODER_TRAIN: QueueName.TRAIN,
     TaskName.CONCEPTS_LABEL: QueueName.LABEL,
+    # It runs the recommender.
+    TaskName.AUTOENCODER_EVALUATE: QueueName.CAPTURE,
     TaskName.RELEASE_PUBLISH: QueueName.PIPELINE,
     TaskName.PIPELINE_RUN: QueueName.PIPELINE,
 }

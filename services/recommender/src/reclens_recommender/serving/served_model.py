@@ -17,7 +17,7 @@ from reclens.data import Dataset, read_dataset
 from reclens.errors import CorruptArtifact, NotReady
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
-from reclens.sae import TopKAutoencoder, load_autoencoder
+from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import steer
 
 
@@ -31,7 +31,7 @@ class ServedModel:
     """In eval mode."""
     site: ProbeSite
     """Where its representation is read and written."""
-    sae: TopKAutoencoder
+    sae: SparseAutoencoder
     """Dictionary of that site."""
     p99: Float[Tensor, " n_latents"]
     """99th percentile of each latent over its firing cases; 0 where it never fired."""

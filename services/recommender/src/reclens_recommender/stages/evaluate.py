@@ -1,0 +1,234 @@
+"""Stage: an autoencoder and its concepts to figures on users that neither was made from."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.contracts import EvaluationSpec, Progress
+from reclens.contracts.tables import (
+    CONCEPTS,
+    EXAMPLES,
+    FIDELITY,
+    LATENT_QUALITY,
+    LEVELS,
+    SERVED_SPLITS,
+)
+from reclens.errors import InvalidInput, MissingData
+
+if TYPE_CHECKING:
+    from reclens.adapters.jobs import JobContext
+    from reclens.concepts import LatentLabel
+    from reclens.concepts.cases import Cases
+    from reclens.data import Dataset
+    from reclens.evaluation.measured import Measured
+    from reclens.probing import ProbeSite
+    from reclens.recommenders import Recommender
+    from reclens.sae.base import SparseAutoencoder
+
+_CODES: Final = "codes-*.parquet"
+_TEST: Final = "test"
+
+
+def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
+    """Measure fidelity, similarity and hit ratio by activation level.
+
+    Objects made: ``fidelity.parquet``, ``latent_quality.parquet``, ``levels.parquet`` and
+    ``examples.parquet``.
+
+    Returns:
+        ``fidelity`` by origin of the representation; ``popularity``, the quality on test of
+        recommending what is popular; ``similarity``, ``levels``, ``examples``.
+
+    Raises:
+        InvalidInput: the concepts are not of this autoencoder.
+        MissingData: no held-out user has something to be found.
+    """
+    from scipy import sparse
+
+    from reclens.evaluation.carriers import Carriers
+    from reclens.evaluation.examples import measure_examples
+    from reclens.evaluation.fidelity import popularity_quality
+    from reclens.evaluation.levels import measure_levels
+    from reclens.evaluation.similarity import measure_similarity
+
+    lineage = job.store.lineage(spec.concepts)
+    if lineage.get("autoencoder") != spec.autoencoder:
+        raise InvalidInput(
+            f"{spec.concepts} labels {lineage.get('autoencoder')}, not {spec.autoencoder}.",
+            field="concepts",
+            remedy="name concepts that were made from this autoencoder.",
+        )
+    job.progress(Progress(stage="read"))
+    read = _read(spec, job, lineage)
+    fidelity = _fidelity(spec, job, read)
+
+    job.progress(Progress(stage="similarity"))
+    cases = _held_out_cases(spec, read)
+    similarity = measure_similarity(
+        cases,
+        read.labels,
+        read.model.item_weights().detach().cpu().numpy(),
+        read.dataset.items.ids,
+        interpretable=spec.interpretable,
+        seed=spec.seed,
+    )
+    _store(job, similarity, LATENT_QUALITY)
+
+    job.progress(Progress(stage="levels"))
+    # Labels were made on construct and judged on verify users; these are the others.
+    test = cases[SERVED_SPLITS.index(_TEST)]
+    activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
+    carriers = Carriers(read.dataset.items, min_items=read.min_items).of_all(read.labels)
+    levels = measure_levels(
+        activations,
+        top,
+        carriers,
+        read.labels,
+        interpretable=spec.interpretable,
+        seed=spec.seed,
+    )
+    _store(job, levels, LEVELS)
+    examples = measure_examples(activations, top, carriers, read.labels, n=spec.n_examples)
+    _store(job, examples, EXAMPLES)
+    return {
+        "fidelity": fidelity,
+        "popularity": popularity_quality(read.dataset, spec.ks),
+        "similarity": similarity.metrics,
+        "levels": levels.metrics,
+        **examples.metrics,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Everything upstream of the evaluation."""
+
+    dataset: Dataset
+    model: Recommender
+    site: ProbeSite
+    sae: SparseAutoencoder
+    labels: list[LatentLabel]
+    min_items: int
+    shards: list[Path]
+
+
+def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
+    from reclens.concepts.table import read_concepts
+    from reclens.data import read_dataset
+    from reclens.probing import ProbeSite
+    from reclens.recommenders import load_recommender
+    from reclens.sae import load_autoencoder
+
+    store = job.store
+    model = load_recommender(store.fetch_all(lineage["recommender"]))
+    site = store.manifest(lineage["activations"]).spec["site"]
+    names = [entry.name for entry in store.manifest(spec.autoencoder).objects]
+    return _Read(
+        dataset=read_dataset(store.fetch_all(lineage["dataset"])),
+        model=model,
+        site=model.site if site is None else ProbeSite(**site),
+        sae=load_autoencoder(store.fetch_all(spec.autoencoder)),
+        labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
+        min_items=store.manifest(spec.concepts).spec["min_items"],
+        shards=[store.fetch(spec.autoencoder, name) for name in fnmatch.filter(names, _CODES)],
+    )
+
+
+def _held_out_cases(spec: EvaluationSpec, read: _Read) -> list[Cases]:
+    from reclens.concepts.cases import read_cases
+
+    return [
+        read_cases(
+            read.shards,
+            split,
+            read.dataset.items.ids,
+            len(read.labels),
+            max_cases=spec.max_cases,
+            seed=spec.seed,
+        )
+        for split in SERVED_SPLITS
+    ]
+
+
+# --- fidelity ------------------------------------------------------------------------------------
+
+
+def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
+    from reclens.evaluation.fidelity import fidelity_rows, held_out_users
+    from reclens.evaluation.fidelity_summary import summarise_fidelity
+
+    dataset, model = read.dataset, read.model
+    splits = {
+        dataset.users.index_of(user): split for user, split in split_of_user(read.shards).items()
+    }
+    users = held_out_users(dataset, choose_users(splits, spec.max_users, spec.seed))
+    if not users:
+        raise MissingData(
+            "no held-out user has a history and then something new in test.",
+            field="autoencoder",
+            remedy="capture with larger shares of held-out users, or split the data otherwise.",
+        )
+    replacements = _replacements(read.sae)
+    origins = ("history",) if model.reads_history else ("learned", "folded")
+    total = len(origins) * len(users) * (len(replacements) + 1)
+    rows: list[dict[str, Any]] = []
+    for origin in origins:
+        for row in fidelity_rows(
+            model,
+            read.site,
+            users,
+            replacements,
+            ks=spec.ks,
+            overlap_at=spec.overlap_at,
+            by_history=origin == "folded",
+        ):
+            user = int(row.pop("user_index"))
+            keys = {"user_id": dataset.users.ids[user], "split": splits[user], "origin": origin}
+            rows.append({**keys, **row})
+            job.progress(Progress(stage="fidelity", step=len(rows), total=total, unit="lists"))
+    pq.write_table(pa.Table.from_pylist(rows), job.folder / FIDELITY, compression="zstd")
+    job.add(job.folder / FIDELITY)
+    return summarise_fidelity(rows, seed=spec.seed)
+
+
+def split_of_user(shards: Sequence[Path]) -> dict[str, str]:
+    """Division of every user whose codes are stored."""
+    found: dict[str, str] = {}
+    for path in shards:
+        table = pq.read_table(path, columns=["user_id", "split"])
+        pairs = table.group_by(["user_id", "split"]).aggregate([])
+        found.update(zip(pairs["user_id"].to_pylist(), pairs["split"].to_pylist(), strict=True))
+    return found
+
+
+def choose_users(splits: Mapping[int, str], max_users: int, seed: int) -> list[int]:
+    """User indices to compare, rising: all where they are few, else test users and then a draw."""
+    users = sorted(splits)
+    if len(users) <= max_users:
+        return users
+    drawn = np.random.default_rng(seed).permutation(users).tolist()
+    drawn.sort(key=lambda user: splits[user] != _TEST)
+    return sorted(drawn[:max_users])
+
+
+def _replacements(sae: SparseAutoencoder) -> dict[str, Callable[[Any], Any]]:
+    from reclens.sae import untrained_like
+
+    return {
+        "reconstruction": sae.forward,
+        "random_sae": untrained_like(sae).forward,
+        "mean": sae.input_mean.expand_as,
+    }
+
+
+def _store(job: JobContext, measured: Measured, name: str) -> None:
+    pq.write_table(measured.table, job.folder / name, compression="zstd")
+    job.add(job.folder / name)

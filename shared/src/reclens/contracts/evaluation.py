@@ -1,0 +1,46 @@
+"""Specification of the evaluation of an autoencoder and its concepts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
+from reclens.contracts.base import Contract
+from reclens.contracts.jobs import JobSpec
+from reclens.contracts.tasks import TaskName
+
+
+class EvaluationOptions(Contract):
+    """What to measure, and on how much."""
+
+    ks: tuple[int, ...] = Field(default=(5, 10, 20, 50), min_length=1)
+    """Lengths of list at which hit rate and NDCG are measured."""
+    overlap_at: int = Field(default=10, ge=1, le=1000)
+    """Length of the lists whose overlap with the untouched list is measured."""
+    interpretable: float = Field(default=0.8, ge=0, le=1)
+    """A latent counts as interpretable when P of the published protocol is at least this."""
+    n_examples: int = Field(default=6, ge=1, le=100)
+    """Best-labelled latents, each with another label, whose activations are kept whole."""
+    max_users: int = Field(default=4000, ge=1, le=10_000_000)
+    """Held-out users whose lists are compared at most; test users first, then drawn by seed."""
+    max_cases: int = Field(default=50_000, ge=100, le=10_000_000)
+    """Cases read of each division of users at most."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of draws, shuffles and bootstraps."""
+
+
+class EvaluationSpec(EvaluationOptions, JobSpec):
+    """Measure what an autoencoder keeps of its recommender and what its concepts are worth."""
+
+    TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_EVALUATE
+    KIND: ClassVar[ArtifactKind] = ArtifactKind.EVALUATION
+
+    autoencoder: ArtifactRef
+    """Autoencoder to measure."""
+    concepts: ArtifactRef
+    """Its labelled latents."""
+
+    def input_refs(self) -> dict[str, str]:
+        return {"autoencoder": self.autoencoder, "concepts": self.concepts}

@@ -1,0 +1,115 @@
+"""Latents to look at: the best-labelled ones, and what they do in cases with and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from reclens.concepts.grouping import LatentLabel
+from reclens.evaluation.measured import Measured, known_mean
+
+_SCHEMA = pa.schema(
+    [
+        ("latent", pa.int32()),
+        ("label", pa.string()),
+        ("activation", pa.float32()),
+        ("with_concept", pa.bool_()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One latent on all cases of users that its label was neither made nor judged on."""
+
+    row: LatentLabel
+    """Its label."""
+    activations: np.ndarray
+    """float32 [n_cases]; 0 where it is silent."""
+    with_concept: np.ndarray
+    """bool [n_cases]: whether the item on top carries the label."""
+
+
+def choose_examples(rows: Iterable[LatentLabel], n: int) -> list[LatentLabel]:
+    """The ``n`` latents with the highest confidence, each with another label.
+
+    Confidence was measured on the verification users; of equal ones the lower latent comes first.
+    """
+    judged = [row for row in rows if row.label is not None and row.confidence is not None]
+    judged.sort(key=lambda row: (-(row.confidence or 0.0), row.latent))
+    chosen: dict[str, LatentLabel] = {}
+    for row in judged:
+        if row.label is not None and len(chosen) < n:
+            chosen.setdefault(row.label, row)
+    return list(chosen.values())
+
+
+def example(
+    row: LatentLabel, activations: sparse.csc_matrix, top: np.ndarray, carries: np.ndarray
+) -> Example:
+    """Lay out one latent over all cases.
+
+    Args:
+        row: its label.
+        activations: float [n_cases, n_latents].
+        top: int [n_cases], the item on top of each answer, -1 for none.
+        carries: bool [n_items], items that carry the label.
+    """
+    values = np.zeros(len(top), np.float32)
+    inside = slice(activations.indptr[row.latent], activations.indptr[row.latent + 1])
+    values[activations.indices[inside]] = activations.data[inside]
+    hit = np.zeros(len(top), bool)
+    hit[top >= 0] = carries[top[top >= 0]]
+    return Example(row, values, hit)
+
+
+def measure_examples(
+    activations: sparse.csc_matrix,
+    top: np.ndarray,
+    carriers: Mapping[int, np.ndarray],
+    labels: Sequence[LatentLabel],
+    *,
+    n: int,
+) -> Measured:
+    """The activations of the best-labelled latents that fire.
+
+    Returns:
+        The table ``EXAMPLES``, and under ``examples`` per latent ``latent``, ``label``,
+        ``confidence``, ``cases``, ``cases_with``, ``fires_with`` and ``fires_without`` (shares).
+    """
+    firing = [
+        labels[latent]
+        for latent in carriers
+        if activations.indptr[latent + 1] > activations.indptr[latent]
+    ]
+    shown = [
+        example(row, activations, top, carriers[row.latent]) for row in choose_examples(firing, n)
+    ]
+    tables = [
+        pa.table(
+            {
+                "latent": pa.array(np.full(len(top), one.row.latent), pa.int32()),
+                "label": pa.array([one.row.label] * len(top), pa.string()),
+                "activation": pa.array(one.activations, pa.float32()),
+                "with_concept": pa.array(one.with_concept, pa.bool_()),
+            }
+        )
+        for one in shown
+    ]
+    described = [
+        {
+            "latent": one.row.latent,
+            "label": one.row.label,
+            "confidence": one.row.confidence,
+            "cases": len(one.activations),
+            "cases_with": int(one.with_concept.sum()),
+            "fires_with": known_mean(one.activations[one.with_concept] > 0),
+            "fires_without": known_mean(one.activations[~one.with_concept] > 0),
+        }
+        for one in shown
+    ]
+    return Measured(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})

@@ -1,0 +1,160 @@
+"""Concept hit ratio by activation level: does what a latent stands for come on top when it fires?
+
+Source: arXiv 2411.06112, the figure of concept hit ratio against activation level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from reclens.concepts.evidence import N_LEVELS, activation_levels
+from reclens.concepts.grouping import LatentLabel
+from reclens.evaluation.bootstrap import Interval, mean_interval
+from reclens.evaluation.measured import Measured, known_mean, number
+
+SILENT = 0
+"""Level of the cases in which a latent does not fire."""
+
+
+@dataclass(frozen=True)
+class LevelCounts:
+    """Cases of one latent by activation level."""
+
+    cases: np.ndarray
+    """int64 [11]: cases at level 0 (silent), 1 (weakest) to 10."""
+    hits: np.ndarray
+    """int64 [11]: of them, cases whose top item carries the concept."""
+
+    @property
+    def hit_ratio(self) -> np.ndarray:
+        """float64 [11]; NaN at a level without cases."""
+        return np.divide(
+            self.hits, self.cases, out=np.full(len(self.cases), np.nan), where=self.cases > 0
+        )
+
+    @property
+    def average(self) -> float:
+        """Share of all cases whose top item carries the concept."""
+        return float(self.hits.sum() / self.cases.sum())
+
+
+def count_levels(
+    activations: sparse.csc_matrix, top: np.ndarray, carriers: Mapping[int, np.ndarray]
+) -> dict[int, LevelCounts]:
+    """Count cases and hits of latents by activation level.
+
+    Levels are equal-frequency bins of one latent's own activations, so a latent that fires in
+    fewer than ten cases leaves levels empty.
+
+    Args:
+        activations: float [n_cases, n_latents].
+        top: int [n_cases], the item on top of each answer, -1 for none.
+        carriers: by latent, bool [n_items], items that carry its concept.
+    """
+    answered = top >= 0
+    counts: dict[int, LevelCounts] = {}
+    for latent, carries in carriers.items():
+        hit = np.zeros(len(top), bool)
+        hit[answered] = carries[top[answered]]
+        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
+        rows = activations.indices[inside]
+        level = np.zeros(len(top), np.int64)
+        level[rows] = activation_levels(activations.data[inside])
+        counts[latent] = LevelCounts(
+            cases=np.bincount(level, minlength=N_LEVELS + 1),
+            hits=np.bincount(level, weights=hit, minlength=N_LEVELS + 1).astype(np.int64),
+        )
+    return counts
+
+
+def exchanged(carriers: Mapping[int, np.ndarray], *, seed: int) -> dict[int, np.ndarray]:
+    """The control: every latent with the carriers of another one.
+
+    Concepts move on by one place in a random order, so that with two latents or more none keeps
+    its own place (another latent may have the same concept).
+    """
+    order = np.random.default_rng(seed).permutation(sorted(carriers))
+    return {
+        int(latent): carriers[int(other)]
+        for latent, other in zip(order, np.roll(order, 1), strict=True)
+    }
+
+
+def mean_by_level(counts: Sequence[LevelCounts], *, seed: int) -> list[Interval]:
+    """Hit ratio at levels 0 to 10, averaged over latents, with 95 % intervals over latents."""
+    ratios = np.array([one.hit_ratio for one in counts]).reshape(-1, N_LEVELS + 1)
+    return [mean_interval(ratios[:, level], seed=seed) for level in range(N_LEVELS + 1)]
+
+
+def measure_levels(
+    activations: sparse.csc_matrix,
+    top: np.ndarray,
+    carriers: Mapping[int, np.ndarray],
+    labels: Sequence[LatentLabel],
+    *,
+    interpretable: float,
+    seed: int,
+) -> Measured:
+    """Hit ratio by level of all labelled latents that fire, and of the interpretable among them.
+
+    Args:
+        activations: float [n_cases, n_latents].
+        top: int [n_cases], the item on top of each answer, -1 for none.
+        carriers: as for `count_levels`.
+        labels: row j is latent j.
+        interpretable: least P of the published protocol.
+        seed: of the control and of the intervals.
+
+    Returns:
+        The table ``LEVELS``, and per group ``latents``, ``cases``, ``hit_ratio`` and ``exchanged``
+        (mean, low, high by level from 0) and ``average``, the hit ratio over all cases.
+    """
+    firing = {
+        latent: carries
+        for latent, carries in carriers.items()
+        if activations.indptr[latent + 1] > activations.indptr[latent]
+    }
+    counts = count_levels(activations, top, firing)
+    control = count_levels(activations, top, exchanged(firing, seed=seed))
+    metrics = {}
+    for name, least in {"labelled": -1.0, "interpretable": interpretable}.items():
+        group = [latent for latent in counts if _p(labels[latent]) >= least]
+        metrics[name] = {
+            "latents": len(group),
+            "cases": len(top),
+            "hit_ratio": _curve([counts[latent] for latent in group], seed),
+            "exchanged": _curve([control[latent] for latent in group], seed),
+            "average": known_mean(np.array([counts[latent].average for latent in group])),
+        }
+    return Measured(_table(counts, control), metrics)
+
+
+def _p(row: LatentLabel) -> float:
+    return 0.0 if row.paper_p is None else row.paper_p
+
+
+def _curve(counts: Sequence[LevelCounts], seed: int) -> list[list[float | None]]:
+    return [[number(value) for value in one] for one in mean_by_level(counts, seed=seed)]
+
+
+def _table(counts: Mapping[int, LevelCounts], control: Mapping[int, LevelCounts]) -> pa.Table:
+    levels = np.arange(N_LEVELS + 1)
+    latents = np.array(list(counts), np.int32)
+
+    def column(values: list[np.ndarray]) -> pa.Array:
+        return pa.array(np.concatenate([np.empty(0, np.int64), *values]), pa.int64())
+
+    return pa.table(
+        {
+            "latent": pa.array(np.repeat(latents, len(levels)), pa.int32()),
+            "level": pa.array(np.tile(levels, len(latents)), pa.int32()),
+            "cases": column([one.cases for one in counts.values()]),
+            "hits": column([one.hits for one in counts.values()]),
+            "exchanged_hits": column([control[latent].hits for latent in counts]),
+        }
+    )

@@ -1,0 +1,29 @@
+"""What a measurement gives: a table to look into, and the figures in sum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+
+class Measured(NamedTuple):
+    """One measurement."""
+
+    table: pa.Table
+    """Raw numbers; the layouts are in ``reclens.contracts.tables``."""
+    metrics: dict[str, Any]
+    """JSON types only; None for what could not be measured."""
+
+
+def number(value: float) -> float | None:
+    """``value`` for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def known_mean(values: np.ndarray) -> float | None:
+    """Mean of [n] without NaN; None where nothing is left."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None

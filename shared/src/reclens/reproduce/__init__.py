@@ -1,0 +1,1 @@
+"""Every table and figure of a data set and a model, from jobs to a report."""

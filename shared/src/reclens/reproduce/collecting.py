@@ -1,0 +1,143 @@
+"""Reads what the jobs of a plan made: manifests and tables. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.contracts import Manifest
+from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS
+from reclens.reproduce.plan import CONTROLS, Plan, PlannedDictionary, Role
+
+EVALUATION_TABLES = (FIDELITY, LATENT_QUALITY, LEVELS, EXAMPLES)
+"""Objects of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """One autoencoder with what is known of it."""
+
+    name: str
+    """Short and unique within a report."""
+    roles: tuple[Role, ...]
+    """Why it is there."""
+    autoencoder: Manifest
+    """Its manifest."""
+    concepts: Manifest | None = None
+    """Manifest of its concepts, where it is labelled."""
+    evaluation: Manifest | None = None
+    """Manifest of its evaluation."""
+    labels: pa.Table | None = None
+    """The concepts table."""
+
+    @property
+    def kind(self) -> str:
+        """Its architecture."""
+        return self.autoencoder.spec["config"]["kind"]
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What its training reported."""
+        return self.autoencoder.metrics
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it has learned nothing of its own."""
+        return any(role in CONTROLS for role in self.roles)
+
+    def has(self, role: Role) -> bool:
+        """Whether it is there for this reason."""
+        return role in self.roles
+
+    def fidelity(self, group: str = "held_out", origin: str | None = None) -> dict[str, Any]:
+        """Fidelity of one group of users; origin None: the first."""
+        assert self.evaluation is not None
+        by_origin = self.evaluation.metrics["fidelity"]
+        return by_origin[origin or next(iter(by_origin))].get(group, {})
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Everything that a report is made of."""
+
+    dataset_name: str
+    """Data set."""
+    model_name: str
+    """Kind of recommender."""
+    dataset: Manifest
+    """Its manifest."""
+    recommender: Manifest
+    """Its manifest."""
+    activations: Manifest
+    """Its manifest."""
+    dictionaries: tuple[Dictionary, ...]
+    """Those that were made; the main one first."""
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    """Tables of the main dictionary's evaluation, by object name."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """What could not be made, and why, by name."""
+
+    @property
+    def main(self) -> Dictionary:
+        """The dictionary that the report is about."""
+        return self.dictionaries[0]
+
+    @property
+    def evaluated(self) -> list[Dictionary]:
+        """Those that were labelled and measured; the main one first."""
+        return [one for one in self.dictionaries if one.evaluation is not None]
+
+
+def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Collected:
+    """Read everything that was made.
+
+    Raises:
+        NotFound: a required artifact is missing.
+        CorruptArtifact: its bytes are not what its manifest says.
+    """
+    names = {job.ref: job.name for job in plan.jobs()}
+    dictionaries = tuple(
+        _dictionary(one, store, failures)
+        for one in plan.dictionaries
+        if one.autoencoder.artifact_ref() not in failures
+    )
+    evaluation = dictionaries[0].evaluation
+    assert evaluation is not None
+    return Collected(
+        dataset_name=plan.dataset_name,
+        model_name=plan.model_name,
+        dataset=store.manifest(plan.dataset.artifact_ref()),
+        recommender=store.manifest(plan.recommender.artifact_ref()),
+        activations=store.manifest(plan.activations.artifact_ref()),
+        dictionaries=dictionaries,
+        tables={
+            name: pq.read_table(store.fetch(evaluation.artifact, name))
+            for name in EVALUATION_TABLES
+        },
+        missing={names[ref]: why for ref, why in failures.items()},
+    )
+
+
+def _dictionary(
+    planned: PlannedDictionary, store: ArtifactStore, failures: Mapping[str, str]
+) -> Dictionary:
+    labelled = planned.concepts is not None and planned.concepts.artifact_ref() not in failures
+    measured = planned.evaluation is not None and planned.evaluation.artifact_ref() not in failures
+    concepts = planned.concepts.artifact_ref() if planned.concepts and labelled else None
+    return Dictionary(
+        name=planned.name,
+        roles=planned.roles,
+        autoencoder=store.manifest(planned.autoencoder.artifact_ref()),
+        concepts=store.manifest(concepts) if concepts else None,
+        evaluation=(
+            store.manifest(planned.evaluation.artifact_ref())
+            if planned.evaluation and measured
+            else None
+        ),
+        labels=pq.read_table(store.fetch(concepts, CONCEPTS)) if concepts else None,
+    )

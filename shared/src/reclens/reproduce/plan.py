@@ -1,0 +1,233 @@
+"""What has to be made for a report: one job an artifact, all ids known before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from reclens.contracts import (
+    AutoencoderConfig,
+    AutoencoderSpec,
+    CaptureSpec,
+    ConceptsSpec,
+    DatasetSpec,
+    EvaluationSpec,
+    JobSpec,
+    ModelConfig,
+    RecommenderSpec,
+    SplitSpec,
+)
+from reclens.errors import InvalidInput
+
+_MODEL: TypeAdapter[Any] = TypeAdapter(ModelConfig)
+_RATIO = SplitSpec(kind="ratio", valid=0.1, test=0.1)
+
+# What differs from the defaults of the contracts, by data set and model.
+_MODELS: dict[tuple[str, str], dict[str, Any]] = {
+    ("ml-100k", "sasrec"): {"d_model": 64, "n_layers": 2, "max_length": 50},
+}
+_SPLITS: dict[tuple[str, str], SplitSpec] = {
+    ("ml-100k", "bprmf"): _RATIO,
+    ("ml-100k", "lightgcn"): _RATIO,
+}
+_MAIN: dict[str, dict[str, int]] = {"grocery": {"n_latents": 2048, "k": 32}}
+_MAIN_DEFAULT = {"n_latents": 1024, "k": 16}
+
+GRID_LATENTS = 1024
+"""Latents of the grid over k and of the variants."""
+GRID_K = (4, 8, 16, 32)
+"""Active latents of the grid over k."""
+GRID_SCALE = (8, 16, 32)
+"""Latents per dimension of the grid over the size, at k 16."""
+GRID_SCALE_K = 16
+VARIANT_KINDS: tuple[str, ...] = ("topk", "batchtopk", "matryoshka", "jumprelu")
+"""Architectures held side by side."""
+VARIANT_K = (8, 16, 32)
+"""Their active latents."""
+
+
+class Role(StrEnum):
+    """Why an autoencoder is in the plan."""
+
+    MAIN = "main"
+    GRID_K = "grid over k"
+    GRID_SIZE = "grid over size"
+    VARIANT = "variant"
+    UNTRAINED = "untrained"
+    DIMENSIONS = "raw dimensions"
+    PCA = "PCA"
+
+
+CONTROLS = (Role.UNTRAINED, Role.DIMENSIONS, Role.PCA)
+"""Dictionaries that have learned nothing of their own."""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job."""
+
+    name: str
+    """What it makes, for people."""
+    spec: JobSpec
+    """Its whole specification."""
+    required: bool
+    """Whether there is no report without it."""
+
+    @property
+    def ref(self) -> str:
+        """``kind/id`` of what it makes."""
+        return self.spec.artifact_ref()
+
+
+@dataclass(frozen=True)
+class PlannedDictionary:
+    """One autoencoder, and its labels and evaluation where it gets them."""
+
+    roles: tuple[Role, ...]
+    """All reasons why it is in the plan."""
+    autoencoder: AutoencoderSpec
+    """How it is trained."""
+    concepts: ConceptsSpec | None = None
+    """How it is labelled; None: not."""
+    evaluation: EvaluationSpec | None = None
+    """How it is measured; None: not."""
+
+    @property
+    def config(self) -> AutoencoderConfig:
+        """Its architecture and training."""
+        return self.autoencoder.config
+
+    @property
+    def name(self) -> str:
+        """Short and unique within a plan."""
+        for role in CONTROLS:
+            if role in self.roles:
+                return str(role)
+        return f"{self.config.kind} {self.config.n_latents:,}/{self.config.k}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything behind the report of one data set and model."""
+
+    dataset_name: str
+    """Data set."""
+    model_name: str
+    """Kind of recommender."""
+    dataset: DatasetSpec
+    """How it is imported."""
+    recommender: RecommenderSpec
+    """How it is trained."""
+    activations: CaptureSpec
+    """What is captured."""
+    dictionaries: tuple[PlannedDictionary, ...]
+    """The main one first; each once, whatever its reasons."""
+
+    @property
+    def main(self) -> PlannedDictionary:
+        """The dictionary that the report is about."""
+        return self.dictionaries[0]
+
+    def jobs(self) -> list[PlannedJob]:
+        """All jobs, inputs before what reads them."""
+        jobs = [
+            PlannedJob("data set", self.dataset, True),
+            PlannedJob("recommender", self.recommender, True),
+            PlannedJob("activations", self.activations, True),
+        ]
+        for stage in ("autoencoder", "concepts", "evaluation"):
+            for dictionary in self.dictionaries:
+                spec: JobSpec | None = getattr(dictionary, stage)
+                if spec is not None:
+                    required = Role.MAIN in dictionary.roles
+                    jobs.append(PlannedJob(f"{stage} of {dictionary.name}", spec, required))
+        return jobs
+
+
+def make_plan(dataset_name: str, model_name: str) -> Plan:
+    """Plan the report of a data set that RecLens obtains itself and a model that it trains.
+
+    Raises:
+        InvalidInput: there is no such data set or model.
+    """
+    dataset = _dataset(dataset_name, model_name)
+    recommender = RecommenderSpec(
+        dataset=dataset.artifact_ref(), model=_model(dataset_name, model_name)
+    )
+    activations = CaptureSpec(recommender=recommender.artifact_ref())
+    width = recommender.model.d_model  # type: ignore[union-attr] - every trained kind has it
+    reasons: dict[AutoencoderConfig, list[Role]] = {}
+    for role, config in _configs(dataset_name, width):
+        reasons.setdefault(config, []).append(role)
+    return Plan(
+        dataset_name=dataset_name,
+        model_name=model_name,
+        dataset=dataset,
+        recommender=recommender,
+        activations=activations,
+        dictionaries=tuple(
+            _dictionary(config, tuple(roles), activations, dataset)
+            for config, roles in reasons.items()
+        ),
+    )
+
+
+def _configs(dataset_name: str, width: int) -> list[tuple[Role, AutoencoderConfig]]:
+    def config(kind: str, n_latents: int, k: int) -> AutoencoderConfig:
+        return AutoencoderConfig.parse({"kind": kind, "n_latents": n_latents, "k": k})
+
+    main = config("topk", **_MAIN.get(dataset_name, _MAIN_DEFAULT))
+
+    return [
+        (Role.MAIN, main),
+        *((Role.GRID_K, config("topk", GRID_LATENTS, k)) for k in GRID_K),
+        *((Role.GRID_SIZE, config("topk", s * width, GRID_SCALE_K)) for s in GRID_SCALE),
+        *(
+            (Role.VARIANT, config(kind, GRID_LATENTS, k))
+            for kind in VARIANT_KINDS
+            for k in VARIANT_K
+        ),
+        (Role.UNTRAINED, main.model_copy(update={"n_epochs": 0})),
+        (Role.DIMENSIONS, config("dimensions", 2 * width, min(main.k, width))),
+        (Role.PCA, config("pca", 2 * width, min(main.k, width))),
+    ]
+
+
+def _dictionary(
+    config: AutoencoderConfig,
+    roles: tuple[Role, ...],
+    activations: CaptureSpec,
+    dataset: DatasetSpec,
+) -> PlannedDictionary:
+    autoencoder = AutoencoderSpec(activations=activations.artifact_ref(), config=config)
+    if not {Role.MAIN, Role.GRID_K, *CONTROLS}.intersection(roles):
+        return PlannedDictionary(roles, autoencoder)
+    concepts = ConceptsSpec(autoencoder=autoencoder.artifact_ref(), dataset=dataset.artifact_ref())
+    evaluation = EvaluationSpec(
+        autoencoder=autoencoder.artifact_ref(), concepts=concepts.artifact_ref()
+    )
+    return PlannedDictionary(roles, autoencoder, concepts, evaluation)
+
+
+def _dataset(dataset_name: str, model_name: str) -> DatasetSpec:
+    fields: dict[str, Any] = {"name": dataset_name}
+    split = _SPLITS.get((dataset_name, model_name))
+    if split is not None:
+        fields["split"] = split.canonical()
+    return DatasetSpec.parse(fields)
+
+
+def _model(dataset_name: str, model_name: str) -> Any:
+    try:
+        return _MODEL.validate_python(
+            {"kind": model_name, **_MODELS.get((dataset_name, model_name), {})}
+        )
+    except ValidationError as error:
+        raise InvalidInput(
+            f"there is no recommender {model_name!r} that RecLens trains itself.",
+            field="model",
+            remedy="choose one of sasrec, bprmf, lightgcn.",
+        ) from error

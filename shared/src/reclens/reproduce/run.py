@@ -1,0 +1,111 @@
+"""From a data set and models to reports: stack, jobs, tables, plots."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.joblog import JobLog
+from reclens.adapters.settings import ClientSettings
+from reclens.contracts import Progress
+from reclens.local.stack import LocalStack
+from reclens.local.state import StateFolder
+from reclens.reproduce.collecting import collect
+from reclens.reproduce.plan import Plan, make_plan
+from reclens.reproduce.report import write_report
+from reclens.reproduce.running import JobRun
+
+Say = Callable[[str], None]
+
+
+def reproduce(
+    dataset: str,
+    models: Sequence[str],
+    *,
+    output: Path,
+    settings: ClientSettings | None,
+    say: Say,
+    describe: Callable[[Progress], str],
+) -> dict[str, dict[str, Any]]:
+    """Make everything and write ``<output>/<dataset>/<model>/`` for each model.
+
+    Args:
+        dataset: a data set that RecLens obtains itself.
+        models: kinds of recommender.
+        output: folder of all reports.
+        settings: system to run on. None: the local stack, which is started where it does not run
+            and then stopped whatever happens.
+        say: called with a line for everything that happens.
+        describe: progress in words.
+
+    Returns:
+        By model the content of ``report.json``.
+
+    Raises:
+        InvalidInput: there is no such data set or model.
+        ReproductionFailed: a job without which there is no report did not succeed.
+        Unavailable: a part of the system does not answer.
+    """
+    # All plans first: a misspelt name must not be found after an hour.
+    plans = [make_plan(dataset, model) for model in models]
+    with _terminated_as_interrupted(), _system(settings, say) as system:
+        return {
+            plan.model_name: _one(plan, system, output, say=say, describe=describe)
+            for plan in plans
+        }
+
+
+def _one(
+    plan: Plan,
+    settings: ClientSettings,
+    output: Path,
+    *,
+    say: Say,
+    describe: Callable[[Progress], str],
+) -> dict[str, Any]:
+    begun = time.monotonic()
+    store = ArtifactStore.from_settings(settings)
+    jobs = plan.jobs()
+    say(f"{plan.dataset_name}, {plan.model_name}: {len(jobs)} jobs")
+    run = JobRun(jobs, JobLog(settings.redis), store, say=say, describe=describe)
+    failures = run.finish()
+    collected = collect(plan, store, failures)
+    folder = output / plan.dataset_name / plan.model_name
+    report = write_report(collected, folder, seconds=time.monotonic() - begun)
+    say(f"report.md, report.html, report.json and plots in {folder}")
+    return report
+
+
+@contextmanager
+def _system(settings: ClientSettings | None, say: Say) -> Iterator[ClientSettings]:
+    if settings is not None:
+        yield settings
+        return
+    stack = LocalStack(StateFolder.default())
+    started_here = not stack.running()
+    try:
+        stack.up(say)
+        yield stack.state.settings()
+    finally:
+        if started_here:
+            stack.down(say)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends it the way Ctrl-C does: jobs are cancelled, the stack is stopped."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
