@@ -92,6 +92,8 @@ def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and origin is None:
         return _plain_type(annotation)
+    if annotation is Any:
+        return "any"
     if origin is Literal:
         shown = " or ".join(f"`{value}`" for value in arguments)
     elif origin in {Union, types.UnionType}:
