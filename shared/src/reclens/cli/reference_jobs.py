@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -92,7 +93,7 @@ def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and origin is None:
         return _plain_type(annotation)
-    if annotation is Any:
+    if annotation in {Any, JsonValue}:
         return "any"
     if origin is Literal:
         shown = " or ".join(f"`{value}`" for value in arguments)
