@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
+from reclens.adapters.settings import WorkerSettings, data_setting
 from reclens.contracts import DatasetSpec
+from reclens.contracts.built_in import BUILT_IN_DEFAULTS
 from reclens.data import Split, prepare
+from reclens.data.readers import READERS
 
 _PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
 _BLOCK = re.compile(r"^```(?:text|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,7 +40,7 @@ def _examples() -> list[_Example]:
 
 def test_every_format_has_an_example():
     formats = {example.spec["source"]["format"] for example in _examples()}
-    assert formats == {"movielens", "recbole", "rechorus", "table"}
+    assert formats == set(READERS)
 
 
 @pytest.mark.parametrize("example", _examples(), ids=lambda example: example.spec["name"])
@@ -59,20 +63,29 @@ def test_example_gives_the_printed_result(
     }
 
 
-_ROW = re.compile(r"^\| (?P<spec>[^|]+) \|(?P<counts>(?: [\d,]+ \|){6})$", re.MULTILINE)
-_SPECS = {
-    "default: leave-one-out": {},
-    "`split.kind: ratio`": {"split": {"kind": "ratio"}},
-    "`split.kind: global-time`": {"split": {"kind": "global-time"}},
-    "`min_rating: 4, k_core: 5`": {"min_rating": 4, "k_core": 5},
-}
+_ROW = re.compile(r"^\| `(?P<spec>\{[^|]+\})` \|(?P<counts>(?: [\d,]+ \|){6})$", re.MULTILINE)
+_COUNTED = [
+    pytest.param(yaml.safe_load(row["spec"]), row["counts"], id=row["spec"])
+    for row in _ROW.finditer(_PAGE.read_text(encoding="utf-8"))
+]
 
 
-def test_the_counted_sizes_are_those_of_the_data(ml_100k_folder: Path):
-    rows = {row["spec"]: row["counts"] for row in _ROW.finditer(_PAGE.read_text(encoding="utf-8"))}
-    assert rows.keys() == _SPECS.keys()
-    for name, counts in rows.items():
-        dataset = prepare(DatasetSpec.parse(_SPECS[name]), ml_100k_folder)
-        found = [dataset.n_users, dataset.n_items, len(dataset.interactions)]
-        found += [dataset.interactions.count(split) for split in Split]
-        assert [int(count.replace(",", "")) for count in re.findall(r"[\d,]+", counts)] == found
+def test_sizes_of_the_data_sets_are_documented():
+    named = {spec["name"] for spec, _ in (parameters.values for parameters in _COUNTED)}
+    assert named == set(BUILT_IN_DEFAULTS) - {"ml-1m"}
+
+
+@pytest.mark.parametrize(("spec", "counts"), _COUNTED)
+def test_the_counted_sizes_are_those_of_the_data(
+    spec: dict[str, Any], counts: str, request: pytest.FixtureRequest
+):
+    if spec["name"] == "ml-100k":
+        folder = request.getfixturevalue("ml_100k_folder")
+    else:
+        folder = WorkerSettings().data.folder(spec["name"])
+        if folder is None:
+            pytest.skip(f"{data_setting(spec['name'])} is not set")
+    dataset = prepare(DatasetSpec.parse(spec), folder)
+    found = [dataset.n_users, dataset.n_items, len(dataset.interactions)]
+    found += [dataset.interactions.count(split) for split in Split]
+    assert [int(count.replace(",", "")) for count in re.findall(r"[\d,]+", counts)] == found
