@@ -39,7 +39,7 @@ from reclens.contracts import (
 )
 from reclens.data import Dataset, Interactions, Items, Users, write_dataset
 from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender
-from reclens.sae import TopKAutoencoder, build_autoencoder
+from reclens.sae import SparseAutoencoder, build_autoencoder
 from reclens_gateway.server import RunningGateway, running_gateway
 from reclens_gateway.settings import GatewaySection, GatewaySettings
 from reclens_recommender.serving.server import RunningInference, running_inference
@@ -61,7 +61,7 @@ class World:
     release: Release
     dataset: Dataset
     model: Recommender
-    sae: TopKAutoencoder
+    sae: SparseAutoencoder
     p99: torch.Tensor
     firing: list[int]
     """Latents that fire for user 0, strongest first."""

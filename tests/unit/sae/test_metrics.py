@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from reclens.errors import InvalidInput
-from reclens.sae import AutoencoderConfig, TopKAutoencoder, measure, untrained_like
+from reclens.sae import AutoencoderConfig, measure, untrained_like
 from reclens.sae.sources import SequenceSource
+from reclens.sae.topk import TopKAutoencoder
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from reclens.errors import CorruptArtifact, InvalidInput, InvalidSpec, MissingDa
 from reclens.sae import (
     AutoencoderConfig,
     Codes,
-    TopKAutoencoder,
     build_autoencoder,
     load_autoencoder,
 )
+from reclens.sae.topk import TopKAutoencoder
 
 
 @pytest.fixture

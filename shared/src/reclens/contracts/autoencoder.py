@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from reclens.contracts.base import Contract
 
+Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca"]
+
 
 class AutoencoderConfig(Contract):
     """Architecture and training of a sparse autoencoder (arXiv 2406.04093, 2411.06112)."""
 
-    kind: Literal["topk"] = "topk"
-    """Architecture."""
+    kind: Kind = "topk"
+    """Architecture: ``topk`` (2406.04093), ``batchtopk`` (2412.06410), ``matryoshka`` (nested
+    BatchTopK, 2503.17547), ``jumprelu`` (2407.14435). Two controls need no training:
+    ``dimensions`` (the raw dimensions, either sign) and ``pca``; their ``n_latents`` is twice the
+    width."""
     d_model: int | None = Field(default=None, ge=1, le=65536)
     """Width of the activations. None: taken from the data."""
     n_latents: int = Field(default=1024, ge=1, le=1 << 24)
     """Units of the dictionary."""
     k: int = Field(default=16, ge=1, le=65536)
-    """Latents active for one activation (the L0)."""
+    """Latents active for one activation (the L0): exactly for ``topk``, on average for others."""
     seed: int = Field(default=0, ge=0)
     """Seed of initialisation, data order and held-out rows."""
-    n_epochs: int = Field(default=16, ge=1, le=100000)
-    """Passes over the training activations."""
+    n_epochs: int = Field(default=16, ge=0, le=100000)
+    """Passes over the training activations. 0: left untrained, as a control."""
     batch_size: int = Field(default=512, ge=1, le=1 << 20)
     """Activations a step, at most."""
-    learning_rate: float = Field(default=5e-3, gt=0, le=1)
-    """Peak Adam step size."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Peak Adam step size. None: ``5e-3 · √(1024 / n_latents)``."""
     warmup_share: float = Field(default=0.05, ge=0, le=1)
     """Share of all steps over which the step size rises from zero to its peak."""
     decay_share: float = Field(default=0.5, ge=0, le=1)
@@ -38,6 +45,32 @@ class AutoencoderConfig(Contract):
     """Dead latents that explain the residual at each step. None: half of ``d_model``."""
     dead_after: int = Field(default=20_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
+
+    matryoshka_levels: tuple[float, ...] = (1 / 8, 1 / 4, 1 / 2, 1.0)
+    """Nested shares of the latents that each must reconstruct alone, rising to 1; ``matryoshka``
+    only."""
+    bandwidth: float = Field(default=0.5, gt=0, le=10)
+    """Width of the window in which activations move a threshold; ``jumprelu`` only."""
+    l0_coefficient: float = Field(default=0.1, ge=0, le=100)
+    """Weight of ``(L0 / k - 1)²``; ``jumprelu`` only."""
+    prediction_coefficient: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the prediction-aware term: the Kullback-Leibler divergence of the recommender's
+    softmax over items given the reconstruction from that given the activation. 0: left out."""
+    prediction_items: int | None = Field(default=None, ge=2)
+    """Items drawn for the prediction-aware term of a step. None: all."""
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The step size, with the default filled in."""
+        return self.learning_rate or 5e-3 * math.sqrt(1024 / self.n_latents)
+
+    @field_validator("matryoshka_levels")
+    @classmethod
+    def _levels_rise_to_one(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        rising = all(low < high for low, high in pairwise((0.0, *levels)))
+        if not levels or not rising or levels[-1] != 1:
+            raise ValueError(f"shares must rise from above 0 to 1, got {list(levels)}")
+        return levels
 
     @field_validator("k")
     @classmethod

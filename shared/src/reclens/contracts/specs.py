@@ -243,6 +243,7 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_TRAIN
     KIND: ClassVar[ArtifactKind] = ArtifactKind.AUTOENCODER
+    ALGORITHM: ClassVar[int] = 2
 
     activations: ArtifactRef
     """Activations to train on."""

@@ -9,9 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-DENSE_BELOW = 32
-"""A code matrix with fewer than this many latents per active one is multiplied densely: gathering
-rows moves more memory than the matrix product computes."""
+from reclens.sae.backend import compiled_kernels
 
 
 class Codes(NamedTuple):
@@ -30,81 +28,147 @@ class Codes(NamedTuple):
 def scatter_codes(
     indices: Int[Tensor, "batch k"], values: Float[Tensor, "batch k"], n_latents: int
 ) -> Float[Tensor, "batch n_latents"]:
-    """The matrix whose row b holds ``values[b]`` at the columns ``indices[b]``."""
+    """The matrix whose row b holds ``values[b]`` at the columns ``indices[b]``, added up."""
     return values.new_zeros(len(values), n_latents).scatter_add_(1, indices, values)
 
 
-def combine_rows(
-    weight: Float[Tensor, "n_latents d_model"],
-    indices: Int[Tensor, "batch k"],
-    values: Float[Tensor, "batch k"],
-) -> Float[Tensor, "batch d_model"]:
-    """``out[b] = Σ_j values[b, j] · weight[indices[b, j]]``, with a sparse gradient."""
-    return _CombineRows.apply(weight, indices, values)  # type: ignore[no-any-return]
+def kth_largest(values: Tensor, k: int) -> Float[Tensor, ""]:
+    """The ``k``-th largest of all ``values``, 1 being the largest."""
+    kernels = compiled_kernels(values.device)
+    if kernels is None:
+        return values.flatten().kthvalue(values.numel() - k + 1).values
+    return kernels.kth_largest(values, k)
 
 
-def gather_pre_activations(
-    x: Float[Tensor, "batch d_model"],
-    W_enc: Float[Tensor, "d_model n_latents"],  # noqa: N803 - the parameter's name
-    b_enc: Float[Tensor, " n_latents"],
-    pre: Float[Tensor, "batch n_latents"],
-    indices: Int[Tensor, "batch k"],
-) -> Float[Tensor, "batch k"]:
-    """Take ``pre = x W_enc + b_enc`` at ``indices``; the gradient touches only those latents."""
-    return _GatherPreActivations.apply(x, W_enc, b_enc, pre, indices)  # type: ignore[no-any-return]
+class Active:
+    """Which latents take part in a batch, and the products that need only these.
+
+    On a CPU the products are compiled loops (`reclens.sae.kernels`), elsewhere PyTorch's own.
+
+    Attributes:
+        indices: latents of each row, int64 [batch, width]. A short row is filled with any index;
+            its value there is 0.
+    """
+
+    def __init__(self, indices: Int[Tensor, "batch width"], n_latents: int) -> None:
+        self.indices = indices
+        self._n_latents = n_latents
+        self._kernels = compiled_kernels(indices.device)
+        self._by_latent: Any = None
+
+    def combine(
+        self,
+        weight: Float[Tensor, "n_latents d_model"],
+        values: Float[Tensor, "batch width"],
+        group: Int[Tensor, " n_latents"] | None = None,
+        n_groups: int = 1,
+    ) -> Float[Tensor, "n_groups batch d_model"]:
+        """``out[g, b] = Σ_j values[b, j] · weight[indices[b, j]]`` over latents of group g."""
+        if group is None:
+            group = self.no_groups()
+        return _Combine.apply(weight, values, self, group, n_groups)  # type: ignore[no-any-return]
+
+    def pre_activations(
+        self,
+        x: Float[Tensor, "batch d_model"],
+        W_enc: Float[Tensor, "d_model n_latents"],  # noqa: N803 - the parameter's name
+        b_enc: Float[Tensor, " n_latents"],
+        b_dec: Float[Tensor, " d_model"],
+        taken: Float[Tensor, "batch width"],
+    ) -> Float[Tensor, "batch width"]:
+        """``(x - b_dec) W_enc + b_enc`` at ``indices``, where it was ``taken`` already.
+
+        The gradient reaches the parameters, not ``x``, and touches only these latents.
+        """
+        return _PreActivations.apply(x, W_enc, b_enc, b_dec, taken, self)  # type: ignore[no-any-return]
+
+    def no_groups(self) -> Int[Tensor, " n_latents"]:
+        """All latents in group 0."""
+        return torch.zeros(self._n_latents, dtype=torch.int64, device=self.indices.device)
+
+    # --- the products, without gradients ---------------------------------------------------------
+
+    def weighted_sum(self, weight: Tensor, values: Tensor, group: Tensor, n_groups: int) -> Tensor:
+        if self._kernels is not None:
+            return self._kernels.combine(weight, self.indices, values, group, n_groups)
+        member = group[self.indices]
+        return torch.stack(
+            [
+                functional.embedding_bag(
+                    self.indices, weight, per_sample_weights=values * (member == g), mode="sum"
+                )
+                for g in range(n_groups)
+            ]
+        )
+
+    def dot(self, weight: Tensor, rows: Tensor, group: Tensor) -> Tensor:
+        """``weight[indices[b, j]] · rows[group, b]`` [batch, width]."""
+        if self._kernels is not None:
+            return self._kernels.dot(weight, self.indices, rows, group)
+        every = torch.stack([(row @ weight.T).gather(1, self.indices) for row in rows])
+        return every.gather(0, group[self.indices][None])[0]
+
+    def outer(self, values: Tensor, rows: Tensor, group: Tensor) -> Tensor:
+        """``Σ values[b, j] · rows[group, b]`` into the rows of the latents [n_latents, d_model]."""
+        if self._kernels is not None:
+            if self._by_latent is None:
+                self._by_latent = self._kernels.ByLatent(self.indices, self._n_latents)
+            return self._by_latent.outer(values, rows, group)
+        codes = scatter_codes(self.indices, values, self._n_latents)
+        every = torch.stack([codes.T @ row for row in rows])
+        return every.gather(0, group[None, :, None].expand(1, -1, rows.shape[2]))[0]
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum of ``values`` for each latent [n_latents]."""
+        total = values.new_zeros(self._n_latents)
+        return total.index_add_(0, self.indices.flatten(), values.flatten())
 
 
-def _sum_outer(
-    indices: Int[Tensor, "batch k"],
-    values: Float[Tensor, "batch k"],
-    x: Float[Tensor, "batch d_model"],
-    n_latents: int,
-) -> Float[Tensor, "n_latents d_model"]:
-    """``Zᵀ x`` of the sparse code matrix ``Z``."""
-    k = indices.shape[1]
-    if k * DENSE_BELOW > n_latents:
-        return scatter_codes(indices, values, n_latents).T @ x
-    rows = (values[:, :, None] * x[:, None, :]).flatten(0, 1)
-    return x.new_zeros(n_latents, x.shape[1]).index_add_(0, indices.flatten(), rows)
-
-
-class _CombineRows(torch.autograd.Function):
+class _Combine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, indices: Tensor, values: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, indices, values)
-        return functional.embedding_bag(indices, weight, per_sample_weights=values, mode="sum")
+    def forward(
+        ctx: Any, weight: Tensor, values: Tensor, active: Active, group: Tensor, n_groups: int
+    ) -> Tensor:
+        ctx.save_for_backward(weight, values, group)
+        ctx.active = active
+        return active.weighted_sum(weight, values, group, n_groups)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        weight, indices, values = ctx.saved_tensors
+        weight, values, group = ctx.saved_tensors
         grad_weight = grad_values = None
         if ctx.needs_input_grad[0]:
-            grad_weight = _sum_outer(indices, values, grad, len(weight))
-        if ctx.needs_input_grad[2]:
-            if indices.shape[1] * DENSE_BELOW > len(weight):
-                grad_values = (grad @ weight.T).gather(1, indices)
-            else:
-                grad_values = (functional.embedding(indices, weight) * grad[:, None, :]).sum(-1)
-        return grad_weight, None, grad_values
+            grad_weight = ctx.active.outer(values, grad, group)
+        if ctx.needs_input_grad[1]:
+            grad_values = ctx.active.dot(weight, grad, group)
+        return grad_weight, grad_values, None, None, None
 
 
-class _GatherPreActivations(torch.autograd.Function):
+class _PreActivations(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        x, W_enc, _, pre, indices = inputs
-        ctx.save_for_backward(x, W_enc, indices)
-        return pre.gather(1, indices)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        W_enc: Tensor,  # noqa: N803
+        b_enc: Tensor,
+        b_dec: Tensor,
+        taken: Tensor,
+        active: Active,
+    ) -> Tensor:
+        ctx.save_for_backward(x, W_enc, b_dec)
+        ctx.active = active
+        return taken.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        x, W_enc, indices = ctx.saved_tensors
-        n_latents = W_enc.shape[1]
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            rows = W_enc.T.contiguous()
-            grad_x = functional.embedding_bag(indices, rows, per_sample_weights=grad, mode="sum")
-        grad_W = _sum_outer(indices, grad, x, n_latents).T.contiguous()
-        grad_b = grad.new_zeros(n_latents).index_add_(0, indices.flatten(), grad.flatten())
-        return grad_x, grad_W, grad_b, None, None
+        x, W_enc, b_dec = ctx.saved_tensors
+        active: Active = ctx.active
+        grad_b_enc = active.total(grad)
+        # W_enc is stored by latent, so this transpose has its layout. Centring by b_dec is a
+        # rank-one term: no shifted copy of x is made.
+        grad_W_enc = active.outer(grad, x[None], active.no_groups()).T
+        grad_W_enc = grad_W_enc.addr_(b_dec, grad_b_enc, alpha=-1)
+        grad_b_dec = -(W_enc @ grad_b_enc) if ctx.needs_input_grad[3] else None
+        return None, grad_W_enc, grad_b_enc, grad_b_dec, None, None

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reclens.sae.base import SparseAutoencoder
 from reclens.sae.codes import Codes
-from reclens.sae.topk import TopKAutoencoder
 
 CHUNK_ROWS = 4096
 """Rows encoded at a time."""
 
 
-def encode_rows(sae: TopKAutoencoder, x: np.ndarray) -> Iterator[tuple[Tensor, Codes]]:
+def encode_rows(sae: SparseAutoencoder, x: np.ndarray) -> Iterator[tuple[Tensor, Codes]]:
     """Chunks of ``x`` [rows, d_model] as float32 tensors, each with its codes; no gradients."""
     for start in range(0, len(x), CHUNK_ROWS):
         # A copy, since views of Parquet buffers are read-only, which torch does not know.

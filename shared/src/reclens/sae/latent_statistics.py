@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reclens.sae.base import SparseAutoencoder
 from reclens.sae.encoding import encode_rows
 from reclens.sae.sources import ActivationSource, iterate_shards
-from reclens.sae.topk import TopKAutoencoder
 
 QUANTILE = 0.99
 
@@ -28,7 +28,7 @@ class LatentStatistics:
     """Largest value, float32; 0 when it never fires."""
 
 
-def latent_statistics(sae: TopKAutoencoder, source: ActivationSource) -> LatentStatistics:
+def latent_statistics(sae: SparseAutoencoder, source: ActivationSource) -> LatentStatistics:
     """Statistics of every latent over a source, exact, in two passes.
 
     The second pass keeps only as many of a latent's largest values as its percentile needs: one
@@ -65,7 +65,7 @@ def latent_statistics(sae: TopKAutoencoder, source: ActivationSource) -> LatentS
 
 
 def _firing(
-    sae: TopKAutoencoder, source: ActivationSource
+    sae: SparseAutoencoder, source: ActivationSource
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     for shard in iterate_shards(source, sae.d_model):
         for x, codes in encode_rows(sae, shard):

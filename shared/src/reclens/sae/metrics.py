@@ -9,11 +9,12 @@ import torch
 from torch.nn import functional
 
 from reclens.errors import InvalidInput
+from reclens.sae.base import SparseAutoencoder
+from reclens.sae.closed_form import ClosedFormAutoencoder
 from reclens.sae.encoding import encode_rows
 from reclens.sae.moments import Moments
 from reclens.sae.registry import build_autoencoder
 from reclens.sae.sources import ActivationSource, iterate_shards
-from reclens.sae.topk import TopKAutoencoder
 
 ALWAYS_ON = 0.5
 """A latent that fires on more than this share of activations says nothing about any one of them."""
@@ -68,7 +69,7 @@ class AutoencoderReport:
 
 
 @torch.no_grad()
-def measure(sae: TopKAutoencoder, source: ActivationSource) -> HeldOutMetrics:
+def measure(sae: SparseAutoencoder, source: ActivationSource) -> HeldOutMetrics:
     """Measure an autoencoder on activations, one shard in memory at a time.
 
     Raises:
@@ -99,16 +100,19 @@ def measure(sae: TopKAutoencoder, source: ActivationSource) -> HeldOutMetrics:
     )
 
 
-def untrained_like(sae: TopKAutoencoder) -> TopKAutoencoder:
+def untrained_like(sae: SparseAutoencoder) -> SparseAutoencoder:
     """The control: same shape and same view of the data, weights as drawn."""
-    control = build_autoencoder(sae.config, sae.d_model)
+    config = sae.config
+    if isinstance(sae, ClosedFormAutoencoder):
+        config = config.model_copy(update={"kind": "topk"})
+    control = build_autoencoder(config, sae.d_model)
     control.input_mean.copy_(sae.input_mean)
     control.input_scale.copy_(sae.input_scale)
     return control.eval().requires_grad_(False)
 
 
 def report(
-    sae: TopKAutoencoder,
+    sae: SparseAutoencoder,
     held_out: ActivationSource,
     *,
     activations_seen: int,

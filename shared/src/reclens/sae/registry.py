@@ -6,19 +6,31 @@ from pathlib import Path
 from typing import Final
 
 from reclens.contracts import AutoencoderConfig
+from reclens.sae.base import SparseAutoencoder
+from reclens.sae.batchtopk import BatchTopKAutoencoder
+from reclens.sae.closed_form import DimensionsAutoencoder, PcaAutoencoder
+from reclens.sae.jumprelu import JumpReluAutoencoder
+from reclens.sae.matryoshka import MatryoshkaAutoencoder
 from reclens.sae.storage import load_weights, read_config
 from reclens.sae.topk import TopKAutoencoder
 
-ARCHITECTURES: Final = {"topk": TopKAutoencoder}
+ARCHITECTURES: Final[dict[str, type[SparseAutoencoder]]] = {
+    "topk": TopKAutoencoder,
+    "batchtopk": BatchTopKAutoencoder,
+    "matryoshka": MatryoshkaAutoencoder,
+    "jumprelu": JumpReluAutoencoder,
+    "dimensions": DimensionsAutoencoder,
+    "pca": PcaAutoencoder,
+}
 """To add one: its file, its line here, its ``kind`` in the configuration."""
 
 
-def build_autoencoder(config: AutoencoderConfig, d_model: int) -> TopKAutoencoder:
+def build_autoencoder(config: AutoencoderConfig, d_model: int) -> SparseAutoencoder:
     """An untrained autoencoder; the same seed gives the same weights."""
     return ARCHITECTURES[config.kind](config, d_model)
 
 
-def load_autoencoder(folder: str | Path) -> TopKAutoencoder:
+def load_autoencoder(folder: str | Path) -> SparseAutoencoder:
     """Read what ``save`` wrote; ready for use, gradients off.
 
     Raises:

@@ -12,20 +12,29 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig, Progress
 from reclens.errors import InvalidInput
-from reclens.sae.codes import combine_rows, gather_pre_activations
+from reclens.sae.base import Forward, SparseAutoencoder
+from reclens.sae.closed_form import ClosedFormAutoencoder
+from reclens.sae.codes import Active
 from reclens.sae.losses import auxiliary_loss, fvu
 from reclens.sae.moments import Moments
 from reclens.sae.order import ShuffledBatches
+from reclens.sae.prediction import PredictionTerm, Scorer
 from reclens.sae.registry import build_autoencoder
 from reclens.sae.sources import ActivationSource, load_shard
-from reclens.sae.topk import TopKAutoencoder
 
+CLOSED_FORM = ("dimensions", "pca")
+"""Kinds whose parameters follow from the covariance of the data."""
 CURVE_POINTS = 200
 """Points of the training curve at most."""
 
 
 class AutoencoderTrainer:
     """Trains on a source of activations: one pass to measure them, then ``n_epochs`` to learn.
+
+    Args:
+        source: the activations.
+        config: architecture and training.
+        scorer: the recommender's prediction layer, for ``config.prediction_coefficient``.
 
     Attributes:
         sae: the autoencoder; there once the data are measured.
@@ -34,19 +43,28 @@ class AutoencoderTrainer:
         curve: rows of step, loss and training FVU, each the mean since the row before.
     """
 
-    def __init__(self, source: ActivationSource, config: AutoencoderConfig) -> None:
+    def __init__(
+        self, source: ActivationSource, config: AutoencoderConfig, scorer: Scorer | None = None
+    ) -> None:
+        if config.prediction_coefficient and scorer is None:
+            raise InvalidInput(
+                "the prediction-aware term needs the recommender's prediction layer.",
+                field="scorer",
+                remedy="pass its item weights and biases, or set prediction_coefficient to 0.",
+            )
         self._source = source
         self._config = config
+        self._scorer = scorer
         self._rows: list[int] = []
         self._step = 0
         self.total_steps = 0
         self.activations_seen = 0
         self.curve: list[list[float]] = []
         self._sums = [0.0, 0.0, 0.0]
-        self._sae: TopKAutoencoder | None = None
+        self._sae: SparseAutoencoder | None = None
 
     @property
-    def sae(self) -> TopKAutoencoder:
+    def sae(self) -> SparseAutoencoder:
         """The autoencoder.
 
         Raises:
@@ -70,7 +88,7 @@ class AutoencoderTrainer:
         sae = self.sae
         sae.train().requires_grad_(True)
         # `from_step` draws every order anew from seed and epoch; see ShuffledBatches.
-        for x in self._batches.from_step(self._step, self._config.n_epochs):
+        for x in self._batches.from_step(self._step, self._n_epochs):
             metrics = self._train_on(x)
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
         sae.eval().requires_grad_(False)
@@ -78,7 +96,8 @@ class AutoencoderTrainer:
     # --- preparation -----------------------------------------------------------------------------
 
     def _measure(self) -> Iterator[Progress]:
-        moments, rows = Moments(), []
+        fitted = self._config.kind in CLOSED_FORM
+        moments, rows = Moments(with_covariance=fitted), []
         d_model = self._config.d_model
         for i in range(len(self._source)):
             x = load_shard(self._source, i, d_model)
@@ -103,15 +122,17 @@ class AutoencoderTrainer:
         sae = build_autoencoder(self._config, d_model)
         sae.input_mean.copy_(torch.from_numpy(moments.mean))
         sae.input_scale.fill_((moments.variance / d_model) ** 0.5)
+        if isinstance(sae, ClosedFormAutoencoder):
+            sae.fit(moments.scatter * (d_model / moments.deviation))
         self._begin(sae, rows, torch.zeros(sae.n_latents, dtype=torch.int64))
 
-    def _begin(self, sae: TopKAutoencoder, rows: list[int], silent_for: Tensor) -> None:
+    def _begin(self, sae: SparseAutoencoder, rows: list[int], silent_for: Tensor) -> None:
         self._sae = sae
         self._rows = rows
         self._silent_for = silent_for
         self._parameters = dict(sae.named_parameters())
         self._optimizer = torch.optim.Adam(
-            self._parameters.values(), lr=self._config.learning_rate, fused=True
+            self._parameters.values(), lr=self._config.peak_learning_rate, fused=True
         )
         self._batches = ShuffledBatches(
             self._source,
@@ -121,72 +142,82 @@ class AutoencoderTrainer:
             batch_size=self._config.batch_size,
             seed=self._config.seed,
         )
-        self.total_steps = self._batches.per_epoch * self._config.n_epochs
+        self._n_epochs = 0 if isinstance(sae, ClosedFormAutoencoder) else self._config.n_epochs
+        self.total_steps = self._batches.per_epoch * self._n_epochs
         self._k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
+        self._prediction = None
+        if self._scorer is not None and self._config.prediction_coefficient:
+            self._prediction = PredictionTerm(
+                self._scorer,
+                sae.input_mean,
+                sae.input_scale,
+                n_items=self._config.prediction_items,
+                seed=self._config.seed,
+            )
 
     # --- one step --------------------------------------------------------------------------------
 
     def _train_on(self, x: Tensor) -> dict[str, float]:
-        sae = self.sae
-        with torch.no_grad():
-            pre = sae.pre_activations(x)
-            indices = pre.topk(sae.k, dim=1, sorted=False).indices
-        shifted = x - sae.b_dec
-        taken = gather_pre_activations(shifted, sae.W_enc, sae.b_enc, pre, indices)
-        values = taken.relu()
-        x_hat = combine_rows(sae.W_dec, indices, values) + sae.b_dec
+        sae, config = self.sae, self._config
+        forward = sae.train_forward(x)
+        x_hat = forward.reconstructions[-1]
         # Normalised activations vary by d_model around zero, by the definition of the scale.
-        unexplained = fvu(x, x_hat, variance=sae.d_model)
-        loss = unexplained
-        dead = (self._silent_for >= self._config.dead_after).nonzero().flatten()
-        if len(dead) and self._config.auxiliary_coefficient:
-            loss = loss + self._config.auxiliary_coefficient * self._auxiliary(
-                x, x_hat, shifted, pre, dead
-            )
-        loss_value, fvu_value = loss.item(), unexplained.item()
+        unexplained = [fvu(x, level, variance=sae.d_model) for level in forward.reconstructions]
+        loss = torch.stack(unexplained).mean()
+        if forward.penalty is not None:
+            loss = loss + forward.penalty
+        if self._prediction is not None:
+            loss = loss + config.prediction_coefficient * self._prediction(x, x_hat, self._step)
+        dead = (self._silent_for >= config.dead_after).nonzero().flatten()
+        if len(dead) and config.auxiliary_coefficient:
+            loss = loss + config.auxiliary_coefficient * self._auxiliary(x, x_hat, dead)
+        loss_value, fvu_value = loss.item(), unexplained[-1].item()
         if not math.isfinite(loss_value):
             raise InvalidInput(
                 f"training diverged at step {self._step + 1}: the loss is {loss_value}.",
                 field="learning_rate",
-                remedy=f"set it below {self._config.learning_rate}.",
+                remedy=f"set it below {config.peak_learning_rate:.2g}.",
             )
         self._optimizer.zero_grad()
         loss.backward()
         sae.project_decoder_gradient()
         self._optimizer.param_groups[0]["lr"] = self._learning_rate()
         self._optimizer.step()
-        sae.normalise_decoder()
+        sae.after_step(forward)
+        return self._count(x, forward, len(dead), loss_value, fvu_value)
 
-        fires = values.detach() > 0
-        self._silent_for += len(x)
-        self._silent_for[indices[fires]] = 0
-        self._step += 1
-        self.activations_seen += len(x)
-        self._record(loss_value, fvu_value)
-        return {
-            "loss": loss_value,
-            "fvu": fvu_value,
-            "l0": int(fires.sum()) / len(x),
-            "dead_fraction": len(dead) / sae.n_latents,
-        }
-
-    def _auxiliary(
-        self, x: Tensor, x_hat: Tensor, shifted: Tensor, pre: Tensor, dead: Tensor
-    ) -> Tensor:
+    def _auxiliary(self, x: Tensor, x_hat: Tensor, dead: Tensor) -> Tensor:
         sae = self.sae
-        strongest = pre[:, dead].topk(min(self._k_auxiliary, len(dead)), dim=1, sorted=False)
-        indices = dead[strongest.indices]
-        taken = gather_pre_activations(shifted.detach(), sae.W_enc, sae.b_enc, pre, indices)
-        residual_hat = combine_rows(sae.W_dec, indices, taken)
+        indices, taken = sae.strongest(x, min(self._k_auxiliary, len(dead)), latents=dead)
+        active = Active(indices, sae.n_latents)
+        # The shift by b_dec has no part in reviving: its gradient is the living latents' alone.
+        pre = active.pre_activations(x, sae.W_enc, sae.b_enc, sae.b_dec.detach(), taken)
+        residual_hat = active.combine(sae.W_dec, pre)[0]
         return auxiliary_loss(
             x, x_hat, residual_hat, n_dead=len(dead), k_auxiliary=self._k_auxiliary
         )
+
+    def _count(
+        self, x: Tensor, forward: Forward, n_dead: int, loss: float, unexplained: float
+    ) -> dict[str, float]:
+        fires = (forward.values.detach() > 0).to(torch.float32)
+        self._silent_for += len(x)
+        self._silent_for.masked_fill_(forward.active.total(fires) > 0, 0)
+        self._step += 1
+        self.activations_seen += len(x)
+        self._record(loss, unexplained)
+        return {
+            "loss": loss,
+            "fvu": unexplained,
+            "l0": float(fires.sum()) / len(x),
+            "dead_fraction": n_dead / self.sae.n_latents,
+        }
 
     def _learning_rate(self) -> float:
         config, total = self._config, self.total_steps
         rise = (self._step + 1) / max(1.0, config.warmup_share * total)
         fall = (total - self._step) / max(1.0, config.decay_share * total)
-        return config.learning_rate * min(1.0, rise, fall)
+        return config.peak_learning_rate * min(1.0, rise, fall)
 
     def _record(self, loss: float, unexplained: float) -> None:
         self._sums = [self._sums[0] + 1, self._sums[1] + loss, self._sums[2] + unexplained]
@@ -243,11 +274,18 @@ class AutoencoderTrainer:
                 if key.startswith(prefix)
             }
             if moments:
-                self._optimizer.state[parameter] = moments
+                self._optimizer.state[parameter] = {
+                    key: _laid_out_like(parameter, value) for key, value in moments.items()
+                }
         self._step = meta["step"]
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
         self._sums = list(meta["sums"])
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    # Adam's loop runs over memory, so its moments must lie in memory as the parameter does.
+    return torch.empty_like(parameter).copy_(value) if value.ndim else value
 
 
 def _foreign(what: str, field: str) -> InvalidInput:

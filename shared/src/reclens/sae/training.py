@@ -6,9 +6,9 @@ from typing import Any
 
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
+from reclens.sae.base import SparseAutoencoder
 from reclens.sae.metrics import AutoencoderReport, report
 from reclens.sae.sources import RowShare, as_source
-from reclens.sae.topk import TopKAutoencoder
 from reclens.sae.trainer import AutoencoderTrainer
 
 HELD_OUT_SHARE = 0.1
@@ -17,7 +17,7 @@ HELD_OUT_SHARE = 0.1
 
 def train_autoencoder(
     x: Any, config: AutoencoderConfig | None = None, *, held_out: Any = None
-) -> tuple[TopKAutoencoder, AutoencoderReport]:
+) -> tuple[SparseAutoencoder, AutoencoderReport]:
     """Train a sparse autoencoder on activations and measure it on others.
 
     Args:

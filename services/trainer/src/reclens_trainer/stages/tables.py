@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from reclens.sae.encoding import encode_rows
 
 if TYPE_CHECKING:
-    from reclens.sae import LatentStatistics, TopKAutoencoder
+    from reclens.sae import LatentStatistics, SparseAutoencoder
     from reclens_trainer.stages.activations import ActivationShards
 
 CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]
@@ -33,7 +33,7 @@ def write_latents(statistics: LatentStatistics, path: Path) -> None:
     pq.write_table(table, path)
 
 
-def write_codes(sae: TopKAutoencoder, shards: ActivationShards, i: int, path: Path) -> int:
+def write_codes(sae: SparseAutoencoder, shards: ActivationShards, i: int, path: Path) -> int:
     """Encode the cases of shard ``i``; the layout is `contracts.tables.CODE_SHARD`.
 
     Only latents that fire are listed: a zero that TopK picked for want of better is not one.

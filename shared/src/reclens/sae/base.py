@@ -1,0 +1,219 @@
+"""What every sparse autoencoder is: parameters, encoding, decoding, and how it takes a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reclens.contracts import AutoencoderConfig
+from reclens.errors import InvalidInput
+from reclens.sae.backend import compiled_kernels
+from reclens.sae.codes import Active, Codes
+from reclens.sae.storage import save_weights
+
+
+class Forward(NamedTuple):
+    """One batch through an autoencoder in training."""
+
+    active: Active
+    """Latents that took part."""
+    values: Float[Tensor, "batch width"]
+    """Their activations; 0 where a latent does not fire."""
+    reconstructions: Float[Tensor, "n_levels batch d_model"]
+    """Normalised reconstructions, the full one last; more than one for nested dictionaries."""
+    penalty: Float[Tensor, ""] | None
+    """What the architecture adds to the loss."""
+
+
+class SparseAutoencoder(nn.Module, ABC):
+    """``x̂ = (Σ_j z_j W_dec[j] + b_dec) s + μ`` with few ``z_j`` above zero.
+
+    ``z`` is chosen from the pre-activations ``W_encᵀ (x̃ - b_dec) + b_enc`` of the normalised
+    ``x̃ = (x - μ) / s``, with the mean ``μ`` and the root mean squared coordinate ``s`` of the
+    training activations, so that one learning rate suits every recommender.
+
+    Attributes:
+        W_enc: [d_model, n_latents], stored by latent. Starts as the transpose of ``W_dec``.
+        b_enc: [n_latents].
+        W_dec: [n_latents, d_model], rows of unit length.
+        b_dec: [d_model], in normalised space.
+        input_mean: ``μ`` [d_model].
+        input_scale: ``s``, a scalar tensor.
+    """
+
+    input_mean: Tensor
+    input_scale: Tensor
+
+    def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
+        super().__init__()
+        self.config = config.model_copy(update={"d_model": d_model})
+        directions = self.initial_directions(d_model)
+        self.W_dec = nn.Parameter(directions)
+        self.W_enc = nn.Parameter(directions.clone().T)
+        self.b_enc = nn.Parameter(torch.zeros(len(directions)))
+        self.b_dec = nn.Parameter(torch.zeros(d_model))
+        self.register_buffer("input_mean", torch.zeros(d_model))
+        self.register_buffer("input_scale", torch.ones(()))
+
+    def initial_directions(self, d_model: int) -> Float[Tensor, "n_latents d_model"]:
+        """Rows of ``W_dec`` before training, of unit length; drawn from the config's seed."""
+        generator = torch.Generator().manual_seed(self.config.seed)
+        directions = torch.randn(self.config.n_latents, d_model, generator=generator)
+        return functional.normalize(directions, dim=1)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the activations."""
+        return self.W_dec.shape[1]
+
+    @property
+    def n_latents(self) -> int:
+        """Units of the dictionary."""
+        return self.W_dec.shape[0]
+
+    @property
+    def k(self) -> int:
+        """Latents active for one activation, exactly or on average."""
+        return self.config.k
+
+    # --- use -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
+        """The latents that fire, from their pre-activations."""
+
+    def normalise(self, x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
+        """Centre and scale activations as those of the training data."""
+        return (x - self.input_mean) / self.input_scale
+
+    def pre_activations(
+        self, x_normalised: Float[Tensor, "batch d_model"]
+    ) -> Float[Tensor, "batch n_latents"]:
+        """What every latent would be before selection, for normalised activations."""
+        return torch.addmm(self.b_enc, x_normalised - self.b_dec, self.W_enc)
+
+    def encode(self, x: Float[Tensor, "batch d_model"]) -> Codes:
+        """The latents that fire for each activation, strongest first.
+
+        Rows in which fewer fire than in others are filled with zeros on the right.
+
+        Raises:
+            InvalidInput: ``x`` is not [batch, d_model].
+        """
+        x = torch.as_tensor(x, dtype=self.W_enc.dtype, device=self.W_enc.device)
+        if x.ndim != 2 or x.shape[1] != self.d_model:
+            raise InvalidInput(
+                f"expected activations of shape [batch, {self.d_model}], got {list(x.shape)}.",
+                field="x",
+                remedy="pass activations of the site that the autoencoder was trained on, "
+                "one row each.",
+            )
+        return self.select(self.pre_activations(self.normalise(x)))
+
+    def decode(self, codes: Codes) -> Float[Tensor, "batch d_model"]:
+        """The activations that ``codes`` stand for; any number of latents a row."""
+        combined = functional.embedding_bag(
+            codes.indices, self.W_dec, per_sample_weights=codes.values, mode="sum"
+        )
+        return (combined + self.b_dec) * self.input_scale + self.input_mean
+
+    def forward(self, x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
+        """Reconstruct activations."""
+        return self.decode(self.encode(x))
+
+    def save(self, folder: str | Path) -> list[str]:
+        """Write ``config.json`` and ``weights.safetensors``; returns these names."""
+        return save_weights(self, self.config, Path(folder))
+
+    # --- training --------------------------------------------------------------------------------
+
+    def train_forward(self, x: Float[Tensor, "batch d_model"]) -> Forward:
+        """One batch of normalised activations, with gradients."""
+        indices, taken = self.choose(x)
+        active = Active(indices, self.n_latents)
+        pre = active.pre_activations(x, self.W_enc, self.b_enc, self.b_dec, taken)
+        values, penalty = self.activate(pre, indices)
+        group, n_groups = self.groups()
+        levels = active.combine(self.W_dec, values, group, n_groups)
+        if n_groups > 1:
+            levels = levels.cumsum(0)
+        return Forward(active, values, levels + self.b_dec, penalty)
+
+    @abstractmethod
+    def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
+        """Latents that may take part in a step, [batch, width], and their pre-activations."""
+
+    def activate(
+        self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, ""] | None]:
+        """Activations from chosen pre-activations, and a penalty where there is one."""
+        del indices
+        return pre.relu(), None
+
+    def groups(self) -> tuple[Int[Tensor, " n_latents"] | None, int]:
+        """Nested groups of latents, each reconstructing with those before it, and their number."""
+        return None, 1
+
+    @torch.no_grad()
+    def strongest(
+        self,
+        x: Float[Tensor, "batch d_model"],
+        k: int,
+        *,
+        latents: Tensor | None = None,
+        above: Tensor | None = None,
+    ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
+        """The ``k`` latents with the largest pre-activations of normalised ``x``, in no order.
+
+        Args:
+            x: normalised activations.
+            k: how many.
+            latents: only among these; None: among all.
+            above: ranks, and returns, how far each is above this [n_latents].
+
+        Returns:
+            Latents, and their pre-activations (less ``above``).
+        """
+        weight, bias = self.W_enc, self.b_enc if above is None else self.b_enc - above
+        if latents is not None:
+            weight, bias = weight[:, latents], bias[latents]
+        bias = bias - self.b_dec @ weight
+        kernels = compiled_kernels(x.device)
+        if kernels is None:
+            values, indices = torch.addmm(bias, x, weight).topk(k, dim=1, sorted=False)
+        else:
+            values, indices = kernels.top_k(x, weight, bias, k)
+        return (indices if latents is None else latents[indices]), values
+
+    def after_step(self, forward: Forward) -> None:
+        """Keep what must hold between steps: rows of ``W_dec`` have unit length."""
+        del forward
+        self.normalise_decoder()
+
+    @torch.no_grad()
+    def normalise_decoder(self) -> None:
+        """Give every row of ``W_dec`` unit length."""
+        self.W_dec.copy_(functional.normalize(self.W_dec, dim=1))
+
+    @torch.no_grad()
+    def project_decoder_gradient(self) -> None:
+        """Remove the part of the gradient that would only change a row's length."""
+        grad = self.W_dec.grad
+        if grad is not None:
+            grad -= (grad * self.W_dec).sum(1, keepdim=True) * self.W_dec
+
+
+def codes_above(
+    pre: Float[Tensor, "batch n_latents"], threshold: Float[Tensor, "*n_latents"]
+) -> Codes:
+    """Codes of the latents whose pre-activation is above ``threshold`` and above zero."""
+    fires = (pre > threshold) & (pre > 0)
+    width = max(1, int(fires.sum(1).max())) if len(pre) else 1
+    values, indices = (pre * fires).topk(width, dim=1)
+    return Codes(indices, values)

@@ -1,0 +1,37 @@
+"""Matryoshka BatchTopK: the first latents must do alone, so they learn the general things."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from reclens.contracts import AutoencoderConfig
+from reclens.sae.batchtopk import BatchTopKAutoencoder
+
+
+class MatryoshkaAutoencoder(BatchTopKAutoencoder):
+    """BatchTopK whose nested prefixes of latents each reconstruct, with equal weight in the loss.
+
+    The prefixes are ``config.matryoshka_levels`` as shares of ``n_latents``.
+
+    Source: Bussmann et al., Learning Multi-Level Features with Matryoshka Sparse Autoencoders,
+    arXiv 2503.17547.
+    """
+
+    group: Tensor
+
+    def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
+        super().__init__(config, d_model)
+        ends = torch.tensor(level_ends(config))
+        latent = torch.arange(config.n_latents)
+        group = torch.searchsorted(ends, latent, right=True)
+        self.register_buffer("group", group, persistent=False)
+
+    def groups(self) -> tuple[Int[Tensor, " n_latents"], int]:
+        return self.group, len(self.config.matryoshka_levels)
+
+
+def level_ends(config: AutoencoderConfig) -> list[int]:
+    """Number of latents in each nested prefix, rising, the last being all of them."""
+    return [max(1, round(share * config.n_latents)) for share in config.matryoshka_levels]
