@@ -15,6 +15,7 @@ from reclens.data import Dataset, Split
 from reclens.errors import InvalidInput, NotReady
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.evaluation import evaluate
+from reclens.recommenders.objective import Objective
 from reclens.recommenders.randomness import derived_seed, seeded
 from reclens.recommenders.registry import build_recommender, recommender_class
 
@@ -33,6 +34,7 @@ class RecommenderTrainer:
         dataset: its train split is learned, its valid split decides when to stop.
         seed: of initialisation, data order, negative samples and dropout.
         device: where to train.
+        objective: what to train on. None: the model's own.
 
     Raises:
         InvalidInput: the configuration does not fit the data set.
@@ -44,11 +46,14 @@ class RecommenderTrainer:
         dataset: Dataset,
         seed: int,
         device: torch.device | str = "cpu",
+        objective: Objective | None = None,
     ) -> None:
         self._config = config
         self._dataset = dataset
         self._seed = seed
-        self._objective = recommender_class(config).objective(config, dataset)
+        if objective is None:
+            objective = recommender_class(config).objective(config, dataset)
+        self._objective = objective
         model = build_recommender(config, dataset.n_users, dataset.n_items, seed)
         model.observe(dataset)
         self.model: Recommender = model.to(device)
