@@ -12,6 +12,9 @@ from scipy import sparse
 from reclens.concepts.grouping import LatentLabel
 from reclens.evaluation.measured import Measured, known_mean
 
+MIN_POSITIVE = 50
+"""Firing verification cases that an example was judged on at least."""
+
 _SCHEMA = pa.schema(
     [
         ("latent", pa.int32()),
@@ -35,11 +38,13 @@ class Example:
 
 
 def choose_examples(rows: Iterable[LatentLabel], n: int) -> list[LatentLabel]:
-    """The ``n`` latents with the highest confidence, each with another label.
+    """The ``n`` trusted latents with the highest confidence, each with another label.
 
-    Confidence was measured on the verification users; of equal ones the lower latent comes first.
+    Confidence was measured on verification users; a latent counts where it was judged on at least
+    ``MIN_POSITIVE`` cases that fire it, so that a rare one does not win by luck. Of equal ones the
+    lower latent comes first.
     """
-    judged = [row for row in rows if row.label is not None and row.confidence is not None]
+    judged = [row for row in rows if row.trusted and row.n_positive >= MIN_POSITIVE]
     judged.sort(key=lambda row: (-(row.confidence or 0.0), row.latent))
     chosen: dict[str, LatentLabel] = {}
     for row in judged:

@@ -67,7 +67,7 @@ def check_claims(collected: Collected) -> list[Claim]:
         _proves(collected),
         _alive(collected.main),
         _interpretable(collected),
-        _better_than_controls(collected),
+        *_better_than_controls(collected),
         _monosemantic(collected.main),
         *_rises(collected.main),
         _one_item(collected.main),
@@ -160,16 +160,18 @@ def _interpretable(collected: Collected) -> Claim:
     )
 
 
-def _better_than_controls(collected: Collected) -> Claim:
+def _better_than_controls(collected: Collected) -> Iterator[Claim]:
     main = collected.main
     assert main.concepts is not None
     controls = [one for one in collected.evaluated if one.is_control and one.concepts]
+    if not controls:
+        return
     medians = {
         one.name: one.concepts.metrics["auroc_median"] or 0.0 for one in controls if one.concepts
     }
     own = main.concepts.metrics["auroc_median"] or 0.0
     shuffled = main.concepts.metrics["shuffled_auroc_median"] or 0.0
-    return Claim(
+    yield Claim(
         "Latents are easier to name than raw dimensions, principal components and the latents of "
         "an untrained autoencoder. Judged: higher share with "
         f"P ≥ {INTERPRETABLE} and higher median AUROC than each of them.",
@@ -179,8 +181,7 @@ def _better_than_controls(collected: Collected) -> Claim:
         + ", ".join(f"{name} {value:.3f}" for name, value in medians.items())
         + f"; own labels shuffled among latents {shuffled:.3f}.",
         _verdict(
-            bool(controls)
-            and all(_share(main) > _share(one) for one in controls)
+            all(_share(main) > _share(one) for one in controls)
             and all(own > value for value in [*medians.values(), shuffled])
         ),
     )

@@ -18,6 +18,11 @@ EVALUATION_TABLES = (FIDELITY, LATENT_QUALITY, LEVELS, EXAMPLES)
 """Objects of an evaluation."""
 
 
+ORIGINS = ("history", "learned", "folded")
+"""Where a representation comes from: computed from the history, learned per user, or folded in
+from the history as for a user that the model does not know."""
+
+
 @dataclass(frozen=True)
 class Dictionary:
     """One autoencoder with what is known of it."""
@@ -54,11 +59,16 @@ class Dictionary:
         """Whether it is there for this reason."""
         return role in self.roles
 
-    def fidelity(self, group: str = "held_out", origin: str | None = None) -> dict[str, Any]:
-        """Fidelity of one group of users; origin None: the first."""
+    @property
+    def fidelity_by_origin(self) -> dict[str, dict[str, Any]]:
+        """Fidelity by origin of the representation: how a known user is served comes first."""
         assert self.evaluation is not None
-        by_origin = self.evaluation.metrics["fidelity"]
-        return by_origin[origin or next(iter(by_origin))].get(group, {})
+        measured = self.evaluation.metrics["fidelity"]
+        return {origin: measured[origin] for origin in ORIGINS if origin in measured}
+
+    def fidelity(self, group: str = "held_out") -> dict[str, Any]:
+        """Fidelity for one group of users as known users are served; empty without such users."""
+        return next(iter(self.fidelity_by_origin.values())).get(group, {})
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import ScalarFormatter
 
 from reclens.contracts.tables import EXAMPLES
 from reclens.reproduce.collecting import Collected, Dictionary
@@ -151,14 +153,14 @@ def examples(collected: Collected) -> Plot | None:
         values = own["activation"].to_numpy()
         has = own["with_concept"].to_numpy(zero_copy_only=False)
         edges = np.linspace(0, max(float(values.max()), 1e-6), 25).tolist()
-        for mask, colour, style in (
-            (~has, BLUE, {"alpha": 0.75}),
-            (has, ORANGE, {"alpha": 0.75}),
-        ):
+        for mask, colour, fill in ((~has, BLUE, 0.6), (has, ORANGE, 0.3)):
             firing = values[mask & (values > 0)]
-            axes.hist(firing, bins=edges, color=colour, **style)
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=0.7)
+            weights = np.full(len(firing), 100 / max(1, int(mask.sum())))
+            axes.hist(firing, bins=edges, weights=weights, color=colour, alpha=fill)
+            if colour == ORANGE:
+                axes.hist(
+                    firing, bins=edges, weights=weights, color=ORANGE, histtype="step", lw=1.8
+                )
         axes.set_title(
             f"{_short(one['label'])} (latent {one['latent']})\n"
             f"fires: with {_percent(one['fires_with'])}, without {_percent(one['fires_without'])}",
@@ -168,10 +170,10 @@ def examples(collected: Collected) -> Plot | None:
     for axes in grid[len(shown) :]:
         axes.axis("off")
     for axes in grid[::columns]:
-        axes.set_ylabel("cases (log)")
+        axes.set_ylabel("cases of that kind [%]")
     for axes in grid[max(0, len(shown) - columns) : len(shown)]:
         axes.set_xlabel("activation")
-    handles = [mpl.patches.Patch(color=colour, alpha=0.75) for colour in (ORANGE, BLUE)]  # type: ignore[attr-defined]
+    handles = [Patch(color=ORANGE, alpha=0.6), Patch(color=BLUE, alpha=0.6)]
     figure.legend(
         handles,
         ["cases with the concept in the top item", "cases without"],
@@ -182,9 +184,10 @@ def examples(collected: Collected) -> Plot | None:
         "F3",
         "F3_activations",
         "Activations with and without the concept",
-        f"The {len(shown)} latents with the highest confidence on verification users, each with "
+        f"The {len(shown)} trusted latents with the highest confidence, each with "
         f"another label, on {shown[0]['cases']:,} cases of test users, that labels were neither "
-        "made from nor judged on. Bars: cases that fire the latent; titles: share that do.",
+        "made from nor judged on. Bars: share of the cases with (or without) the concept that "
+        "fire the latent so strongly; titles: share that fire it at all.",
         figure,
     )
 
@@ -195,14 +198,17 @@ def quality(collected: Collected) -> Plot:
     axes = figure.subplots()
     base = collected.main.fidelity()["variants"]["base"]["ndcg@10"]
     axes.axvline(base, color=INK, ls=":", lw=1.4, label=f"base, untouched: {base:.4f}")
+    heights = [one.concepts.metrics["distinct"] for one in collected.evaluated if one.concepts]
     for one in collected.evaluated:
         assert one.concepts is not None
+        height = one.concepts.metrics["distinct"]
+        crowded = any(0 < other - height < 0.08 * max(heights) for other in heights)
         means = one.fidelity()["variants"]["reconstruction"]
         low, high = means["intervals"]["ndcg@10"]
         colour, _, marker = _control_look(one) if one.is_control else (BLUE, "-", "o")
         axes.errorbar(
             means["ndcg@10"],
-            one.concepts.metrics["distinct"],
+            height,
             xerr=[[means["ndcg@10"] - low], [high - means["ndcg@10"]]],
             color=colour,
             marker=marker,
@@ -213,9 +219,11 @@ def quality(collected: Collected) -> Plot:
         )
         axes.annotate(
             f"control: {one.name}" if one.is_control else one.name,
-            (means["ndcg@10"], one.concepts.metrics["distinct"]),
-            xytext=(5, 5),
+            (means["ndcg@10"], height),
+            xytext=(5, -5 if crowded else 5),
             textcoords="offset points",
+            va="top" if crowded else "bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
             fontsize=8.5,
             color=colour,
         )
@@ -243,8 +251,8 @@ def levels(collected: Collected) -> Plot | None:
         return None
     measured = evaluation.metrics["levels"]
     groups = {
-        "interpretable": "latents with P ≥ 0.8",
-        "labelled": "all labelled latents",
+        "interpretable": "{:,} latents with P ≥ 0.8",
+        "labelled": "all {:,} labelled latents",
     }
     groups = {name: shown for name, shown in groups.items() if measured[name]["latents"]}
     if not groups:
@@ -255,7 +263,7 @@ def levels(collected: Collected) -> Plot | None:
         groups.items(),
         strict=True,
     ):
-        _level_panel(axes, measured[name], f"{measured[name]['latents']:,} {shown}")
+        _level_panel(axes, measured[name], shown.format(measured[name]["latents"]))
     figure.axes[0].set_ylabel("concept hit ratio of the top item")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return Plot(
@@ -317,16 +325,17 @@ def pareto(collected: Collected) -> Plot:
         for one in collected.dictionaries
         if one.has(Role.GRID_SIZE) and not one.has(Role.GRID_K)
     ]
-    for metrics in sizes:
-        axes.plot(metrics["l0"], metrics["fvu"], color=BLUE, marker="o", ms=6, mfc="white", ls="")
-        axes.annotate(
-            f"topk, {metrics['n_latents']:,} latents",
-            (metrics["l0"], metrics["fvu"]),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
+    sizes.sort(key=lambda metrics: metrics["n_latents"])
+    for metrics, marker in zip(sizes, "v^<>", strict=False):
+        axes.plot(
+            metrics["l0"],
+            metrics["fvu"],
             color=BLUE,
+            marker=marker,
+            ms=7,
+            mfc="white",
+            ls="",
+            label=f"topk, {metrics['n_latents']:,} latents",
         )
     for one in collected.dictionaries:
         if one.is_control:
@@ -344,7 +353,7 @@ def pareto(collected: Collected) -> Plot:
     axes.axhline(1, color=INK, ls=":", lw=1.2, label="control: the mean")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())  # type: ignore[attr-defined]
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.grid(True, which="major", color="#e5e5e5", lw=0.8)
     axes.set_xlabel("L0: latents that fire per case (log scale)")
     axes.set_ylabel("FVU on held-out users (log scale)")

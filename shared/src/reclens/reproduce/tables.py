@@ -24,9 +24,14 @@ _VARIANTS = {
     "mean": "control: mean vector",
 }
 _GROUPS = {
-    "test": "users that nothing was made from or judged on",
-    "held_out": "all users that the autoencoder was not trained on",
+    "held_out": "all {:,} users that the autoencoder was not trained on",
+    "test": "{:,} of them that nothing was made from or judged on",
 }
+_FIDELITY_NOTE = (
+    "The vector is replaced within the recommender's own forward pass. Overlap and rank "
+    "correlations compare with the untouched list, the latter over all items that the user has not "
+    "met. Intervals: bootstrap over users."
+)
 
 
 def all_tables(collected: Collected) -> list[Table]:
@@ -95,12 +100,13 @@ def base_quality(collected: Collected) -> Table:
 
 def fidelity(collected: Collected) -> list[Table]:
     """T3: a table for each origin of the representation and each group of users."""
-    evaluation = collected.main.evaluation
-    assert evaluation is not None
-    by_origin = evaluation.metrics["fidelity"]
-    tables = []
+    by_origin = collected.main.fidelity_by_origin
+    tables: list[Table] = []
     for origin, groups in by_origin.items():
-        for group, measured in groups.items():
+        for group, shown_group in _GROUPS.items():
+            measured = groups.get(group)
+            if measured is None:
+                continue
             rows = []
             for variant, shown in _VARIANTS.items():
                 means = measured["variants"][variant]
@@ -120,7 +126,7 @@ def fidelity(collected: Collected) -> list[Table]:
             tables.append(
                 Table(
                     "T3",
-                    f"Fidelity over {measured['users']:,} {_GROUPS[group]}{suffix}",
+                    f"Fidelity over {shown_group.format(measured['users'])}{suffix}",
                     (
                         Column("representation"),
                         *_QUALITY,
@@ -131,9 +137,7 @@ def fidelity(collected: Collected) -> list[Table]:
                         Column("Spearman", ".3f"),
                     ),
                     rows,
-                    "The vector is replaced within the recommender's own forward pass. Overlap and "
-                    "rank correlations compare with the untouched list, the latter over all items "
-                    "that the user has not met. Intervals: bootstrap over users.",
+                    "" if tables else _FIDELITY_NOTE,
                 )
             )
     return tables
@@ -295,15 +299,19 @@ def cost(collected: Collected) -> Table:
             if manifest is not None
         ]
         rows.append(_cost(f"{len(group)} {name}, with their labels and evaluations", manifests))
+    columns = [
+        Column("stage"),
+        Column("seconds", ",.1f"),
+        Column("artifacts, MB", ",.2f"),
+        Column("peak memory, MB", ",.0f"),
+    ]
+    if all(row[-1] is None for row in rows):
+        # No worker told.
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(
         "T8",
         "Cost",
-        (
-            Column("stage"),
-            Column("seconds", ",.1f"),
-            Column("peak memory, MB", ",.0f"),
-            Column("artifacts, MB", ",.2f"),
-        ),
+        tuple(columns),
         rows,
         "Wall time of the jobs that made the artifacts, on the machine where each was made. MB: "
         "10⁶ bytes.",
@@ -316,8 +324,8 @@ def _cost(name: str, manifests: Sequence[Manifest]) -> list[Any]:
     return [
         name,
         sum(one.seconds for one in manifests),
-        max(known) / 1e6 if known else None,
         sum(entry.size for one in manifests for entry in one.objects) / 1e6,
+        max(known) / 1e6 if known else None,
     ]
 
 

@@ -1,0 +1,30 @@
+"""Intervals against the normal theory that they must approach."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from reclens.evaluation.bootstrap import mean_interval
+
+
+def test_many_values_give_the_normal_interval() -> None:
+    values = np.random.default_rng(3).exponential(size=400)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    found = mean_interval(values, seed=0)
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.arange(10.0)
+    assert mean_interval(values, seed=1) == mean_interval(values, seed=1)
+    assert mean_interval(values, seed=1) != mean_interval(values, seed=2)
+
+
+def test_unknown_values_are_left_out() -> None:
+    assert mean_interval(np.array([2.0, math.nan, 2.0]), seed=0) == (2.0, 2.0, 2.0)
+    assert all(math.isnan(value) for value in mean_interval(np.array([math.nan]), seed=0))

@@ -1,0 +1,132 @@
+"""The report as a reader gets it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reclens.reproduce.collecting import Collected
+from reclens.reproduce.report import as_html, as_markdown, write_report
+from reclens.reproduce.table import Column
+from reclens.reproduce.tables import all_tables, cost, fidelity
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def report(collected: Collected, folder: Path) -> dict[str, Any]:
+    return write_report(collected, folder, seconds=12.5)
+
+
+def test_json_has_the_public_fields(report: dict[str, Any], folder: Path) -> None:
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert report["autoencoder"]["fvu"] == 0.05
+    assert report["autoencoder"]["random_fvu"] == 1.7
+    assert set(report["fidelity"]) == {"base", "reconstruction", "random_sae", "mean"}
+    assert report["fidelity"]["reconstruction"]["ndcg@10"] == 0.097, "of the test users"
+    assert report["fidelity_held_out"]["reconstruction"]["ndcg@10"] == 0.098
+    assert report["concepts"]["shuffled_auroc_median"] == 0.5
+    assert report["concepts"]["alive"] == 10
+    assert report["seconds"] == {
+        "dataset": 1.0,
+        "recommender": 2.0,
+        "activations": 3.0,
+        "autoencoder": 4.0,
+        "concepts": 4.0,
+        "evaluation": 4.0,
+        "this_run": 12.5,
+    }
+
+
+def test_every_table_and_figure_is_in_both_forms(report: dict[str, Any], folder: Path) -> None:
+    markdown = (folder / "report.md").read_text()
+    html = (folder / "report.html").read_text()
+    for key in ("T1", "T2", "T3", "T4", "T5", "T8", "F2", "F3", "F4", "F5", "F7"):
+        assert f"## {key}. " in markdown
+        assert html.count(f'id="{key}"') == 1
+    for name in ("F2_confidence", "F7_fvu_against_l0"):
+        assert f"({name}.png)" in markdown
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (folder / f"{name}.svg").read_text()
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = ("src", "href", "xlink:href")
+        self.links += [value or "" for name, value in attrs if name in names]
+        del tag
+
+    def handle_data(self, data: str) -> None:
+        self.cells.append(data)
+
+
+def test_the_page_needs_no_other_file(report: dict[str, Any], folder: Path) -> None:
+    page = _Links()
+    page.feed((folder / "report.html").read_text())
+    assert [link for link in page.links if not link.startswith("#")] == []
+
+
+def test_what_is_missing_is_said(collected: Collected, tmp_path: Path) -> None:
+    incomplete = replace(collected, missing={"autoencoder of <PCA>": "it broke"})
+    assert "autoencoder of <PCA> (it broke)" in as_markdown(incomplete, [], [], [])
+    html = as_html(incomplete, [], [], [], tmp_path)
+    assert "autoencoder of &lt;PCA&gt; (it broke)" in html, "text of strangers is escaped"
+
+
+def test_rows_stand_beside_their_controls(collected: Collected) -> None:
+    for table in all_tables(collected):
+        if table.key in {"T2", "T3", "T3b", "T4", "T5"}:
+            assert any("control" in str(row[0]) for row in table.rows), table.key
+
+
+def test_cost_sums_seconds_and_bytes(collected: Collected) -> None:
+    rows = {row[0]: row[1:] for row in cost(collected).rows}
+    assert rows["recommender"] == [2.0, 2.0]
+    # Autoencoder, concepts and evaluation of the untrained control.
+    (controls,) = [row for name, row in rows.items() if "controls" in name]
+    assert controls == [15.0, 6.0]
+
+
+def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
+    main, *others = collected.dictionaries
+    assert main.evaluation is not None
+    measured = main.evaluation.metrics["fidelity"]["history"]
+    worse = {**measured, "held_out": {**measured["held_out"], "users": 7}}
+    evaluation = main.evaluation.model_copy(
+        # As JSON sorts them.
+        update={
+            "metrics": {
+                **main.evaluation.metrics,
+                "fidelity": {"folded": worse, "learned": measured},
+            }
+        }
+    )
+    both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
+    assert both.main.fidelity()["users"] == 40
+    assert [table.title.split(", ")[-1] for table in fidelity(both)] == [
+        "learned vectors",
+        "learned vectors",
+        "folded vectors",
+        "folded vectors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shown", "value", "cell"),
+    [("", "text", "text"), (".3f", 0.12345, "0.123"), (",d", 1234, "1,234"), (".1f", None, "n/a")],
+)
+def test_cells(shown: str, value: Any, cell: str) -> None:
+    assert Column("x", shown).cell(value) == cell
