@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce test check ci up-local down-local protos clean
+.PHONY: help demo reproduce results test check ci up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,12 @@ demo: $(RUNTIME) ## Real data to a steered recommendation (KEEP=1 leaves the sta
 reproduce: $(RUNTIME) ## Every table and figure (DATASET=ml-100k MODEL="sasrec bprmf")
 	@$(BIN)/reclens reproduce --dataset $(or $(DATASET),ml-100k) \
 	  $(foreach model,$(or $(MODEL),sasrec),--model $(model))
+
+results: ## Copy the reports of out/reproduce to docs/results, without raw tables
+	@cd out/reproduce && for report in */*/; do \
+	  mkdir -p ../../docs/results/$$report && \
+	  cp $$report*.md $$report*.json $$report*.png $$report*.svg ../../docs/results/$$report; \
+	done
 
 test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers
 	$(BIN)/python -m pytest

@@ -17,6 +17,7 @@ INTERPRETABLE = 0.8
 
 _KS = (5, 10, 20, 50)
 _QUALITY = tuple(Column(f"{name}@{k}", ".4f") for k in _KS for name in ("HR", "NDCG"))
+_PROBED = ("1", "2", "5")
 _VARIANTS = {
     "base": "base, untouched",
     "reconstruction": "reconstruction",
@@ -43,6 +44,7 @@ def all_tables(collected: Collected) -> list[Table]:
         fidelity_of_all(collected),
         health(collected),
         concepts(collected),
+        *probing(collected),
         cost(collected),
     ]
 
@@ -268,6 +270,38 @@ def _concept_row(one: Dictionary) -> list[Any]:
         metrics["shuffled_auroc_median"],
         metrics["auroc_share_08"],
         *(similarity[name] for name in ("intra", "intra_distinct", "random_pairs", "inter")),
+    ]
+
+
+def probing(collected: Collected) -> list[Table]:
+    """T5b: how few latents tell a tag of the item on top; nothing where the data have no tags."""
+    rows: list[list[Any]] = []
+    tags = 0
+    for one in collected.evaluated:
+        assert one.evaluation is not None
+        measured = one.evaluation.metrics.get("probing", {"tags": 0})
+        if not measured["tags"]:
+            continue
+        tags, auroc = measured["tags"], measured["auroc"]
+        rows.append([_labelled(one), *(auroc["latents"][n] for n in _PROBED)])
+        if one is collected.main:
+            raw = [auroc["dimensions"][n] for n in _PROBED]
+            rows.append(["control: as many raw dimensions", *raw])
+            rows.append(["ceiling: the whole representation", *([auroc["full"]] * len(_PROBED))])
+    if not rows:
+        return []
+    return [
+        Table(
+            "T5b",
+            f"Sparse probing: AUROC of telling a tag of the top item, mean over {tags} tags",
+            (
+                Column("from"),
+                *(Column(f"{n} feature{'s' if n != '1' else ''}", ".3f") for n in _PROBED),
+            ),
+            rows,
+            "Features are chosen and a logistic regression is fitted on construct users; measured "
+            "on test users. Chance is 0.5.",
+        )
     ]
 
 

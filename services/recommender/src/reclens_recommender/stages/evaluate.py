@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from reclens.errors import InvalidInput, MissingData
 if TYPE_CHECKING:
     from reclens.adapters.jobs import JobContext
     from reclens.concepts import LatentLabel
-    from reclens.concepts.cases import Cases
+    from reclens.concepts.cases import Cases, CaseSplit
     from reclens.data import Dataset
     from reclens.evaluation.measured import Measured
     from reclens.probing import ProbeSite
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from reclens.sae.base import SparseAutoencoder
 
 _CODES: Final = "codes-*.parquet"
+_SHARDS: Final = "shard-*.parquet"
 _TEST: Final = "test"
 
 
@@ -45,7 +47,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
 
     Returns:
         ``fidelity`` by origin of the representation; ``popularity``, the quality on test of
-        recommending what is popular; ``similarity``, ``levels``, ``examples``.
+        recommending what is popular; ``similarity``, ``levels``, ``probing``, ``examples``.
 
     Raises:
         InvalidInput: the concepts are not of this autoencoder.
@@ -103,6 +105,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         "popularity": popularity_quality(read.dataset, spec.ks),
         "similarity": similarity.metrics,
         "levels": levels.metrics,
+        "probing": _probing(spec, job, read),
         **examples.metrics,
     }
 
@@ -156,6 +159,42 @@ def _held_out_cases(spec: EvaluationSpec, read: _Read) -> list[Cases]:
         )
         for split in SERVED_SPLITS
     ]
+
+
+def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
+    """Sparse probing, chosen and fitted on construct users, measured on test users."""
+    from reclens.concepts.cases import read_cases
+    from reclens.evaluation.probing import ProbedCases, probe_tags
+
+    job.progress(Progress(stage="probing"))
+    activations = job.store.lineage(spec.autoencoder)["activations"]
+    names = [entry.name for entry in job.store.manifest(activations).objects]
+    shards = [job.store.fetch(activations, name) for name in fnmatch.filter(names, _SHARDS)]
+
+    def side(split: CaseSplit) -> ProbedCases:
+        # All of them, so that codes and representations stand in the same order.
+        cases = read_cases(
+            read.shards,
+            split,
+            read.dataset.items.ids,
+            len(read.labels),
+            max_cases=sys.maxsize,
+            seed=spec.seed,
+        )
+        return ProbedCases(cases.activations, representations(shards, split), cases.top_items[:, 0])
+
+    return probe_tags(side("construct"), side(_TEST), read.dataset.items, seed=spec.seed)
+
+
+def representations(shards: Sequence[Path], split: str) -> np.ndarray:
+    """Representations of the users of one division in stored order, float32 [n_cases, d_model]."""
+    parts = []
+    for path in shards:
+        table = pq.read_table(path, columns=["split", "representation"])
+        column = table["representation"].combine_chunks()
+        x = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        parts.append(x[table["split"].to_numpy() == split].astype(np.float32))
+    return np.concatenate(parts)
 
 
 # --- fidelity ------------------------------------------------------------------------------------
