@@ -1,4 +1,4 @@
-"""The default SASRec on MovieLens-100K, trained once for all floors."""
+"""The default recommenders on MovieLens-100K, each trained once for all floors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from reclens.contracts import BprMfConfig, DatasetSpec, ModelConfig, SasRecConfig, SplitSpec
+from reclens.contracts import (
+    BprMfConfig,
+    DatasetSpec,
+    LightGcnConfig,
+    ModelConfig,
+    SasRecConfig,
+    SplitSpec,
+)
 from reclens.data import Dataset, prepare
 from reclens.recommenders import Recommender, RecommenderTrainer
 
@@ -40,3 +47,8 @@ def sasrec(ml_100k_folder: Path) -> Trained:
 @pytest.fixture(scope="session")
 def bprmf(ml_100k_folder: Path) -> Trained:
     return train(BprMfConfig(), SplitSpec(kind="ratio"), ml_100k_folder)
+
+
+@pytest.fixture(scope="session")
+def lightgcn(ml_100k_folder: Path) -> Trained:
+    return train(LightGcnConfig(), SplitSpec(kind="ratio"), ml_100k_folder)
