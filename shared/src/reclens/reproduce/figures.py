@@ -19,6 +19,7 @@ from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plan import VARIANT_KINDS, Role
 
 BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
+SKY = "#56b4e9"
 GREY, INK = "#8a8a8a", "#222222"
 
 _STYLE: dict[Any, Any] = {
@@ -35,9 +36,9 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "reclens",
 }
 _CONTROL_LOOK = {
-    Role.UNTRAINED: (GREY, "--", "s"),
-    Role.DIMENSIONS: (ORANGE, "-.", "D"),
-    Role.PCA: (PURPLE, ":", "^"),
+    Role.UNTRAINED: (GREY, "--", "X"),
+    Role.DIMENSIONS: (ORANGE, "-.", "P"),
+    Role.PCA: (SKY, ":", "*"),
 }
 _KIND_LOOK = dict(
     zip(VARIANT_KINDS, ((BLUE, "o"), (GREEN, "s"), (PURPLE, "^"), (RED, "D")), strict=True)
@@ -345,8 +346,7 @@ def pareto(collected: Collected) -> Plot:
                 one.health["fvu"],
                 color=colour,
                 marker=marker,
-                ms=7,
-                mfc="white",
+                ms=9,
                 ls="",
                 label=f"control: {one.name}",
             )

@@ -157,8 +157,8 @@ def _paragraphs(collected: Collected) -> list[str]:
     main = collected.main
     said = [
         f"The main dictionary is {main.kind} with {main.health['n_latents']:,} latents, "
-        f"{main.health['k']} active at once. Every figure stands beside its control. All figures "
-        "are of users that the dictionary was not trained on."
+        f"{main.health['k']} active at once. Every figure stands beside its control. Figures "
+        "of dictionaries are of users that they were not trained on."
     ]
     if collected.missing:
         named = "; ".join(f"{name} ({why})" for name, why in collected.missing.items())
