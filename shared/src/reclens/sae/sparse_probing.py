@@ -76,7 +76,9 @@ def sparse_probe(
     dictionaries: SAEBench, arXiv 2503.09532.
     """
     labels, train = np.asarray(labels, bool), np.asarray(train_mask, bool)
-    sizes = [codes.shape[0], len(raw), len(labels), len(train)]
+    # scipy has no types, and of its attributes pyright sees the None that the class starts with.
+    n_codes: int = codes.shape[0]  # pyright: ignore[reportOptionalSubscript]
+    sizes = [n_codes, len(raw), len(labels), len(train)]
     if len(set(sizes)) > 1:
         raise InvalidInput(
             f"the numbers of cases differ: {sizes} in codes, raw, labels and train_mask.",
