@@ -4,6 +4,8 @@ Default configurations on MovieLens-100K, each trained until NDCG@10 on valid st
 on leave-one-out, matrix factorisation on the random 8:1:1 split. Full ranking, seen items excluded.
 
     python benchmarks/recommender_losses.py
+
+Seconds are of the processor, for training alone, so other work on the machine counts little.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from reclens.recommenders.sasrec import SasRec, training_windows
 RESULTS = Path(__file__).parent / "results" / "recommender_losses.json"
 MAX_EPOCHS = 100
 """For all, so that early stopping decides."""
+FULL, SAMPLED = "full softmax", "one sampled item"
 
 
 class SampledNextItem:
@@ -116,40 +119,26 @@ def measure(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each, with seeds 0, 1, ...")
-    seeds = range(parser.parse_args().seeds)
-    torch.set_num_threads(1)
-    settings = WorkerSettings()
-    folder = obtain("ml-100k", settings.cache_dir, settings.data.folder("ml-100k")).folder
-    sequences = prepare(DatasetSpec(split=SplitSpec(kind="leave-one-out")), folder)
-    pairs = prepare(DatasetSpec(split=SplitSpec(kind="ratio")), folder)
-    sasrec, bprmf = SasRecConfig(max_epochs=MAX_EPOCHS), BprMfConfig(max_epochs=MAX_EPOCHS)
-    compared: list[tuple[str, ModelConfig, Dataset, Objective | None]] = [
-        ("sasrec, full softmax", sasrec, sequences, None),
-        ("sasrec, one sampled item", sasrec, sequences, SampledNextItem(sasrec, sequences)),
-        ("bprmf, one sampled item", bprmf, pairs, None),
-        ("bprmf, full softmax", bprmf, pairs, FullSoftmaxPairs(pairs)),
-    ]
-    rows = [
-        measure(name, config, dataset, objective, seed)
-        for name, config, dataset, objective in compared
-        for seed in seeds
-    ]
-    means = {
-        name: {
-            key: float(np.mean([row[key] for row in rows if row["name"] == name]))
-            for key in ("ndcg@10", "cpu_seconds")
-        }
-        for name, *_ in compared
-    }
-    ratios = {
-        f"{model}, full softmax over sampled, {key}": means[f"{model}, full softmax"][key]
-        / means[f"{model}, one sampled item"][key]
+def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over seeds with full softmax over those with one sampled item, where both are there."""
+    means: dict[tuple[str, str], float] = {}
+    for name in {row["name"] for row in rows}:
+        for key in ("ndcg@10", "cpu_seconds"):
+            means[name, key] = float(np.mean([row[key] for row in rows if row["name"] == name]))
+    return {
+        f"{model}, full softmax over sampled, {key}": means[f"{model}, {FULL}", key]
+        / means[f"{model}, {SAMPLED}", key]
         for model in ("sasrec", "bprmf")
         for key in ("ndcg@10", "cpu_seconds")
+        if (f"{model}, {FULL}", key) in means and (f"{model}, {SAMPLED}", key) in means
     }
+
+
+def record(row: dict[str, Any]) -> None:
+    """Put ``row`` into the results, in place of an earlier one of its name and seed."""
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    rows = [old for old in rows if (old["name"], old["seed"]) != (row["name"], row["seed"])]
+    rows = sorted([*rows, row], key=lambda row: (row["name"], row["seed"]))
     machine = {
         "cpu": platform.machine(),
         "python": platform.python_version(),
@@ -157,10 +146,33 @@ def main() -> None:
         "threads": 1,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"machine": machine, "rows": rows, "ratios": ratios}, indent=2) + "\n"
-    )
-    print(json.dumps(rows, indent=2))  # noqa: T201 - a command
+    results = {"machine": machine, "rows": rows, "ratios": ratios(rows)}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def main() -> None:
+    names = [f"{model}, {loss}" for model in ("sasrec", "bprmf") for loss in (FULL, SAMPLED)]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each, with seeds 0, 1, ...")
+    parser.add_argument("--only", choices=names, nargs="+", default=names, help="what to run")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = WorkerSettings()
+    folder = obtain("ml-100k", settings.cache_dir, settings.data.folder("ml-100k")).folder
+    sequences = prepare(DatasetSpec(split=SplitSpec(kind="leave-one-out")), folder)
+    pairs = prepare(DatasetSpec(split=SplitSpec(kind="ratio")), folder)
+    sasrec, bprmf = SasRecConfig(max_epochs=MAX_EPOCHS), BprMfConfig(max_epochs=MAX_EPOCHS)
+    compared: dict[str, tuple[ModelConfig, Dataset, Objective | None]] = {
+        f"sasrec, {FULL}": (sasrec, sequences, None),
+        f"sasrec, {SAMPLED}": (sasrec, sequences, SampledNextItem(sasrec, sequences)),
+        f"bprmf, {FULL}": (bprmf, pairs, FullSoftmaxPairs(pairs)),
+        f"bprmf, {SAMPLED}": (bprmf, pairs, None),
+    }
+    for name in arguments.only:
+        for seed in range(arguments.seeds):
+            row = measure(name, *compared[name], seed)
+            record(row)
+            print(json.dumps(row))  # noqa: T201 - a command
 
 
 if __name__ == "__main__":
