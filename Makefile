@@ -9,7 +9,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test check ci up-local down-local protos clean
+.PHONY: help demo reproduce results test check ci bench-sae up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,14 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	deploy/check-protos.sh
 
 ci: check test ## Exactly what CI runs
+
+bench-sae: $(RUNTIME) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet pip setuptools wheel \
+	  -c constraints.txt
+	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --no-build-isolation -c constraints.txt -r benchmarks/requirements-sae.txt
+	@.venv-peers/bin/python benchmarks/sae_training.py
 
 up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
 	@$(BIN)/reclens up

@@ -102,7 +102,14 @@ def test_the_input_is_centred_and_scaled_by_its_own_moments(activations: np.ndar
 def test_a_step_is_adam_on_fvu_with_the_gradient_along_the_decoder_removed(
     activations: np.ndarray,
 ) -> None:
-    config = CONFIG.model_copy(update={"batch_size": 700, "n_epochs": 1, "warmup_share": 0.0})
+    config = CONFIG.model_copy(
+        update={
+            "batch_size": 700,
+            "n_epochs": 1,
+            "warmup_share": 0.0,
+            "multi_topk_coefficient": 0.0,
+        }
+    )
     trainer = AutoencoderTrainer(SequenceSource([activations]), config)
     running = trainer.steps()
     next(running)

@@ -31,7 +31,7 @@ class AutoencoderConfig(Contract):
     """Seed of initialisation, data order and held-out rows."""
     n_epochs: int = Field(default=16, ge=0, le=100000)
     """Passes over the training activations. 0: left untrained, as a control."""
-    batch_size: int = Field(default=512, ge=1, le=1 << 20)
+    batch_size: int = Field(default=256, ge=1, le=1 << 20)
     """Activations a step, at most."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """Peak Adam step size. None: ``5e-3 · √(1024 / n_latents)``."""
@@ -46,12 +46,15 @@ class AutoencoderConfig(Contract):
     dead_after: int = Field(default=20_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
 
+    multi_topk_coefficient: float = Field(default=1 / 8, ge=0, le=10)
+    """Weight of a second reconstruction from four times ``k`` latents, in the first half of the
+    steps; ``topk`` only. It finds directions that TopK alone merges, for some time."""
     matryoshka_levels: tuple[float, ...] = (1 / 8, 1 / 4, 1 / 2, 1.0)
     """Nested shares of the latents that each must reconstruct alone, rising to 1; ``matryoshka``
     only."""
-    bandwidth: float = Field(default=0.5, gt=0, le=10)
+    bandwidth: float = Field(default=2.0, gt=0, le=10)
     """Width of the window in which activations move a threshold; ``jumprelu`` only."""
-    l0_coefficient: float = Field(default=0.1, ge=0, le=100)
+    l0_coefficient: float = Field(default=1.0, ge=0, le=100)
     """Weight of ``(L0 / k - 1)²``; ``jumprelu`` only."""
     prediction_coefficient: float = Field(default=0.0, ge=0, le=100)
     """Weight of the prediction-aware term: the Kullback-Leibler divergence of the recommender's

@@ -32,8 +32,8 @@ unknown."""
 # autoencoders/{id}/
 CODE_SHARD: Final = "codes-{:05d}.parquet"
 """Latents of the users that were not trained on: user_id string, split string (construct, verify,
-test), origin string, context list<string>, top_items list<string>, latents list<int32>, values list<float32>
-(the k of the case, falling)."""
+test), origin string, context list<string>, top_items list<string>, latents list<int32>, values
+list<float32> (the k of the case, falling)."""
 LATENTS: Final = "latents.parquet"
 """Row j is latent j, over the train users: latent int32, density float64 (share of cases that fire
 it), mean float32 (over firing cases), p99 float32 (over firing cases; 0 when it never fires),

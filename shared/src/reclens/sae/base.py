@@ -133,8 +133,14 @@ class SparseAutoencoder(nn.Module, ABC):
 
     # --- training --------------------------------------------------------------------------------
 
-    def train_forward(self, x: Float[Tensor, "batch d_model"]) -> Forward:
-        """One batch of normalised activations, with gradients."""
+    def train_forward(self, x: Float[Tensor, "batch d_model"], progress: float) -> Forward:
+        """One batch of normalised activations, with gradients.
+
+        Args:
+            x: the batch.
+            progress: share of the training that is done, from 0 to 1.
+        """
+        del progress
         indices, taken = self.choose(x)
         active = Active(indices, self.n_latents)
         pre = active.pre_activations(x, self.W_enc, self.b_enc, self.b_dec, taken)
@@ -155,6 +161,11 @@ class SparseAutoencoder(nn.Module, ABC):
         """Activations from chosen pre-activations, and a penalty where there is one."""
         del indices
         return pre.relu(), None
+
+    def learning_rate_factor(self, parameter: str) -> float:
+        """How many times the common step size this parameter gets."""
+        del parameter
+        return 1.0
 
     def groups(self) -> tuple[Int[Tensor, " n_latents"] | None, int]:
         """Nested groups of latents, each reconstructing with those before it, and their number."""

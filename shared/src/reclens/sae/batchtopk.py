@@ -14,7 +14,7 @@ from reclens.sae.codes import Codes, kth_largest
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
-_MEMORY = 0.99
+_MEMORY = 0.9
 """Weight of the past in the running threshold."""
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.sae.base import SparseAutoencoder
-from reclens.sae.codes import Codes
+from reclens.sae.base import Forward, SparseAutoencoder
+from reclens.sae.codes import Active, Codes
+from reclens.sae.losses import fvu
+
+MULTI_TOPK_WIDTH = 4
+"""Times k, the latents of the wider reconstruction in early training."""
+MULTI_TOPK_SHARE = 0.5
+"""Share of the steps, the first ones, in which there is one."""
 
 
 class TopKAutoencoder(SparseAutoencoder):
     """``z = TopK_k(ReLU(W_encᵀ (x̃ - b_dec) + b_enc))``.
 
-    Source: arXiv 2406.04093, section 2.3.
+    In the first half of training a second reconstruction from 4 k latents has a part in the loss
+    (Multi-TopK, ``config.multi_topk_coefficient``). It parts latents that stand for the sum of two
+    directions, which TopK alone leaves together.
+
+    Source: arXiv 2406.04093, section 2.3 and appendix A.2.
     """
 
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
@@ -21,3 +31,18 @@ class TopKAutoencoder(SparseAutoencoder):
 
     def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
         return self.strongest(x, self.k)
+
+    def train_forward(self, x: Float[Tensor, "batch d_model"], progress: float) -> Forward:
+        coefficient = self.config.multi_topk_coefficient
+        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
+        if not coefficient or progress >= MULTI_TOPK_SHARE or width == self.k:
+            return super().train_forward(x, progress)
+        indices, taken = self.strongest(x, width)
+        active = Active(indices, self.n_latents)
+        wide = active.pre_activations(x, self.W_enc, self.b_enc, self.b_dec, taken).relu()
+        edge = taken.topk(self.k, dim=1).values[:, -1:]
+        values = wide * (taken >= edge)
+        wide_hat = active.combine(self.W_dec, wide)[0] + self.b_dec
+        x_hat = active.combine(self.W_dec, values) + self.b_dec
+        penalty = coefficient * fvu(x, wide_hat, variance=self.d_model)
+        return Forward(active, values, x_hat, penalty)

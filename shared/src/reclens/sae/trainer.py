@@ -132,7 +132,11 @@ class AutoencoderTrainer:
         self._silent_for = silent_for
         self._parameters = dict(sae.named_parameters())
         self._optimizer = torch.optim.Adam(
-            self._parameters.values(), lr=self._config.peak_learning_rate, fused=True
+            [
+                {"params": [parameter], "factor": sae.learning_rate_factor(name)}
+                for name, parameter in self._parameters.items()
+            ],
+            fused=True,
         )
         self._batches = ShuffledBatches(
             self._source,
@@ -159,7 +163,7 @@ class AutoencoderTrainer:
 
     def _train_on(self, x: Tensor) -> dict[str, float]:
         sae, config = self.sae, self._config
-        forward = sae.train_forward(x)
+        forward = sae.train_forward(x, self._step / self.total_steps)
         x_hat = forward.reconstructions[-1]
         # Normalised activations vary by d_model around zero, by the definition of the scale.
         unexplained = [fvu(x, level, variance=sae.d_model) for level in forward.reconstructions]
@@ -181,7 +185,8 @@ class AutoencoderTrainer:
         self._optimizer.zero_grad()
         loss.backward()
         sae.project_decoder_gradient()
-        self._optimizer.param_groups[0]["lr"] = self._learning_rate()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate() * group["factor"]
         self._optimizer.step()
         sae.after_step(forward)
         return self._count(x, forward, len(dead), loss_value, fvu_value)

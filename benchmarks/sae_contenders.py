@@ -1,0 +1,304 @@
+"""Five ways to train a TopK autoencoder on activations that are in memory already.
+
+Each library trains by its own trainer, set up as its documentation does for one autoencoder, with
+the same batch size, number of activations, latents and k. Libraries are imported inside their own
+contender, so that one that is not installed concerns no other.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHECKPOINTS = 24
+"""Times at which the held-out error is taken in a run, with the clock stopped."""
+Reconstruct = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every contender has to do."""
+
+    x: np.ndarray
+    """Activations to train on, float32 [rows, d_model], centred, with a mean square of 1."""
+    held_out: np.ndarray
+    """Activations to measure on, treated alike."""
+    n_latents: int
+    k: int
+    batch_size: int
+    n_epochs: int
+    seed: int
+    learning_rate: float | None
+    """None: the library's default."""
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return len(self.x) // self.batch_size * self.n_epochs
+
+    def batches(self) -> Iterator[Tensor]:
+        """Shuffled batches, epoch after epoch; what is over is left out."""
+        x, generator = torch.from_numpy(self.x), torch.Generator().manual_seed(self.seed)
+        for _ in range(self.n_epochs):
+            order = torch.randperm(len(x), generator=generator)
+            for start in range(0, len(x) - self.batch_size + 1, self.batch_size):
+                yield x[order[start : start + self.batch_size]]
+
+
+@dataclass
+class Watch:
+    """A clock that stands while the held-out error is taken."""
+
+    held_out: Tensor
+    every: int
+    seconds: float = 0.0
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    """Seconds of training, and the held-out FVU reached by then."""
+    _steps: int = 0
+    _since: float = 0.0
+
+    def start(self) -> None:
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        self.seconds += time.perf_counter() - self._since
+
+    def step(self, reconstruct: Reconstruct) -> None:
+        """To be called once a step."""
+        self._steps += 1
+        if self._steps % self.every == 0:
+            self.measure(reconstruct)
+
+    @torch.no_grad()
+    def measure(self, reconstruct: Reconstruct) -> None:
+        self.stop()
+        error = sum(
+            float((x - reconstruct(x)).double().square().sum()) for x in self.held_out.split(4096)
+        )
+        total = float((self.held_out - self.held_out.mean(0)).double().square().sum())
+        self.curve.append((self.seconds, error / total))
+        self.start()
+
+
+def reclens(task: Task, watch: Watch) -> Reconstruct:
+    """This project, by its public trainer."""
+    from reclens.sae import AutoencoderConfig, AutoencoderTrainer
+    from reclens.sae.sources import as_source
+
+    config = AutoencoderConfig(
+        n_latents=task.n_latents,
+        k=task.k,
+        batch_size=task.batch_size,
+        n_epochs=task.n_epochs,
+        seed=task.seed,
+        **({} if task.learning_rate is None else {"learning_rate": task.learning_rate}),
+    )
+    trainer = AutoencoderTrainer(as_source(task.x), config)
+    watch.start()
+    for progress in trainer.steps():
+        if progress.stage == "train":
+            watch.step(trainer.sae)
+    watch.stop()
+    return trainer.sae
+
+
+def sae_lens(task: Task, watch: Watch) -> Reconstruct:
+    """SAELens: `SAETrainer` on a `TopKTrainingSAE`."""
+    from sae_lens import SAETrainer, TopKTrainingSAE, TopKTrainingSAEConfig
+    from sae_lens.config import SAETrainerConfig
+
+    torch.manual_seed(task.seed)
+    sae = TopKTrainingSAE(
+        TopKTrainingSAEConfig(d_in=task.x.shape[1], d_sae=task.n_latents, k=task.k)
+    )
+    steps = task.steps
+    config = SAETrainerConfig(
+        total_training_samples=steps * task.batch_size,
+        train_batch_size_samples=task.batch_size,
+        lr_decay_steps=steps // 5,
+        **({} if task.learning_rate is None else {"lr": task.learning_rate}),
+    )
+    trainer = SAETrainer(cfg=config, sae=sae, data_provider=_watched(task, watch, sae))
+    watch.start()
+    trainer.fit()
+    watch.stop()
+    return sae
+
+
+def dictionary_learning(task: Task, watch: Watch) -> Reconstruct:
+    """dictionary_learning: the loop of `trainSAE` over a `TopKTrainer`."""
+    from dictionary_learning.trainers.top_k import TopKTrainer
+
+    steps = task.steps
+    trainer = TopKTrainer(
+        steps=steps,
+        activation_dim=task.x.shape[1],
+        dict_size=task.n_latents,
+        k=task.k,
+        layer=0,
+        lm_name="",
+        lr=task.learning_rate,
+        warmup_steps=steps // 20,
+        decay_start=steps * 4 // 5,
+        threshold_start_step=steps,
+        seed=task.seed,
+        device="cpu",
+    )
+    watch.start()
+    for step, x in enumerate(task.batches()):
+        trainer.update(step, x)
+        watch.step(trainer.ae)
+    watch.stop()
+    return trainer.ae
+
+
+def sparsify(task: Task, watch: Watch) -> Reconstruct:
+    """eai-sparsify: its `Trainer`, on a model whose only layer looks activations up."""
+    from sparsify import SaeConfig, TrainConfig, Trainer
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = TrainConfig(
+            SaeConfig(num_latents=task.n_latents, k=task.k),
+            batch_size=task.batch_size,
+            hookpoints=["layer"],
+            lr=task.learning_rate,
+            init_seeds=[task.seed],
+            save_every=10**9,
+            save_dir=folder,
+            log_to_wandb=False,
+        )
+        rows = _Rows(task)
+        trainer = Trainer(config, rows, _Lookup(task.x))  # type: ignore[arg-type]
+        sae = trainer.saes["layer"]
+
+        def reconstruct(x: Tensor) -> Tensor:
+            acts, indices, _ = sae.encode(x)
+            return sae.decode(acts, indices)
+
+        rows.after_batch = lambda: watch.step(reconstruct)
+        watch.start()
+        trainer.fit()
+        watch.stop()
+        # As its forward pass does at the next step.
+        sae.set_decoder_norm_to_unit_norm()
+    return reconstruct
+
+
+def plain(task: Task, watch: Watch) -> Reconstruct:
+    """A dense PyTorch loop: scatter, two matrix products, Adam, unit decoder rows."""
+    torch.manual_seed(task.seed)
+    d_model = task.x.shape[1]
+    W_dec = torch.nn.functional.normalize(torch.randn(task.n_latents, d_model), dim=1)
+    W_enc = W_dec.T.clone().requires_grad_()
+    W_dec.requires_grad_()
+    b_enc = torch.zeros(task.n_latents, requires_grad=True)
+    b_dec = torch.zeros(d_model, requires_grad=True)
+    peak, steps = task.learning_rate or 1e-3, task.steps
+    optimizer = torch.optim.Adam([W_enc, b_enc, W_dec, b_dec], lr=peak)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / (0.05 * steps), 2 * (steps - step) / steps)
+    )
+
+    def reconstruct(x: Tensor) -> Tensor:
+        pre = (x - b_dec) @ W_enc + b_enc
+        kept = pre.topk(task.k, dim=1)
+        return torch.zeros_like(pre).scatter(1, kept.indices, kept.values.relu()) @ W_dec + b_dec
+
+    watch.start()
+    for x in task.batches():
+        loss = (x - reconstruct(x)).square().sum(1).mean() / d_model
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            W_dec /= W_dec.norm(dim=1, keepdim=True)
+        watch.step(reconstruct)
+    watch.stop()
+    return reconstruct
+
+
+CONTENDERS: dict[str, tuple[Callable[[Task, Watch], Reconstruct], str | None]] = {
+    "reclens": (reclens, "reclens"),
+    "sae-lens": (sae_lens, "sae-lens"),
+    "dictionary-learning": (dictionary_learning, "dictionary-learning"),
+    "eai-sparsify": (sparsify, "eai-sparsify"),
+    "plain torch": (plain, "torch"),
+}
+"""How to train, and the package whose version is told."""
+
+
+def run(name: str, task: Task) -> dict[str, Any]:
+    """Train once, after a short training that warms up compilers and caches."""
+    train, _ = CONTENDERS[name]
+    warm_up = Task(**{**vars(task), "x": task.x[: 4 * task.batch_size], "n_epochs": 2})
+    held_out = torch.from_numpy(task.held_out)
+    train(warm_up, Watch(held_out, every=10**9))
+    watch = Watch(held_out, every=math.ceil(task.steps / CHECKPOINTS))
+    reconstruct = train(task, watch)
+    seconds = watch.seconds
+    watch.start()
+    watch.measure(reconstruct)
+    curve = [*watch.curve[:-1], (seconds, watch.curve[-1][1])]
+    return {
+        "seconds": seconds,
+        "activations": task.steps * task.batch_size,
+        "fvu": curve[-1][1],
+        "curve": curve,
+    }
+
+
+def _watched(task: Task, watch: Watch, sae: Reconstruct) -> Iterator[Tensor]:
+    """Batches that tell the watch of the step made with the one before."""
+    for i, x in enumerate(task.batches()):
+        if i:
+            watch.step(sae)
+        yield x
+
+
+class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """Row numbers in shuffled order, as token ids of sequences of length 1."""
+
+    def __init__(self, task: Task) -> None:
+        generator = torch.Generator().manual_seed(task.seed)
+        rows = len(task.x) // task.batch_size * task.batch_size
+        self._order = torch.cat(
+            [torch.randperm(len(task.x), generator=generator)[:rows] for _ in range(task.n_epochs)]
+        )
+        self._begun = False
+        self.after_batch: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor]]:
+        if self._begun:
+            self.after_batch()
+        self._begun = True
+        return [{"input_ids": row} for row in self._order[indices].split(1)]
+
+
+class _Lookup(torch.nn.Module):
+    """As much of a transformer as a trainer of autoencoders asks for."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, x: np.ndarray) -> None:
+        super().__init__()
+        self.layer = torch.nn.Embedding.from_pretrained(torch.from_numpy(x))
+        self.dummy_inputs = {"input_ids": torch.zeros(1, 1, dtype=torch.long)}
+
+    @property
+    def base_model(self) -> torch.nn.Module:
+        return self
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.layer(input_ids)
