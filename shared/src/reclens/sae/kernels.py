@@ -20,8 +20,9 @@ if sys.platform == "linux":
     config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
 
 _LANES_PER_K = 4
-_CHUNK_BYTES = 1 << 20
-"""Products that are computed and selected from at a time."""
+_ROWS_AT_A_TIME = 24
+"""Rows of products that a thread computes and then selects from."""
+_COLUMNS_AT_A_TIME = 1024
 _ENTRIES_PER_PART = 2048
 """Active latents that are worth a part of their own."""
 _MAX_THREADS = numba.get_num_threads()
@@ -32,21 +33,15 @@ _MAX_HALVINGS = 300
 def top_k(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The ``k`` largest of each row of ``x @ weight + bias``, in no order: values and indices.
 
-    Of equal values at the edge any may be chosen. Rows are computed a few at a time, so that what
-    is selected from is still in the cache.
+    Of equal values at the edge any may be chosen. Rows are computed a few at a time by each thread,
+    so that what is selected from is still in its cache.
     """
     n = weight.shape[1]
     values = torch.zeros(len(x), k, dtype=torch.float32)
     indices = torch.zeros(len(x), k, dtype=torch.int64)
     n_lanes = min(n, max(16, _LANES_PER_K * k))
-    rows = max(1, min(len(x), _CHUNK_BYTES // (4 * n)))
-    products = torch.empty(rows, n)
-    for start in range(0, len(x), rows):
-        part = x[start : start + rows]
-        out = products[: len(part)]
-        torch.mm(part, weight, out=out)
-        results = (values[start : start + rows].numpy(), indices[start : start + rows].numpy())
-        _top_k(out.numpy(), _array(bias), k, n_lanes, *results, _threads())
+    arrays = [_array(tensor) for tensor in (x, weight, bias, values, indices)]
+    _top_k(*arrays, n_lanes, _threads())
     return values, indices
 
 
@@ -138,48 +133,85 @@ def _threshold(values, n, k, slack):
     return low
 
 
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_products(x, weight, out, left, right):
+    """``out += x @ weight`` in some columns, 3 x 4 entries of ``x`` at a time to fill registers."""
+    rows, depth = x.shape
+    whole_rows, whole_depth = rows - rows % 3, depth - depth % 4
+    for b in range(0, whole_rows, 3):
+        out0, out1, out2 = out[b, left:right], out[b + 1, left:right], out[b + 2, left:right]
+        for c in range(0, whole_depth, 4):
+            w0, w1 = weight[c, left:right], weight[c + 1, left:right]
+            w2, w3 = weight[c + 2, left:right], weight[c + 3, left:right]
+            p0, p1, p2, p3 = x[b, c], x[b, c + 1], x[b, c + 2], x[b, c + 3]
+            q0, q1, q2, q3 = x[b + 1, c], x[b + 1, c + 1], x[b + 1, c + 2], x[b + 1, c + 3]
+            r0, r1, r2, r3 = x[b + 2, c], x[b + 2, c + 1], x[b + 2, c + 2], x[b + 2, c + 3]
+            for j in range(right - left):
+                v0, v1, v2, v3 = w0[j], w1[j], w2[j], w3[j]
+                out0[j] = out0[j] + p0 * v0 + p1 * v1 + p2 * v2 + p3 * v3
+                out1[j] = out1[j] + q0 * v0 + q1 * v1 + q2 * v2 + q3 * v3
+                out2[j] = out2[j] + r0 * v0 + r1 * v1 + r2 * v2 + r3 * v3
+    for b in range(rows):
+        for c in range(whole_depth if b < whole_rows else 0, depth):
+            for j in range(left, right):
+                out[b, j] += x[b, c] * weight[c, j]
+
+
 @njit(cache=True, nogil=True, parallel=True)
-def _top_k(products, bias, k, n_lanes, out_values, out_indices, parts):
-    # The maxima of the lanes (every n_lanes-th element) bound the k-th largest from below: k of
-    # them reach it. Few elements do, and among these the bisection is exact.
-    batch, n = products.shape
-    steps = n // n_lanes
-    offset = bias[: steps * n_lanes].reshape(steps, n_lanes)
+def _top_k(x, weight, bias, out_values, out_indices, n_lanes, parts):
+    batch, n = len(x), weight.shape[1]
     for part in prange(parts):
+        products = np.empty((_ROWS_AT_A_TIME, n), np.float32)
         maxima = np.empty(n_lanes, np.float32)
         values = np.empty(n + 1, np.float32)
         indices = np.empty(n + 1, np.int64)
-        for b in range(batch * part // parts, batch * (part + 1) // parts):
-            row = products[b, : steps * n_lanes].reshape(steps, n_lanes)
-            for lane in range(n_lanes):
-                maxima[lane] = row[0, lane] + offset[0, lane]
-            for step in range(1, steps):
-                for lane in range(n_lanes):
-                    maxima[lane] = max(maxima[lane], row[step, lane] + offset[step, lane])
-            bound = _threshold(maxima, n_lanes, k, k // 8)
-            found = 0
-            for lane in range(n_lanes):
-                if maxima[lane] >= bound:
-                    for step in range(steps):
-                        value = row[step, lane] + offset[step, lane]
-                        values[found] = value
-                        indices[found] = step * n_lanes + lane
-                        found += value >= bound
-            for i in range(steps * n_lanes, n):
-                value = products[b, i] + bias[i]
-                values[found] = value
-                indices[found] = i
-                found += value >= bound
-            edge = _threshold(values, found, k, 0)
-            taken = 0
-            for i in range(found):
-                if taken < k and values[i] > edge:
-                    out_values[b, taken], out_indices[b, taken] = values[i], indices[i]
-                    taken += 1
-            for i in range(found):
-                if taken < k and values[i] == edge:
-                    out_values[b, taken], out_indices[b, taken] = values[i], indices[i]
-                    taken += 1
+        last = batch * (part + 1) // parts
+        for start in range(batch * part // parts, last, _ROWS_AT_A_TIME):
+            end = min(last, start + _ROWS_AT_A_TIME)
+            for b in range(end - start):
+                products[b] = bias
+            for j in range(0, n, _COLUMNS_AT_A_TIME):
+                _add_products(x[start:end], weight, products, j, min(n, j + _COLUMNS_AT_A_TIME))
+            for b in range(start, end):
+                _select(
+                    products[b - start], maxima, values, indices, out_values[b], out_indices[b]
+                )
+
+
+@njit(cache=True, nogil=True)
+def _select(products, maxima, values, indices, out_values, out_indices):
+    # The maxima of the lanes (every n_lanes-th element) bound the k-th largest from below: k of
+    # them reach it. Few elements do, and among these the bisection is exact.
+    n, n_lanes, k = len(products), len(maxima), len(out_values)
+    steps = n // n_lanes
+    row = products[: steps * n_lanes].reshape(steps, n_lanes)
+    for lane in range(n_lanes):
+        maxima[lane] = row[0, lane]
+    for step in range(1, steps):
+        for lane in range(n_lanes):
+            maxima[lane] = max(maxima[lane], row[step, lane])
+    bound = _threshold(maxima, n_lanes, k, k // 8)
+    found = 0
+    for lane in range(n_lanes):
+        if maxima[lane] >= bound:
+            for step in range(steps):
+                values[found] = row[step, lane]
+                indices[found] = step * n_lanes + lane
+                found += row[step, lane] >= bound
+    for i in range(steps * n_lanes, n):
+        values[found] = products[i]
+        indices[found] = i
+        found += products[i] >= bound
+    edge = _threshold(values, found, k, 0)
+    taken = 0
+    for i in range(found):
+        if taken < k and values[i] > edge:
+            out_values[taken], out_indices[taken] = values[i], indices[i]
+            taken += 1
+    for i in range(found):
+        if taken < k and values[i] == edge:
+            out_values[taken], out_indices[taken] = values[i], indices[i]
+            taken += 1
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath={"contract", "reassoc", "nsz"})
