@@ -27,6 +27,19 @@ def test_the_planted_dictionary_is_recovered(
     assert report.l0 == pytest.approx(4, abs=0.01)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_a_dictionary_without_slack_is_recovered(
+    planted_activations: Callable[..., tuple[np.ndarray, np.ndarray]],
+    recovered_share: Callable[[np.ndarray, torch.Tensor], float],
+    seed: int,
+) -> None:
+    x, directions = planted_activations(
+        d_model=32, n_directions=64, n_active=3, rows=20_000, seed=seed
+    )
+    sae, _ = train_autoencoder(x, AutoencoderConfig(n_latents=64, k=3, seed=seed))
+    assert recovered_share(directions, sae.W_dec) >= 0.95
+
+
 def test_the_report_describes_the_held_out_tenth(activations: np.ndarray) -> None:
     sae, report = train_autoencoder(activations, SMALL)
     assert (report.n_latents, report.k, report.d_model) == (32, 3, 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Literal
 
@@ -34,7 +33,7 @@ class AutoencoderConfig(Contract):
     batch_size: int = Field(default=256, ge=1, le=1 << 20)
     """Activations a step, at most."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Peak Adam step size. None: ``5e-3 · √(1024 / n_latents)``."""
+    """Peak step size. None: ``0.06 · (64 / n_latents)^(2/3)``."""
     warmup_share: float = Field(default=0.05, ge=0, le=1)
     """Share of all steps over which the step size rises from zero to its peak."""
     decay_share: float = Field(default=0.5, ge=0, le=1)
@@ -43,11 +42,11 @@ class AutoencoderConfig(Contract):
     """Weight of the auxiliary loss that revives dead latents (AuxK). The papers take 1/32."""
     k_auxiliary: int | None = Field(default=None, ge=1)
     """Dead latents that explain the residual at each step. None: half of ``d_model``."""
-    dead_after: int = Field(default=20_000, ge=1)
+    dead_after: int = Field(default=5_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
 
-    multi_topk_coefficient: float = Field(default=1 / 8, ge=0, le=10)
-    """Weight of a second reconstruction from four times ``k`` latents, in the first half of the
+    multi_topk_coefficient: float = Field(default=1 / 4, ge=0, le=10)
+    """Weight of a second reconstruction from twice ``k`` latents, in the first half of the
     steps; ``topk`` only. It finds directions that TopK alone merges, for some time."""
     matryoshka_levels: tuple[float, ...] = (1 / 8, 1 / 4, 1 / 2, 1.0)
     """Nested shares of the latents that each must reconstruct alone, rising to 1; ``matryoshka``
@@ -65,7 +64,7 @@ class AutoencoderConfig(Contract):
     @property
     def peak_learning_rate(self) -> float:
         """The step size, with the default filled in."""
-        return self.learning_rate or 5e-3 * math.sqrt(1024 / self.n_latents)
+        return self.learning_rate or 0.06 * (64 / self.n_latents) ** (2 / 3)
 
     @field_validator("matryoshka_levels")
     @classmethod

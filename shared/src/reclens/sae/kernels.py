@@ -25,7 +25,9 @@ _ROWS_AT_A_TIME = 24
 _COLUMNS_AT_A_TIME = 1024
 _ENTRIES_PER_PART = 2048
 """Active latents that are worth a part of their own."""
+_TORCH_THREADS = torch.get_num_threads()
 _MAX_THREADS = numba.get_num_threads()
+torch.set_num_threads(_TORCH_THREADS)  # starting the shared pool has set it to all cores
 _MAX_HALVINGS = 300
 """More than any two floats lie apart; a NaN ends here."""
 
@@ -173,9 +175,7 @@ def _top_k(x, weight, bias, out_values, out_indices, n_lanes, parts):
             for j in range(0, n, _COLUMNS_AT_A_TIME):
                 _add_products(x[start:end], weight, products, j, min(n, j + _COLUMNS_AT_A_TIME))
             for b in range(start, end):
-                _select(
-                    products[b - start], maxima, values, indices, out_values[b], out_indices[b]
-                )
+                _select(products[b - start], maxima, values, indices, out_values[b], out_indices[b])
 
 
 @njit(cache=True, nogil=True)

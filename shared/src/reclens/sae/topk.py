@@ -9,7 +9,7 @@ from reclens.sae.base import Forward, SparseAutoencoder
 from reclens.sae.codes import Active, Codes
 from reclens.sae.losses import fvu
 
-MULTI_TOPK_WIDTH = 4
+MULTI_TOPK_WIDTH = 2
 """Times k, the latents of the wider reconstruction in early training."""
 MULTI_TOPK_SHARE = 0.5
 """Share of the steps, the first ones, in which there is one."""
@@ -18,7 +18,7 @@ MULTI_TOPK_SHARE = 0.5
 class TopKAutoencoder(SparseAutoencoder):
     """``z = TopK_k(ReLU(W_encᵀ (x̃ - b_dec) + b_enc))``.
 
-    In the first half of training a second reconstruction from 4 k latents has a part in the loss
+    In the first half of training a second reconstruction from 2 k latents has a part in the loss
     (Multi-TopK, ``config.multi_topk_coefficient``). It parts latents that stand for the sum of two
     directions, which TopK alone leaves together.
 

@@ -17,6 +17,7 @@ from reclens.sae.closed_form import ClosedFormAutoencoder
 from reclens.sae.codes import Active
 from reclens.sae.losses import auxiliary_loss, fvu
 from reclens.sae.moments import Moments
+from reclens.sae.optimizer import AveragedSignDescent
 from reclens.sae.order import ShuffledBatches
 from reclens.sae.prediction import PredictionTerm, Scorer
 from reclens.sae.registry import build_autoencoder
@@ -91,6 +92,9 @@ class AutoencoderTrainer:
         for x in self._batches.from_step(self._step, self._n_epochs):
             metrics = self._train_on(x)
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
+        if self._step:
+            self._optimizer.finish()
+            sae.normalise_decoder()
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
@@ -130,13 +134,9 @@ class AutoencoderTrainer:
         self._sae = sae
         self._rows = rows
         self._silent_for = silent_for
-        self._parameters = dict(sae.named_parameters())
-        self._optimizer = torch.optim.Adam(
-            [
-                {"params": [parameter], "factor": sae.learning_rate_factor(name)}
-                for name, parameter in self._parameters.items()
-            ],
-            fused=True,
+        self._optimizer = AveragedSignDescent(
+            (name, parameter, sae.learning_rate_factor(name))
+            for name, parameter in sae.named_parameters()
         )
         self._batches = ShuffledBatches(
             self._source,
@@ -182,12 +182,9 @@ class AutoencoderTrainer:
                 field="learning_rate",
                 remedy=f"set it below {config.peak_learning_rate:.2g}.",
             )
-        self._optimizer.zero_grad()
         loss.backward()
         sae.project_decoder_gradient()
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate() * group["factor"]
-        self._optimizer.step()
+        self._optimizer.step(self._learning_rate())
         sae.after_step(forward)
         return self._count(x, forward, len(dead), loss_value, fvu_value)
 
@@ -244,10 +241,10 @@ class AutoencoderTrainer:
             return {}, meta
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
-        for name, parameter in self._parameters.items():
-            for key, value in self._optimizer.state[parameter].items():
-                tensors[f"adam.{name}.{key}"] = value
+        path, numbers = self._optimizer.state()
+        tensors |= {f"path.{name}": value for name, value in path.items()}
         meta |= {
+            "path": numbers,
             "rows": self._rows,
             "activations_seen": self.activations_seen,
             "curve": [list(point) for point in self.curve],
@@ -271,26 +268,16 @@ class AutoencoderTrainer:
         sae = build_autoencoder(self._config, len(loaded["sae.b_dec"]))
         sae.load_state_dict({name: loaded[f"sae.{name}"] for name in sae.state_dict()})
         self._begin(sae, list(meta["rows"]), loaded["silent_for"])
-        for name, parameter in self._parameters.items():
-            prefix = f"adam.{name}."
-            moments = {
-                key.removeprefix(prefix): value
-                for key, value in loaded.items()
-                if key.startswith(prefix)
-            }
-            if moments:
-                self._optimizer.state[parameter] = {
-                    key: _laid_out_like(parameter, value) for key, value in moments.items()
-                }
+        path = {
+            name.removeprefix("path."): value
+            for name, value in loaded.items()
+            if name.startswith("path.")
+        }
+        self._optimizer.restore(path, meta["path"])
         self._step = meta["step"]
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
         self._sums = list(meta["sums"])
-
-
-def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    # Adam's loop runs over memory, so its moments must lie in memory as the parameter does.
-    return torch.empty_like(parameter).copy_(value) if value.ndim else value
 
 
 def _foreign(what: str, field: str) -> InvalidInput:
