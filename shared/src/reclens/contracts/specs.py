@@ -148,7 +148,7 @@ class RecommenderSpec(RecommenderOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.RECOMMENDER_TRAIN
     KIND: ClassVar[ArtifactKind] = ArtifactKind.RECOMMENDER
-    ALGORITHM: ClassVar[int] = 3
+    ALGORITHM: ClassVar[int] = 2
 
     dataset: ArtifactRef
     """Data set to train and evaluate on."""
@@ -219,7 +219,7 @@ class CaptureSpec(CaptureOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.ACTIVATIONS_CAPTURE
     KIND: ClassVar[ArtifactKind] = ArtifactKind.ACTIVATIONS
-    ALGORITHM: ClassVar[int] = 3
+    ALGORITHM: ClassVar[int] = 2
 
     recommender: ArtifactRef
     """Recommender to open."""
