@@ -75,6 +75,14 @@ def levels(n_latents: int) -> dict[str, Any]:
     }
 
 
+def stability(cosine: float) -> dict[str, Any]:
+    return {
+        "mean_max_cosine": cosine,
+        "mean_matched_cosine": cosine - 0.1,
+        "matched_share": {"0.7": cosine - 0.2, "0.9": cosine - 0.3},
+    }
+
+
 def dictionary(
     number: int,
     roles: tuple[Role, ...],
@@ -84,6 +92,7 @@ def dictionary(
     auroc: float,
     kind: str = "topk",
     fvu: float = 0.05,
+    prediction_coefficient: float = 0.0,
 ) -> Dictionary:
     health = {
         "fvu": fvu,
@@ -121,6 +130,7 @@ def dictionary(
         "popularity": quality(0.04),
         "similarity": {"interpretable": similar, "firing": similar},
         "levels": {"interpretable": levels(4), "labelled": levels(8)},
+        "stability": {"retrained": stability(0.9), "random": stability(0.4)},
         "examples": [
             {
                 "latent": 3,
@@ -133,10 +143,11 @@ def dictionary(
             }
         ],
     }
+    config = {"kind": kind, "k": 16, "prediction_coefficient": prediction_coefficient}
     return Dictionary(
         name=name,
         roles=roles,
-        autoencoder=manifest("autoencoders", number, health, config={"kind": kind}),
+        autoencoder=manifest("autoencoders", number, health, config=config),
         concepts=manifest("concepts", number, concepts),
         evaluation=manifest("evaluations", number, evaluation),
         labels=pa.table(
@@ -191,4 +202,12 @@ def untrained() -> Dictionary:
 
 @pytest.fixture(scope="session")
 def collected(main_dictionary: Dictionary, untrained: Dictionary) -> Collected:
-    return collected_of(main_dictionary, untrained)
+    aware = dictionary(
+        6,
+        (Role.PREDICTION,),
+        "prediction-aware",
+        paper_p=[0.9, 0.8, 0.7, None],
+        auroc=0.8,
+        prediction_coefficient=1.0,
+    )
+    return collected_of(main_dictionary, untrained, aware)

@@ -65,7 +65,7 @@ def test_interpretable_latents_are_counted_of_those_alive(collected: Collected) 
 
 
 def test_a_better_control_refutes(collected: Collected) -> None:
-    main, control = collected.dictionaries
+    main, control, *_ = collected.dictionaries
     better = replace(control, concepts=changed(control.concepts, auroc_median=0.81))
     found = claim(replace(collected, dictionaries=(main, better)), "easier to name")
     assert found.verdict is Verdict.FAILS

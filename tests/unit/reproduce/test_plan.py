@@ -8,6 +8,8 @@ from reclens.errors import InvalidInput, InvalidSpec
 from reclens.reproduce.plan import (
     CONTROLS,
     GRID_K,
+    PREDICTION_COEFFICIENTS,
+    PREDICTION_K,
     VARIANT_K,
     VARIANT_KINDS,
     Role,
@@ -34,9 +36,26 @@ def test_the_main_chain_is_required_and_nothing_else(plan) -> None:
         "recommender",
         "activations",
         "autoencoder",
+        "autoencoder",
         "concepts",
         "evaluation",
     ]
+
+
+def test_the_main_dictionary_is_compared_with_itself_under_another_seed(plan) -> None:
+    (second,) = [one for one in plan.dictionaries if Role.SECOND_SEED in one.roles]
+    assert second.config == plan.main.config.model_copy(update={"seed": 1})
+    assert plan.main.evaluation is not None
+    assert plan.main.evaluation.retrained == second.autoencoder.artifact_ref()
+
+
+def test_the_prediction_aware_term_is_varied_alone(plan) -> None:
+    found = [one for one in plan.dictionaries if Role.PREDICTION in one.roles]
+    assert {(one.config.k, one.config.prediction_coefficient) for one in found} == {
+        (k, coefficient) for k in PREDICTION_K for coefficient in PREDICTION_COEFFICIENTS
+    }
+    assert all(one.evaluation is not None for one in found)
+    assert set(PREDICTION_K) <= set(GRID_K), "the same without the term is in the grid"
 
 
 def test_one_dictionary_serves_every_reason(plan) -> None:

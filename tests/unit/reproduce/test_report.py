@@ -49,7 +49,7 @@ def test_json_has_the_public_fields(report: dict[str, Any], folder: Path) -> Non
 def test_every_table_and_figure_is_in_both_forms(report: dict[str, Any], folder: Path) -> None:
     markdown = (folder / "report.md").read_text()
     html = (folder / "report.html").read_text()
-    for key in ("T1", "T2", "T3", "T4", "T5", "T8", "F2", "F3", "F4", "F5", "F7"):
+    for key in ("T1", "T2", "T3", "T4", "T4b", "T5", "T8", "F2", "F3", "F4", "F5", "F7", "F8"):
         assert f"## {key}. " in markdown
         assert html.count(f'id="{key}"') == 1
     for name in ("F2_confidence", "F7_fvu_against_l0"):

@@ -41,6 +41,9 @@ class EvaluationSpec(EvaluationOptions, JobSpec):
     """Autoencoder to measure."""
     concepts: ArtifactRef
     """Its labelled latents."""
+    retrained: ArtifactRef | None = None
+    """The same autoencoder trained with another seed, whose directions it is compared with."""
 
     def input_refs(self) -> dict[str, str]:
-        return {"autoencoder": self.autoencoder, "concepts": self.concepts}
+        refs = {"autoencoder": self.autoencoder, "concepts": self.concepts}
+        return refs if self.retrained is None else {**refs, "retrained": self.retrained}

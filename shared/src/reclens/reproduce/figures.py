@@ -1,9 +1,7 @@
-"""Figures F2 to F5 and F7. Colours are told apart by colour-blind readers too (Okabe and Ito)."""
+"""Figures F2 to F5 and F7."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -17,24 +15,20 @@ from matplotlib.ticker import ScalarFormatter
 from reclens.contracts.tables import EXAMPLES
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plan import VARIANT_KINDS, Role
+from reclens.reproduce.plot import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    STYLE,
+    Plot,
+)
+from reclens.reproduce.prediction_figure import prediction_aware
 
-BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
-SKY = "#56b4e9"
-GREY, INK = "#8a8a8a", "#222222"
-
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "savefig.dpi": 200,
-    "savefig.bbox": "tight",
-    "savefig.facecolor": "white",
-    # The same picture gives the same bytes.
-    "svg.hashsalt": "reclens",
-}
 _CONTROL_LOOK = {
     Role.UNTRAINED: (GREY, "--", "X"),
     Role.DIMENSIONS: (ORANGE, "-.", "P"),
@@ -45,39 +39,16 @@ _KIND_LOOK = dict(
 )
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One figure of a report."""
-
-    key: str
-    """``F2`` and so on."""
-    name: str
-    """File name without ending."""
-    title: str
-    """What it shows."""
-    note: str
-    """How to read it."""
-    figure: Figure
-    """The picture."""
-
-    def save(self, folder: Path) -> list[Path]:
-        """Write ``<name>.png`` and ``<name>.svg``."""
-        paths = [folder / f"{self.name}.png", folder / f"{self.name}.svg"]
-        with mpl.rc_context(_STYLE):
-            self.figure.savefig(paths[0])
-            self.figure.savefig(paths[1], metadata={"Date": None})
-        return paths
-
-
 def all_plots(collected: Collected) -> list[Plot]:
     """In order; one that there are no data for is left out."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         plots = [
             confidence(collected),
             examples(collected),
             quality(collected),
             levels(collected),
             pareto(collected),
+            prediction_aware(collected),
         ]
     return [plot for plot in plots if plot is not None]
 

@@ -47,6 +47,12 @@ VARIANT_KINDS: tuple[str, ...] = ("topk", "batchtopk", "matryoshka", "jumprelu")
 """Architectures held side by side."""
 VARIANT_K = (8, 16, 32)
 """Their active latents."""
+PREDICTION_K = (4, 16)
+"""Active latents of those trained with the prediction-aware term, with `GRID_LATENTS` latents."""
+PREDICTION_COEFFICIENTS = (1.0, 10.0)
+"""Weights of that term; 0 is in the grid over k."""
+PREDICTION_ITEMS = 1024
+"""Items that the term draws at each step."""
 
 
 class Role(StrEnum):
@@ -56,6 +62,8 @@ class Role(StrEnum):
     GRID_K = "grid over k"
     GRID_SIZE = "grid over size"
     VARIANT = "variant"
+    PREDICTION = "prediction-aware"
+    SECOND_SEED = "second seed"
     UNTRAINED = "untrained"
     DIMENSIONS = "raw dimensions"
     PCA = "PCA"
@@ -106,7 +114,12 @@ class PlannedDictionary:
         for role in CONTROLS:
             if role in self.roles:
                 return str(role)
-        return f"{self.config.kind} {self.config.n_latents:,}/{self.config.k}"
+        name = f"{self.config.kind} {self.config.n_latents:,}/{self.config.k}"
+        if Role.SECOND_SEED in self.roles:
+            return f"{name}, {Role.SECOND_SEED}"
+        if Role.PREDICTION in self.roles:
+            return f"{name}, {Role.PREDICTION} {self.config.prediction_coefficient:g}"
+        return name
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class Plan:
             for dictionary in self.dictionaries:
                 spec: JobSpec | None = getattr(dictionary, stage)
                 if spec is not None:
-                    required = Role.MAIN in dictionary.roles
+                    required = bool({Role.MAIN, Role.SECOND_SEED}.intersection(dictionary.roles))
                     jobs.append(PlannedJob(f"{stage} of {dictionary.name}", spec, required))
         return jobs
 
@@ -190,10 +203,28 @@ def _configs(dataset_name: str, width: int) -> list[tuple[Role, AutoencoderConfi
             for kind in VARIANT_KINDS
             for k in VARIANT_K
         ),
+        *(
+            (
+                Role.PREDICTION,
+                config("topk", GRID_LATENTS, k).model_copy(
+                    update={
+                        "prediction_coefficient": coefficient,
+                        "prediction_items": PREDICTION_ITEMS,
+                    }
+                ),
+            )
+            for k in PREDICTION_K
+            for coefficient in PREDICTION_COEFFICIENTS
+        ),
+        (Role.SECOND_SEED, _with_second_seed(main)),
         (Role.UNTRAINED, main.model_copy(update={"n_epochs": 0})),
         (Role.DIMENSIONS, config("dimensions", 2 * width, min(main.k, width))),
         (Role.PCA, config("pca", 2 * width, min(main.k, width))),
     ]
+
+
+def _with_second_seed(config: AutoencoderConfig) -> AutoencoderConfig:
+    return config.model_copy(update={"seed": config.seed + 1})
 
 
 def _dictionary(
@@ -203,11 +234,17 @@ def _dictionary(
     dataset: DatasetSpec,
 ) -> PlannedDictionary:
     autoencoder = AutoencoderSpec(activations=activations.artifact_ref(), config=config)
-    if not {Role.MAIN, Role.GRID_K, *CONTROLS}.intersection(roles):
+    if not {Role.MAIN, Role.GRID_K, Role.PREDICTION, *CONTROLS}.intersection(roles):
         return PlannedDictionary(roles, autoencoder)
     concepts = ConceptsSpec(autoencoder=autoencoder.artifact_ref(), dataset=dataset.artifact_ref())
+    retrained = None
+    if Role.MAIN in roles:
+        update = {"config": _with_second_seed(config)}
+        retrained = autoencoder.model_copy(update=update).artifact_ref()
     evaluation = EvaluationSpec(
-        autoencoder=autoencoder.artifact_ref(), concepts=concepts.artifact_ref()
+        autoencoder=autoencoder.artifact_ref(),
+        concepts=concepts.artifact_ref(),
+        retrained=retrained,
     )
     return PlannedDictionary(roles, autoencoder, concepts, evaluation)
 

@@ -43,6 +43,7 @@ def all_tables(collected: Collected) -> list[Table]:
         *fidelity(collected),
         fidelity_of_all(collected),
         health(collected),
+        *stability(collected),
         concepts(collected),
         *probing(collected),
         cost(collected),
@@ -217,6 +218,38 @@ def health(collected: Collected) -> Table:
         "On users that were not trained on. FVU: share of the variance unexplained; answering with "
         "the mean gives 1. Dead: fires for none of these cases. Always on: for more than half.",
     )
+
+
+def stability(collected: Collected) -> list[Table]:
+    """T4b: the directions of two trainings that differ in their seed; none without the second."""
+    assert collected.main.evaluation is not None
+    measured = collected.main.evaluation.metrics.get("stability")
+    if measured is None:
+        return []
+    rows = [
+        [
+            shown,
+            measured[name]["mean_max_cosine"],
+            measured[name]["mean_matched_cosine"],
+            *measured[name]["matched_share"].values(),
+        ]
+        for name, shown in (("retrained", "two seeds"), ("random", "control: random directions"))
+    ]
+    shares = measured["random"]["matched_share"]
+    return [
+        Table(
+            "T4b",
+            "Are the directions the same when the seed is another?",
+            (
+                Column("main dictionary beside"),
+                Column("mean cosine to the nearest", ".3f"),
+                Column("mean cosine of pairs", ".3f"),
+                *(Column(f"pairs above {limit}", ".1%") for limit in shares),
+            ),
+            rows,
+            "Decoder directions. Pairs: each direction once, by the Hungarian method.",
+        )
+    ]
 
 
 def concepts(collected: Collected) -> Table:

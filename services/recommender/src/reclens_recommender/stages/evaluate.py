@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +47,8 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
 
     Returns:
         ``fidelity`` by origin of the representation; ``popularity``, the quality on test of
-        recommending what is popular; ``similarity``, ``levels``, ``probing``, ``examples``.
+        recommending what is popular; ``similarity``, ``levels``, ``probing``, ``examples``;
+        ``stability`` of directions over seeds beside random ones, None without a second training.
 
     Raises:
         InvalidInput: the concepts are not of this autoencoder.
@@ -106,6 +107,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         "similarity": similarity.metrics,
         "levels": levels.metrics,
         "probing": _probing(spec, job, read),
+        "stability": _stability(spec, job, read),
         **examples.metrics,
     }
 
@@ -184,6 +186,25 @@ def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, An
         return ProbedCases(cases.activations, representations(shards, split), cases.top_items[:, 0])
 
     return probe_tags(side("construct"), side(_TEST), read.dataset.items, seed=spec.seed)
+
+
+def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any] | None:
+    """Directions of this training beside those of the other, and beside random ones."""
+    if spec.retrained is None:
+        return None
+    from reclens.sae import load_autoencoder
+    from reclens.sae.stability import decoder_stability
+
+    own = read.sae.W_dec.numpy()
+    other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()
+    rows = {
+        "retrained": other,
+        "random": np.random.default_rng(spec.seed).normal(size=other.shape),
+    }
+    found = {name: asdict(decoder_stability(own, other)) for name, other in rows.items()}
+    for one in found.values():
+        one["matched_share"] = {str(limit): share for limit, share in one["matched_share"].items()}
+    return found
 
 
 def representations(shards: Sequence[Path], split: str) -> np.ndarray:

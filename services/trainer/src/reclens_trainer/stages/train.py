@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
 from reclens.contracts.tables import CODE_SHARD, LATENTS, SERVED_SPLITS
+from reclens.errors import InvalidInput
 
 if TYPE_CHECKING:
     from reclens.adapters.jobs import JobContext
     from reclens.contracts import AutoencoderSpec
+    from reclens.sae import Scorer
 
 TRAIN_SPLITS = ("train",)
 """Users whose activations are trained on. The report is on all others."""
@@ -22,7 +24,8 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     ``codes-NNNNN.parquet`` for each activation shard that has users to encode.
 
     Raises:
-        InvalidInput: there is nothing to train on or to measure, or widths differ.
+        InvalidInput: there is nothing to train on or to measure, widths differ, or the
+            prediction-aware term is asked for at a site that no prediction layer follows.
         CorruptArtifact: an activation is missing or not finite; names shard and row.
     """
     from reclens.sae import AutoencoderTrainer, latent_statistics, report
@@ -32,7 +35,7 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     trained = ActivationShards(job.store, spec.activations, TRAIN_SPLITS)
     held_out = ActivationShards(job.store, spec.activations, SERVED_SPLITS)
 
-    trainer = AutoencoderTrainer(trained, spec.config)
+    trainer = AutoencoderTrainer(trained, spec.config, _scorer(spec, job))
     job.drive(trainer)
     sae = trainer.sae
     for name in sae.save(job.folder):
@@ -53,3 +56,24 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
             path.unlink()
             written += 1
     return measured.as_metrics()
+
+
+def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
+    """The recommender's prediction layer, where training needs it."""
+    if not spec.config.prediction_coefficient:
+        return None
+    from reclens.probing import ProbeSite
+    from reclens.recommenders import load_recommender
+    from reclens.sae import Scorer
+
+    store = job.store
+    model = load_recommender(store.fetch_all(store.lineage(spec.activations)["recommender"]))
+    site = store.manifest(spec.activations).spec["site"]
+    if site is not None and ProbeSite(**site) != model.site:
+        raise InvalidInput(
+            f"the activations are of {site['module']}[{site['position']}], which items are not "
+            "scored from.",
+            field="config.prediction_coefficient",
+            remedy="set it to 0, or capture at the model's own site.",
+        )
+    return Scorer(model.item_weights().detach(), model.item_biases().detach())
