@@ -36,6 +36,8 @@ _SPLITS: dict[tuple[str, str], SplitSpec] = {
 _MAIN: dict[str, dict[str, int]] = {"grocery": {"n_latents": 2048, "k": 32}}
 _MAIN_DEFAULT = {"n_latents": 1024, "k": 16}
 
+N_EPOCHS = 6
+"""Passes over the activations of every dictionary; more lower the FVU by little."""
 GRID_LATENTS = 1024
 """Latents of the grid over k and of the variants."""
 GRID_K = (4, 8, 16, 32)
@@ -190,7 +192,9 @@ def make_plan(dataset_name: str, model_name: str) -> Plan:
 
 def _configs(dataset_name: str, width: int) -> list[tuple[Role, AutoencoderConfig]]:
     def config(kind: str, n_latents: int, k: int) -> AutoencoderConfig:
-        return AutoencoderConfig.parse({"kind": kind, "n_latents": n_latents, "k": k})
+        return AutoencoderConfig.parse(
+            {"kind": kind, "n_latents": n_latents, "k": k, "n_epochs": N_EPOCHS}
+        )
 
     main = config("topk", **_MAIN.get(dataset_name, _MAIN_DEFAULT))
 
