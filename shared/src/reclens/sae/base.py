@@ -210,14 +210,15 @@ class SparseAutoencoder(nn.Module, ABC):
     @torch.no_grad()
     def normalise_decoder(self) -> None:
         """Give every row of ``W_dec`` unit length."""
-        self.W_dec.copy_(functional.normalize(self.W_dec, dim=1))
+        self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=1, keepdim=True).clamp_min_(1e-12))
 
     @torch.no_grad()
     def project_decoder_gradient(self) -> None:
         """Remove the part of the gradient that would only change a row's length."""
         grad = self.W_dec.grad
         if grad is not None:
-            grad -= (grad * self.W_dec).sum(1, keepdim=True) * self.W_dec
+            along = torch.linalg.vecdot(grad, self.W_dec)
+            grad.addcmul_(self.W_dec, along[:, None], value=-1)
 
 
 def codes_above(

@@ -55,6 +55,7 @@ class Active:
         self._n_latents = n_latents
         self._kernels = compiled_kernels(indices.device)
         self._by_latent: Any = None
+        self._no_groups: Tensor | None = None
 
     def combine(
         self,
@@ -84,7 +85,11 @@ class Active:
 
     def no_groups(self) -> Int[Tensor, " n_latents"]:
         """All latents in group 0."""
-        return torch.zeros(self._n_latents, dtype=torch.int64, device=self.indices.device)
+        if self._no_groups is None:
+            self._no_groups = torch.zeros(
+                self._n_latents, dtype=torch.int64, device=self.indices.device
+            )
+        return self._no_groups
 
     # --- the products, without gradients ---------------------------------------------------------
 
@@ -166,9 +171,7 @@ class _PreActivations(torch.autograd.Function):
         x, W_enc, b_dec = ctx.saved_tensors
         active: Active = ctx.active
         grad_b_enc = active.total(grad)
-        # W_enc is stored by latent, so this transpose has its layout. Centring by b_dec is a
-        # rank-one term: no shifted copy of x is made.
-        grad_W_enc = active.outer(grad, x[None], active.no_groups()).T
-        grad_W_enc = grad_W_enc.addr_(b_dec, grad_b_enc, alpha=-1)
+        # W_enc is stored by latent, so this transpose has its layout.
+        grad_W_enc = active.outer(grad, (x - b_dec)[None], active.no_groups()).T
         grad_b_dec = -(W_enc @ grad_b_enc) if ctx.needs_input_grad[3] else None
         return None, grad_W_enc, grad_b_enc, grad_b_dec, None, None
