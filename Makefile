@@ -59,7 +59,9 @@ bench-sae: $(RUNTIME) ## Training speed beside SAELens, dictionary_learning, spa
 	  -c constraints.txt
 	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet \
 	  --no-build-isolation -c constraints.txt -r benchmarks/requirements-sae.txt
-	@.venv-peers/bin/python benchmarks/sae_training.py
+	@# It comes with dictionary-learning, uses another build of PyTorch, and breaks the imports.
+	@.venv-peers/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
+	@.venv-peers/bin/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))
 
 up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
 	@$(BIN)/reclens up

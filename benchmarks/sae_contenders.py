@@ -119,12 +119,13 @@ def sae_lens(task: Task, watch: Watch) -> Reconstruct:
     sae = TopKTrainingSAE(
         TopKTrainingSAEConfig(d_in=task.x.shape[1], d_sae=task.n_latents, k=task.k)
     )
-    steps = task.steps
+    steps, rate = task.steps, task.learning_rate or SAETrainerConfig.lr
     config = SAETrainerConfig(
         total_training_samples=steps * task.batch_size,
         train_batch_size_samples=task.batch_size,
+        lr=rate,
+        lr_end=rate / 10,  # as its runner fills it in
         lr_decay_steps=steps // 5,
-        **({} if task.learning_rate is None else {"lr": task.learning_rate}),
     )
     trainer = SAETrainer(cfg=config, sae=sae, data_provider=_watched(task, watch, sae))
     watch.start()

@@ -11,7 +11,8 @@ an environment of their own; PyTorch stays at the version of constraints.txt:
 
     make bench-sae
 
-or, where that environment exists: `.venv-peers/bin/python benchmarks/sae_training.py`. A library
+or, where that environment exists: `.venv-peers/bin/python benchmarks/sae_training.py
+--activations artifacts/activations/<id>`, a folder that `reclens artifacts get` writes. A library
 that is not installed is listed under "missing" with the reason.
 
 `ratios` compare activations per second. `ratios_at_equal_fvu` compare the seconds until the
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from captured import read_activations
 
 RESULTS = Path(__file__).parent / "results" / "sae_training.json"
 LEARNING_RATES = (None, 1e-3, 3e-3, 1e-2)
@@ -53,18 +55,20 @@ def planted(rows: int, seed: int) -> np.ndarray:
 
 def prepare(folder: Path, options: argparse.Namespace) -> None:
     """Write train.npy and held_out.npy, centred and scaled by the training rows."""
-    x = (
-        np.load(options.activations).astype(np.float32)
-        if options.activations
-        else planted(options.rows * 10 // 9, options.seed)
-    )
-    x = x[np.random.default_rng(options.seed).permutation(len(x))]
-    cut = min(options.rows, len(x) * 9 // 10)
-    mean = x[:cut].mean(0, dtype=np.float64).astype(np.float32)
+    if options.activations:
+        x, held_out = read_activations(options.activations, options.seed)
+        x = x[: options.rows]
+    else:
+        x = planted(options.rows * 10 // 9, options.seed)
+        x, held_out = x[: options.rows], x[options.rows :]
+    mean = x.mean(0, dtype=np.float64).astype(np.float32)
     x -= mean
-    x /= np.sqrt(np.square(x[:cut], dtype=np.float64).mean())
-    np.save(folder / "train.npy", x[:cut])
-    np.save(folder / "held_out.npy", x[cut:])
+    held_out -= mean
+    scale = np.sqrt(np.square(x, dtype=np.float64).mean())
+    x /= scale
+    held_out /= scale
+    np.save(folder / "train.npy", x)
+    np.save(folder / "held_out.npy", held_out)
 
 
 def train_in_own_process(
@@ -164,7 +168,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--activations", help=".npy of captured activations [rows, d_model]")
+    parser.add_argument(
+        "--activations", type=Path, help="folder of captured activations, or .npy [rows, d_model]"
+    )
     parser.add_argument("--rows", type=int, default=50_000, help="rows to train on, at most")
     parser.add_argument("--latents", type=int, default=2048)
     parser.add_argument("--k", type=int, default=32)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from running_stack import Stack, wait_for
+
+from reclens.sae import load_autoencoder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,6 +44,18 @@ def test_artifacts_and_jobs_are_listed(stack: Stack, pipeline_job: str):
     for kind in ("datasets/", "recommenders/", "activations/", "autoencoders/", "concepts/"):
         assert kind in listed.stdout
     assert pipeline_job in stack.cli("jobs", "list").stdout
+
+
+def test_an_artifact_is_copied_to_a_folder(stack: Stack, pipeline_job: str, tmp_path: Path):
+    listed = json.loads(stack.cli("artifacts", "list", "--kind", "autoencoders", "--json").stdout)
+    reference = listed[0]["artifact"]
+    done = stack.cli("artifacts", "get", reference, "--to", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / reference
+    assert json.loads((folder / "manifest.json").read_text())["artifact"] == reference
+    for entry in listed[0]["objects"]:
+        assert hashlib.sha256((folder / entry["name"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert load_autoencoder(folder).n_latents > 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from json import dumps
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +60,31 @@ def show(
         print(f"  version  {name} {value}")
     for name, value in manifest.spec.items():
         print(f"  spec     {name}: {value}")
+
+
+@app.command()
+def get(
+    artifact: Annotated[str, typer.Argument(help="kind/id, as `artifacts list` tells it.")],
+    to: Annotated[
+        Path, typer.Option(help="Folder to write to; kind/id is made in it.", file_okay=False)
+    ] = Path("artifacts"),
+    json: Json = False,
+) -> None:
+    """Copy an artifact's objects and its manifest to a folder, checked against their checksums."""
+    store = ArtifactStore.from_settings(client_settings())
+    manifest = store.manifest(artifact)
+    folder = to / artifact
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in manifest.objects:
+        # A copy, not the cache's own file: people may change what they asked for.
+        shutil.copyfile(store.fetch(artifact, entry.name), folder / entry.name)
+    (folder / "manifest.json").write_text(
+        dumps(manifest.canonical(), indent=2) + "\n", encoding="utf-8"
+    )
+    if json:
+        print_json({"folder": str(folder), "objects": [one.name for one in manifest.objects]})
+        return
+    print(f"{folder}: {len(manifest.objects)} objects, {_size(manifest):,} bytes, manifest.json")
 
 
 def _size(manifest: Manifest) -> int:

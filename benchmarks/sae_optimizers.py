@@ -1,0 +1,146 @@
+"""Averaged sign descent beside Adam, at the same number of steps, for TopK autoencoders.
+
+    python benchmarks/sae_optimizers.py [--activations artifacts/activations/<id>]
+
+Planted settings: share of planted directions recovered (cosine above 0.9, each matched once), over
+seeds. Captured activations (a folder written by `reclens artifacts get`): FVU and dead latents on
+held-out users. Everything but the step rule and its peak step size is the default configuration;
+Adam is tried at several step sizes, of which each column tells its best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from captured import read_activations
+
+import reclens.sae.trainer as trainer_module
+from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
+from reclens.sae.optimizer import AveragedSignDescent
+from reclens.sae.sources import SequenceSource
+from reclens.sae.stability import recovered_share
+
+RESULTS = Path(__file__).parent / "results" / "sae_optimizers.json"
+ADAM_RATES = (1e-3, 3e-3, 1e-2, 2e-2)
+SEEDS = (0, 1, 2, 3)
+PLANTED = {
+    "easy": (
+        {"d_model": 64, "n_directions": 128, "n_active": 4},
+        {"n_latents": 256, "k": 4},
+    ),
+    "hard": (
+        {"d_model": 32, "n_directions": 64, "n_active": 3},
+        {"n_latents": 64, "k": 3},
+    ),
+}
+CAPTURED = ({"n_latents": 1024, "k": 16}, {"n_latents": 2048, "k": 32})
+
+
+class Adam:
+    """PyTorch's Adam behind the interface of `AveragedSignDescent`."""
+
+    def __init__(self, parameters: Iterator[tuple[str, torch.nn.Parameter, float]]) -> None:
+        self._groups = [{"params": [p], "factor": factor} for _, p, factor in parameters]
+        self._adam = torch.optim.Adam(self._groups, fused=True)
+
+    def step(self, learning_rate: float) -> None:
+        for group in self._adam.param_groups:
+            group["lr"] = learning_rate * group["factor"]
+        self._adam.step()
+        self._adam.zero_grad()
+
+    def finish(self) -> None:
+        """The last point is the result."""
+
+
+OPTIMIZERS: dict[str, tuple[Any, tuple[float | None, ...]]] = {
+    "averaged sign descent": (AveragedSignDescent, (None,)),
+    "adam": (Adam, ADAM_RATES),
+}
+
+
+def planted(
+    *, d_model: int, n_directions: int, n_active: int, seed: int, rows: int = 20_000
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of a few unit directions with 1 % noise, and the directions."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(n_directions, d_model))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    chosen = rng.random((rows, n_directions)).argpartition(n_active, axis=1)[:, :n_active]
+    z = np.zeros((rows, n_directions))
+    np.put_along_axis(z, chosen, rng.uniform(0.5, 1.5, chosen.shape), axis=1)
+    x = z @ directions
+    x += 0.01 * x.std() * rng.normal(size=x.shape)
+    return x.astype(np.float32), directions
+
+
+def train(x: np.ndarray, config: AutoencoderConfig) -> AutoencoderTrainer:
+    trainer = AutoencoderTrainer(SequenceSource([x]), config)
+    for _ in trainer.steps():
+        pass
+    return trainer
+
+
+def on_planted(setting: str, rate: float | None) -> dict[str, Any]:
+    data, config = PLANTED[setting]
+    shares = []
+    for seed in SEEDS:
+        x, directions = planted(**data, seed=seed)
+        sae = train(x, AutoencoderConfig(**config, seed=seed, learning_rate=rate)).sae
+        shares.append(recovered_share(directions, sae.W_dec.numpy()))
+    return {"recovered": shares, "mean": float(np.mean(shares))}
+
+
+def on_captured(
+    x: np.ndarray, held_out: np.ndarray, shape: dict[str, int], epochs: int, rate: float | None
+) -> dict[str, Any]:
+    config = AutoencoderConfig(**shape, n_epochs=epochs, learning_rate=rate)
+    sae = train(x, config).sae
+    measured = report(sae, SequenceSource([held_out]), activations_seen=0, curve=[])
+    return {"fvu": measured.fvu, "dead_fraction": measured.dead_fraction}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--activations", type=Path, help="captured activations")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over captured activations")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    captured = read_activations(options.activations, 0) if options.activations else None
+    rows: list[dict[str, Any]] = []
+
+    def note(row: dict[str, Any]) -> None:
+        rows.append(row)
+        print(json.dumps(row), flush=True)  # noqa: T201 - a command
+
+    for name, (optimizer, rates) in OPTIMIZERS.items():
+        trainer_module.AveragedSignDescent = optimizer
+        for rate in rates:
+            told = {"optimizer": name, "learning_rate": rate or "default"}
+            for setting in PLANTED:
+                note({**told, "data": setting, **on_planted(setting, rate)})
+            for shape in CAPTURED if captured is not None else ():
+                measured = on_captured(*captured, shape, options.epochs, rate)
+                note({**told, "data": "captured", **shape, "epochs": options.epochs, **measured})
+    machine = {
+        "cpu": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+    }
+    options.output.write_text(
+        json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
