@@ -15,7 +15,7 @@ def test_sasrec_tells_the_next_item(sasrec: Any) -> None:
 
 
 def test_bprmf_ranks_held_out_items(bprmf: Any) -> None:
-    assert bprmf.test["ndcg@10"] >= 0.17
+    assert bprmf.test["ndcg@10"] >= 0.27
 
 
 def test_lightgcn_ranks_held_out_items(lightgcn: Any) -> None:

@@ -37,7 +37,7 @@ def prediction_aware(collected: Collected) -> Plot | None:
                 axes.annotate(
                     f"{coefficient:g}",
                     (left, up),
-                    xytext=(4, 4),
+                    xytext=(5, 4) if coefficient else (5, -12),
                     textcoords="offset points",
                     fontsize=8.5,
                     color=INK,
