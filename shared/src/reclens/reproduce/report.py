@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from reclens.reproduce.claims import Claim, Verdict, check_claims
 from reclens.reproduce.collecting import Collected
-from reclens.reproduce.figures import Plot, all_plots
+from reclens.reproduce.figures import all_plots
+from reclens.reproduce.plot import Plot
 from reclens.reproduce.table import Column, Table
 from reclens.reproduce.tables import all_tables
 

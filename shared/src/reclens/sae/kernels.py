@@ -42,8 +42,15 @@ def top_k(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tens
     values = torch.zeros(len(x), k, dtype=torch.float32)
     indices = torch.zeros(len(x), k, dtype=torch.int64)
     n_lanes = min(n, max(16, _LANES_PER_K * k))
-    arrays = [_array(tensor) for tensor in (x, weight, bias, values, indices)]
-    _top_k(*arrays, n_lanes, _threads())
+    _top_k(
+        _array(x),
+        _array(weight),
+        _array(bias),
+        _array(values),
+        _array(indices),
+        n_lanes,
+        _threads(),
+    )
     return values, indices
 
 
