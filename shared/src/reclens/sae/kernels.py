@@ -7,6 +7,8 @@ threads there are. The first call compiles (seconds); the result is cached on di
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from importlib import import_module
 
 import numba
 import numpy as np
@@ -16,8 +18,10 @@ from numba.core import config
 from torch import Tensor
 
 if sys.platform == "linux":
-    # Shares PyTorch's pool of threads: of two pools one would spin while the other works.
-    config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
+    with suppress(ImportError):
+        import_module("numba.np.ufunc.omppool")
+        # Shares PyTorch's pool of threads: of two pools one would spin while the other works.
+        config.THREADING_LAYER = "omp"  # pyright: ignore[reportAttributeAccessIssue]
 
 _LANES_PER_K = 4
 _ROWS_AT_A_TIME = 24
