@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+
+from reclens.sae import AutoencoderConfig, AutoencoderReport, SparseAutoencoder, train_autoencoder
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +51,35 @@ def recovered_share() -> Callable[[np.ndarray, torch.Tensor], float]:
         return float((cosine[matched] > 0.9).sum() / len(directions))
 
     return share
+
+
+class Trained(NamedTuple):
+    """An autoencoder trained on planted activations."""
+
+    sae: SparseAutoencoder
+    report: AutoencoderReport
+    directions: np.ndarray
+    unseen: torch.Tensor
+    """Activations from the same directions that it was not trained on."""
+
+
+@pytest.fixture(scope="session")
+def trained_on_planted(
+    planted_activations: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> Callable[[str], Trained]:
+    """The autoencoder of a kind, 256 latents of which 4 fire, trained once a session.
+
+    Its 18,000 activations are 64 wide and made of 4 of 128 directions each.
+    """
+
+    @cache
+    def train(kind: str) -> Trained:
+        x, directions = planted_activations(d_model=64, n_directions=128, n_active=4, rows=20_000)
+        config = AutoencoderConfig(kind=kind, n_latents=256, k=4, n_epochs=10)  # type: ignore[arg-type]
+        sae, report = train_autoencoder(x[:18_000], config, held_out=x[18_000:])
+        return Trained(sae, report, directions, torch.from_numpy(x[18_000:]))
+
+    return train
 
 
 @pytest.fixture

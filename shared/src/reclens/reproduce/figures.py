@@ -170,8 +170,9 @@ def quality(collected: Collected) -> Plot:
     axes = figure.subplots()
     base = collected.main.fidelity()["variants"]["base"]["ndcg@10"]
     axes.axvline(base, color=INK, ls=":", lw=1.4, label=f"base, untouched: {base:.4f}")
-    heights = [one.concepts.metrics["distinct"] for one in collected.evaluated if one.concepts]
-    for one in collected.evaluated:
+    shown = [one for one in collected.evaluated if not one.has(Role.PREDICTION)]
+    heights = [one.concepts.metrics["distinct"] for one in shown if one.concepts]
+    for one in shown:
         assert one.concepts is not None
         height = one.concepts.metrics["distinct"]
         crowded = any(0 < other - height < 0.08 * max(heights) for other in heights)
