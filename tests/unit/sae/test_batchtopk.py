@@ -1,0 +1,99 @@
+"""BatchTopK: the budget belongs to the batch in training, to a threshold in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from reclens.sae import AutoencoderConfig
+from reclens.sae.batchtopk import BatchTopKAutoencoder
+
+
+def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
+    """Latent j is dimension j, so pre-activations are the activations themselves."""
+    sae = BatchTopKAutoencoder(AutoencoderConfig(kind="batchtopk", n_latents=n, k=k), d_model=n)
+    with torch.no_grad():
+        sae.W_dec.copy_(torch.eye(n))
+        sae.W_enc.copy_(torch.eye(n))
+    return sae
+
+
+def training_codes(sae: BatchTopKAutoencoder, x: torch.Tensor) -> torch.Tensor:
+    forward = sae.train_forward(x, 0.0)
+    z = torch.zeros(len(x), sae.n_latents)
+    return z.scatter_add(1, forward.active.indices, forward.values.detach())
+
+
+def test_the_strongest_of_the_batch_fire_wherever_they_are() -> None:
+    x = torch.tensor([[9.0, 8.0, 7.0, 6.0], [1.0, 5.0, 0.5, 0.0], [0.1, 0.2, 0.3, 4.0]])
+    # 3 rows of k = 2: the six strongest are four of the first row, one of each other.
+    assert training_codes(of_axes(4, k=2), x).tolist() == [
+        [9.0, 8.0, 7.0, 6.0],
+        [0.0, 5.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 4.0],
+    ]
+
+
+def test_a_row_may_be_left_without_latents() -> None:
+    x = torch.tensor([[9.0, 8.0], [1.0, 2.0]])
+    sae = of_axes(2, k=1)
+    assert training_codes(sae, x).tolist() == [[9.0, 8.0], [0.0, 0.0]]
+    assert sae.train_forward(x, 0.0).reconstructions[0].tolist() == [[9.0, 8.0], [0.0, 0.0]]
+
+
+def test_no_row_gets_more_than_four_times_k() -> None:
+    x = torch.tensor(
+        [[9.0, 8.0, 7.0, 6.0, 5.0, 4.0]] + [[3.0 - i, 0, 0, 0, 0, 0] for i in range(5)]
+    )
+    # 6 rows of k = 1: the first has six strongest, gets four; 3 and 2 take what it leaves.
+    assert (training_codes(of_axes(6, k=1), x) > 0).sum(1).tolist() == [4, 1, 1, 0, 0, 0]
+
+
+def test_what_is_negative_does_not_fire_even_within_the_budget() -> None:
+    x = torch.tensor([[3.0, -1.0], [-2.0, -4.0]])
+    assert training_codes(of_axes(2, k=1), x).tolist() == [[3.0, 0.0], [0.0, 0.0]]
+
+
+def test_threshold_is_the_running_mean_of_the_weakest_that_fired() -> None:
+    sae = of_axes(4, k=1)
+    # A quarter of standard normal numbers exceed 0.67449.
+    assert sae.threshold.item() == pytest.approx(0.67449, abs=1e-5)
+    for x, expected in [
+        ([[5.0, 4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]], 0.9 * 0.67449 + 0.1 * 4),
+        ([[2.0, 0.0, 0.0, 0.0], [7.0, 0.0, 0.0, 0.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),
+        ([[-1.0, -2.0, -3.0, -4.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),  # none fires
+    ]:
+        sae.after_step(sae.train_forward(torch.tensor(x), 0.0))
+        assert sae.threshold.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_in_use_those_above_the_threshold_fire_whatever_the_batch() -> None:
+    sae = of_axes(4, k=2).requires_grad_(False)
+    sae.threshold.fill_(1.5)
+    x = torch.tensor([[1.6, 9.0, 1.5, 2.0], [1.0, -3.0, 0.0, 1.4], [0.0, 0.0, 1.7, 0.0]])
+    codes = sae.encode(x)
+    assert codes.values.tolist() == [
+        pytest.approx([9.0, 2.0, 1.6]),
+        [0.0, 0.0, 0.0],
+        pytest.approx([1.7, 0.0, 0.0]),
+    ]
+    assert codes.indices[0].tolist() == [1, 3, 0]
+    assert codes.indices[2, 0] == 2
+    torch.testing.assert_close(sae.encode(x[2:]).dense(4), codes.dense(4)[2:])
+
+
+def test_no_threshold_lets_what_is_negative_fire() -> None:
+    sae = of_axes(2, k=1).requires_grad_(False)
+    sae.threshold.fill_(-5.0)
+    assert sae.encode(torch.tensor([[-1.0, 2.0]])).dense(2).tolist() == [[0.0, 2.0]]
+
+
+def test_l0_of_unseen_activations_is_near_k(trained_on_planted: Callable[[str], Any]) -> None:
+    trained = trained_on_planted("batchtopk")
+    fired = (trained.sae.encode(trained.unseen).dense(256) > 0).sum(1).float()
+    assert fired.mean().item() == pytest.approx(4, rel=0.05)
+    assert trained.report.l0 == pytest.approx(fired.mean().item())
+    assert fired.std() > 0.1  # rows differ in how many they need
