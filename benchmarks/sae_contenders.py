@@ -22,6 +22,9 @@ from torch import Tensor
 CHECKPOINTS = 16
 """Times at which the held-out error is taken in a run, with the clock stopped."""
 Reconstruct = Callable[[Tensor], Tensor]
+Fires = Callable[[Tensor], Tensor]
+"""From activations to a boolean per latent: fires for at least one of them."""
+Trained = tuple[Reconstruct, Fires]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Watch:
         self.start()
 
 
-def reclens(task: Task, watch: Watch, **options: Any) -> Reconstruct:
+def reclens(task: Task, watch: Watch, **options: Any) -> Trained:
     """This project, by its public trainer and its default configuration but for ``options``."""
     from reclens.sae import AutoencoderConfig, AutoencoderTrainer
     from reclens.sae.sources import as_source
@@ -109,10 +112,16 @@ def reclens(task: Task, watch: Watch, **options: Any) -> Reconstruct:
         if progress.stage == "train":
             watch.step(trainer.sae)
     watch.stop()
-    return trainer.sae
+    sae = trainer.sae
+
+    def fires(x: Tensor) -> Tensor:
+        codes = sae.encode(x)
+        return _listed(codes.indices, codes.values, task.n_latents)
+
+    return sae, fires
 
 
-def sae_lens(task: Task, watch: Watch) -> Reconstruct:
+def sae_lens(task: Task, watch: Watch) -> Trained:
     """SAELens: `SAETrainer` on a `TopKTrainingSAE`."""
     from sae_lens import SAETrainer, TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.config import SAETrainerConfig
@@ -133,10 +142,10 @@ def sae_lens(task: Task, watch: Watch) -> Reconstruct:
     watch.start()
     trainer.fit()
     watch.stop()
-    return sae
+    return sae, lambda x: (sae.encode(x) > 0).any(0)
 
 
-def dictionary_learning(task: Task, watch: Watch) -> Reconstruct:
+def dictionary_learning(task: Task, watch: Watch) -> Trained:
     """dictionary_learning: the loop of `trainSAE` over a `TopKTrainer`."""
     from dictionary_learning.trainers.top_k import TopKTrainer
 
@@ -160,10 +169,11 @@ def dictionary_learning(task: Task, watch: Watch) -> Reconstruct:
         trainer.update(step, x)
         watch.step(trainer.ae)
     watch.stop()
-    return trainer.ae
+    ae = trainer.ae
+    return ae, lambda x: (ae.encode(x) > 0).any(0)
 
 
-def sparsify(task: Task, watch: Watch) -> Reconstruct:
+def sparsify(task: Task, watch: Watch) -> Trained:
     """eai-sparsify: its `Trainer`, on a model whose only layer looks activations up."""
     from sparsify import SaeConfig, TrainConfig, Trainer
 
@@ -192,10 +202,15 @@ def sparsify(task: Task, watch: Watch) -> Reconstruct:
         watch.stop()
         # As its forward pass does at the next step.
         sae.set_decoder_norm_to_unit_norm()
-    return reconstruct
+
+        def fires(x: Tensor) -> Tensor:
+            acts, indices, _ = sae.encode(x)
+            return _listed(indices, acts, task.n_latents)
+
+    return reconstruct, fires
 
 
-def plain(task: Task, watch: Watch) -> Reconstruct:
+def plain(task: Task, watch: Watch) -> Trained:
     """A dense PyTorch loop: scatter, two matrix products, Adam, unit decoder rows."""
     torch.manual_seed(task.seed)
     d_model = task.x.shape[1]
@@ -210,10 +225,13 @@ def plain(task: Task, watch: Watch) -> Reconstruct:
         optimizer, lambda step: min(1.0, (step + 1) / (0.05 * steps), 2 * (steps - step) / steps)
     )
 
-    def reconstruct(x: Tensor) -> Tensor:
+    def encode(x: Tensor) -> Tensor:
         pre = (x - b_dec) @ W_enc + b_enc
         kept = pre.topk(task.k, dim=1)
-        return torch.zeros_like(pre).scatter(1, kept.indices, kept.values.relu()) @ W_dec + b_dec
+        return torch.zeros_like(pre).scatter(1, kept.indices, kept.values.relu())
+
+    def reconstruct(x: Tensor) -> Tensor:
+        return encode(x) @ W_dec + b_dec
 
     watch.start()
     for x in task.batches():
@@ -226,10 +244,10 @@ def plain(task: Task, watch: Watch) -> Reconstruct:
             W_dec /= W_dec.norm(dim=1, keepdim=True)
         watch.step(reconstruct)
     watch.stop()
-    return reconstruct
+    return reconstruct, lambda x: (encode(x) > 0).any(0)
 
 
-CONTENDERS: dict[str, tuple[Callable[[Task, Watch], Reconstruct], str | None]] = {
+CONTENDERS: dict[str, tuple[Callable[[Task, Watch], Trained], str | None]] = {
     "reclens": (reclens, "reclens"),
     "reclens, plain TopK": (partial(reclens, multi_topk_coefficient=0.0), "reclens"),
     "sae-lens": (sae_lens, "sae-lens"),
@@ -240,6 +258,15 @@ CONTENDERS: dict[str, tuple[Callable[[Task, Watch], Reconstruct], str | None]] =
 """How to train, and the package whose version is told."""
 
 
+def _listed(indices: Tensor, values: Tensor, n_latents: int) -> Tensor:
+    return torch.zeros(n_latents, dtype=torch.bool).index_fill_(0, indices[values > 0], True)
+
+
+@torch.no_grad()
+def _measured_dead(fires: Fires, held_out: Tensor) -> float:
+    return 1 - float(fires(held_out).float().mean())
+
+
 def run(name: str, task: Task) -> dict[str, Any]:
     """Train once, after a short training that warms up compilers and caches."""
     train, _ = CONTENDERS[name]
@@ -247,7 +274,7 @@ def run(name: str, task: Task) -> dict[str, Any]:
     held_out = torch.from_numpy(task.held_out)
     train(warm_up, Watch(held_out, every=10**9))
     watch = Watch(held_out, every=math.ceil(task.steps / CHECKPOINTS))
-    reconstruct = train(task, watch)
+    reconstruct, fires = train(task, watch)
     seconds = watch.seconds
     watch.start()
     watch.measure(reconstruct)
@@ -256,6 +283,7 @@ def run(name: str, task: Task) -> dict[str, Any]:
         "seconds": seconds,
         "activations": task.steps * task.batch_size,
         "fvu": curve[-1][1],
+        "dead_fraction": _measured_dead(fires, held_out),
         "curve": curve,
     }
 
