@@ -7,9 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-bui
 PROJECTS := shared/pyproject.toml $(wildcard services/*/pyproject.toml)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+# Other libraries need other versions of much, so they live apart from the project.
+PEERS_BIN := .venv-peers/bin
+PEERS := .venv-peers/.installed
+PEERS_PIP := $(PEERS_BIN)/python -m pip --disable-pip-version-check install --quiet \
+  --no-build-isolation -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test check ci bench-sae up-local down-local protos clean
+.PHONY: help demo reproduce results test parity check ci bench-sae up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,15 +58,19 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 
 ci: check test ## Exactly what CI runs
 
-bench-sae: $(RUNTIME) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
-	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet pip setuptools wheel \
-	  -c constraints.txt
-	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet \
-	  --no-build-isolation -c constraints.txt -r benchmarks/requirements-sae.txt
+$(PEERS): constraints.txt tests/parity/requirements.txt shared/pyproject.toml
+	@test -x $(PEERS_BIN)/python || $(PYTHON) -m venv .venv-peers
+	@$(PEERS_PIP) pip setuptools wheel
+	@$(PEERS_PIP) -r tests/parity/requirements.txt
 	@# It comes with dictionary-learning, uses another build of PyTorch, and breaks the imports.
-	@.venv-peers/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
-	@.venv-peers/bin/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))
+	@$(PEERS_BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
+	@touch $@
+
+parity: $(PEERS) ## The same weights in SAELens and sparsify: same latents, FVU, gradients (installs them)
+	$(PEERS_BIN)/python -m pytest --confcutdir=tests/parity tests/parity
+
+bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
+	@$(PEERS_BIN)/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))
 
 up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
 	@$(BIN)/reclens up
@@ -73,4 +82,4 @@ protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
 	deploy/generate-protos.sh
 
 clean: ## Remove what was installed or computed here
-	rm -rf $(VENV) .reclens out
+	rm -rf $(VENV) .venv-peers .reclens out

@@ -28,6 +28,14 @@ _RATIO = SplitSpec(kind="ratio", valid=0.1, test=0.1)
 # What differs from the defaults of the contracts, by data set and model.
 _MODELS: dict[tuple[str, str], dict[str, Any]] = {
     ("ml-100k", "sasrec"): {"d_model": 64, "n_layers": 2, "max_length": 50},
+    ("grocery", "sasrec"): {
+        "d_model": 64,
+        "max_length": 20,
+        "batch_size": 128,
+        "learning_rate": 0.001,
+        "dropout": 0.5,
+        "max_epochs": 60,
+    },
 }
 _SPLITS: dict[tuple[str, str], SplitSpec] = {
     ("ml-100k", "bprmf"): _RATIO,

@@ -24,7 +24,9 @@ class JumpReluAutoencoder(SparseAutoencoder):
     """``z = π · H(π - θ)`` of pre-activations ``π``, with ``θ > 0`` per latent.
 
     Thresholds have no gradient of their own; a window of ``config.bandwidth`` around each one gives
-    them one. The penalty ``l0_coefficient · (L0 / k - 1)²`` pulls the mean number of latents to k.
+    them one, for the latents of an activation that are highest above or nearest below theirs, as
+    many as a training step takes (4 k). The penalty ``l0_coefficient · (L0 / k - 1)²`` pulls the
+    mean number of latents to k.
 
     Attributes:
         log_threshold: ``log θ`` [n_latents].
