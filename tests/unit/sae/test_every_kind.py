@@ -35,26 +35,35 @@ def begin(activations: np.ndarray, config: AutoencoderConfig) -> Callable[..., A
 
 
 def saved_bytes(trainer: AutoencoderTrainer, folder: Path) -> bytes:
-    list(trainer.steps())
     trainer.sae.save(folder)
     weights = (folder / "weights.safetensors").read_bytes()
     return weights + json.dumps([trainer.curve, trainer.activations_seen]).encode()
 
 
+@pytest.fixture
+def uninterrupted(begin: Callable[..., AutoencoderTrainer], tmp_path: Path) -> bytes:
+    trainer = begin()
+    train_steps = [p for p in trainer.steps() if p.stage == "train"]
+    assert len(train_steps) == trainer.total_steps == 21
+    assert max(p.metrics["dead_fraction"] for p in train_steps) > 0
+    return saved_bytes(trainer, tmp_path / "uninterrupted")
+
+
 def test_the_same_seed_gives_the_same_bytes(
-    begin: Callable[..., AutoencoderTrainer], tmp_path: Path
+    begin: Callable[..., AutoencoderTrainer], uninterrupted: bytes, tmp_path: Path
 ) -> None:
-    first = saved_bytes(begin(), tmp_path / "first")
-    assert saved_bytes(begin(), tmp_path / "again") == first
-    assert saved_bytes(begin(seed=2), tmp_path / "other") != first
+    again, other = begin(), begin(seed=2)
+    for trainer in (again, other):
+        list(trainer.steps())
+    assert saved_bytes(again, tmp_path / "again") == uninterrupted
+    assert saved_bytes(other, tmp_path / "other") != uninterrupted
 
 
-@pytest.mark.parametrize("cut", [3, 5, 10, 16, 24])
+@pytest.mark.parametrize("cut", [1, 3, 4, 8, 10, 11, 16, 23, 24])
 def test_resume_equals_uninterrupted_byte_for_byte(
-    begin: Callable[..., AutoencoderTrainer], tmp_path: Path, cut: int
+    begin: Callable[..., AutoencoderTrainer], uninterrupted: bytes, tmp_path: Path, cut: int
 ) -> None:
     # Yields: 3 shards measured, then 7 steps an epoch. Cuts fall before, in and between epochs.
-    uninterrupted = saved_bytes(begin(), tmp_path / "uninterrupted")
     first = begin()
     running = first.steps()
     for _ in itertools.islice(running, cut):
@@ -62,16 +71,30 @@ def test_resume_equals_uninterrupted_byte_for_byte(
     tensors, meta = first.state()
     meta = json.loads(json.dumps(meta))
     next(running, None)  # the state must not change with the trainer it came from
+
     second = begin()
     second.restore(tensors, meta)
+    list(second.steps())
     assert saved_bytes(second, tmp_path / "resumed") == uninterrupted
+
+
+def test_several_cuts_in_a_row_change_nothing(
+    begin: Callable[..., AutoencoderTrainer], uninterrupted: bytes, tmp_path: Path
+) -> None:
+    trainer = begin()
+    while sum(1 for _ in itertools.islice(trainer.steps(), 5)) == 5:
+        following = begin()
+        following.restore(*trainer.state())
+        trainer = following
+    assert saved_bytes(trainer, tmp_path / "resumed") == uninterrupted
 
 
 def test_what_is_saved_encodes_alike_when_loaded(
     begin: Callable[..., AutoencoderTrainer], activations: np.ndarray, tmp_path: Path
 ) -> None:
     trainer = begin()
-    saved_bytes(trainer, tmp_path)
+    list(trainer.steps())
+    trainer.sae.save(tmp_path)
     loaded, x = load_autoencoder(tmp_path), torch.from_numpy(activations)
     assert loaded.config == trainer.sae.config
     assert torch.equal(loaded.encode(x).dense(64), trainer.sae.encode(x).dense(64))

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,65 +21,6 @@ STEPS = 21
 
 def shards(x: np.ndarray) -> SequenceSource:
     return SequenceSource(np.array_split(x, 3))
-
-
-def saved_bytes(trainer: AutoencoderTrainer, folder: Path) -> bytes:
-    trainer.sae.save(folder)
-    weights = (folder / "weights.safetensors").read_bytes()
-    return weights + json.dumps([trainer.curve, trainer.activations_seen]).encode()
-
-
-@pytest.fixture
-def uninterrupted(activations: np.ndarray, tmp_path: Path) -> bytes:
-    trainer = AutoencoderTrainer(shards(activations), CONFIG)
-    train_steps = [p for p in trainer.steps() if p.stage == "train"]
-    assert len(train_steps) == trainer.total_steps == STEPS
-    assert max(p.metrics["dead_fraction"] for p in train_steps) > 0.1
-    return saved_bytes(trainer, tmp_path / "uninterrupted")
-
-
-def test_the_same_seed_gives_the_same_bytes(
-    activations: np.ndarray, uninterrupted: bytes, tmp_path: Path
-) -> None:
-    again = AutoencoderTrainer(shards(activations), CONFIG)
-    list(again.steps())
-    assert saved_bytes(again, tmp_path) == uninterrupted
-    other = AutoencoderTrainer(shards(activations), CONFIG.model_copy(update={"seed": 2}))
-    list(other.steps())
-    assert saved_bytes(other, tmp_path) != uninterrupted
-
-
-@pytest.mark.parametrize("cut", [1, 3, 4, 8, 10, 11, 23, 24])
-def test_resume_equals_uninterrupted_byte_for_byte(
-    activations: np.ndarray, uninterrupted: bytes, tmp_path: Path, cut: int
-) -> None:
-    # Yields: 3 shards measured, then 7 steps an epoch. Cuts fall before, in and between epochs.
-    first = AutoencoderTrainer(shards(activations), CONFIG)
-    running = first.steps()
-    for _ in itertools.islice(running, cut):
-        pass
-    tensors, meta = first.state()
-    meta = json.loads(json.dumps(meta))
-    next(running, None)  # the state must not change with the trainer it came from
-
-    second = AutoencoderTrainer(shards(activations), CONFIG)
-    second.restore(tensors, meta)
-    list(second.steps())
-    assert saved_bytes(second, tmp_path) == uninterrupted
-
-
-def test_several_cuts_in_a_row_change_nothing(
-    activations: np.ndarray, uninterrupted: bytes, tmp_path: Path
-) -> None:
-    trainer = AutoencoderTrainer(shards(activations), CONFIG)
-    while True:
-        made = sum(1 for _ in itertools.islice(trainer.steps(), 5))
-        if made < 5:
-            break
-        following = AutoencoderTrainer(shards(activations), CONFIG)
-        following.restore(*trainer.state())
-        trainer = following
-    assert saved_bytes(trainer, tmp_path) == uninterrupted
 
 
 def test_decoder_rows_have_unit_length_after_every_step(activations: np.ndarray) -> None:
