@@ -104,6 +104,9 @@ def test_a_job_makes_its_artifact_and_the_same_job_finds_it(stack: Stack, bucket
     assert first.result.metrics["value"] == expected_value()
     stored = bucket.fetch(first.result.artifact, "value").read_bytes()
     assert stored.hex() == expected_value()
+    peak = bucket.manifest(first.result.artifact).peak_memory_bytes
+    assert peak is not None
+    assert 20e6 < peak < 2e9  # a Python with Celery and NumPy
 
     second = stack.finish(stack.submit("plain"))
     assert second.result is not None

@@ -30,6 +30,7 @@ def manifest(kind: str, number: int, metrics: dict[str, Any], **spec: Any) -> Ma
         versions={"reclens": "1"},
         created_at="",
         seconds=float(number),
+        peak_memory_bytes=number * 1_000_000,
     )
 
 

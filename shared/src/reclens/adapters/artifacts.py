@@ -203,7 +203,9 @@ class ArtifactWriter:
             name=name, size=path.stat().st_size, sha256=digest.hexdigest()
         )
 
-    def commit(self, metrics: dict[str, Any], seconds: float) -> Manifest:
+    def commit(
+        self, metrics: dict[str, Any], seconds: float, peak_memory_bytes: int | None = None
+    ) -> Manifest:
         """Write the manifest. Where another worker was first, its manifest is returned."""
         inputs = {
             role: InputEntry(
@@ -221,6 +223,7 @@ class ArtifactWriter:
             versions=_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
+            peak_memory_bytes=peak_memory_bytes,
         )
         data = canonical_json(manifest.canonical())
         if not self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data):

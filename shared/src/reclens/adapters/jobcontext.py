@@ -16,6 +16,7 @@ from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
 from reclens.adapters.checkpoints import CheckpointStore
 from reclens.adapters.joblog import JobLog, connect
 from reclens.adapters.lease import Lease
+from reclens.adapters.memory import PeakMemory
 from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import JobResult, Progress
 from reclens.errors import JobCancelled, RecLensError, StaleCheckpoint
@@ -88,11 +89,18 @@ class JobContext:
         self._pace = Pace()
         self._started = time.monotonic()
         self.seconds_before = 0.0
+        self._memory = PeakMemory()
+        self._peak_before = 0
 
     @property
     def seconds(self) -> float:
         """Wall time so far, over all segments."""
         return self.seconds_before + time.monotonic() - self._started
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Highest resident memory of the worker's process so far, over all segments."""
+        return max(self._peak_before, self._memory.read())
 
     def add(self, path: Path, name: str | None = None) -> None:
         """Upload one finished object of the artifact."""
@@ -145,19 +153,27 @@ class JobContext:
             self._checkpoints.clear()
             raise StaleCheckpoint(f"the checkpoint cannot be taken up: {error}") from error
         self.seconds_before = meta["seconds"]
+        self._peak_before = meta["peak_memory_bytes"]
         _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
         self._lease.check()
         tensors, meta = trainer.state()
-        self._checkpoints.save(tensors, {"trainer": meta, "seconds": self.seconds})
+        self._checkpoints.save(
+            tensors,
+            {
+                "trainer": meta,
+                "seconds": self.seconds,
+                "peak_memory_bytes": self.peak_memory_bytes,
+            },
+        )
         # It got further than the checkpoint it came from, so it is not stuck.
         self._redis.delete(deliveries_key(self._writer.ref))
 
     def finish(self, metrics: dict[str, Any]) -> JobResult:
         """Commit the artifact and forget the checkpoint."""
         self._lease.check()
-        manifest = self._writer.commit(metrics, self.seconds)
+        manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes)
         self._checkpoints.clear()
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics

@@ -102,6 +102,8 @@ class Manifest(Contract):
     """UTC, ISO 8601."""
     seconds: float
     """Wall time of making it, over all segments."""
+    peak_memory_bytes: int | None = None
+    """Highest resident memory of the worker's process meanwhile; None: not measured."""
 
     def object(self, name: str) -> ObjectEntry:
         """The entry called ``name``.

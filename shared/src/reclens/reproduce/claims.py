@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reclens.reproduce.collecting import Collected, Dictionary
-from reclens.reproduce.tables import INTERPRETABLE, interpretable
+from reclens.reproduce.dictionary_tables import INTERPRETABLE, interpretable
 
 _PAPER = "arXiv 2411.06112"
 _CODE = "public code of arXiv 2411.06112"
