@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from machine import machine
 from torch import Tensor
 from torch.nn import functional
 
@@ -139,14 +139,8 @@ def record(row: dict[str, Any]) -> None:
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     rows = [old for old in rows if (old["name"], old["seed"]) != (row["name"], row["seed"])]
     rows = sorted([*rows, row], key=lambda row: (row["name"], row["seed"]))
-    machine = {
-        "cpu": platform.machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": 1,
-    }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    results = {"machine": machine, "rows": rows, "ratios": ratios(rows)}
+    results = {"machine": machine(threads=1), "rows": rows, "ratios": ratios(rows)}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 

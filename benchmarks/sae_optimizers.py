@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from captured import read_activations
+from machine import machine
 
 import reclens.sae.trainer as trainer_module
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
@@ -132,14 +131,8 @@ def main() -> None:
             for shape in CAPTURED if captured is not None else ():
                 measured = on_captured(*captured, shape, options.epochs, rate)
                 note({**told, "data": "captured", **shape, "epochs": options.epochs, **measured})
-    machine = {
-        "cpu": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "torch": metadata.version("torch"),
-    }
-    options.output.write_text(
-        json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n", encoding="utf-8"
-    )
+    results = {"machine": machine(torch.get_num_threads()), "rows": rows}
+    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -39,6 +38,7 @@ from typing import Any
 
 import numpy as np
 from captured import read_activations
+from machine import machine
 
 RESULTS = Path(__file__).parent / "results" / "sae_training.json"
 LEARNING_RATES = (None, 1e-3, 3e-3, 1e-2)
@@ -158,22 +158,6 @@ def row(name: str, runs: list[dict[str, Any]], rate: float | None) -> dict[str, 
         "fvus": [round(run["fvu"], 5) for run in runs],
         "learning_rate": rate or "default",
         "curve": [[round(s, 3), round(fvu, 5)] for s, fvu in runs[0]["curve"]],
-    }
-
-
-def machine(threads: int) -> dict[str, Any]:
-    """What it ran on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = models[0].split(":", 1)[1].strip() if models else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "python": platform.python_version(),
-        "torch": metadata.version("torch"),
     }
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from machine import machine
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import StoreSettings
@@ -135,11 +135,9 @@ def main() -> None:
         for strength in STRENGTHS
         for measured in ("lift", "ndcg_loss", "random_lift", "random_ndcg_loss")
     }
-    machine = {"cpu": platform.machine(), "python": platform.python_version()}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"machine": machine, "rows": rows, "ratios": medians}, indent=2) + "\n"
-    )
+    results = {"machine": machine(torch.get_num_threads()), "rows": rows, "ratios": medians}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(medians, indent=2))  # noqa: T201 - a command
 
 
