@@ -13,27 +13,47 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from reclens.contracts import AutoencoderSpec, Progress
+from reclens.contracts import AutoencoderSpec, BprMfConfig, Progress, SasRecConfig
 from reclens.errors import CorruptArtifact, InvalidInput
-from reclens.sae import AutoencoderConfig, load_autoencoder, measure
+from reclens.recommenders import build_recommender, save_recommender
+from reclens.sae import (
+    AutoencoderConfig,
+    AutoencoderTrainer,
+    Scorer,
+    load_autoencoder,
+    measure,
+)
 from reclens.sae.sources import SequenceSource
 from reclens_trainer.stages.train import run
 
 REF = "activations/0123456789abcdef"
+RECOMMENDER = "recommenders/0123456789abcdef"
 SPLITS = np.array(["train", "train", "train", "construct", "verify", "test"])
 CONFIG = AutoencoderConfig(n_latents=24, k=3, batch_size=64, n_epochs=3, learning_rate=0.01)
 
 
 class FolderStore:
-    """One artifact in a folder."""
+    """Activations in a folder, and maybe the recommender they come from in another."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.recommender: Path | None = None
+        self.site: dict[str, Any] | None = None
 
     def manifest(self, ref: str) -> Any:
         assert ref == REF
         names = sorted(path.name for path in self.folder.iterdir())
-        return SimpleNamespace(objects=[SimpleNamespace(name=name) for name in names])
+        objects = [SimpleNamespace(name=name) for name in names]
+        return SimpleNamespace(objects=objects, spec={"site": self.site})
+
+    def lineage(self, ref: str) -> dict[str, str]:
+        assert ref == REF
+        return {"recommender": RECOMMENDER}
+
+    def fetch_all(self, ref: str) -> Path:
+        assert ref == RECOMMENDER
+        assert self.recommender is not None
+        return self.recommender
 
     def fetch(self, ref: str, name: str) -> Path:
         assert ref == REF
@@ -89,8 +109,8 @@ def case(activations: np.ndarray, tmp_path: Path) -> tuple[FolderJob, np.ndarray
     return FolderJob(FolderStore(folder), tmp_path / "job"), activations, splits
 
 
-def go(job: FolderJob) -> dict[str, Any]:
-    return run(AutoencoderSpec(activations=REF, config=CONFIG), job)  # type: ignore[arg-type]
+def go(job: FolderJob, config: AutoencoderConfig = CONFIG) -> dict[str, Any]:
+    return run(AutoencoderSpec(activations=REF, config=config), job)  # type: ignore[arg-type]
 
 
 def read(data: bytes) -> pa.Table:
@@ -182,6 +202,43 @@ def test_latent_statistics_are_over_the_train_users(
     np.testing.assert_allclose(latents["density"], (dense > 0).mean(0))
     np.testing.assert_allclose(latents["maximum"], dense.max(0), rtol=1e-4, atol=1e-5)
     assert latents["latent"].to_pylist() == list(range(24))
+
+
+PREDICTION_AWARE = CONFIG.model_copy(update={"prediction_coefficient": 5.0})
+
+
+def test_the_prediction_aware_term_goes_through_the_recommender_of_the_activations(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    job, x, splits = case
+    model = build_recommender(BprMfConfig(d_model=8), n_users=3, n_items=30, seed=0)
+    save_recommender(model, tmp_path / "recommender")
+    job.store.recommender = tmp_path / "recommender"
+    go(job, PREDICTION_AWARE)
+
+    scorer = Scorer(model.item_weights().detach(), model.item_biases().detach())
+    expected = {}
+    for name, config, through in (("with", PREDICTION_AWARE, scorer), ("without", CONFIG, None)):
+        shards = [x[a:b][splits[a:b] == "train"] for a, b in ((0, 300), (300, 400), (400, 700))]
+        trainer = AutoencoderTrainer(SequenceSource(shards), config, through)
+        list(trainer.steps())
+        trainer.sae.save(tmp_path / name)
+        expected[name] = (tmp_path / name / "weights.safetensors").read_bytes()
+    assert job.objects["weights.safetensors"] == expected["with"] != expected["without"]
+
+
+def test_the_prediction_aware_term_needs_the_site_that_items_are_scored_from(
+    case: tuple[FolderJob, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    job, _, _ = case
+    model = build_recommender(SasRecConfig(d_model=8), n_users=3, n_items=30, seed=0)
+    save_recommender(model, tmp_path / "recommender")
+    job.store.recommender = tmp_path / "recommender"
+    job.store.site = {"module": "encoder.blocks.0", "position": "last"}
+    with pytest.raises(InvalidInput, match=r"encoder.blocks.0\[last\]") as caught:
+        go(job, PREDICTION_AWARE)
+    assert caught.value.field == "config.prediction_coefficient"
+    assert not job.objects
 
 
 def test_half_precision_shards_are_read(
