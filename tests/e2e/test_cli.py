@@ -46,6 +46,19 @@ def test_artifacts_and_jobs_are_listed(stack: Stack, pipeline_job: str):
     assert pipeline_job in stack.cli("jobs", "list").stdout
 
 
+def test_an_artifact_is_shown_on_short_lines(stack: Stack, pipeline_job: str):
+    listed = json.loads(stack.cli("artifacts", "list", "--kind", "autoencoders", "--json").stdout)
+    manifest = listed[0]
+    shown = stack.cli("artifacts", "show", manifest["artifact"])
+    assert shown.returncode == 0, shown.stderr
+    assert manifest["peak_memory_bytes"] > 50e6
+    assert f"{manifest['peak_memory_bytes'] / 1e6:,.0f} MB at most" in shown.stdout
+    points = len(manifest["metrics"]["curve"])
+    assert f" ..., {points} entries (whole with --json)" in shown.stdout
+    assert f"spec     config.k: {manifest['spec']['config']['k']}\n" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) < 180
+
+
 def test_an_artifact_is_copied_to_a_folder(stack: Stack, pipeline_job: str, tmp_path: Path):
     listed = json.loads(stack.cli("artifacts", "list", "--kind", "autoencoders", "--json").stdout)
     reference = listed[0]["artifact"]

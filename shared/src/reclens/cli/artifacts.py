@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,9 @@ from reclens.adapters.artifacts import ArtifactStore
 from reclens.cli.connection import client_settings
 from reclens.cli.output import Json, print_json, print_table
 from reclens.contracts import ArtifactKind, Manifest
+
+_SHORT: Final = 100
+"""Characters of a value that `show` prints."""
 
 app = typer.Typer(name="artifacts", no_args_is_help=True, help="Artifacts in the object store.")
 
@@ -48,18 +51,31 @@ def show(
     if json:
         print_json(manifest.canonical())
         return
-    print(f"{manifest.artifact}  {manifest.created_at}  {manifest.seconds:.1f} s")
+    peak = manifest.peak_memory_bytes
+    memory = f"  {peak / 1e6:,.0f} MB at most" if peak is not None else ""
+    print(f"{manifest.artifact}  {manifest.created_at}  {manifest.seconds:.1f} s{memory}")
     print(f"  task     {manifest.task}")
     for role, entry in manifest.inputs.items():
         print(f"  input    {role}: {entry.artifact}")
     for entry in manifest.objects:
         print(f"  object   {entry.name}  {entry.size:,} bytes  sha256 {entry.sha256}")
     for name, value in manifest.metrics.items():
-        print(f"  metric   {name}: {value}")
+        print(f"  metric   {name}: {_short(value)}")
     for name, value in manifest.versions.items():
         print(f"  version  {name} {value}")
     for name, value in manifest.spec.items():
-        print(f"  spec     {name}: {value}")
+        fields = value.items() if isinstance(value, dict) else [("", value)]
+        for field, part in fields:
+            print(f"  spec     {name}{field and '.'}{field}: {_short(part)}")
+
+
+def _short(value: Any) -> str:
+    """A value on one line of a terminal; `--json` has all of it."""
+    text = str(value)
+    if len(text) <= _SHORT:
+        return text
+    count = f", {len(value):,} entries" if isinstance(value, (list, dict)) else ""
+    return f"{text[:_SHORT]} ...{count} (whole with --json)"
 
 
 @app.command()
