@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
@@ -46,15 +45,6 @@ def shop_models(page: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     yield site
     sys.path.remove(str(site))
     sys.path.remove(str(project))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices of a few rows are slower on several threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

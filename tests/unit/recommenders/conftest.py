@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-import torch
 
 from reclens.contracts import BprMfConfig, LightGcnConfig, ModelConfig, SasRecConfig
 from reclens.data import Dataset, Interactions, Items, Split, Users
@@ -43,15 +42,6 @@ def build_dataset(
         ),
         Users([f"u{user}" for user in range(len(histories))], [{} for _ in histories]),
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices of a few rows are slower on several threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

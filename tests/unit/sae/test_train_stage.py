@@ -20,6 +20,7 @@ from reclens.sae import (
     AutoencoderConfig,
     AutoencoderTrainer,
     Scorer,
+    SparseAutoencoder,
     load_autoencoder,
     measure,
 )
@@ -113,6 +114,13 @@ def go(job: FolderJob, config: AutoencoderConfig = CONFIG) -> dict[str, Any]:
     return run(AutoencoderSpec(activations=REF, config=config), job)  # type: ignore[arg-type]
 
 
+def trained(job: FolderJob, folder: Path) -> SparseAutoencoder:
+    """The autoencoder among the objects of a job."""
+    for name in ("config.json", "weights.safetensors"):
+        (folder / name).write_bytes(job.objects[name])
+    return load_autoencoder(folder)
+
+
 def read(data: bytes) -> pa.Table:
     return pq.read_table(pa.BufferReader(data))
 
@@ -129,19 +137,17 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
         "latents.parquet",
         "weights.safetensors",
     ]
-    trained = splits == "train"
-    assert metrics["activations_seen"] == 3 * trained.sum()
+    train = splits == "train"
+    assert metrics["activations_seen"] == 3 * train.sum()
     assert set(metrics) == {
         *("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine", "random_fvu"),
         *("n_latents", "k", "d_model", "activations_seen", "curve"),
     }
     json.dumps(metrics, allow_nan=False)
 
-    for name in ("config.json", "weights.safetensors"):
-        (tmp_path / name).write_bytes(job.objects[name])
-    sae = load_autoencoder(tmp_path)
-    np.testing.assert_allclose(sae.input_mean, x[trained].mean(0), rtol=1e-5)
-    assert metrics["fvu"] == pytest.approx(measure(sae, SequenceSource([x[~trained]])).fvu)
+    sae = trained(job, tmp_path)
+    np.testing.assert_allclose(sae.input_mean, x[train].mean(0), rtol=1e-5)
+    assert metrics["fvu"] == pytest.approx(measure(sae, SequenceSource([x[~train]])).fvu)
     assert metrics["fvu"] < 0.5 < metrics["random_fvu"]
 
 
@@ -150,9 +156,7 @@ def test_codes_list_what_fires_for_each_held_out_case(
 ) -> None:
     job, x, splits = case
     go(job)
-    for name in ("config.json", "weights.safetensors"):
-        (tmp_path / name).write_bytes(job.objects[name])
-    sae = load_autoencoder(tmp_path)
+    sae = trained(job, tmp_path)
     codes = pa.concat_tables(read(job.objects[f"codes-0000{i}.parquet"]) for i in range(2))
     assert codes.schema == pa.schema(
         {
@@ -185,9 +189,7 @@ def test_latent_statistics_are_over_the_train_users(
 ) -> None:
     job, x, splits = case
     go(job)
-    for name in ("config.json", "weights.safetensors"):
-        (tmp_path / name).write_bytes(job.objects[name])
-    sae = load_autoencoder(tmp_path)
+    sae = trained(job, tmp_path)
     latents = read(job.objects["latents.parquet"])
     assert latents.schema == pa.schema(
         {

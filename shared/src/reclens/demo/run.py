@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from reclens.adapters.artifacts import ArtifactStore
@@ -24,6 +20,7 @@ from reclens.demo.plots import draw_plots
 from reclens.demo.report import as_markdown, as_report, as_text
 from reclens.demo.story import tell
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+from reclens.local.interruption import terminated_as_interrupted, undisturbed
 from reclens.local.stack import LocalStack
 from reclens.local.state import StateFolder
 
@@ -68,7 +65,7 @@ def run_demo(
     stack = LocalStack(StateFolder.default())
     started_here = not stack.running()
     done = False
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         try:
             begun = time.monotonic()
             stack.up(say)
@@ -79,7 +76,7 @@ def run_demo(
             done = True
         finally:
             if started_here and not (keep and done):
-                with _undisturbed():
+                with undisturbed():
                     stack.down(say)
     return told
 
@@ -140,31 +137,3 @@ def _await_serving(client: SteeringClient, release: Release) -> None:
         f"release {release.name} is not served after {_SERVING_SECONDS:.0f} s: {problem}",
         remedy="see gateway.log and inference.log in the state folder's `logs`.",
     )
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends the demo the way Ctrl-C does: through its ``finally``."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No second Ctrl-C may cut the clean-up short: it has its own limits of time."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        # An interruption that is under way must go on as the exception that it is.
-        sys.stderr.flush()
-        for number, handler in before.items():
-            signal.signal(number, handler)

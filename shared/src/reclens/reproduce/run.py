@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobLog
 from reclens.adapters.settings import ClientSettings
 from reclens.contracts import Progress
+from reclens.local.interruption import terminated_as_interrupted, undisturbed
 from reclens.local.stack import LocalStack
 from reclens.local.state import StateFolder
 from reclens.reproduce.collecting import collect
@@ -54,7 +53,7 @@ def reproduce(
     """
     # All plans first: a misspelt name must not be found after an hour.
     plans = [make_plan(dataset, model) for model in models]
-    with _terminated_as_interrupted(), _system(settings, say) as system:
+    with terminated_as_interrupted(), _system(settings, say) as system:
         return {
             plan.model_name: _one(plan, system, output, say=say, describe=describe)
             for plan in plans
@@ -94,18 +93,5 @@ def _system(settings: ClientSettings | None, say: Say) -> Iterator[ClientSetting
         yield stack.state.settings()
     finally:
         if started_here:
-            stack.down(say)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends it the way Ctrl-C does: jobs are cancelled, the stack is stopped."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            with undisturbed():
+                stack.down(say)
