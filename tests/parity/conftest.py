@@ -15,7 +15,11 @@ from reclens.sae import SparseAutoencoder
 from reclens.sae.jumprelu import JumpReluAutoencoder
 from reclens.sae.registry import build_autoencoder
 
-_NEEDS = {"test_saelens.py": "sae_lens", "test_sparsify.py": "sparsify"}
+_NEEDS = {
+    "test_lightgcn.py": "torch_geometric",
+    "test_saelens.py": "sae_lens",
+    "test_sparsify.py": "sparsify",
+}
 collect_ignore = [file for file, package in _NEEDS.items() if find_spec(package) is None]
 
 D_MODEL, N_LATENTS, K = 24, 160, 6

@@ -72,6 +72,14 @@ def test_a_better_control_refutes(collected: Collected) -> None:
     assert "untrained 0.810" in found.control
 
 
+def test_a_control_that_no_label_fits_is_not_given_a_figure(collected: Collected) -> None:
+    main, control, *_ = collected.dictionaries
+    nameless = replace(control, concepts=changed(control.concepts, auroc_median=None))
+    found = claim(replace(collected, dictionaries=(main, nameless)), "easier to name")
+    assert "untrained none (no label to judge)" in found.control
+    assert found.verdict is Verdict.HOLDS
+
+
 def test_without_controls_nothing_is_claimed_of_them(collected: Collected) -> None:
     alone = replace(collected, dictionaries=collected.dictionaries[:1])
     assert not [one for one in check_claims(alone) if "easier to name" in one.claim]

@@ -166,25 +166,27 @@ def _better_than_controls(collected: Collected) -> Iterator[Claim]:
     controls = [one for one in collected.evaluated if one.is_control and one.concepts]
     if not controls:
         return
-    medians = {
-        one.name: one.concepts.metrics["auroc_median"] or 0.0 for one in controls if one.concepts
-    }
-    own = main.concepts.metrics["auroc_median"] or 0.0
-    shuffled = main.concepts.metrics["shuffled_auroc_median"] or 0.0
+    medians = {one.name: one.concepts.metrics["auroc_median"] for one in controls if one.concepts}
+    own = main.concepts.metrics["auroc_median"]
+    shuffled = main.concepts.metrics["shuffled_auroc_median"]
     yield Claim(
         "Latents are easier to name than raw dimensions, principal components and the latents of "
         "an untrained autoencoder. Judged: higher share with "
         f"P ≥ {INTERPRETABLE} and higher median AUROC than each of them.",
         _PAPER,
-        f"P ≥ {INTERPRETABLE}: {_share(main):.1%} of those alive; AUROC median {own:.3f}.",
+        f"P ≥ {INTERPRETABLE}: {_share(main):.1%} of those alive; AUROC median {_median(own)}.",
         f"{_shares_of_controls(collected)} AUROC medians: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in medians.items())
-        + f"; own labels shuffled among latents {shuffled:.3f}.",
+        + ", ".join(f"{name} {_median(value)}" for name, value in medians.items())
+        + f"; own labels shuffled among latents {_median(shuffled)}.",
         _verdict(
             all(_share(main) > _share(one) for one in controls)
-            and all(own > value for value in [*medians.values(), shuffled])
+            and all((own or 0) > (value or 0) for value in [*medians.values(), shuffled])
         ),
     )
+
+
+def _median(value: float | None) -> str:
+    return "none (no label to judge)" if value is None else f"{value:.3f}"
 
 
 def _shares_of_controls(collected: Collected) -> str:

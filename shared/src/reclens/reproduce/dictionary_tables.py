@@ -24,7 +24,7 @@ def health(collected: Collected) -> Table:
         rows.append(
             [
                 one.kind if not one.is_control else f"control: {one.name}",
-                ", ".join(role for role in one.roles if not one.is_control) or "control",
+                _part(one),
                 metrics["n_latents"],
                 metrics["k"],
                 metrics["l0"],
@@ -54,6 +54,16 @@ def health(collected: Collected) -> Table:
         "On users that were not trained on. FVU: share of the variance unexplained; answering with "
         "the mean gives 1. Dead: fires for none of these cases. Always on: for more than half.",
     )
+
+
+def _part(one: Dictionary) -> str:
+    if one.is_control:
+        return "control"
+    roles = ", ".join(one.roles)
+    if one.has(Role.PREDICTION):
+        weight = one.autoencoder.spec["config"]["prediction_coefficient"]
+        return f"{roles}, weight {weight:g}"
+    return roles
 
 
 def stability(collected: Collected) -> list[Table]:
@@ -162,7 +172,7 @@ def probing(collected: Collected) -> list[Table]:
     return [
         Table(
             "T5b",
-            f"Sparse probing: AUROC of telling a tag of the top item, mean over {tags} tags",
+            f"Sparse probing: AUROC of telling a tag of the top item, tags averaged: {tags}",
             (
                 Column("from"),
                 *(Column(f"{n} feature{'s' if n != '1' else ''}", ".3f") for n in _PROBED),
