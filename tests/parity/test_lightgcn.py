@@ -17,10 +17,10 @@ from reclens.data import Dataset, Split, prepare
 from reclens.recommenders import RecommenderTrainer, build_recommender, evaluate
 from reclens.recommenders.bprmf import BprMf
 from reclens.recommenders.lightgcn import InteractionGraph
+from reclens.recommenders.pairwise import PairwiseObjective
 
-# Over seeds the test NDCG@10 of either spreads by about .005.
+CONFIG = LightGcnConfig(max_epochs=30)  # not yet its best, but far from its start
 _NOISE = 0.015
-_EPOCHS = 100
 
 
 def both_ways(users: Tensor, items: Tensor, n_users: int) -> Tensor:
@@ -47,41 +47,44 @@ def test_the_same_embeddings_are_smoothed_alike() -> None:
 
 
 @pytest.mark.timeout(3600)
-def test_the_quality_is_that_of_pytorch_geometric() -> None:
+def test_the_same_examples_teach_both_the_same() -> None:
     folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
     dataset = prepare(DatasetSpec(split=SplitSpec(kind="ratio")), folder)
     theirs = evaluate(trained_by_pytorch_geometric(dataset), dataset, Split.TEST)
-    trainer = RecommenderTrainer(LightGcnConfig(), dataset, seed=0)
+    trainer = RecommenderTrainer(CONFIG, dataset, seed=0)
     for _ in trainer.steps():
         pass
     ours = trainer.finish()[1]["test"]
-    assert theirs["ndcg@10"] > 0.27
+    assert theirs["ndcg@10"] > 0.2
     assert ours["ndcg@10"] == pytest.approx(theirs["ndcg@10"], abs=_NOISE)
     assert ours["hr@10"] == pytest.approx(theirs["hr@10"], abs=2 * _NOISE)
 
 
 def trained_by_pytorch_geometric(dataset: Dataset) -> BprMf:
-    """Their model and loss at our start, step and batch size; its smoothed vectors in a BPRMF."""
-    config, seen = LightGcnConfig(), dataset.interactions
-    train = seen.split == Split.TRAIN
-    users = torch.from_numpy(seen.user_index[train].astype(np.int64))
-    items = torch.from_numpy(seen.item_index[train].astype(np.int64))
-    edges = both_ways(users, items, dataset.n_users)
-    generator = torch.Generator().manual_seed(0)
-    model = LightGCN(dataset.n_users + dataset.n_items, config.d_model, config.n_layers)
-    torch.nn.init.normal_(model.embedding.weight, std=config.initial_std, generator=generator)
-    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    for _ in range(_EPOCHS):
-        for batch in torch.randperm(len(users), generator=generator).split(config.batch_size):
-            left = torch.randint(dataset.n_items, (len(batch),), generator=generator)
-            taken = edges[:, batch]
-            pairs = torch.cat([taken, torch.stack([taken[0], left + dataset.n_users])], dim=1)
-            positive, negative = model(edges, pairs).chunk(2)
+    """Their model and loss, from a start like ours, with our pairs; its vectors in a BPRMF."""
+    train = dataset.interactions.split == Split.TRAIN
+    edges = both_ways(
+        torch.from_numpy(dataset.interactions.user_index[train].astype(np.int64)),
+        torch.from_numpy(dataset.interactions.item_index[train].astype(np.int64)),
+        dataset.n_users,
+    )
+    generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    model = LightGCN(dataset.n_users + dataset.n_items, CONFIG.d_model, CONFIG.n_layers)
+    torch.nn.init.normal_(model.embedding.weight, std=CONFIG.initial_std, generator=generator)
+    optimizer = torch.optim.Adam(
+        model.parameters(), CONFIG.learning_rate, weight_decay=CONFIG.weight_decay
+    )
+    objective = PairwiseObjective(dataset)
+    for _ in range(CONFIG.max_epochs):
+        pairs = torch.from_numpy(np.stack(objective.epoch(rng)))
+        for users, taken, left in (part.unbind() for part in pairs.split(CONFIG.batch_size, dim=1)):
+            ends = torch.cat([taken, left]) + dataset.n_users
+            scores = model(edges, torch.stack([torch.cat([users, users]), ends]))
             optimizer.zero_grad()
-            model.recommendation_loss(positive, negative, pairs.unique()).backward()
+            model.recommendation_loss(*scores.chunk(2), lambda_reg=0).backward()
             optimizer.step()
     holder = build_recommender(
-        BprMfConfig(d_model=config.d_model), dataset.n_users, dataset.n_items, seed=0
+        BprMfConfig(d_model=CONFIG.d_model), dataset.n_users, dataset.n_items, seed=0
     )
     assert isinstance(holder, BprMf)
     with torch.no_grad():
