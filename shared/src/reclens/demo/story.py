@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ TOP_K = 10
 
 _HISTORY_LENGTHS = range(40, 121)
 _CANDIDATES = 100
+_JUDGES = 100
+_TRUSTED = 4
 _LEAST_ANSWER_SHARE = 0.1
 _LEAST_HISTORY_SHARE = 0.2
 _LEANING = range(5, 9)
@@ -26,14 +29,16 @@ _AT_MOST_OF_OTHER = 2
 
 RULE = (
     f"Users looked at: the first {_CANDIDATES} by id with {_HISTORY_LENGTHS[0]} to "
-    f"{_HISTORY_LENGTHS[-1]} interactions. Concepts: the two most trusted of those that are named "
+    f"{_HISTORY_LENGTHS[-1]} interactions. Concepts: of the {_TRUSTED} most trusted that are named "
     "by one genre of the data, are carried by at least two latents and make up at least "
-    f"{_LEAST_ANSWER_SHARE:.0%} of these users' untouched top {TOP_K}s. Shown is the first of "
-    f"these users whose untouched top {TOP_K} leans to one of the two ({_LEANING[0]} to "
-    f"{_LEANING[-1]} items, and at most {_AT_MOST_OF_OTHER} of the other) although at least "
-    f"{_LEAST_HISTORY_SHARE:.0%} of the history has the other. The edits ask for less of the one "
-    "and more of the other. No steered answer was looked at to choose; the averages are over all "
-    "users looked at."
+    f"{_LEAST_ANSWER_SHARE:.0%} of these users' untouched top {TOP_K}s, the two whose edits, more "
+    f"of one and less of the other, did as asked for the next {_JUDGES} such users: the pair whose "
+    "weaker side moved most. A label that one can trust is not yet a knob that turns. Shown is the "
+    f"first user looked at whose untouched top {TOP_K} leans to the concept turned down "
+    f"({_LEANING[0]} to {_LEANING[-1]} items, and at most {_AT_MOST_OF_OTHER} of the other) "
+    f"although at least {_LEAST_HISTORY_SHARE:.0%} of the history has the other; where there is "
+    "none, the next pair is taken. No steered answer of the users looked at had a part in "
+    "choosing; the averages are over all of them."
 )
 """How user and concepts are chosen, for the report."""
 
@@ -98,33 +103,59 @@ def tell(client: SteeringClient, dataset: Dataset, release: str) -> Story:
     Raises:
         NotFound: no user and concepts satisfy the rule.
     """
-    candidates = _candidates(client, dataset, release)
-    choice = choose(list(client.concepts(release=release)), candidates)
-    edits = [more(choice.more_of.concept_id, STRENGTH), less(choice.less_of.concept_id, STRENGTH)]
+    users = _users(dataset)
+    candidates = _candidates(client, dataset, release, users[:_CANDIDATES])
+    judges = _candidates(client, dataset, release, users[_CANDIDATES:][:_JUDGES])
+    plain = plain_concepts(list(client.concepts(release=release)), candidates)[:_TRUSTED]
+    effects = [
+        (up, down, _average(client, up, down, judges, release))
+        for up, down in itertools.permutations(plain, 2)
+    ]
+    choice = choose(by_effect(effects), candidates)
+    up, down = choice.more_of, choice.less_of
     return Story(
         choice=choice,
         explanation=client.explain(user_id=choice.user_id, top_k=TOP_K, release=release),
         answer=client.recommend(
             user_id=choice.user_id,
-            edits=edits,
+            edits=_edits(up, down),
             top_k=TOP_K,
             include_baseline=True,
             explain=True,
             release=release,
         ),
-        average=_average(client, choice, candidates, edits, release),
+        average=_average(client, up, down, candidates, release),
     )
 
 
-def choose(concepts: Sequence[pb.Concept], candidates: Sequence[Candidate]) -> Choice:
-    """Apply ``RULE``.
+def by_effect(
+    effects: Iterable[tuple[pb.Concept, pb.Concept, Average]],
+) -> list[tuple[pb.Concept, pb.Concept]]:
+    """Concepts to turn up and down, those first whose weaker side does most of what is asked."""
+
+    def weaker(average: Average) -> float:
+        return min(
+            average.more_after - average.more_before, average.less_before - average.less_after
+        )
+
+    ordered = sorted(effects, key=lambda effect: -weaker(effect[2]))
+    return [(up, down) for up, down, _ in ordered]
+
+
+def choose(
+    pairs: Iterable[tuple[pb.Concept, pb.Concept]], candidates: Sequence[Candidate]
+) -> Choice:
+    """The first user whom the first possible pair suits, by ``RULE``.
+
+    Args:
+        pairs: concepts to turn up and down, best first.
+        candidates: users that may be shown, in order.
 
     Raises:
-        NotFound: no user and concepts satisfy it.
+        NotFound: no user and pair satisfy it.
     """
-    pair = _plain_concepts(concepts, candidates)[:2]
-    for candidate in candidates if len(pair) == 2 else []:
-        for up, down in (pair, pair[::-1]):
+    for up, down in pairs:
+        for candidate in candidates:
             known = carrying(up, candidate.history)
             if (
                 carrying(down, candidate.answer) in _LEANING
@@ -144,7 +175,7 @@ def carrying(concept: pb.Concept, items: Sequence[Sequence[str]]) -> int:
     return sum(concept.label in tags for tags in items)
 
 
-def _plain_concepts(
+def plain_concepts(
     concepts: Sequence[pb.Concept], candidates: Sequence[Candidate]
 ) -> list[pb.Concept]:
     """Concepts that a newcomer understands at once and meets often, most trusted first."""
@@ -159,10 +190,15 @@ def _plain_concepts(
     return sorted(plain, key=lambda concept: (-concept.confidence, concept.concept_id))
 
 
-def _candidates(client: SteeringClient, dataset: Dataset, release: str) -> list[Candidate]:
+def _users(dataset: Dataset) -> list[int]:
     counts = np.bincount(dataset.interactions.user_index, minlength=dataset.n_users)
     users = [user for user in range(dataset.n_users) if counts[user] in _HISTORY_LENGTHS]
-    users = sorted(users, key=lambda user: _natural(dataset.users.ids[user]))[:_CANDIDATES]
+    return sorted(users, key=lambda user: _natural(dataset.users.ids[user]))
+
+
+def _candidates(
+    client: SteeringClient, dataset: Dataset, release: str, users: Sequence[int]
+) -> list[Candidate]:
     ids = [dataset.users.ids[user] for user in users]
     return [
         Candidate(
@@ -176,14 +212,19 @@ def _candidates(client: SteeringClient, dataset: Dataset, release: str) -> list[
     ]
 
 
+def _edits(up: pb.Concept, down: pb.Concept) -> list[pb.Edit]:
+    return [more(up.concept_id, STRENGTH), less(down.concept_id, STRENGTH)]
+
+
 def _average(
     client: SteeringClient,
-    choice: Choice,
+    up: pb.Concept,
+    down: pb.Concept,
     candidates: Sequence[Candidate],
-    edits: list[pb.Edit],
     release: str,
 ) -> Average:
-    steered = _answers(client, [one.user_id for one in candidates], edits, release)
+    ids = [one.user_id for one in candidates]
+    steered = _answers(client, ids, _edits(up, down), release)
     before = [one.answer for one in candidates]
     after = [[list(item.tags) for item in answer.items] for answer in steered]
 
@@ -192,10 +233,10 @@ def _average(
 
     return Average(
         users=len(candidates),
-        more_before=mean(choice.more_of, before),
-        more_after=mean(choice.more_of, after),
-        less_before=mean(choice.less_of, before),
-        less_after=mean(choice.less_of, after),
+        more_before=mean(up, before),
+        more_after=mean(up, after),
+        less_before=mean(down, before),
+        less_after=mean(down, after),
     )
 
 
