@@ -66,7 +66,7 @@ $(PEERS): constraints.txt tests/parity/requirements.txt shared/pyproject.toml
 	@$(PEERS_BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
 	@touch $@
 
-parity: $(PEERS) ## The same weights in SAELens and sparsify: same latents, FVU, gradients (installs them)
+parity: $(PEERS) ## The same weights in other libraries: same latents, FVU, gradients (installs them)
 	$(PEERS_BIN)/python -m pytest --confcutdir=tests/parity tests/parity
 
 bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
