@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from machine import machine
 
 import reclens.sae.trainer as trainer_module
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
-from reclens.sae.optimizer import AveragedSignDescent
+from reclens.sae.optimizer import AveragedSignDescent, Descending
 from reclens.sae.sources import SequenceSource
 from reclens.sae.stability import recovered_share
 
@@ -46,18 +46,27 @@ CAPTURED = ({"n_latents": 1024, "k": 16}, {"n_latents": 2048, "k": 32})
 class Adam:
     """PyTorch's Adam behind the interface of `AveragedSignDescent`."""
 
-    def __init__(self, parameters: Iterator[tuple[str, torch.nn.Parameter, float]]) -> None:
-        self._groups = [{"params": [p], "factor": factor} for _, p, factor in parameters]
-        self._adam = torch.optim.Adam(self._groups, fused=True)
+    def __init__(self, parameters: Iterable[Descending]) -> None:
+        self._parameters = list(parameters)
+        self._adam = torch.optim.Adam([{"params": [p.parameter]} for p in self._parameters])
 
+    @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        for group in self._adam.param_groups:
-            group["lr"] = learning_rate * group["factor"]
+        for group, moved in zip(self._adam.param_groups, self._parameters, strict=True):
+            group["lr"] = learning_rate * moved.factor
+            if moved.unit_rows and moved.parameter.grad is not None:
+                along = torch.linalg.vecdot(moved.parameter.grad, moved.parameter)
+                moved.parameter.grad.addcmul_(moved.parameter, along[:, None], value=-1)
         self._adam.step()
         self._adam.zero_grad()
+        self.finish()
 
+    @torch.no_grad()
     def finish(self) -> None:
-        """The last point is the result."""
+        """The last point is the result; rows have unit length."""
+        for moved in self._parameters:
+            if moved.unit_rows:
+                torch.nn.functional.normalize(moved.parameter, dim=1, out=moved.parameter.data)
 
 
 OPTIMIZERS: dict[str, tuple[Any, tuple[float | None, ...]]] = {

@@ -107,7 +107,7 @@ def in_training(ours: SparseAutoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
     """Latents [batch, n_latents] and reconstructions [levels, batch, d_model] of a step."""
     forward = ours.train_forward(x, progress=1.0)
     z = torch.zeros(len(x), ours.n_latents)
-    z.scatter_add_(1, forward.active.indices, forward.values.detach())
+    z.scatter_add_(1, forward.chosen.indices, forward.values.detach())
     return z, forward.reconstructions.detach()
 
 

@@ -24,7 +24,7 @@ def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
 def training_codes(sae: BatchTopKAutoencoder, x: torch.Tensor) -> torch.Tensor:
     forward = sae.train_forward(x, 0.0)
     z = torch.zeros(len(x), sae.n_latents)
-    return z.scatter_add(1, forward.active.indices, forward.values.detach())
+    return z.scatter_add(1, forward.chosen.indices, forward.values.detach())
 
 
 def test_the_strongest_of_the_batch_fire_wherever_they_are() -> None:
@@ -66,7 +66,7 @@ def test_threshold_is_the_running_mean_of_the_weakest_that_fired() -> None:
         ([[2.0, 0.0, 0.0, 0.0], [7.0, 0.0, 0.0, 0.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),
         ([[-1.0, -2.0, -3.0, -4.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),  # none fires
     ]:
-        sae.after_step(sae.train_forward(torch.tensor(x), 0.0))
+        sae.after_step(sae.train_forward(torch.tensor(x), 0.0).values.detach())
         assert sae.threshold.item() == pytest.approx(expected, abs=1e-5)
 
 

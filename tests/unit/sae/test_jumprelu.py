@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def test_a_training_step_sees_the_latents_furthest_above_their_thresholds() -> N
         sae.W_enc.copy_(torch.eye(6))
         sae.log_threshold.copy_(torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]).log())
     # Above thresholds by -1, 2, 1, -0.5, -3, 0.9: of these four times k take part.
-    indices, pre = sae.choose(torch.tensor([[8.0, 3.0, 2.0, 0.5, -2.0, 1.0]]))
+    x = torch.tensor([[8.0, 3.0, 2.0, 0.5, -2.0, 1.0]])
+    indices, pre = sae.choose(partial(sae.strongest, x), 0.0)[:2]
     chosen = dict(zip(indices[0].tolist(), pre[0].tolist(), strict=True))
     assert chosen == pytest.approx({1: 3.0, 2: 2.0, 5: 1.0, 3: 0.5})
 

@@ -1,4 +1,4 @@
-"""Compiled loops beside PyTorch's dense products, in shapes that fit no block of theirs."""
+"""Compiled selection beside PyTorch's, in shapes that fit no block of its loops."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ class Draw:
 def test_top_k_is_that_of_the_dense_product(batch: int, d_model: int, n: int, k: int) -> None:
     draw = Draw()
     x, weight, bias = draw.normal(batch, d_model), draw.normal(d_model, n), draw.normal(n)
-    values, indices = kernels.top_k(x, weight, bias, k)
-    dense = (x.double() @ weight.double() + bias).float()
+    shift = draw.normal(d_model)
+    values, indices = kernels.top_k(x, weight, bias, shift, k)
+    dense = ((x - shift).double() @ weight.double() + bias).float()
     torch.testing.assert_close(dense.gather(1, indices), values, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         values.sort(dim=1, descending=True).values, dense.topk(k).values, rtol=1e-4, atol=1e-5
@@ -54,7 +55,7 @@ def test_top_k_is_that_of_the_dense_product(batch: int, d_model: int, n: int, k:
 def test_top_k_of_a_weight_that_is_stored_by_latent() -> None:
     draw = Draw(1)
     x, by_latent, bias = draw.normal(5, 6), draw.normal(33, 6), draw.normal(33)
-    values, _ = kernels.top_k(x, by_latent.T, bias, 4)
+    values, _ = kernels.top_k(x, by_latent.T, bias, torch.zeros(6), 4)
     torch.testing.assert_close(
         values.sort(dim=1, descending=True).values, (x @ by_latent.T + bias).topk(4).values
     )
@@ -63,69 +64,35 @@ def test_top_k_of_a_weight_that_is_stored_by_latent() -> None:
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7])
 def test_ties_at_the_edge_fill_k_with_any_of_the_equal_ones(k: int) -> None:
     bias = torch.tensor([1.0, 2.0, 2.0, 0.0, 2.0, 1.0, 3.0])
-    values, indices = kernels.top_k(torch.zeros(4, 2), torch.zeros(2, 7), bias, k)
+    values, indices = kernels.top_k(torch.zeros(4, 2), torch.zeros(2, 7), bias, torch.zeros(2), k)
     for row, places in zip(values, indices, strict=True):
         assert sorted(row.tolist(), reverse=True) == [3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 0.0][:k]
         assert len(set(places.tolist())) == k
         assert bias[places].tolist() == row.tolist()
 
 
-@pytest.mark.parametrize("n_groups", [1, 3])
-@pytest.mark.parametrize(("batch", "d_model", "n", "width"), SHAPES)
-def test_products_are_those_of_dense_codes(
-    batch: int, d_model: int, n: int, width: int, n_groups: int
-) -> None:
-    draw = Draw(2)
-    # Latents may come twice in a row, and some values are 0.
-    indices, weight = draw.below(n, batch, width), draw.normal(n, d_model)
-    values = draw.normal(batch, width).relu()
-    rows, group = draw.normal(n_groups, batch, d_model), draw.below(n_groups, n)
-    z = torch.zeros(batch, n).scatter_add(1, indices, values)
-    member = torch.stack([group == g for g in range(n_groups)]).float()
-
-    tolerance = {"rtol": 1e-4, "atol": 1e-4}
-    torch.testing.assert_close(
-        kernels.combine(weight, indices, values, group, n_groups),
-        torch.stack([(z * m) @ weight for m in member]),
-        **tolerance,
-    )
-    torch.testing.assert_close(
-        kernels.dot(weight, indices, rows, group),
-        torch.einsum("gbd,nd,gn->bn", rows, weight, member).gather(1, indices),
-        **tolerance,
-    )
-    torch.testing.assert_close(
-        kernels.ByLatent(indices, n).outer(values, rows, group),
-        torch.einsum("bn,gbd,gn->nd", z, rows, member),
-        **tolerance,
-    )
-
-
-def test_a_latent_without_entries_gets_zeros() -> None:
-    by_latent = kernels.ByLatent(torch.tensor([[3, 3]]), 5)
-    out = by_latent.outer(torch.tensor([[1.0, 2.0]]), torch.ones(1, 1, 2), torch.zeros(5).long())
-    assert out.tolist() == [[0, 0], [0, 0], [0, 0], [3, 3], [0, 0]]
-
-
 CHILD = """
 import hashlib, json, torch
 torch.set_num_threads(1)
-from reclens.sae import kernels
+from reclens.sae import AutoencoderConfig, build_autoencoder, kernels
+from reclens.sae.compiled_gradients import CompiledGradients
 counts = [torch.get_num_threads()]
 g = torch.Generator().manual_seed(0)
-x, weight, bias = (torch.randn(s, generator=g) for s in [(331, 13), (13, 517), (517,)])
-values, group = torch.randn(331, 19, generator=g), torch.randint(2, (517,), generator=g)
-rows, W_dec = torch.randn(2, 331, 13, generator=g), weight.T.contiguous()
+sae = build_autoencoder(AutoencoderConfig(kind="matryoshka", n_latents=517, k=19), 13)
+x, last = torch.randn(331, 13, generator=g), torch.randn(517, 13, generator=g)
+dead, taken = torch.arange(0, 517, 5), torch.randn(331, 19, generator=g)
 digests = []
 for threads in (1, 2, 1):
     torch.set_num_threads(threads)
-    taken, indices = kernels.top_k(x, weight, bias, 19)
+    sae.zero_grad()
+    CompiledGradients(sae, k_auxiliary=7)(x, step=0, progress=0.0, dead=dead)
+    point, z, mean = sae.W_dec.detach().clone(), last.clone(), last.clone()
+    options = {"rate": 0.1, "share": 0.5, "nearness": 0.8, "unit_rows": True}
+    kernels.descend(sae.W_dec.grad, point, z, mean, **options)
     results = [
-        taken, indices,
-        kernels.kth_largest(taken, 700),
-        kernels.combine(W_dec, indices, values, group, 2),
-        kernels.dot(W_dec, indices, rows, group),
-        kernels.ByLatent(indices, 517).outer(values, rows, group),
+        *kernels.top_k(x, last.T, torch.zeros(517), torch.zeros(13), 19),
+        kernels.kth_largest(taken, 700), kernels.kth_largest_of_rows(taken, 5),
+        *(p.grad for p in sae.parameters()), point, z, mean,
     ]
     digests.append([hashlib.sha256(r.numpy().tobytes()).hexdigest() for r in results])
     counts.append(torch.get_num_threads())

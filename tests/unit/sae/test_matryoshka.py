@@ -60,8 +60,7 @@ def test_levels_end_at_their_shares(
         kind="matryoshka", n_latents=n_latents, k=1, matryoshka_levels=shares
     )
     assert level_ends(config) == ends
-    group, n_groups = MatryoshkaAutoencoder(config, d_model=2).groups()
-    assert n_groups == len(ends)
+    group = MatryoshkaAutoencoder(config, d_model=2).group
     assert group.bincount().cumsum(0).tolist() == ends
 
 

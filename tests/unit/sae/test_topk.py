@@ -85,10 +85,20 @@ def test_encode_refuses_another_shape(worked: TopKAutoencoder, shape: tuple[int,
     assert caught.value.remedy
 
 
-def test_gradient_along_a_decoder_row_is_removed(worked: TopKAutoencoder) -> None:
-    worked.W_dec.grad = torch.tensor([[5.0, 2.0], [1.0, 1.0], [3.0, 0.0], [0.0, 0.0]])
-    worked.project_decoder_gradient()
-    assert worked.W_dec.grad.tolist() == [[0.0, 2.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+def test_in_early_training_twice_k_reconstruct_too(worked: TopKAutoencoder) -> None:
+    # Latents 3, 4.5, -3, -4 of x = (3, 5): the two strongest, then all four, of which none of the
+    # other two is above zero; (3, 4.5) + b_dec (0, 1).
+    x = torch.tensor([[3.0, 5.0]])
+    early, late = worked.train_forward(x, 0.0), worked.train_forward(x, 0.5)
+    assert early.chosen.weights == (1.0, 0.25)
+    assert early.chosen.main == 0
+    assert early.reconstructions.tolist() == [[[3.0, 5.5]], [[3.0, 5.5]]]
+    assert late.chosen.weights == (1.0,)
+    assert late.reconstructions.tolist() == [[[3.0, 5.5]]]
+    # Of x = (3, -1), latents 3, -1.5, -3, 2: at k = 1 the first alone, then both.
+    worked.config = worked.config.model_copy(update={"k": 1})
+    levels = worked.train_forward(torch.tensor([[3.0, -1.0]]), 0.0).reconstructions
+    assert levels.tolist() == [[[3.0, 1.0]], [[3.0, -1.0]]]
 
 
 def test_load_gives_back_what_was_saved(worked: TopKAutoencoder, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -14,21 +14,46 @@ from torch.nn import functional
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.backend import compiled_kernels
-from reclens.sae.codes import Active, Codes
+from reclens.sae.codes import Codes, scatter_codes
 from reclens.sae.storage import save_weights
 
 
-class Forward(NamedTuple):
-    """One batch through an autoencoder in training."""
+class Chosen(NamedTuple):
+    """The latents that take part in a training step, and what they are to reconstruct."""
 
-    active: Active
-    """Latents that took part."""
+    indices: Int[Tensor, "batch width"]
+    """Latents. A row with fewer than others is filled with any, below zero in ``pre``."""
+    pre: Float[Tensor, "batch width"]
+    """Their pre-activations, without gradient."""
+    levels: Int[Tensor, "batch width"] | None = None
+    """The first reconstruction that each has a part in; it has one in all that follow. None: 0."""
+    weights: tuple[float, ...] = (1.0,)
+    """What the FVU of each level's reconstruction weighs in the loss."""
+    main: int = 0
+    """The level that is the autoencoder's own reconstruction."""
+
+
+class Forward(NamedTuple):
+    """One batch through an autoencoder in training, with gradients."""
+
+    chosen: Chosen
+    """What took part."""
     values: Float[Tensor, "batch width"]
     """Their activations; 0 where a latent does not fire."""
     reconstructions: Float[Tensor, "n_levels batch d_model"]
-    """Normalised reconstructions, the full one last; more than one for nested dictionaries."""
+    """Normalised reconstructions by level."""
     penalty: Float[Tensor, ""] | None
     """What the architecture adds to the loss."""
+
+
+class Strongest(Protocol):
+    """Finds the latents with the largest pre-activations for each activation of a batch."""
+
+    def __call__(
+        self, k: int, above: Float[Tensor, " n_latents"] | None = None
+    ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
+        """``k`` latents a row in no order, and how far each is above ``above`` (None: zero)."""
+        ...
 
 
 class SparseAutoencoder(nn.Module, ABC):
@@ -140,20 +165,32 @@ class SparseAutoencoder(nn.Module, ABC):
             x: the batch.
             progress: share of the training that is done, from 0 to 1.
         """
-        del progress
-        indices, taken = self.choose(x)
-        active = Active(indices, self.n_latents)
-        pre = active.pre_activations(x, self.W_enc, self.b_enc, self.b_dec, taken)
-        values, penalty = self.activate(pre, indices)
-        group, n_groups = self.groups()
-        levels = active.combine(self.W_dec, values, group, n_groups)
-        if n_groups > 1:
-            levels = levels.cumsum(0)
-        return Forward(active, values, levels + self.b_dec, penalty)
+        pre = self.pre_activations(x)
+        ranked = pre.detach()
+
+        def strongest(k: int, above: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            values, indices = top_k(ranked if above is None else ranked - above, k)
+            return indices, values
+
+        chosen = self.choose(strongest, progress)
+        # The fill of short rows is below zero; what was computed there is not.
+        fill = chosen.pre < 0
+        taken = torch.where(fill, chosen.pre, pre.gather(1, chosen.indices))
+        values, penalty = self.activate(taken, chosen.indices)
+        levels = [
+            scatter_codes(
+                chosen.indices,
+                values if chosen.levels is None else values * (chosen.levels == level),
+                self.n_latents,
+            )
+            @ self.W_dec
+            for level in range(len(chosen.weights))
+        ]
+        return Forward(chosen, values, torch.stack(levels).cumsum(0) + self.b_dec, penalty)
 
     @abstractmethod
-    def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
-        """Latents that may take part in a step, [batch, width], and their pre-activations."""
+    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+        """The latents that take part in a step; ``progress``: share of the training done."""
 
     def activate(
         self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]
@@ -167,26 +204,22 @@ class SparseAutoencoder(nn.Module, ABC):
         del parameter
         return 1.0
 
-    def groups(self) -> tuple[Int[Tensor, " n_latents"] | None, int]:
-        """Nested groups of latents, each reconstructing with those before it, and their number."""
-        return None, 1
-
     @torch.no_grad()
     def strongest(
         self,
         x: Float[Tensor, "batch d_model"],
         k: int,
+        above: Tensor | None = None,
         *,
         latents: Tensor | None = None,
-        above: Tensor | None = None,
     ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
         """The ``k`` latents with the largest pre-activations of normalised ``x``, in no order.
 
         Args:
             x: normalised activations.
             k: how many.
-            latents: only among these; None: among all.
             above: ranks, and returns, how far each is above this [n_latents].
+            latents: only among these; None: among all.
 
         Returns:
             Latents, and their pre-activations (less ``above``).
@@ -194,31 +227,21 @@ class SparseAutoencoder(nn.Module, ABC):
         weight, bias = self.W_enc, self.b_enc if above is None else self.b_enc - above
         if latents is not None:
             weight, bias = weight[:, latents], bias[latents]
-        bias = bias - self.b_dec @ weight
         kernels = compiled_kernels(x.device)
         if kernels is None:
-            values, indices = torch.addmm(bias, x, weight).topk(k, dim=1, sorted=False)
+            values, indices = top_k(torch.addmm(bias, x - self.b_dec, weight), k)
         else:
-            values, indices = kernels.top_k(x, weight, bias, k)
+            values, indices = kernels.top_k(x, weight, bias, self.b_dec, k)
         return (indices if latents is None else latents[indices]), values
 
-    def after_step(self, forward: Forward) -> None:
-        """Keep what must hold between steps: rows of ``W_dec`` have unit length."""
-        del forward
-        self.normalise_decoder()
+    def after_step(self, values: Float[Tensor, "batch width"]) -> None:
+        """Keep what follows from the activations of a step, some zero or below: nothing here."""
 
-    @torch.no_grad()
-    def normalise_decoder(self) -> None:
-        """Give every row of ``W_dec`` unit length."""
-        self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=1, keepdim=True).clamp_min_(1e-12))
 
-    @torch.no_grad()
-    def project_decoder_gradient(self) -> None:
-        """Remove the part of the gradient that would only change a row's length."""
-        grad = self.W_dec.grad
-        if grad is not None:
-            along = torch.linalg.vecdot(grad, self.W_dec)
-            grad.addcmul_(self.W_dec, along[:, None], value=-1)
+def top_k(values: Float[Tensor, "batch n"], k: int) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest of each row and their columns, in no order."""
+    found = values.topk(k, dim=1, sorted=False)
+    return found.values, found.indices
 
 
 def codes_above(

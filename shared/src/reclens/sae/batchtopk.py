@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
-from reclens.sae.base import Forward, SparseAutoencoder, codes_above
-from reclens.sae.codes import Codes, kth_largest
+from reclens.sae.base import Chosen, SparseAutoencoder, Strongest, codes_above
+from reclens.sae.codes import Codes, keep_reaching, kth_largest
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
@@ -37,19 +37,15 @@ class BatchTopKAutoencoder(SparseAutoencoder):
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
         return codes_above(pre, self.threshold)
 
-    def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
-        indices, pre = self.strongest(x, training_width(self.config))
+    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+        del progress
+        indices, pre = strongest(training_width(self.config))
         kept = min(len(pre) * self.k, pre.numel())
-        fires = pre >= kth_largest(pre, kept)
         # Few rows are as wide as the widest allowed; the others need not be carried so far.
-        width = max(1, int(fires.sum(1).max()))
-        pre, place = pre.masked_fill(~fires, -1.0).topk(width, dim=1, sorted=False)
-        return indices.gather(1, place), pre
+        return Chosen(*keep_reaching(indices, pre, kth_largest(pre, kept)))
 
-    def after_step(self, forward: Forward) -> None:
-        super().after_step(forward)
-        fired = forward.values.detach()
-        fired = fired[fired > 0]
+    def after_step(self, values: Float[Tensor, "batch width"]) -> None:
+        fired = values[values > 0]
         if len(fired):
             self.threshold.lerp_(fired.min(), 1 - _MEMORY)
 

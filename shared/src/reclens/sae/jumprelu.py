@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from reclens.contracts import AutoencoderConfig
-from reclens.sae.base import SparseAutoencoder, codes_above
+from reclens.sae.base import Chosen, SparseAutoencoder, Strongest, codes_above
 from reclens.sae.batchtopk import expected_threshold, training_width
 from reclens.sae.codes import Codes
 
@@ -47,11 +47,11 @@ class JumpReluAutoencoder(SparseAutoencoder):
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
         return codes_above(pre, self.log_threshold.exp())
 
-    @torch.no_grad()
-    def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
-        threshold = self.log_threshold.exp()
-        indices, margin = self.strongest(x, training_width(self.config), above=threshold)
-        return indices, margin + threshold[indices]
+    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+        del progress
+        threshold = self.log_threshold.detach().exp()
+        indices, margin = strongest(training_width(self.config), threshold)
+        return Chosen(indices, margin + threshold[indices])
 
     def activate(
         self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
+from reclens.sae.base import Chosen, Strongest
 from reclens.sae.batchtopk import BatchTopKAutoencoder
 
 
@@ -28,8 +28,14 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
         group = torch.searchsorted(ends, latent, right=True)
         self.register_buffer("group", group, persistent=False)
 
-    def groups(self) -> tuple[Int[Tensor, " n_latents"], int]:
-        return self.group, len(self.config.matryoshka_levels)
+    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+        chosen = super().choose(strongest, progress)
+        n_levels = len(self.config.matryoshka_levels)
+        return chosen._replace(
+            levels=self.group[chosen.indices],
+            weights=(1 / n_levels,) * n_levels,
+            main=n_levels - 1,
+        )
 
 
 def level_ends(config: AutoencoderConfig) -> list[int]:

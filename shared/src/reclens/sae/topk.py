@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.sae.base import Forward, SparseAutoencoder
-from reclens.sae.codes import Active, Codes
-from reclens.sae.losses import fvu
+from reclens.sae.base import Chosen, SparseAutoencoder, Strongest
+from reclens.sae.codes import Codes, kth_largest_of_rows
 
 MULTI_TOPK_WIDTH = 2
 """Times k, the latents of the wider reconstruction in early training."""
@@ -29,20 +29,11 @@ class TopKAutoencoder(SparseAutoencoder):
         values, indices = pre.topk(self.k, dim=1)
         return Codes(indices, values.relu())
 
-    def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
-        return self.strongest(x, self.k)
-
-    def train_forward(self, x: Float[Tensor, "batch d_model"], progress: float) -> Forward:
+    def choose(self, strongest: Strongest, progress: float) -> Chosen:
         coefficient = self.config.multi_topk_coefficient
         width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
         if not coefficient or progress >= MULTI_TOPK_SHARE or width == self.k:
-            return super().train_forward(x, progress)
-        indices, taken = self.strongest(x, width)
-        active = Active(indices, self.n_latents)
-        wide = active.pre_activations(x, self.W_enc, self.b_enc, self.b_dec, taken).relu()
-        edge = taken.topk(self.k, dim=1).values[:, -1:]
-        values = wide * (taken >= edge)
-        wide_hat = active.combine(self.W_dec, wide)[0] + self.b_dec
-        x_hat = active.combine(self.W_dec, values) + self.b_dec
-        penalty = coefficient * fvu(x, wide_hat, variance=self.d_model)
-        return Forward(active, values, x_hat, penalty)
+            return Chosen(*strongest(self.k))
+        indices, pre = strongest(width)
+        second = (pre < kth_largest_of_rows(pre, self.k)).to(torch.int64)
+        return Chosen(indices, pre, second, weights=(1.0, coefficient), main=0)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig, Progress
 from reclens.errors import InvalidInput
-from reclens.sae.base import Forward, SparseAutoencoder
+from reclens.sae.backend import compiled_kernels
+from reclens.sae.base import SparseAutoencoder
 from reclens.sae.closed_form import ClosedFormAutoencoder
-from reclens.sae.codes import Active
-from reclens.sae.losses import auxiliary_loss, fvu
+from reclens.sae.gradients import AutogradGradients, Gradients
 from reclens.sae.moments import Moments
-from reclens.sae.optimizer import AveragedSignDescent
+from reclens.sae.optimizer import AveragedSignDescent, Descending
 from reclens.sae.order import ShuffledBatches
 from reclens.sae.prediction import PredictionTerm, Scorer
 from reclens.sae.registry import build_autoencoder
@@ -94,7 +94,6 @@ class AutoencoderTrainer:
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
         if self._step:
             self._optimizer.finish()
-            sae.normalise_decoder()
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
@@ -135,7 +134,7 @@ class AutoencoderTrainer:
         self._rows = rows
         self._silent_for = silent_for
         self._optimizer = AveragedSignDescent(
-            (name, parameter, sae.learning_rate_factor(name))
+            Descending(name, parameter, sae.learning_rate_factor(name), name == "W_dec")
             for name, parameter in sae.named_parameters()
         )
         self._batches = ShuffledBatches(
@@ -148,71 +147,43 @@ class AutoencoderTrainer:
         )
         self._n_epochs = 0 if isinstance(sae, ClosedFormAutoencoder) else self._config.n_epochs
         self.total_steps = self._batches.per_epoch * self._n_epochs
-        self._k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
-        self._prediction = None
+        prediction = None
         if self._scorer is not None and self._config.prediction_coefficient:
-            self._prediction = PredictionTerm(
+            prediction = PredictionTerm(
                 self._scorer,
                 sae.input_mean,
                 sae.input_scale,
                 n_items=self._config.prediction_items,
                 seed=self._config.seed,
             )
+        k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
+        self._gradients = _gradients(sae, k_auxiliary, prediction)
 
     # --- one step --------------------------------------------------------------------------------
 
     def _train_on(self, x: Tensor) -> dict[str, float]:
         sae, config = self.sae, self._config
-        forward = sae.train_forward(x, self._step / self.total_steps)
-        x_hat = forward.reconstructions[-1]
-        # Normalised activations vary by d_model around zero, by the definition of the scale.
-        unexplained = [fvu(x, level, variance=sae.d_model) for level in forward.reconstructions]
-        loss = torch.stack(unexplained).mean()
-        if forward.penalty is not None:
-            loss = loss + forward.penalty
-        if self._prediction is not None:
-            loss = loss + config.prediction_coefficient * self._prediction(x, x_hat, self._step)
         dead = (self._silent_for >= config.dead_after).nonzero().flatten()
-        if len(dead) and config.auxiliary_coefficient:
-            loss = loss + config.auxiliary_coefficient * self._auxiliary(x, x_hat, dead)
-        loss_value, fvu_value = loss.item(), unexplained[-1].item()
-        if not math.isfinite(loss_value):
+        progress = self._step / self.total_steps
+        measured = self._gradients(x, step=self._step, progress=progress, dead=dead)
+        if not math.isfinite(measured.loss):
             raise InvalidInput(
-                f"training diverged at step {self._step + 1}: the loss is {loss_value}.",
+                f"training diverged at step {self._step + 1}: the loss is {measured.loss}.",
                 field="learning_rate",
                 remedy=f"set it below {config.peak_learning_rate:.2g}.",
             )
-        loss.backward()
-        sae.project_decoder_gradient()
         self._optimizer.step(self._learning_rate())
-        sae.after_step(forward)
-        return self._count(x, forward, len(dead), loss_value, fvu_value)
-
-    def _auxiliary(self, x: Tensor, x_hat: Tensor, dead: Tensor) -> Tensor:
-        sae = self.sae
-        indices, taken = sae.strongest(x, min(self._k_auxiliary, len(dead)), latents=dead)
-        active = Active(indices, sae.n_latents)
-        # The shift by b_dec has no part in reviving: its gradient is the living latents' alone.
-        pre = active.pre_activations(x, sae.W_enc, sae.b_enc, sae.b_dec.detach(), taken)
-        residual_hat = active.combine(sae.W_dec, pre)[0]
-        return auxiliary_loss(
-            x, x_hat, residual_hat, n_dead=len(dead), k_auxiliary=self._k_auxiliary
-        )
-
-    def _count(
-        self, x: Tensor, forward: Forward, n_dead: int, loss: float, unexplained: float
-    ) -> dict[str, float]:
-        fires = (forward.values.detach() > 0).to(torch.float32)
+        sae.after_step(measured.values)
         self._silent_for += len(x)
-        self._silent_for.masked_fill_(forward.active.total(fires) > 0, 0)
+        self._silent_for.masked_fill_(measured.fired, 0)
         self._step += 1
         self.activations_seen += len(x)
-        self._record(loss, unexplained)
+        self._record(measured.loss, measured.fvu)
         return {
-            "loss": loss,
-            "fvu": unexplained,
-            "l0": float(fires.sum()) / len(x),
-            "dead_fraction": n_dead / self.sae.n_latents,
+            "loss": measured.loss,
+            "fvu": measured.fvu,
+            "l0": measured.l0,
+            "dead_fraction": len(dead) / sae.n_latents,
         }
 
     def _learning_rate(self) -> float:
@@ -278,6 +249,16 @@ class AutoencoderTrainer:
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
         self._sums = list(meta["sums"])
+
+
+def _gradients(
+    sae: SparseAutoencoder, k_auxiliary: int, prediction: PredictionTerm | None
+) -> Gradients:
+    if compiled_kernels(sae.W_enc.device) is None:
+        return AutogradGradients(sae, k_auxiliary=k_auxiliary, prediction=prediction)
+    from reclens.sae.compiled_gradients import CompiledGradients  # noqa: PLC0415 - needs numba
+
+    return CompiledGradients(sae, k_auxiliary=k_auxiliary, prediction=prediction)
 
 
 def _foreign(what: str, field: str) -> InvalidInput:
