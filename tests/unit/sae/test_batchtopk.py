@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from reclens.sae import AutoencoderConfig
+from reclens.sae import AutoencoderConfig, AutoencoderTrainer
 from reclens.sae.batchtopk import BatchTopKAutoencoder
+from reclens.sae.sources import SequenceSource
 
 
 def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
@@ -57,17 +59,33 @@ def test_what_is_negative_does_not_fire_even_within_the_budget() -> None:
     assert training_codes(of_axes(2, k=1), x).tolist() == [[3.0, 0.0], [0.0, 0.0]]
 
 
-def test_threshold_is_the_running_mean_of_the_weakest_that_fired() -> None:
-    sae = of_axes(4, k=1)
+def test_the_threshold_is_the_mean_over_batches_of_what_their_budget_reaches() -> None:
+    sae = of_axes(4, k=1).requires_grad_(False)
     # A quarter of standard normal numbers exceed 0.67449.
     assert sae.threshold.item() == pytest.approx(0.67449, abs=1e-5)
-    for x, expected in [
-        ([[5.0, 4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]], 0.9 * 0.67449 + 0.1 * 4),
-        ([[2.0, 0.0, 0.0, 0.0], [7.0, 0.0, 0.0, 0.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),
-        ([[-1.0, -2.0, -3.0, -4.0]], 0.81 * 0.67449 + 0.09 * 4 + 0.1 * 2),  # none fires
-    ]:
-        sae.after_step(sae.train_forward(torch.tensor(x), 0.0).values.detach())
-        assert sae.threshold.item() == pytest.approx(expected, abs=1e-5)
+    sae.calibrate([])
+    assert sae.threshold.item() == pytest.approx(0.67449, abs=1e-5)
+    batches = [
+        torch.tensor([[5.0, 4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]),  # two reach 4
+        torch.tensor([[2.0, 0.0, 0.0, 0.0], [7.0, 0.0, 0.0, 0.0]]),  # two reach 2
+    ]
+    sae.calibrate(batches)
+    # Any number that two reach and three do not; the loops take one in between.
+    edges = [(1.0, 4.0), (0.0, 2.0)]
+    low, high = (sum(edge[side] for edge in edges) / 2 for side in (0, 1))
+    assert low < sae.threshold.item() <= high
+    assert sum(int((sae.encode(x).values > 0).sum()) for x in batches) in (3, 4)
+
+
+def test_the_threshold_fits_the_final_weights_after_a_short_training(
+    planted_activations: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> None:
+    x, _ = planted_activations(d_model=32, n_directions=64, n_active=4, rows=4000)
+    config = AutoencoderConfig(kind="batchtopk", n_latents=128, k=4, n_epochs=2)
+    trainer = AutoencoderTrainer(SequenceSource([x]), config)
+    list(trainer.steps())
+    fired = (trainer.sae.encode(torch.from_numpy(x)).values > 0).sum(1).float()
+    assert fired.mean().item() == pytest.approx(4, rel=0.03)
 
 
 def test_in_use_those_above_the_threshold_fire_whatever_the_batch() -> None:

@@ -243,7 +243,7 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_TRAIN
     KIND: ClassVar[ArtifactKind] = ArtifactKind.AUTOENCODER
-    ALGORITHM: ClassVar[int] = 3
+    ALGORITHM: ClassVar[int] = 4
 
     activations: ArtifactRef
     """Activations to train on."""

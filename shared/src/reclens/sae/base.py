@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -234,8 +235,12 @@ class SparseAutoencoder(nn.Module, ABC):
             values, indices = kernels.top_k(x, weight, bias, self.b_dec, k)
         return (indices if latents is None else latents[indices]), values
 
-    def after_step(self, values: Float[Tensor, "batch width"]) -> None:
-        """Keep what follows from the activations of a step, some zero or below: nothing here."""
+    def calibrate(self, batches: Iterable[Float[Tensor, "batch d_model"]]) -> None:
+        """Fit what is not learned by gradients to the final weights: nothing here.
+
+        Args:
+            batches: normalised activations that were trained on.
+        """
 
 
 def top_k(values: Float[Tensor, "batch n"], k: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import NormalDist
 
 import torch
@@ -14,16 +15,15 @@ from reclens.sae.codes import Codes, keep_reaching, kth_largest
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
-_MEMORY = 0.9
-"""Weight of the past in the running threshold."""
 
 
 class BatchTopKAutoencoder(SparseAutoencoder):
     """In training the ``batch · k`` strongest of a batch fire; in use, those above a threshold.
 
     Attributes:
-        threshold: running mean of the weakest activation that fired in a training batch. Before
-            training it is what k of n_latents standard normal numbers exceed.
+        threshold: mean over training batches of the weakest activation that fires, by the final
+            weights (a running mean of steps would be of the weights on the way). Before training
+            it is what k of n_latents standard normal numbers exceed.
 
     Source: Bussmann, Leask and Nanda, BatchTopK Sparse Autoencoders, arXiv 2412.06410.
     """
@@ -44,10 +44,17 @@ class BatchTopKAutoencoder(SparseAutoencoder):
         # Few rows are as wide as the widest allowed; the others need not be carried so far.
         return Chosen(*keep_reaching(indices, pre, kth_largest(pre, kept)))
 
-    def after_step(self, values: Float[Tensor, "batch width"]) -> None:
-        fired = values[values > 0]
-        if len(fired):
-            self.threshold.lerp_(fired.min(), 1 - _MEMORY)
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Float[Tensor, "batch d_model"]]) -> None:
+        """Set the threshold to the mean over batches of what ``batch · k`` of a batch reach."""
+        width = training_width(self.config)
+        edges = [
+            kth_largest(pre, min(len(x) * self.k, pre.numel()))
+            for x in batches
+            for _, pre in [self.strongest(x, width)]
+        ]
+        if edges:
+            self.threshold.copy_(torch.stack(edges).mean().clamp_min(0))
 
 
 def expected_threshold(config: AutoencoderConfig) -> float:

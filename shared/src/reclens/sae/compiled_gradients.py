@@ -83,7 +83,7 @@ class CompiledGradients:
         fired = torch.zeros(sae.n_latents, dtype=torch.bool)
         count = entries.mark_firing(chosen.main, fired)
         unexplained = float(errors[chosen.main]) * scale
-        return Measured(loss, unexplained, count / len(x), fired, values.detach())
+        return Measured(loss, unexplained, count / len(x), fired)
 
     def _predict(self, x: Tensor, x_hat: Tensor, step: int) -> tuple[float, np.ndarray]:
         """The weighted prediction-aware term, and its gradient with respect to ``x_hat``."""

@@ -25,8 +25,6 @@ class Measured(NamedTuple):
     """Latents above zero, mean over the batch."""
     fired: Bool[Tensor, " n_latents"]
     """Which of them were, for some activation."""
-    values: Float[Tensor, "batch width"]
-    """Activations of the latents that took part; zero or below where one does not fire."""
 
 
 class Gradients(Protocol):
@@ -87,7 +85,7 @@ class AutogradGradients:
         fired = torch.zeros(sae.n_latents, dtype=torch.bool, device=x.device)
         fired[chosen.indices[fires]] = True
         l0 = float(fires.sum()) / len(x)
-        return Measured(loss.item(), levels[chosen.main].item(), l0, fired, values)
+        return Measured(loss.item(), levels[chosen.main].item(), l0, fired)
 
     def _auxiliary(self, x: Tensor, x_hat: Tensor, dead: Int[Tensor, " n_dead"]) -> Tensor:
         sae = self._sae

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from reclens.sae.sources import ActivationSource, load_shard
 
 CLOSED_FORM = ("dimensions", "pca")
 """Kinds whose parameters follow from the covariance of the data."""
+CALIBRATION_BATCHES = 200
+"""Training batches that thresholds are fitted to at the end, at most."""
 CURVE_POINTS = 200
 """Points of the training curve at most."""
 
@@ -94,6 +97,7 @@ class AutoencoderTrainer:
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
         if self._step:
             self._optimizer.finish()
+            sae.calibrate(islice(self._batches.from_step(0, 1), CALIBRATION_BATCHES))
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
@@ -173,7 +177,6 @@ class AutoencoderTrainer:
                 remedy=f"set it below {config.peak_learning_rate:.2g}.",
             )
         self._optimizer.step(self._learning_rate())
-        sae.after_step(measured.values)
         self._silent_for += len(x)
         self._silent_for.masked_fill_(measured.fired, 0)
         self._step += 1
