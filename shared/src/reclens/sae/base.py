@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +15,7 @@ from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.backend import compiled_kernels
 from reclens.sae.codes import Active, Codes
+from reclens.sae.dense import Product
 from reclens.sae.storage import save_weights
 
 
@@ -29,6 +30,19 @@ class Forward(NamedTuple):
     """Normalised reconstructions, the full one last; more than one for nested dictionaries."""
     penalty: Float[Tensor, ""] | None
     """What the architecture adds to the loss."""
+
+
+class DenseForward(NamedTuple):
+    """One batch through an autoencoder in training, with a column for every latent."""
+
+    products: Float[Tensor, "batch n_latents"]
+    """``x W_enc``: pre-activations before any bias."""
+    values: Float[Tensor, "batch n_latents"]
+    """Activations; 0 where a latent does not fire."""
+    reconstructions: Float[Tensor, "n_levels batch d_model"]
+    """As in `Forward`."""
+    penalty: Float[Tensor, ""] | None
+    """As in `Forward`."""
 
 
 class SparseAutoencoder(nn.Module, ABC):
@@ -76,6 +90,11 @@ class SparseAutoencoder(nn.Module, ABC):
     def n_latents(self) -> int:
         """Units of the dictionary."""
         return self.W_dec.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.W_enc.device
 
     @property
     def k(self) -> int:
@@ -151,6 +170,47 @@ class SparseAutoencoder(nn.Module, ABC):
             levels = levels.cumsum(0)
         return Forward(active, values, levels + self.b_dec, penalty)
 
+    def dense_forward(
+        self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
+    ) -> DenseForward:
+        """The same as `train_forward` in dense products and masks, for devices that excel at these.
+
+        Shapes depend on no value, and nothing is gathered, so it can be compiled as a whole, never
+        waits for the device, and adds in the same order at every run.
+
+        Args:
+            x: normalised activations.
+            multiply: how matrices are multiplied.
+            early: whether it is the first half of the training.
+        """
+        del early
+        products = multiply(x, self.W_enc)
+        pre = self.add_biases(products, self.b_dec)
+        values, penalty = self.activate_densely(pre, self.may_fire(pre.detach()))
+        return DenseForward(products, values, self.decode_levels(values, multiply), penalty)
+
+    def add_biases(
+        self, products: Float[Tensor, "batch n_latents"], b_dec: Float[Tensor, " d_model"]
+    ) -> Float[Tensor, "batch n_latents"]:
+        """Pre-activations ``(x - b_dec) W_enc + b_enc`` from ``x W_enc``, always in float32."""
+        return products + (self.b_enc - b_dec @ self.W_enc)
+
+    @abstractmethod
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        """Latents that may take part in a step, as `choose` has them."""
+
+    def activate_densely(
+        self, pre: Float[Tensor, "batch n_latents"], chosen: Bool[Tensor, "batch n_latents"]
+    ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""] | None]:
+        """As `activate`, with a column for every latent; 0 where one is not ``chosen``."""
+        return pre.relu() * chosen, None
+
+    def decode_levels(
+        self, values: Float[Tensor, "batch n_latents"], multiply: Product
+    ) -> Float[Tensor, "n_levels batch d_model"]:
+        """Normalised reconstructions, the full one last."""
+        return (multiply(values, self.W_dec) + self.b_dec)[None]
+
     @abstractmethod
     def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
         """Latents that may take part in a step, [batch, width], and their pre-activations."""
@@ -202,7 +262,7 @@ class SparseAutoencoder(nn.Module, ABC):
             values, indices = kernels.top_k(x, weight, bias, k)
         return (indices if latents is None else latents[indices]), values
 
-    def after_step(self, forward: Forward) -> None:
+    def after_step(self, forward: Forward | DenseForward) -> None:
         """Keep what must hold between steps: rows of ``W_dec`` have unit length."""
         del forward
         self.normalise_decoder()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
-from reclens.sae.base import Forward, SparseAutoencoder, codes_above
+from reclens.sae.base import DenseForward, Forward, SparseAutoencoder, codes_above
 from reclens.sae.codes import Codes, kth_largest
+from reclens.sae.dense import top_k_mask
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
@@ -46,12 +47,19 @@ class BatchTopKAutoencoder(SparseAutoencoder):
         pre, place = pre.masked_fill(~fires, -1.0).topk(width, dim=1, sorted=False)
         return indices.gather(1, place), pre
 
-    def after_step(self, forward: Forward) -> None:
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        width = training_width(self.config)
+        flat = pre.topk(width, dim=1, sorted=False).values.flatten()
+        edge = flat.topk(min(len(pre) * self.k, len(flat)), sorted=False).values.min()
+        return top_k_mask(pre, width) & (pre >= edge)
+
+    def after_step(self, forward: Forward | DenseForward) -> None:
         super().after_step(forward)
-        fired = forward.values.detach()
-        fired = fired[fired > 0]
-        if len(fired):
-            self.threshold.lerp_(fired.min(), 1 - _MEMORY)
+        values = forward.values.detach()
+        weakest = values.masked_fill(values <= 0, torch.inf).min()
+        # Nothing fired: infinity. Asking whether it did would wait for the device.
+        moved = self.threshold.lerp(weakest, 1 - _MEMORY)
+        self.threshold.copy_(torch.where(weakest.isfinite(), moved, self.threshold))
 
 
 def expected_threshold(config: AutoencoderConfig) -> float:

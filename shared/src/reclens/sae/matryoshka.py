@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.batchtopk import BatchTopKAutoencoder
+from reclens.sae.dense import Product
 
 
 class MatryoshkaAutoencoder(BatchTopKAutoencoder):
@@ -30,6 +31,16 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
 
     def groups(self) -> tuple[Int[Tensor, " n_latents"], int]:
         return self.group, len(self.config.matryoshka_levels)
+
+    def decode_levels(
+        self, values: Float[Tensor, "batch n_latents"], multiply: Product
+    ) -> Float[Tensor, "n_levels batch d_model"]:
+        levels, x_hat, start = [], self.b_dec, 0
+        for end in level_ends(self.config):
+            x_hat = x_hat + multiply(values[:, start:end], self.W_dec[start:end])
+            levels.append(x_hat)
+            start = end
+        return torch.stack(levels)
 
 
 def level_ends(config: AutoencoderConfig) -> list[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reclens.sae.base import Forward, SparseAutoencoder
+from reclens.sae.base import DenseForward, Forward, SparseAutoencoder
 from reclens.sae.codes import Active, Codes
+from reclens.sae.dense import Product, top_k_mask
 from reclens.sae.losses import fvu
 
 MULTI_TOPK_WIDTH = 2
@@ -32,6 +33,9 @@ class TopKAutoencoder(SparseAutoencoder):
     def choose(self, x: Float[Tensor, "batch d_model"]) -> tuple[Tensor, Tensor]:
         return self.strongest(x, self.k)
 
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        return top_k_mask(pre, self.k)
+
     def train_forward(self, x: Float[Tensor, "batch d_model"], progress: float) -> Forward:
         coefficient = self.config.multi_topk_coefficient
         width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
@@ -46,3 +50,16 @@ class TopKAutoencoder(SparseAutoencoder):
         x_hat = active.combine(self.W_dec, values) + self.b_dec
         penalty = coefficient * fvu(x, wide_hat, variance=self.d_model)
         return Forward(active, values, x_hat, penalty)
+
+    def dense_forward(
+        self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
+    ) -> DenseForward:
+        forward = super().dense_forward(x, multiply, early=early)
+        coefficient = self.config.multi_topk_coefficient
+        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
+        if not coefficient or not early or width == self.k:
+            return forward
+        pre = self.add_biases(forward.products, self.b_dec)
+        wide = pre.relu() * top_k_mask(pre.detach(), width)
+        wide_hat = self.decode_levels(wide, multiply)[-1]
+        return forward._replace(penalty=coefficient * fvu(x, wide_hat, variance=self.d_model))

@@ -15,6 +15,7 @@ from reclens.errors import InvalidInput
 from reclens.sae.base import Forward, SparseAutoencoder
 from reclens.sae.closed_form import ClosedFormAutoencoder
 from reclens.sae.codes import Active
+from reclens.sae.dense_step import READ_EVERY, DenseStep, read_metrics
 from reclens.sae.losses import auxiliary_loss, fvu
 from reclens.sae.moments import Moments
 from reclens.sae.optimizer import AveragedSignDescent
@@ -36,6 +37,9 @@ class AutoencoderTrainer:
         source: the activations.
         config: architecture and training.
         scorer: the recommender's prediction layer, for ``config.prediction_coefficient``.
+        device: where to train. Elsewhere than on a CPU in float32 a step is computed densely
+            (`DenseStep`), and its figures are read from the device every `READ_EVERY` steps.
+        compiled: whether ``torch.compile`` compiles the dense step.
 
     Attributes:
         sae: the autoencoder; there once the data are measured.
@@ -45,7 +49,13 @@ class AutoencoderTrainer:
     """
 
     def __init__(
-        self, source: ActivationSource, config: AutoencoderConfig, scorer: Scorer | None = None
+        self,
+        source: ActivationSource,
+        config: AutoencoderConfig,
+        scorer: Scorer | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        compiled: bool = False,
     ) -> None:
         if config.prediction_coefficient and scorer is None:
             raise InvalidInput(
@@ -56,6 +66,10 @@ class AutoencoderTrainer:
         self._source = source
         self._config = config
         self._scorer = scorer
+        self._device = torch.device(device)
+        self._compiled = compiled
+        self._unread: list[Tensor] = []
+        self._metrics: dict[str, float] = {}
         self._rows: list[int] = []
         self._step = 0
         self.total_steps = 0
@@ -90,7 +104,7 @@ class AutoencoderTrainer:
         sae.train().requires_grad_(True)
         # `from_step` draws every order anew from seed and epoch; see ShuffledBatches.
         for x in self._batches.from_step(self._step, self._n_epochs):
-            metrics = self._train_on(x)
+            metrics = self._train_on(x) if self._dense is None else self._train_densely(x)
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
         if self._step:
             self._optimizer.finish()
@@ -131,9 +145,9 @@ class AutoencoderTrainer:
         self._begin(sae, rows, torch.zeros(sae.n_latents, dtype=torch.int64))
 
     def _begin(self, sae: SparseAutoencoder, rows: list[int], silent_for: Tensor) -> None:
-        self._sae = sae
+        self._sae = sae.to(self._device)
         self._rows = rows
-        self._silent_for = silent_for
+        self._silent_for = silent_for.to(self._device)
         self._optimizer = AveragedSignDescent(
             (name, parameter, sae.learning_rate_factor(name))
             for name, parameter in sae.named_parameters()
@@ -141,10 +155,11 @@ class AutoencoderTrainer:
         self._batches = ShuffledBatches(
             self._source,
             rows,
-            mean=sae.input_mean.numpy(),
+            mean=sae.input_mean.cpu().numpy(),
             scale=float(sae.input_scale),
             batch_size=self._config.batch_size,
             seed=self._config.seed,
+            device=self._device,
         )
         self._n_epochs = 0 if isinstance(sae, ClosedFormAutoencoder) else self._config.n_epochs
         self.total_steps = self._batches.per_epoch * self._n_epochs
@@ -157,6 +172,17 @@ class AutoencoderTrainer:
                 sae.input_scale,
                 n_items=self._config.prediction_items,
                 seed=self._config.seed,
+            )
+        self._dense = None
+        if self._device.type != "cpu" or self._config.precision != "float32":
+            self._dense = DenseStep(
+                sae,
+                self._config,
+                self._optimizer,
+                self._prediction,
+                self._silent_for,
+                k_auxiliary=self._k_auxiliary,
+                compiled=self._compiled,
             )
 
     # --- one step --------------------------------------------------------------------------------
@@ -188,6 +214,23 @@ class AutoencoderTrainer:
         sae.after_step(forward)
         return self._count(x, forward, len(dead), loss_value, fvu_value)
 
+    def _train_densely(self, x: Tensor) -> dict[str, float]:
+        assert self._dense is not None
+        progress = self._step / self.total_steps
+        self._unread.append(self._dense(x, self._step, progress, self._learning_rate()))
+        self._step += 1
+        self.activations_seen += len(x)
+        if self._step % READ_EVERY in {0, 1} or self._step == self.total_steps:
+            self._read_metrics()
+        return self._metrics
+
+    def _read_metrics(self) -> None:
+        read = read_metrics(self._unread, self._step, self._config.peak_learning_rate)
+        self._unread.clear()
+        for step, metrics in enumerate(read, self._step - len(read) + 1):
+            self._record(metrics["loss"], metrics["fvu"], step)
+            self._metrics = metrics
+
     def _auxiliary(self, x: Tensor, x_hat: Tensor, dead: Tensor) -> Tensor:
         sae = self.sae
         indices, taken = sae.strongest(x, min(self._k_auxiliary, len(dead)), latents=dead)
@@ -207,7 +250,7 @@ class AutoencoderTrainer:
         self._silent_for.masked_fill_(forward.active.total(fires) > 0, 0)
         self._step += 1
         self.activations_seen += len(x)
-        self._record(loss, unexplained)
+        self._record(loss, unexplained, self._step)
         return {
             "loss": loss,
             "fvu": unexplained,
@@ -221,24 +264,25 @@ class AutoencoderTrainer:
         fall = (total - self._step) / max(1.0, config.decay_share * total)
         return config.peak_learning_rate * min(1.0, rise, fall)
 
-    def _record(self, loss: float, unexplained: float) -> None:
+    def _record(self, loss: float, unexplained: float, step: int) -> None:
         self._sums = [self._sums[0] + 1, self._sums[1] + loss, self._sums[2] + unexplained]
         stride = -(-self.total_steps // CURVE_POINTS)
-        if self._step % stride == 0 or self._step == self.total_steps:
+        if step % stride == 0 or step == self.total_steps:
             count, loss_sum, fvu_sum = self._sums
-            self.curve.append([self._step, loss_sum / count, fvu_sum / count])
+            self.curve.append([step, loss_sum / count, fvu_sum / count])
             self._sums = [0.0, 0.0, 0.0]
 
     # --- interruption ----------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything that the remaining steps depend on, apart from the data.
+        """Everything that the remaining steps depend on, apart from the data; on the CPU.
 
         Random orders follow from the seed and the step, so no generator is in it.
         """
         meta: dict[str, Any] = {"config": self._config.canonical(), "step": self._step}
         if self._sae is None:
             return {}, meta
+        self._read_metrics()
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
         path, numbers = self._optimizer.state()
@@ -250,10 +294,12 @@ class AutoencoderTrainer:
             "curve": [list(point) for point in self.curve],
             "sums": self._sums,
         }
-        return {name: value.detach().numpy().copy() for name, value in tensors.items()}, meta
+        return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}, meta
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Take up a state of `state`; what follows equals an uninterrupted run, byte for byte.
+        """Take up a state of `state`, whatever device it comes from.
+
+        On the same kind of device what follows equals an uninterrupted run, byte for byte.
 
         Raises:
             InvalidInput: the state belongs to another configuration or other data.

@@ -1,0 +1,235 @@
+"""The dense step against the sparse one: the same loss, the same gradients, the same training."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from reclens.contracts import AutoencoderConfig, AutoencoderSpec
+from reclens.errors import InvalidInput
+from reclens.sae import (
+    AutoencoderTrainer,
+    Scorer,
+    SparseAutoencoder,
+    build_autoencoder,
+    measure,
+    train_autoencoder,
+)
+from reclens.sae.backend import compiled_kernels
+from reclens.sae.dense_step import METRICS, DenseStep
+from reclens.sae.optimizer import AveragedSignDescent
+from reclens.sae.sources import SequenceSource
+
+KINDS = ["topk", "batchtopk", "matryoshka", "jumprelu"]
+# Latents die within the first epoch, so that AuxK takes part.
+CONFIG = AutoencoderConfig(
+    n_latents=64, k=3, batch_size=100, n_epochs=6, learning_rate=0.01, dead_after=150, seed=1
+)
+
+
+def dense_trainer(
+    x: np.ndarray, config: AutoencoderConfig, scorer: Scorer | None = None, **options: bool
+) -> AutoencoderTrainer:
+    """A trainer on the CPU whose steps are dense."""
+    trainer = AutoencoderTrainer(SequenceSource([x]), config, scorer, **options)
+    begin = trainer._begin
+
+    def begin_densely(sae: SparseAutoencoder, rows: list[int], silent: torch.Tensor) -> None:
+        begin(sae, rows, silent)
+        trainer._dense = DenseStep(
+            sae,
+            config,
+            trainer._optimizer,
+            trainer._prediction,
+            trainer._silent_for,
+            k_auxiliary=trainer._k_auxiliary,
+            compiled=options.get("compiled", False),
+        )
+
+    trainer._begin = begin_densely  # type: ignore[method-assign]
+    return trainer
+
+
+def run(trainer: AutoencoderTrainer) -> list[dict[str, float]]:
+    return [p.metrics for p in trainer.steps() if p.stage == "train"]
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["numba", "torch"])
+@pytest.mark.parametrize("prediction", [0.0, 0.1], ids=["plain", "prediction"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_training_equals_the_sparse_one_up_to_rounding(
+    activations: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    prediction: float,
+    kernels: bool,
+) -> None:
+    if not kernels:
+        for module in ("codes", "base"):
+            monkeypatch.setattr(f"reclens.sae.{module}.compiled_kernels", lambda _: None)
+    elif compiled_kernels(torch.device("cpu")) is None:
+        pytest.skip("numba is not installed")
+    config = CONFIG.model_copy(update={"kind": kind, "prediction_coefficient": prediction})
+    weights = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    scorer = Scorer(weights, torch.zeros(20))
+    sparse = AutoencoderTrainer(SequenceSource([activations]), config, scorer)
+    dense = dense_trainer(activations, config, scorer)
+    told = run(sparse)
+    run(dense)
+    assert max(metrics["dead_fraction"] for metrics in told) > 0  # AuxK had a part
+    # Where rounding turns a sign, a parameter goes another way; there are few such places.
+    mine, theirs = dense.sae.W_dec, sparse.sae.W_dec
+    assert (mine - theirs).abs().mean() < 5e-3
+    source = SequenceSource([activations])
+    assert measure(dense.sae, source).fvu == pytest.approx(
+        measure(sparse.sae, source).fvu, rel=0.05
+    )
+    np.testing.assert_allclose(dense.curve[:5], sparse.curve[:5], rtol=1e-4)
+    assert len(dense.curve) == len(sparse.curve)
+    assert dense.state()[1].keys() == sparse.state()[1].keys()
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("n_dead", [0, 2, 40])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradients_of_one_step_are_those_of_the_sparse_step(
+    activations: np.ndarray, monkeypatch: pytest.MonkeyPatch, kind: str, n_dead: int, early: bool
+) -> None:
+    config = CONFIG.model_copy(update={"kind": kind})
+    x = torch.from_numpy(activations[:100])
+    x = (x - x.mean(0)) / x.std()
+    found: dict[str, list[torch.Tensor]] = {}
+
+    def watched(self: AveragedSignDescent, learning_rate: float) -> None:
+        for name, parameter, _ in self._parameters:
+            assert parameter.grad is not None
+            found.setdefault(name, []).append(parameter.grad.clone())
+            parameter.grad = None
+
+    monkeypatch.setattr(AveragedSignDescent, "step", watched)
+    rows = []
+    for dense in (False, True):
+        trainer = (
+            dense_trainer(activations, config)
+            if dense
+            else AutoencoderTrainer(SequenceSource([activations]), config)
+        )
+        sae = build_autoencoder(config, 8)
+        with torch.no_grad():
+            sae.b_dec.uniform_(-0.1, 0.1, generator=torch.Generator().manual_seed(3))
+            sae.b_enc.uniform_(-0.1, 0.1, generator=torch.Generator().manual_seed(4))
+        silent = torch.zeros(64, dtype=torch.int64)
+        silent[:n_dead] = config.dead_after
+        trainer._begin(sae, [len(activations)], silent)
+        trainer._step = 0 if early else trainer.total_steps // 2
+        if trainer._dense is None:
+            metrics = trainer._train_on(x)
+        else:
+            trainer._train_densely(x)
+            trainer._read_metrics()
+            metrics = trainer._metrics
+        rows.append([metrics[name] for name in METRICS])
+        assert trainer._silent_for.count_nonzero() < 64
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-5, atol=1e-7)
+    assert set(found) == {name for name, _ in build_autoencoder(config, 8).named_parameters()}
+    for name, (sparse, dense) in found.items():
+        torch.testing.assert_close(dense, sparse, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_trains_to_the_same_error(
+    planted_activations: Callable[..., tuple[np.ndarray, np.ndarray]], kind: str
+) -> None:
+    x, _ = planted_activations(d_model=32, n_directions=64, n_active=3, rows=4400)
+    config = AutoencoderConfig(kind=kind, n_latents=128, k=3, n_epochs=12)  # type: ignore[arg-type]
+    reports = {
+        precision: train_autoencoder(
+            x[:4000], config.model_copy(update={"precision": precision}), held_out=x[4000:]
+        )
+        for precision in ("float32", "bfloat16")
+    }
+    sae, report = reports["bfloat16"]
+    # Another run of the same training: as far apart as two seeds are, not more.
+    assert report.fvu == pytest.approx(reports["float32"][1].fvu, rel=0.35)
+    assert report.l0 == pytest.approx(reports["float32"][1].l0, rel=0.1)
+    assert {value.dtype for value in sae.state_dict().values() if value.is_floating_point()} == {
+        torch.float32
+    }
+
+
+def test_bfloat16_multiplies_in_bfloat16_and_keeps_all_else(activations: np.ndarray) -> None:
+    config = CONFIG.model_copy(update={"precision": "bfloat16"})
+    sae = build_autoencoder(config, 8)
+    optimizer = AveragedSignDescent((n, p, 1.0) for n, p in sae.named_parameters())
+    silent = torch.zeros(64, dtype=torch.int64)
+    step = DenseStep(sae, config, optimizer, None, silent, k_auxiliary=4, compiled=False)
+    x = torch.from_numpy(activations[:50])
+    losses = step.losses((x - x.mean(0)) / x.std(), silent > 0, early=True)
+    forward = losses.forward
+    assert torch.equal(forward.products.bfloat16().float(), forward.products)
+    assert losses.loss.dtype == forward.values.dtype == torch.float32
+    losses.loss.backward()
+    assert sae.W_enc.grad is not None
+    assert sae.W_enc.grad.dtype == torch.float32
+
+
+def test_the_precision_is_part_of_what_is_asked_for_and_old_ids_stay() -> None:
+    activations = "activations/0123456789abcdef"
+    asked = AutoencoderSpec(activations=activations)
+    assert "precision" not in asked.canonical()["config"]
+    half = AutoencoderSpec(activations=activations, config=AutoencoderConfig(precision="bfloat16"))
+    assert half.artifact_ref() != asked.artifact_ref()
+    assert AutoencoderSpec.parse(half.canonical()) == half
+    assert AutoencoderSpec.parse(asked.canonical()) == asked
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_compiled_step_is_the_step(activations: np.ndarray, kind: str, early: bool) -> None:
+    config = CONFIG.model_copy(update={"kind": kind})
+    x = torch.from_numpy(activations[:100])
+    x = (x - x.mean(0)) / x.std()
+    silent = torch.zeros(64, dtype=torch.int64)
+    dead = torch.arange(64) < 2
+    torch._dynamo.reset()
+    found = []
+    for compiled in (False, True):
+        sae = build_autoencoder(config, 8)
+        optimizer = AveragedSignDescent((n, p, 1.0) for n, p in sae.named_parameters())
+        step = DenseStep(sae, config, optimizer, None, silent, k_auxiliary=4, compiled=compiled)
+        losses = step._differentiated(x, dead, early)
+        losses.loss.backward()
+        grads = [parameter.grad for parameter in sae.parameters()]
+        found.append([losses.loss.detach(), losses.forward.values.detach(), *grads])
+    for eager, compiled in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+def test_a_compiled_training_equals_the_other_up_to_rounding(activations: np.ndarray) -> None:
+    eager, compiled = (dense_trainer(activations, CONFIG, compiled=c) for c in (False, True))
+    torch._dynamo.reset()
+    run(eager)
+    run(compiled)
+    np.testing.assert_allclose(compiled.curve[:5], eager.curve[:5], rtol=1e-4)
+    source = SequenceSource([activations])
+    mine, theirs = measure(compiled.sae, source).fvu, measure(eager.sae, source).fvu
+    assert mine == pytest.approx(theirs, rel=0.05)
+
+
+def test_a_training_that_diverges_is_stopped_at_the_next_reading(activations: np.ndarray) -> None:
+    trainer = dense_trainer(activations, CONFIG)
+    steps = trainer.steps()
+    for _ in range(4):
+        next(steps)
+    with torch.no_grad():
+        trainer.sae.b_dec.fill_(torch.inf)
+    next(steps)
+    with pytest.raises(InvalidInput, match="diverged at step 4") as caught:
+        trainer.state()
+    assert caught.value.field == "learning_rate"
