@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -130,8 +131,20 @@ def _there(x: Any) -> Any:
     return PretendTensor(x) if isinstance(x, Tensor) and not isinstance(x, PretendTensor) else x
 
 
+class _FromNumbers(TorchFunctionMode):
+    """Numbers of Python go there as a GPU's do: to the CPU first, then in one copy."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in {torch.tensor, torch.as_tensor} and kwargs.get("device") == DEVICE:
+            return func(*args, **{**kwargs, "device": None}).to(DEVICE)
+        return func(*args, **kwargs)
+
+
 @contextmanager
 def pretend_device() -> Iterator[PretendDevice]:
     """The pretended device, usable within the block under the name `DEVICE`."""
-    with PretendDevice() as device:
+    with _FromNumbers(), PretendDevice() as device:
         yield device
