@@ -53,9 +53,9 @@ class AutoencoderConfig(Contract):
     """A latent is dead when it has not fired for this many activations."""
 
     precision: Precision = "float32"
-    """Numbers that are multiplied in training. ``bfloat16`` is for GPUs: parameters, selection,
-    sums and losses stay float32, but a product keeps three digits, so it is another autoencoder
-    than with float32, not only by rounding. Encoding is always float32."""
+    """Numbers that are multiplied in training. ``bfloat16`` is for GPUs: parameters, selection and
+    losses stay float32, but a product has two to three digits, so another autoencoder comes out.
+    Encoding is always float32."""
 
     multi_topk_coefficient: float = Field(default=1 / 4, ge=0, le=10)
     """Weight of a second reconstruction from twice ``k`` latents, in the first half of the
