@@ -42,6 +42,12 @@ class Task:
     seed: int
     learning_rate: float | None
     """None: the library's default."""
+    device: str = "cpu"
+    """Where all train, and where ``batches`` are."""
+    precision: str = "float32"
+    """Of this project's products; the others' stay as they come."""
+    compiled: bool = False
+    """Whether this project's step is compiled."""
 
     @property
     def steps(self) -> int:
@@ -50,9 +56,10 @@ class Task:
 
     def batches(self) -> Iterator[Tensor]:
         """Shuffled batches, epoch after epoch; what is over is left out."""
-        x, generator = torch.from_numpy(self.x), torch.Generator().manual_seed(self.seed)
+        x = torch.from_numpy(self.x).to(self.device)
+        generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.n_epochs):
-            order = torch.randperm(len(x), generator=generator)
+            order = torch.randperm(len(x), generator=generator).to(self.device)
             for start in range(0, len(x) - self.batch_size + 1, self.batch_size):
                 yield x[order[start : start + self.batch_size]]
 
@@ -73,6 +80,9 @@ class Watch:
         self._since = time.perf_counter()
 
     def stop(self) -> None:
+        # What was enqueued belongs to the steps so far.
+        if self.held_out.is_cuda:
+            torch.cuda.synchronize(self.held_out.device)
         self.seconds += time.perf_counter() - self._since
 
     def step(self, reconstruct: Reconstruct) -> None:
@@ -104,9 +114,12 @@ def reclens(task: Task, watch: Watch, **options: Any) -> Trained:
         n_epochs=task.n_epochs,
         seed=task.seed,
         learning_rate=task.learning_rate,
+        precision=task.precision,
         **options,
     )
-    trainer = AutoencoderTrainer(as_source(task.x), config)
+    trainer = AutoencoderTrainer(
+        as_source(task.x), config, device=task.device, compiled=task.compiled
+    )
     watch.start()
     for progress in trainer.steps():
         if progress.stage == "train":
@@ -128,13 +141,16 @@ def sae_lens(task: Task, watch: Watch) -> Trained:
 
     torch.manual_seed(task.seed)
     sae = TopKTrainingSAE(
-        TopKTrainingSAEConfig(d_in=task.x.shape[1], d_sae=task.n_latents, k=task.k)
+        TopKTrainingSAEConfig(
+            d_in=task.x.shape[1], d_sae=task.n_latents, k=task.k, device=task.device
+        )
     )
     steps, rate = task.steps, task.learning_rate or SAETrainerConfig.lr
     config = SAETrainerConfig(
         total_training_samples=steps * task.batch_size,
         train_batch_size_samples=task.batch_size,
         lr=rate,
+        device=task.device,
         lr_end=rate / 10,  # as its runner fills it in
         lr_decay_steps=steps // 5,
     )
@@ -162,7 +178,7 @@ def dictionary_learning(task: Task, watch: Watch) -> Trained:
         decay_start=steps * 4 // 5,
         threshold_start_step=steps,
         seed=task.seed,
-        device="cpu",
+        device=task.device,
     )
     watch.start()
     for step, x in enumerate(task.batches()):
@@ -189,7 +205,7 @@ def sparsify(task: Task, watch: Watch) -> Trained:
             log_to_wandb=False,
         )
         rows = _Rows(task)
-        trainer = Trainer(config, rows, _Lookup(task.x))  # type: ignore[arg-type]
+        trainer = Trainer(config, rows, _Lookup(task.x, task.device))  # type: ignore[arg-type]
         sae = trainer.saes["layer"]
 
         def reconstruct(x: Tensor) -> Tensor:
@@ -215,10 +231,11 @@ def plain(task: Task, watch: Watch) -> Trained:
     torch.manual_seed(task.seed)
     d_model = task.x.shape[1]
     W_dec = torch.nn.functional.normalize(torch.randn(task.n_latents, d_model), dim=1)
+    W_dec = W_dec.to(task.device)
     W_enc = W_dec.T.clone().requires_grad_()
     W_dec.requires_grad_()
-    b_enc = torch.zeros(task.n_latents, requires_grad=True)
-    b_dec = torch.zeros(d_model, requires_grad=True)
+    b_enc = torch.zeros(task.n_latents, requires_grad=True, device=task.device)
+    b_dec = torch.zeros(d_model, requires_grad=True, device=task.device)
     peak, steps = task.learning_rate or 1e-3, task.steps
     optimizer = torch.optim.Adam([W_enc, b_enc, W_dec, b_dec], lr=peak)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -259,7 +276,8 @@ CONTENDERS: dict[str, tuple[Callable[[Task, Watch], Trained], str | None]] = {
 
 
 def _listed(indices: Tensor, values: Tensor, n_latents: int) -> Tensor:
-    return torch.zeros(n_latents, dtype=torch.bool).index_fill_(0, indices[values > 0], True)
+    fires = torch.zeros(n_latents, dtype=torch.bool, device=indices.device)
+    return fires.index_fill_(0, indices[values > 0], True)
 
 
 @torch.no_grad()
@@ -271,7 +289,7 @@ def run(name: str, task: Task) -> dict[str, Any]:
     """Train once, after a short training that warms up compilers and caches."""
     train, _ = CONTENDERS[name]
     warm_up = Task(**{**vars(task), "x": task.x[: 4 * task.batch_size], "n_epochs": 2})
-    held_out = torch.from_numpy(task.held_out)
+    held_out = torch.from_numpy(task.held_out).to(task.device)
     train(warm_up, Watch(held_out, every=10**9))
     watch = Watch(held_out, every=math.ceil(task.steps / CHECKPOINTS))
     reconstruct, fires = train(task, watch)
@@ -321,12 +339,11 @@ class _Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
 class _Lookup(torch.nn.Module):
     """As much of a transformer as a trainer of autoencoders asks for."""
 
-    device = torch.device("cpu")
-
-    def __init__(self, x: np.ndarray) -> None:
+    def __init__(self, x: np.ndarray, device: str) -> None:
         super().__init__()
-        self.layer = torch.nn.Embedding.from_pretrained(torch.from_numpy(x))
-        self.dummy_inputs = {"input_ids": torch.zeros(1, 1, dtype=torch.long)}
+        self.device = torch.device(device)
+        self.layer = torch.nn.Embedding.from_pretrained(torch.from_numpy(x).to(device))
+        self.dummy_inputs = {"input_ids": torch.zeros(1, 1, dtype=torch.long, device=device)}
 
     @property
     def base_model(self) -> torch.nn.Module:

@@ -21,6 +21,9 @@ that is not installed is listed under "missing" with the reason.
 `ratios` compare activations per second. `ratios_at_equal_fvu` compare the seconds until the
 held-out FVU is at the worse of the two final ones, so that a fast trainer that learns less gains
 nothing. Both are medians over rounds, and above 1 where this project is the faster.
+
+`--device cuda` trains there, and writes to `results/sae_training_cuda.json`. The figures of the
+repository are of a CPU.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ import numpy as np
 from captured import read_activations
 from machine import machine
 
-RESULTS = Path(__file__).parent / "results" / "sae_training.json"
+RESULTS = Path(__file__).parent / "results"
 LEARNING_RATES = (None, 1e-3, 3e-3, 1e-2)
 """Tried for every library but this one; None is the library's default."""
 MAX_DEAD = 0.1
@@ -91,6 +94,9 @@ def train_in_own_process(
         "n_epochs": options.epochs,
         "seed": seed,
         "learning_rate": rate,
+        "device": options.device,
+        "precision": options.precision,
+        "compiled": options.compile,
     }
     threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     result = folder / "result.json"
@@ -177,7 +183,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-tuning", action="store_true", help="default learning rates for all")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--precision", default="float32", choices=["float32", "bfloat16"], help="of this project"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile this project's step")
+    parser.add_argument("--output", type=Path, help="default: by the device, under results/")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -190,6 +201,11 @@ def main() -> None:
         return
     from sae_contenders import CONTENDERS
 
+    from reclens.device import resolve_device
+
+    options.device = str(resolve_device(options.device))
+    suffix = "" if options.device == "cpu" else f"_{options.device.partition(':')[0]}"
+    output = options.output or RESULTS / f"sae_training{suffix}.json"
     missing: dict[str, str] = {}
     rates: dict[str, float | None] = {}
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -222,9 +238,12 @@ def main() -> None:
         "batch_size": options.batch_size,
         "epochs": options.epochs,
         "rounds": options.rounds,
+        "device": options.device,
+        "precision": options.precision,
+        "compiled": options.compile,
     }
     result = {
-        "machine": machine(options.threads),
+        "machine": machine(options.threads, options.device),
         "setting": setting,
         "rows": [row(name, runs[name], rates[name]) for name in runs],
         "missing": [{"name": name, "reason": reason} for name, reason in missing.items()],
@@ -233,8 +252,8 @@ def main() -> None:
             f"reclens / {name}": round(b, 2) for name, (_, b) in compared.items()
         },
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def report(name: str, rate: float | None, run: dict[str, Any]) -> None:

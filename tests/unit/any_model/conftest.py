@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
+from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import DatasetSpec, JobSpec, Progress, TaskName
 from reclens.data import Dataset, Interactions, Items, Split, Users, write_dataset
 
@@ -100,6 +101,10 @@ class _Job:
         self.store = store
         self.folder = folder
         self.add = writer.add
+        self.settings = WorkerSettings(device="cpu")
+
+    def computes_on(self, device: str) -> None:
+        pass
 
     def progress(self, progress: Progress) -> None:
         pass

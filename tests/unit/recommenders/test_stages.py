@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
 from reclens.data import Dataset, Split, write_dataset
 from reclens.recommenders import (
@@ -48,11 +49,16 @@ class FolderJob:
         self.folder = root / "scratch"
         self.objects = root / "objects"
         self.published: list[Progress] = []
+        self.settings = WorkerSettings(device="cpu")
+        self.devices: list[str] = []
         self.folder.mkdir()
         self.objects.mkdir()
 
     def add(self, path: Path, name: str | None = None) -> None:
         (self.objects / (name or path.name)).write_bytes(path.read_bytes())
+
+    def computes_on(self, device: str) -> None:
+        self.devices.append(device)
 
     def progress(self, progress: Progress) -> None:
         self.published.append(progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer
 from reclens.sae.batchtopk import BatchTopKAutoencoder
+from reclens.sae.dense import multiply_float32
 from reclens.sae.sources import SequenceSource
 
 
@@ -24,9 +26,11 @@ def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
 
 
 def training_codes(sae: BatchTopKAutoencoder, x: torch.Tensor) -> torch.Tensor:
-    forward = sae.train_forward(x, 0.0)
-    z = torch.zeros(len(x), sae.n_latents)
-    return z.scatter_add(1, forward.chosen.indices, forward.values.detach())
+    """Activations in a step, after both ways to choose have been seen to agree."""
+    values = sae.dense_forward(x, multiply_float32, early=False).values.detach()
+    indices, pre = sae.choose(partial(sae.strongest, x), 0.0)[:2]
+    assert torch.equal(torch.zeros_like(values).scatter_add(1, indices, pre.relu()), values)
+    return values
 
 
 def test_the_strongest_of_the_batch_fire_wherever_they_are() -> None:
@@ -43,7 +47,8 @@ def test_a_row_may_be_left_without_latents() -> None:
     x = torch.tensor([[9.0, 8.0], [1.0, 2.0]])
     sae = of_axes(2, k=1)
     assert training_codes(sae, x).tolist() == [[9.0, 8.0], [0.0, 0.0]]
-    assert sae.train_forward(x, 0.0).reconstructions[0].tolist() == [[9.0, 8.0], [0.0, 0.0]]
+    forward = sae.dense_forward(x, multiply_float32, early=False)
+    assert forward.reconstructions[0].tolist() == [[9.0, 8.0], [0.0, 0.0]]
 
 
 def test_no_row_gets_more_than_four_times_k() -> None:

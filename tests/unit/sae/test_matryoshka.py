@@ -11,6 +11,7 @@ import torch
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, build_autoencoder
+from reclens.sae.dense import multiply_float32
 from reclens.sae.matryoshka import MatryoshkaAutoencoder, level_ends
 from reclens.sae.sources import SequenceSource
 
@@ -67,7 +68,7 @@ def test_levels_end_at_their_shares(
 def test_a_level_reconstructs_with_its_first_latents_only(
     shifted: MatryoshkaAutoencoder, x: torch.Tensor
 ) -> None:
-    got = shifted.train_forward(x, 0.0).reconstructions
+    got = shifted.dense_forward(x, multiply_float32, early=False).reconstructions
     torch.testing.assert_close(got, dense_levels(shifted, x), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(got[0], got[1])
 
@@ -76,7 +77,9 @@ def test_gradients_equal_those_of_the_dense_products(
     shifted: MatryoshkaAutoencoder, x: torch.Tensor
 ) -> None:
     parameters = [shifted.W_enc, shifted.b_enc, shifted.W_dec, shifted.b_dec]
-    sparse = (shifted.train_forward(x, 0.0).reconstructions - x).square().sum()
+    sparse = (
+        (shifted.dense_forward(x, multiply_float32, early=False).reconstructions - x).square().sum()
+    )
     dense = (dense_levels(shifted, x) - x).square().sum()
     for got, want in zip(
         torch.autograd.grad(sparse, parameters),

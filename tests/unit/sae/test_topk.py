@@ -13,6 +13,7 @@ from reclens.sae import (
     build_autoencoder,
     load_autoencoder,
 )
+from reclens.sae.dense import multiply_float32
 from reclens.sae.topk import TopKAutoencoder
 
 
@@ -86,19 +87,21 @@ def test_encode_refuses_another_shape(worked: TopKAutoencoder, shape: tuple[int,
 
 
 def test_in_early_training_twice_k_reconstruct_too(worked: TopKAutoencoder) -> None:
-    # Latents 3, 4.5, -3, -4 of x = (3, 5): the two strongest, then all four, of which none of the
-    # other two is above zero; (3, 4.5) + b_dec (0, 1).
-    x = torch.tensor([[3.0, 5.0]])
-    early, late = worked.train_forward(x, 0.0), worked.train_forward(x, 0.5)
-    assert early.chosen.weights == (1.0, 0.25)
-    assert early.chosen.main == 0
-    assert early.reconstructions.tolist() == [[[3.0, 5.5]], [[3.0, 5.5]]]
-    assert late.chosen.weights == (1.0,)
-    assert late.reconstructions.tolist() == [[[3.0, 5.5]]]
-    # Of x = (3, -1), latents 3, -1.5, -3, 2: at k = 1 the first alone, then both.
+    # Of x = (3, -1), latents 3, -1.5, -3, 2: at k = 1 the first alone gives (3, 1), both (3, -1).
     worked.config = worked.config.model_copy(update={"k": 1})
-    levels = worked.train_forward(torch.tensor([[3.0, -1.0]]), 0.0).reconstructions
-    assert levels.tolist() == [[[3.0, 1.0]], [[3.0, -1.0]]]
+    x = torch.tensor([[3.0, -1.0]])
+    early = worked.dense_forward(x, multiply_float32, early=True)
+    late = worked.dense_forward(x, multiply_float32, early=False)
+    for forward in (early, late):
+        assert forward.values.tolist() == [[3.0, 0.0, 0.0, 0.0]]
+        assert forward.reconstructions.tolist() == [[[3.0, 1.0]]]
+    assert early.penalty is not None
+    assert early.penalty.item() == 0
+    assert late.penalty is None
+    # Of x = (3, 5) a quarter of the FVU of what both leave: latents 3, 4.5 give (3, 5.5).
+    both = worked.dense_forward(torch.tensor([[3.0, 5.0]]), multiply_float32, early=True)
+    assert both.penalty is not None
+    assert both.penalty.item() == pytest.approx(0.25 * 0.5**2 / 2)
 
 
 def test_load_gives_back_what_was_saved(worked: TopKAutoencoder, tmp_path: Path) -> None:

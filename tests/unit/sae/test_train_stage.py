@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import AutoencoderSpec, BprMfConfig, Progress, SasRecConfig
 from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.recommenders import build_recommender, save_recommender
@@ -68,10 +69,15 @@ class FolderJob:
         self.store = store
         self.folder = folder
         self.objects: dict[str, bytes] = {}
+        self.settings = WorkerSettings(device="cpu")
+        self.devices: list[str] = []
         folder.mkdir()
 
     def add(self, path: Path, name: str | None = None) -> None:
         self.objects[name or path.name] = path.read_bytes()
+
+    def computes_on(self, device: str) -> None:
+        self.devices.append(device)
 
     def progress(self, progress: Progress) -> None:
         pass

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -204,7 +205,11 @@ class ArtifactWriter:
         )
 
     def commit(
-        self, metrics: dict[str, Any], seconds: float, peak_memory_bytes: int | None = None
+        self,
+        metrics: dict[str, Any],
+        seconds: float,
+        peak_memory_bytes: int | None = None,
+        devices: Sequence[str] = (),
     ) -> Manifest:
         """Write the manifest. Where another worker was first, its manifest is returned."""
         inputs = {
@@ -224,6 +229,7 @@ class ArtifactWriter:
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
             peak_memory_bytes=peak_memory_bytes,
+            devices=list(devices),
         )
         data = canonical_json(manifest.canonical())
         if not self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data):

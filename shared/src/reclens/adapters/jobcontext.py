@@ -91,6 +91,7 @@ class JobContext:
         self.seconds_before = 0.0
         self._memory = PeakMemory()
         self._peak_before = 0
+        self._devices: list[str] = []
 
     @property
     def seconds(self) -> float:
@@ -123,6 +124,11 @@ class JobContext:
             state="PROGRESS", meta=self._pace.measured(progress, now).canonical()
         )
 
+    def computes_on(self, device: str) -> None:
+        """Note what torch computes on, in words, for the manifest."""
+        if device not in self._devices:
+            self._devices.append(device)
+
     def drive(self, trainer: Resumable) -> None:
         """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
         self._resume(trainer)
@@ -154,6 +160,8 @@ class JobContext:
             raise StaleCheckpoint(f"the checkpoint cannot be taken up: {error}") from error
         self.seconds_before = meta["seconds"]
         self._peak_before = meta["peak_memory_bytes"]
+        # Checkpoints of older versions do not say.
+        self._devices = list(dict.fromkeys([*meta.get("devices", []), *self._devices]))
         _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
@@ -165,6 +173,7 @@ class JobContext:
                 "trainer": meta,
                 "seconds": self.seconds,
                 "peak_memory_bytes": self.peak_memory_bytes,
+                "devices": self._devices,
             },
         )
         # It got further than the checkpoint it came from, so it is not stuck.
@@ -173,7 +182,7 @@ class JobContext:
     def finish(self, metrics: dict[str, Any]) -> JobResult:
         """Commit the artifact and forget the checkpoint."""
         self._lease.check()
-        manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes)
+        manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes, self._devices)
         self._checkpoints.clear()
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics

@@ -97,6 +97,14 @@ class StoreSettings(BaseSettings):
     """Verified local copies of objects, named by checksum; safe to delete."""
 
 
+class ComputeSettings(StoreSettings):
+    """What running models takes."""
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Where models run: ``cpu``, ``cuda`` (the first GPU), ``cuda:N``, or ``auto``: the first GPU
+    where torch sees one, else the CPU. A GPU that is asked for and not there is an error."""
+
+
 class ClientSettings(StoreSettings):
     """What submitting jobs and asking the gateway takes."""
 
@@ -106,13 +114,17 @@ class ClientSettings(StoreSettings):
     """Gateway, as clients see it."""
 
 
-class WorkerSettings(StoreSettings):
+class WorkerSettings(ComputeSettings):
     """What a Celery worker takes."""
 
     redis: RedisSettings = RedisSettings()
     """Redis."""
     data: DataSettings = DataSettings()
     """Local raw data."""
+    compile: bool = False
+    """Compile the training step of autoencoders with ``torch.compile``, where it is PyTorch that
+    computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends
+    on the GPU and the shape; it costs a minute or so at the start of a job."""
     segment_seconds: float = Field(default=300, gt=0)
     """A training job runs at most this long before it checkpoints and queues up again. Keep it
     below the visibility timeout."""

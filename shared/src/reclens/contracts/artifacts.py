@@ -104,6 +104,9 @@ class Manifest(Contract):
     """Wall time of making it, over all segments."""
     peak_memory_bytes: int | None = None
     """Highest resident memory of the worker's process meanwhile; None: not measured."""
+    devices: list[str] = Field(default_factory=list)
+    """What torch computed on, e.g. ``cpu`` or ``cuda:0 (NVIDIA H100)``, in order of first use. More
+    than one: the run went on elsewhere. Empty: no model was run."""
 
     def object(self, name: str) -> ObjectEntry:
         """The entry called ``name``.

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from reclens.contracts.base import Contract
 
 Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class AutoencoderConfig(Contract):
@@ -45,6 +52,11 @@ class AutoencoderConfig(Contract):
     dead_after: int = Field(default=5_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
 
+    precision: Precision = "float32"
+    """Numbers that are multiplied in training. ``bfloat16`` is for GPUs: parameters, selection and
+    losses stay float32, but a product has two to three digits, so another autoencoder comes out.
+    Encoding is always float32."""
+
     multi_topk_coefficient: float = Field(default=1 / 4, ge=0, le=10)
     """Weight of a second reconstruction from twice ``k`` latents, in the first half of the
     steps; ``topk`` only. It finds directions that TopK alone merges, for some time."""
@@ -65,6 +77,14 @@ class AutoencoderConfig(Contract):
     def peak_learning_rate(self) -> float:
         """The step size, with the default filled in."""
         return self.learning_rate or 0.06 * (64 / self.n_latents) ** (2 / 3)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Autoencoders that were made before there was a choice keep their ids.
+        fields = handler(self)
+        if fields["precision"] == "float32":
+            del fields["precision"]
+        return fields
 
     @field_validator("matryoshka_levels")
     @classmethod

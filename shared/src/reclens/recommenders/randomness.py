@@ -17,12 +17,16 @@ def derived_seed(*parts: int) -> int:
 
 
 @contextmanager
-def seeded(*parts: int) -> Iterator[None]:
+def seeded(*parts: int, device: torch.device | None = None) -> Iterator[None]:
     """Run the block with torch's global generator seeded by ``parts``; put it back afterwards.
+
+    ``device``: where else the block draws, so that the generator there is put back as well.
 
     Module initialisers and dropout draw from the global generator only. Seeding it anew for every
     step makes each draw depend on the step alone, so a resumed run needs no generator states.
     """
-    with torch.random.fork_rng():
+    # Without a list, all GPUs of the machine would be asked for their generators.
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(derived_seed(*parts))
         yield

@@ -40,8 +40,8 @@ def save_recommender(model: Recommender, folder: Path) -> list[str]:
     return [CONFIG_FILE, WEIGHTS_FILE]
 
 
-def load_recommender(folder: Path) -> Recommender:
-    """Read what ``save_recommender`` wrote; the model is in eval mode.
+def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recommender:
+    """Read what ``save_recommender`` wrote; the model is on ``device``, in eval mode.
 
     Raises:
         MissingData: a file is not there.
@@ -67,7 +67,7 @@ def load_recommender(folder: Path) -> Recommender:
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
         raise _corrupt(folder, e) from e
-    return model.eval()
+    return model.to(device).eval()
 
 
 def _corrupt(folder: Path, error: Exception) -> CorruptArtifact:

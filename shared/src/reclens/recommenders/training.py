@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reclens.contracts import ModelConfig, Progress
 from reclens.data import Dataset, Split
@@ -118,7 +120,7 @@ class RecommenderTrainer:
         return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}, meta
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Go on from what ``state`` returned, as if never interrupted.
+        """Go on from what ``state`` returned, as if never interrupted, whatever device it is from.
 
         Raises:
             InvalidInput: the state belongs to another configuration or seed.
@@ -178,7 +180,10 @@ class RecommenderTrainer:
     def _step(self, examples: list[Tensor]) -> float:
         self.model.train()
         examples = [column.to(self.model.device) for column in examples]
-        with seeded(self._seed, self._epoch, self._batch):
+        with (
+            seeded(self._seed, self._epoch, self._batch, device=self.model.device),
+            _ordered_attention(self.model.device),
+        ):
             loss = self._objective.loss(self.model, *examples)
             self._optimizer.zero_grad()
             loss.backward()
@@ -216,3 +221,8 @@ class RecommenderTrainer:
 
     def _made_by(self) -> dict[str, Any]:
         return {"config": self._config.canonical(), "seed": self._seed}
+
+
+def _ordered_attention(device: torch.device) -> AbstractContextManager[Any]:
+    """On a GPU, attention whose gradient adds in one order; the fused kernels leave it open."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cuda" else nullcontext()

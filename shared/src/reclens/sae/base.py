@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.backend import compiled_kernels
-from reclens.sae.codes import Codes, scatter_codes
+from reclens.sae.codes import Codes
+from reclens.sae.dense import Product
 from reclens.sae.storage import save_weights
 
 
@@ -34,15 +35,15 @@ class Chosen(NamedTuple):
     """The level that is the autoencoder's own reconstruction."""
 
 
-class Forward(NamedTuple):
-    """One batch through an autoencoder in training, with gradients."""
+class DenseForward(NamedTuple):
+    """One batch through an autoencoder in training, with a column for every latent."""
 
-    chosen: Chosen
-    """What took part."""
-    values: Float[Tensor, "batch width"]
-    """Their activations; 0 where a latent does not fire."""
+    products: Float[Tensor, "batch n_latents"]
+    """``x W_enc``: pre-activations before any bias."""
+    values: Float[Tensor, "batch n_latents"]
+    """Activations; 0 where a latent does not fire."""
     reconstructions: Float[Tensor, "n_levels batch d_model"]
-    """Normalised reconstructions by level."""
+    """Normalised reconstructions, the full one last; more than one for nested dictionaries."""
     penalty: Float[Tensor, ""] | None
     """What the architecture adds to the loss."""
 
@@ -104,6 +105,11 @@ class SparseAutoencoder(nn.Module, ABC):
         return self.W_dec.shape[0]
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.W_enc.device
+
+    @property
     def k(self) -> int:
         """Latents active for one activation, exactly or on average."""
         return self.config.k
@@ -159,35 +165,46 @@ class SparseAutoencoder(nn.Module, ABC):
 
     # --- training --------------------------------------------------------------------------------
 
-    def train_forward(self, x: Float[Tensor, "batch d_model"], progress: float) -> Forward:
-        """One batch of normalised activations, with gradients.
+    def dense_forward(
+        self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
+    ) -> DenseForward:
+        """One batch in dense products and masks, with gradients.
+
+        Shapes depend on no value, and nothing is gathered, so it can be compiled as a whole, never
+        waits for the device, and adds in the same order at every run.
 
         Args:
-            x: the batch.
-            progress: share of the training that is done, from 0 to 1.
+            x: normalised activations.
+            multiply: how matrices are multiplied.
+            early: whether it is the first half of the training.
         """
-        pre = self.pre_activations(x)
-        ranked = pre.detach()
+        del early
+        products = multiply(x, self.W_enc)
+        pre = self.add_biases(products, self.b_dec)
+        values, penalty = self.activate_densely(pre, self.may_fire(pre.detach()))
+        return DenseForward(products, values, self.decode_levels(values, multiply), penalty)
 
-        def strongest(k: int, above: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            values, indices = top_k(ranked if above is None else ranked - above, k)
-            return indices, values
+    def add_biases(
+        self, products: Float[Tensor, "batch n_latents"], b_dec: Float[Tensor, " d_model"]
+    ) -> Float[Tensor, "batch n_latents"]:
+        """Pre-activations ``(x - b_dec) W_enc + b_enc`` from ``x W_enc``, always in float32."""
+        return products + (self.b_enc - b_dec @ self.W_enc)
 
-        chosen = self.choose(strongest, progress)
-        # The fill of short rows is below zero; what was computed there is not.
-        fill = chosen.pre < 0
-        taken = torch.where(fill, chosen.pre, pre.gather(1, chosen.indices))
-        values, penalty = self.activate(taken, chosen.indices)
-        levels = [
-            scatter_codes(
-                chosen.indices,
-                values if chosen.levels is None else values * (chosen.levels == level),
-                self.n_latents,
-            )
-            @ self.W_dec
-            for level in range(len(chosen.weights))
-        ]
-        return Forward(chosen, values, torch.stack(levels).cumsum(0) + self.b_dec, penalty)
+    @abstractmethod
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        """Latents that may take part in a step, as a mask of what `choose` lists."""
+
+    def activate_densely(
+        self, pre: Float[Tensor, "batch n_latents"], chosen: Bool[Tensor, "batch n_latents"]
+    ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""] | None]:
+        """As `activate`, with a column for every latent; 0 where one is not ``chosen``."""
+        return pre.relu() * chosen, None
+
+    def decode_levels(
+        self, values: Float[Tensor, "batch n_latents"], multiply: Product
+    ) -> Float[Tensor, "n_levels batch d_model"]:
+        """Normalised reconstructions, the full one last."""
+        return (multiply(values, self.W_dec) + self.b_dec)[None]
 
     @abstractmethod
     def choose(self, strongest: Strongest, progress: float) -> Chosen:
@@ -230,7 +247,8 @@ class SparseAutoencoder(nn.Module, ABC):
             weight, bias = weight[:, latents], bias[latents]
         kernels = compiled_kernels(x.device)
         if kernels is None:
-            values, indices = top_k(torch.addmm(bias, x - self.b_dec, weight), k)
+            pre = torch.addmm(bias, x - self.b_dec, weight)
+            values, indices = pre.topk(k, dim=1, sorted=False)
         else:
             values, indices = kernels.top_k(x, weight, bias, self.b_dec, k)
         return (indices if latents is None else latents[indices]), values
@@ -241,12 +259,6 @@ class SparseAutoencoder(nn.Module, ABC):
         Args:
             batches: normalised activations that were trained on.
         """
-
-
-def top_k(values: Float[Tensor, "batch n"], k: int) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest of each row and their columns, in no order."""
-    found = values.topk(k, dim=1, sorted=False)
-    return found.values, found.indices
 
 
 def codes_above(

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from statistics import NormalDist
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.base import Chosen, SparseAutoencoder, Strongest, codes_above
 from reclens.sae.codes import Codes, keep_reaching, kth_largest
+from reclens.sae.dense import top_k_mask
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
@@ -43,6 +44,12 @@ class BatchTopKAutoencoder(SparseAutoencoder):
         kept = min(len(pre) * self.k, pre.numel())
         # Few rows are as wide as the widest allowed; the others need not be carried so far.
         return Chosen(*keep_reaching(indices, pre, kth_largest(pre, kept)))
+
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        width = training_width(self.config)
+        flat = pre.topk(width, dim=1, sorted=False).values.flatten()
+        edge = flat.topk(min(len(pre) * self.k, len(flat)), sorted=False).values.min()
+        return top_k_mask(pre, width) & (pre >= edge)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Float[Tensor, "batch d_model"]]) -> None:

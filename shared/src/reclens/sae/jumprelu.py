@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.base import Chosen, SparseAutoencoder, Strongest, codes_above
 from reclens.sae.batchtopk import expected_threshold, training_width
 from reclens.sae.codes import Codes
+from reclens.sae.dense import top_k_mask
 
 _MIN_THRESHOLD = 1e-3
 _THRESHOLD_RATE = 10.0
@@ -59,6 +60,17 @@ class JumpReluAutoencoder(SparseAutoencoder):
         threshold = self.log_threshold.exp()[indices]
         values = _JumpRelu.apply(pre, threshold, self.config.bandwidth)
         l0 = _Step.apply(pre, threshold, self.config.bandwidth).sum() / len(pre)
+        return values, self.config.l0_coefficient * (l0 / self.k - 1).square()
+
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        return top_k_mask(pre - self.log_threshold.detach().exp(), training_width(self.config))
+
+    def activate_densely(
+        self, pre: Float[Tensor, "batch n_latents"], chosen: Bool[Tensor, "batch n_latents"]
+    ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""]]:
+        threshold, bandwidth = self.log_threshold.exp().expand_as(pre), self.config.bandwidth
+        values = _JumpRelu.apply(pre, threshold, bandwidth) * chosen
+        l0 = (_Step.apply(pre, threshold, bandwidth) * chosen).sum() / len(pre)
         return values, self.config.l0_coefficient * (l0 / self.k - 1).square()
 
 

@@ -70,7 +70,7 @@ def _firing(
     for shard in iterate_shards(source, sae.d_model):
         for x, codes in encode_rows(sae, shard):
             fires = codes.values > 0
-            yield len(x), codes.indices[fires].numpy(), codes.values[fires].numpy()
+            yield len(x), codes.indices[fires].cpu().numpy(), codes.values[fires].cpu().numpy()
 
 
 def _largest(

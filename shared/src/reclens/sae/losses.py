@@ -34,7 +34,7 @@ def auxiliary_loss(
     x_hat: Float[Tensor, "batch d_model"],
     residual_hat: Float[Tensor, "batch d_model"],
     *,
-    n_dead: int,
+    n_dead: int | Tensor,
     k_auxiliary: int,
 ) -> Float[Tensor, ""]:
     """AuxK: how badly dead latents explain what the living ones leave over.
@@ -48,7 +48,7 @@ def auxiliary_loss(
         residual_hat: ``ê``, the decoded pre-activations of the ``k_aux`` strongest dead latents,
             before ReLU (after it a dead latent has no gradient) and without ``b_dec`` (which
             ``x̂`` has spent already).
-        n_dead: dead latents at this step.
+        n_dead: dead latents at this step; as a tensor, where it is not to be waited for.
         k_auxiliary: dead latents that may take part.
 
     Source: arXiv 2406.04093, appendix A.2.
@@ -56,7 +56,8 @@ def auxiliary_loss(
     residual = (x - x_hat).detach()
     total = (residual - residual.mean(0)).square().sum()
     error = (residual - residual_hat).square().sum()
-    weight = min(n_dead / k_auxiliary, 1.0)
+    share = n_dead / k_auxiliary
+    weight = share.clamp(max=1.0) if isinstance(share, Tensor) else min(share, 1.0)
     # A single row has no variance, and nothing can be learned from it: over infinity, both the
     # loss and its gradient are zero.
     return weight * error / total.where(total > 0, torch.inf)

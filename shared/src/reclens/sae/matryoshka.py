@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.base import Chosen, Strongest
 from reclens.sae.batchtopk import BatchTopKAutoencoder
+from reclens.sae.dense import Product
 
 
 class MatryoshkaAutoencoder(BatchTopKAutoencoder):
@@ -36,6 +38,16 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
             weights=(1 / n_levels,) * n_levels,
             main=n_levels - 1,
         )
+
+    def decode_levels(
+        self, values: Float[Tensor, "batch n_latents"], multiply: Product
+    ) -> Float[Tensor, "n_levels batch d_model"]:
+        levels, x_hat, start = [], self.b_dec, 0
+        for end in level_ends(self.config):
+            x_hat = x_hat + multiply(values[:, start:end], self.W_dec[start:end])
+            levels.append(x_hat)
+            start = end
+        return torch.stack(levels)
 
 
 def level_ends(config: AutoencoderConfig) -> list[int]:

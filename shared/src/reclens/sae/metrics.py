@@ -77,7 +77,7 @@ def measure(sae: SparseAutoencoder, source: ActivationSource) -> HeldOutMetrics:
     """
     moments = Moments()
     error = cosine = 0.0
-    fired = torch.zeros(sae.n_latents, dtype=torch.int64)
+    fired = torch.zeros(sae.n_latents, dtype=torch.int64, device=sae.device)
     for shard in iterate_shards(source, sae.d_model):
         moments.update(shard)
         for x, codes in encode_rows(sae, shard):
@@ -105,7 +105,7 @@ def untrained_like(sae: SparseAutoencoder) -> SparseAutoencoder:
     config = sae.config
     if isinstance(sae, ClosedFormAutoencoder):
         config = config.model_copy(update={"kind": "topk"})
-    control = build_autoencoder(config, sae.d_model)
+    control = build_autoencoder(config, sae.d_model).to(sae.device)
     control.input_mean.copy_(sae.input_mean)
     control.input_scale.copy_(sae.input_scale)
     return control.eval().requires_grad_(False)

@@ -21,7 +21,9 @@ class ShuffledBatches:
     Shards are gathered into pools of at most ``pool_bytes``: by a seeded permutation, so that
     neighbours on disk (the same users) spread out. Every epoch has its own order of pools and of
     the rows within a pool. All of it follows from the seed and the step, so there is no position
-    or generator to save. Batches of a pool have equal sizes but for one row: none is tiny.
+    or generator to save. Batches of a pool
+    have equal sizes but for one row: none is tiny. A pool is held on ``device`` as a whole, so that
+    no step has to copy to it.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class ShuffledBatches:
         batch_size: int,
         seed: int,
         pool_bytes: int = POOL_BYTES,
+        device: torch.device | str = "cpu",
     ) -> None:
         self._source = source
         self._rows = rows
         self._mean = mean.astype(np.float32)
         self._scale = np.float32(scale)
         self._seed = seed
+        self._device = device
         self._pools = self._gather_pools(pool_bytes)
         sizes = [sum(rows[i] for i in pool) for pool in self._pools]
         self._n_batches = [-(-size // batch_size) for size in sizes]
@@ -61,7 +65,7 @@ class ShuffledBatches:
                     continue
                 x = self._load(pool)
                 rng = np.random.default_rng([self._seed, epoch, pool])
-                permutation = torch.from_numpy(rng.permutation(len(x)))
+                permutation = torch.from_numpy(rng.permutation(len(x))).to(self._device)
                 parts = torch.tensor_split(permutation, self._n_batches[pool])
                 for part in parts[skip:]:
                     yield x[part]
@@ -94,5 +98,5 @@ class ShuffledBatches:
             np.subtract(load_shard(self._source, i, len(self._mean)), self._mean, out=rows)
             rows /= self._scale
             start += self._rows[i]
-        self._held = (pool, torch.from_numpy(x))
+        self._held = (pool, torch.from_numpy(x).to(self._device))
         return self._held[1]

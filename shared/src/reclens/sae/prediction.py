@@ -50,6 +50,7 @@ class PredictionTerm:
         if self._n_items is not None and self._n_items < len(biases):
             rng = np.random.default_rng([self._seed, step])
             drawn = torch.from_numpy(rng.choice(len(biases), self._n_items, replace=False))
+            drawn = drawn.to(weights.device)
             weights, biases = weights[drawn], biases[drawn]
         with torch.no_grad():
             target = functional.log_softmax(torch.addmm(biases, x, weights.T), dim=1)

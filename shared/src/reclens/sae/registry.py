@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import torch
+
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.base import SparseAutoencoder
 from reclens.sae.batchtopk import BatchTopKAutoencoder
@@ -30,8 +32,8 @@ def build_autoencoder(config: AutoencoderConfig, d_model: int) -> SparseAutoenco
     return ARCHITECTURES[config.kind](config, d_model)
 
 
-def load_autoencoder(folder: str | Path) -> SparseAutoencoder:
-    """Read what ``save`` wrote; ready for use, gradients off.
+def load_autoencoder(folder: str | Path, device: torch.device | str = "cpu") -> SparseAutoencoder:
+    """Read what ``save`` wrote; on ``device``, ready for use, gradients off.
 
     Raises:
         MissingData: a file is missing.
@@ -43,4 +45,4 @@ def load_autoencoder(folder: str | Path) -> SparseAutoencoder:
     assert config.d_model is not None
     sae = build_autoencoder(config, config.d_model)
     load_weights(sae, folder)
-    return sae.eval().requires_grad_(False)
+    return sae.to(device).eval().requires_grad_(False)

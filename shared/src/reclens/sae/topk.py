@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reclens.sae.base import Chosen, SparseAutoencoder, Strongest
+from reclens.sae.base import Chosen, DenseForward, SparseAutoencoder, Strongest
 from reclens.sae.codes import Codes, kth_largest_of_rows
+from reclens.sae.dense import Product, top_k_mask
+from reclens.sae.losses import fvu
 
 MULTI_TOPK_WIDTH = 2
 """Times k, the latents of the wider reconstruction in early training."""
@@ -37,3 +39,19 @@ class TopKAutoencoder(SparseAutoencoder):
         indices, pre = strongest(width)
         second = (pre < kth_largest_of_rows(pre, self.k)).to(torch.int64)
         return Chosen(indices, pre, second, weights=(1.0, coefficient), main=0)
+
+    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
+        return top_k_mask(pre, self.k)
+
+    def dense_forward(
+        self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
+    ) -> DenseForward:
+        forward = super().dense_forward(x, multiply, early=early)
+        coefficient = self.config.multi_topk_coefficient
+        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
+        if not coefficient or not early or width == self.k:
+            return forward
+        pre = self.add_biases(forward.products, self.b_dec)
+        wide = pre.relu() * top_k_mask(pre.detach(), width)
+        wide_hat = self.decode_levels(wide, multiply)[-1]
+        return forward._replace(penalty=coefficient * fvu(x, wide_hat, variance=self.d_model))

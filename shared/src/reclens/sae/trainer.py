@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -16,13 +15,14 @@ from reclens.errors import InvalidInput
 from reclens.sae.backend import compiled_kernels
 from reclens.sae.base import SparseAutoencoder
 from reclens.sae.closed_form import ClosedFormAutoencoder
-from reclens.sae.gradients import AutogradGradients, Gradients
+from reclens.sae.dense_step import DenseStep
 from reclens.sae.moments import Moments
 from reclens.sae.optimizer import AveragedSignDescent, Descending
 from reclens.sae.order import ShuffledBatches
 from reclens.sae.prediction import PredictionTerm, Scorer
 from reclens.sae.registry import build_autoencoder
 from reclens.sae.sources import ActivationSource, load_shard
+from reclens.sae.step import TrainingStep, read_metrics
 
 CLOSED_FORM = ("dimensions", "pca")
 """Kinds whose parameters follow from the covariance of the data."""
@@ -39,6 +39,8 @@ class AutoencoderTrainer:
         source: the activations.
         config: architecture and training.
         scorer: the recommender's prediction layer, for ``config.prediction_coefficient``.
+        device: where to train.
+        compiled: whether ``torch.compile`` compiles dense steps.
 
     Attributes:
         sae: the autoencoder; there once the data are measured.
@@ -48,7 +50,13 @@ class AutoencoderTrainer:
     """
 
     def __init__(
-        self, source: ActivationSource, config: AutoencoderConfig, scorer: Scorer | None = None
+        self,
+        source: ActivationSource,
+        config: AutoencoderConfig,
+        scorer: Scorer | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        compiled: bool = False,
     ) -> None:
         if config.prediction_coefficient and scorer is None:
             raise InvalidInput(
@@ -59,6 +67,10 @@ class AutoencoderTrainer:
         self._source = source
         self._config = config
         self._scorer = scorer
+        self._device = torch.device(device)
+        self._compiled = compiled
+        self._unread: list[Tensor] = []
+        self._metrics: dict[str, float] = {}
         self._rows: list[int] = []
         self._step = 0
         self.total_steps = 0
@@ -134,9 +146,9 @@ class AutoencoderTrainer:
         self._begin(sae, rows, torch.zeros(sae.n_latents, dtype=torch.int64))
 
     def _begin(self, sae: SparseAutoencoder, rows: list[int], silent_for: Tensor) -> None:
-        self._sae = sae
+        self._sae = sae.to(self._device)
         self._rows = rows
-        self._silent_for = silent_for
+        self._silent_for = silent_for.to(self._device)
         self._optimizer = AveragedSignDescent(
             Descending(name, parameter, sae.learning_rate_factor(name), name == "W_dec")
             for name, parameter in sae.named_parameters()
@@ -144,10 +156,11 @@ class AutoencoderTrainer:
         self._batches = ShuffledBatches(
             self._source,
             rows,
-            mean=sae.input_mean.numpy(),
+            mean=sae.input_mean.cpu().numpy(),
             scale=float(sae.input_scale),
             batch_size=self._config.batch_size,
             seed=self._config.seed,
+            device=self._device,
         )
         self._n_epochs = 0 if isinstance(sae, ClosedFormAutoencoder) else self._config.n_epochs
         self.total_steps = self._batches.per_epoch * self._n_epochs
@@ -160,34 +173,35 @@ class AutoencoderTrainer:
                 n_items=self._config.prediction_items,
                 seed=self._config.seed,
             )
+        self._take_step = self._step_of(sae, prediction)
+
+    def _step_of(self, sae: SparseAutoencoder, prediction: PredictionTerm | None) -> TrainingStep:
+        parts = (sae, self._config, self._optimizer, prediction, self._silent_for)
         k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
-        self._gradients = _gradients(sae, k_auxiliary, prediction)
+        if self._config.precision == "float32" and compiled_kernels(self._device) is not None:
+            from reclens.sae.compiled_step import CompiledStep  # noqa: PLC0415 - needs numba
+
+            return CompiledStep(*parts, k_auxiliary=k_auxiliary)
+        return DenseStep(*parts, k_auxiliary=k_auxiliary, compiled=self._compiled)
 
     # --- one step --------------------------------------------------------------------------------
 
     def _train_on(self, x: Tensor) -> dict[str, float]:
-        sae, config = self.sae, self._config
-        dead = (self._silent_for >= config.dead_after).nonzero().flatten()
         progress = self._step / self.total_steps
-        measured = self._gradients(x, step=self._step, progress=progress, dead=dead)
-        if not math.isfinite(measured.loss):
-            raise InvalidInput(
-                f"training diverged at step {self._step + 1}: the loss is {measured.loss}.",
-                field="learning_rate",
-                remedy=f"set it below {config.peak_learning_rate:.2g}.",
-            )
-        self._optimizer.step(self._learning_rate())
-        self._silent_for += len(x)
-        self._silent_for.masked_fill_(measured.fired, 0)
+        self._unread.append(self._take_step(x, self._step, progress, self._learning_rate()))
         self._step += 1
         self.activations_seen += len(x)
-        self._record(measured.loss, measured.fvu)
-        return {
-            "loss": measured.loss,
-            "fvu": measured.fvu,
-            "l0": measured.l0,
-            "dead_fraction": len(dead) / sae.n_latents,
-        }
+        # The first one soon, so that progress has figures from the start.
+        if self._step % self._take_step.read_every in {0, 1} or self._step == self.total_steps:
+            self._read_metrics()
+        return self._metrics
+
+    def _read_metrics(self) -> None:
+        read = read_metrics(self._unread, self._step, self._config.peak_learning_rate)
+        self._unread.clear()
+        for step, metrics in enumerate(read, self._step - len(read) + 1):
+            self._record(metrics["loss"], metrics["fvu"], step)
+            self._metrics = metrics
 
     def _learning_rate(self) -> float:
         config, total = self._config, self.total_steps
@@ -195,24 +209,25 @@ class AutoencoderTrainer:
         fall = (total - self._step) / max(1.0, config.decay_share * total)
         return config.peak_learning_rate * min(1.0, rise, fall)
 
-    def _record(self, loss: float, unexplained: float) -> None:
+    def _record(self, loss: float, unexplained: float, step: int) -> None:
         self._sums = [self._sums[0] + 1, self._sums[1] + loss, self._sums[2] + unexplained]
         stride = -(-self.total_steps // CURVE_POINTS)
-        if self._step % stride == 0 or self._step == self.total_steps:
+        if step % stride == 0 or step == self.total_steps:
             count, loss_sum, fvu_sum = self._sums
-            self.curve.append([self._step, loss_sum / count, fvu_sum / count])
+            self.curve.append([step, loss_sum / count, fvu_sum / count])
             self._sums = [0.0, 0.0, 0.0]
 
     # --- interruption ----------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything that the remaining steps depend on, apart from the data.
+        """Everything that the remaining steps depend on, apart from the data; on the CPU.
 
         Random orders follow from the seed and the step, so no generator is in it.
         """
         meta: dict[str, Any] = {"config": self._config.canonical(), "step": self._step}
         if self._sae is None:
             return {}, meta
+        self._read_metrics()
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
         path, numbers = self._optimizer.state()
@@ -224,10 +239,12 @@ class AutoencoderTrainer:
             "curve": [list(point) for point in self.curve],
             "sums": self._sums,
         }
-        return {name: value.detach().numpy().copy() for name, value in tensors.items()}, meta
+        return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}, meta
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Take up a state of `state`; what follows equals an uninterrupted run, byte for byte.
+        """Take up a state of `state`, whatever device it comes from.
+
+        On the same kind of device what follows equals an uninterrupted run, byte for byte.
 
         Raises:
             InvalidInput: the state belongs to another configuration or other data.
@@ -252,16 +269,6 @@ class AutoencoderTrainer:
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
         self._sums = list(meta["sums"])
-
-
-def _gradients(
-    sae: SparseAutoencoder, k_auxiliary: int, prediction: PredictionTerm | None
-) -> Gradients:
-    if compiled_kernels(sae.W_enc.device) is None:
-        return AutogradGradients(sae, k_auxiliary=k_auxiliary, prediction=prediction)
-    from reclens.sae.compiled_gradients import CompiledGradients  # noqa: PLC0415 - needs numba
-
-    return CompiledGradients(sae, k_auxiliary=k_auxiliary, prediction=prediction)
 
 
 def _foreign(what: str, field: str) -> InvalidInput:

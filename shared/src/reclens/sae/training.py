@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reclens.contracts import AutoencoderConfig
+from reclens.device import resolve_device
 from reclens.errors import InvalidInput
 from reclens.sae.base import SparseAutoencoder
 from reclens.sae.metrics import AutoencoderReport, report
@@ -16,7 +17,12 @@ HELD_OUT_SHARE = 0.1
 
 
 def train_autoencoder(
-    x: Any, config: AutoencoderConfig | None = None, *, held_out: Any = None
+    x: Any,
+    config: AutoencoderConfig | None = None,
+    *,
+    held_out: Any = None,
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> tuple[SparseAutoencoder, AutoencoderReport]:
     """Train a sparse autoencoder on activations and measure it on others.
 
@@ -27,13 +33,16 @@ def train_autoencoder(
         held_out: activations for the report, in any of the same forms. None: a tenth of the rows
             of ``x``, by the config's seed. Rows of one user are alike: to hold out users, give
             their activations here.
+        device: where to train: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        compiled: compile the step on a GPU with ``torch.compile``.
 
     Returns:
-        The autoencoder, ready for use, and its held-out report. The same data, config and machine
-        give the same bytes.
+        The autoencoder, on ``device`` and ready for use, and its held-out report. The same data,
+        config and machine give the same bytes.
 
     Raises:
         InvalidInput: the data are empty, constant, not finite, or not ``config.d_model`` wide.
+        NotReady: the device is not there.
     """
     config = config or AutoencoderConfig()
     source = as_source(x)
@@ -47,7 +56,7 @@ def train_autoencoder(
         measured = RowShare(source, share=share, seed=seed, side="drop")
     else:
         trained, measured = source, as_source(held_out)
-    trainer = AutoencoderTrainer(trained, config)
+    trainer = AutoencoderTrainer(trained, config, device=resolve_device(device), compiled=compiled)
     for _ in trainer.steps():
         pass
     sae = trainer.sae

@@ -87,7 +87,7 @@ def rank(served: ServedModel, question: RankQuestion) -> RankAnswer:
             remedy=f"ask for 1 to {MAX_TOP_K}.",
         )
     user_index, history = _subject(served, question)
-    batch = UserBatch.of([history], [user_index])
+    batch = UserBatch.of([history], [user_index]).to(served.model.device)
     with torch.inference_mode():
         x, untouched = _pass(served, batch)
         scores, steered = untouched, None
@@ -97,7 +97,7 @@ def rank(served: ServedModel, question: RankQuestion) -> RankAnswer:
             steered = steer(x, served.sae, served.p99, ())
 
         candidates = _candidates(served.dataset.n_items, history, question.exclude_seen)
-        ranks = _Ranks(untouched.numpy(), scores.numpy(), candidates)
+        ranks = _Ranks(untouched.cpu().numpy(), scores.cpu().numpy(), candidates)
         items = ranks.best(ranks.edited, question.top_k)
         attribution = None
         if question.include_latents and steered is not None:
@@ -204,7 +204,7 @@ class _Ranks:
 def _attribution(
     served: ServedModel, steered: Steered, scores: Tensor, items: list[RankedItem]
 ) -> Attribution:
-    chosen = torch.tensor([item.index for item in items], dtype=torch.int64)
+    chosen = torch.tensor([item.index for item in items], dtype=torch.int64, device=scores.device)
     return attribute(
         scores[chosen],
         steered.latents,

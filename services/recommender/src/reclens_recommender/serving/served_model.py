@@ -43,8 +43,10 @@ class ServedModel:
     """The model's item biases, computed once."""
 
 
-def load_served_model(store: ArtifactStore, release: Release) -> ServedModel:
-    """Load what ``release`` points at, and prove that it can answer.
+def load_served_model(
+    store: ArtifactStore, release: Release, device: torch.device | str = "cpu"
+) -> ServedModel:
+    """Load what ``release`` points at to ``device``, and prove that it can answer.
 
     Raises:
         NotFound, CorruptArtifact: an artifact is missing or damaged.
@@ -59,8 +61,8 @@ def load_served_model(store: ArtifactStore, release: Release) -> ServedModel:
             field="autoencoder",
             remedy="release an autoencoder with the recommender that it was trained on.",
         )
-    model = load_recommender(store.fetch_all(release.recommender)).eval()
-    sae = load_autoencoder(store.fetch_all(release.autoencoder)).eval()
+    model = load_recommender(store.fetch_all(release.recommender), device)
+    sae = load_autoencoder(store.fetch_all(release.autoencoder), device)
     dataset = read_dataset(store.fetch_all(lineage["dataset"]))
     if (model.n_items, model.n_users) != (dataset.n_items, dataset.n_users):
         raise NotReady(
@@ -75,7 +77,7 @@ def load_served_model(store: ArtifactStore, release: Release) -> ServedModel:
             model=model,
             site=_site(store, lineage["activations"], model),
             sae=sae,
-            p99=_percentiles(store, release.autoencoder, sae.n_latents),
+            p99=_percentiles(store, release.autoencoder, sae.n_latents).to(device),
             dataset=dataset,
             item_weights=model.item_weights().detach(),
             item_biases=model.item_biases().detach(),
@@ -111,7 +113,7 @@ def _prove(served: ServedModel) -> None:
     """Answer for the first user: weights that are not finite or do not fit show here."""
     history = served.dataset.history(0)
     with served.site.capture(served.model) as captured:
-        scores = served.model(UserBatch.of([history], [0]))
+        scores = served.model(UserBatch.of([history], [0]).to(served.model.device))
     steered = steer(captured.tensor, served.sae, served.p99, [])
     if not (torch.isfinite(scores).all() and torch.isfinite(steered.before).all()):
         raise NotReady(

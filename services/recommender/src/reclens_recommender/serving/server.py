@@ -14,6 +14,7 @@ from reclens.adapters.grpc_server import GrpcServer, until_signalled
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
+from reclens.device import resolve_device
 from reclens_recommender.serving.model_thread import ModelThread
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.servicer import InferenceServicer
@@ -34,14 +35,19 @@ class RunningInference:
 
 @asynccontextmanager
 async def running_inference(settings: InferenceSettings) -> AsyncIterator[RunningInference]:
-    """An inference server for the life of the block; leaving it drains requests under way."""
+    """An inference server for the life of the block; leaving it drains requests under way.
+
+    Raises:
+        NotReady: the device is not there.
+    """
     section = settings.inference
+    device = resolve_device(settings.device)
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section)
     thread = ModelThread(section.max_waiting)
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
-        return await asyncio.to_thread(load_served_model, store, release)
+        return await asyncio.to_thread(load_served_model, store, release, device)
 
     async def changed(any_served: bool) -> None:
         await server.set_serving(SERVICE, any_served)

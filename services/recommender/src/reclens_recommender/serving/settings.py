@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from reclens.adapters.grpc_server import ServerSettings
-from reclens.adapters.settings import StoreSettings
+from reclens.adapters.settings import ComputeSettings
 
 
 class InferenceSection(ServerSettings):
@@ -21,7 +21,7 @@ class InferenceSection(ServerSettings):
     """Deadline of callers that set none."""
 
 
-class InferenceSettings(StoreSettings):
+class InferenceSettings(ComputeSettings):
     """All settings of ``reclens-recommender serve``."""
 
     inference: InferenceSection = InferenceSection()

@@ -114,9 +114,11 @@ def response_of(served: ServedModel, answer: RankAnswer) -> pb.RankResponse:
 def _latents(served: ServedModel, answer: RankAnswer) -> list[pb.LatentActivation]:
     assert answer.steered is not None
     assert answer.attribution is not None
-    latents = answer.steered.latents
-    before, after = answer.steered.before[0], answer.steered.after[0]
-    p99 = served.p99[latents]
+    # Copied at once: number by number, each would wait for the device.
+    latents = answer.steered.latents.cpu()
+    before, after = answer.steered.before[0].cpu(), answer.steered.after[0].cpu()
+    contributions = answer.attribution.contributions.tolist()
+    p99 = served.p99.cpu()[latents]
     # A latent that never fired in the captured data has no unit; its activation is given as it is.
     units = torch.where(p99 > 0, p99, torch.ones_like(p99))
     strength = torch.maximum(before.abs(), after.abs()) / units
@@ -126,7 +128,7 @@ def _latents(served: ServedModel, answer: RankAnswer) -> list[pb.LatentActivatio
             latent=int(latents[row]),
             activation=float(before[row] / units[row]),
             edited_activation=float(after[row] / units[row]),
-            contributions=answer.attribution.contributions[row].tolist(),
+            contributions=contributions[row],
         )
         for row in order[strength[order] > 0].tolist()
     ]

@@ -21,8 +21,10 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
 
     Raises:
         InvalidInput: the site does not fit the model.
+        NotReady: the worker's device is not there.
     """
     from reclens.data import read_dataset
+    from reclens.device import device_label, resolve_device
     from reclens.probing import ProbeSite
     from reclens.recommenders import (
         ORIGINS,
@@ -34,7 +36,9 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
     from reclens_recommender.stages.shards import ShardWriter
 
     dataset = read_dataset(job.store.fetch_all(job.store.lineage(spec.recommender)["dataset"]))
-    model = load_recommender(job.store.fetch_all(spec.recommender))
+    device = resolve_device(job.settings.device)
+    job.computes_on(device_label(device))
+    model = load_recommender(job.store.fetch_all(spec.recommender), device)
     site = model.site if spec.site is None else ProbeSite(**spec.site.model_dump())
     kind = case_kind(model, spec.cases)
     per_user = count_cases(dataset, kind, spec.folds)

@@ -53,6 +53,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     Raises:
         InvalidInput: the concepts are not of this autoencoder.
         MissingData: no held-out user has something to be found.
+        NotReady: the worker's device is not there.
     """
     from scipy import sparse
 
@@ -128,19 +129,22 @@ class _Read:
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
     from reclens.concepts.table import read_concepts
     from reclens.data import read_dataset
+    from reclens.device import device_label, resolve_device
     from reclens.probing import ProbeSite
     from reclens.recommenders import load_recommender
     from reclens.sae import load_autoencoder
 
     store = job.store
-    model = load_recommender(store.fetch_all(lineage["recommender"]))
+    device = resolve_device(job.settings.device)
+    job.computes_on(device_label(device))
+    model = load_recommender(store.fetch_all(lineage["recommender"]), device)
     site = store.manifest(lineage["activations"]).spec["site"]
     names = [entry.name for entry in store.manifest(spec.autoencoder).objects]
     return _Read(
         dataset=read_dataset(store.fetch_all(lineage["dataset"])),
         model=model,
         site=model.site if site is None else ProbeSite(**site),
-        sae=load_autoencoder(store.fetch_all(spec.autoencoder)),
+        sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
         min_items=store.manifest(spec.concepts).spec["min_items"],
         shards=[store.fetch(spec.autoencoder, name) for name in fnmatch.filter(names, _CODES)],
@@ -195,7 +199,7 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
     from reclens.sae import load_autoencoder
     from reclens.sae.stability import decoder_stability
 
-    own = read.sae.W_dec.numpy()
+    own = read.sae.W_dec.cpu().numpy()
     other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()
     rows = {
         "retrained": other,

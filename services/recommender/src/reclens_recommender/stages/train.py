@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from reclens.contracts import ModuleConfig, Progress, RecommenderSpec
 
 if TYPE_CHECKING:
+    import torch
+
     from reclens.adapters.jobs import JobContext
     from reclens.data import Dataset
     from reclens.recommenders import Recommender
@@ -26,28 +28,32 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
         InvalidInput: the configuration does not fit the data set, the loss is not finite, or a
             model of another package does not keep what ``Recommender`` promises.
         NotFound: no installed package offers the model.
+        NotReady: the worker's device is not there.
         MissingData: the weights to bring are not there.
     """
     from reclens.data import read_dataset
+    from reclens.device import device_label, resolve_device
     from reclens.recommenders import save_recommender
 
+    device = resolve_device(job.settings.device)
+    job.computes_on(device_label(device))
     dataset = read_dataset(job.store.fetch_all(spec.dataset))
     config = spec.model
     if isinstance(config, ModuleConfig) and config.weights is not None:
-        model, metrics = _brought(config, dataset, job)
+        model, metrics = _brought(config, dataset, job, device)
     else:
-        model, metrics = _trained(spec, dataset, job)
+        model, metrics = _trained(spec, dataset, job, device)
     for name in save_recommender(model, job.folder):
         job.add(job.folder / name)
     return {"model": config.name if isinstance(config, ModuleConfig) else config.kind, **metrics}
 
 
 def _trained(
-    spec: RecommenderSpec, dataset: Dataset, job: JobContext
+    spec: RecommenderSpec, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
     from reclens.recommenders import RecommenderTrainer, check_recommender
 
-    trainer = RecommenderTrainer(spec.model, dataset, spec.seed)
+    trainer = RecommenderTrainer(spec.model, dataset, spec.seed, device)
     if isinstance(spec.model, ModuleConfig):
         check_recommender(trainer.model)
     job.drive(trainer)
@@ -56,13 +62,13 @@ def _trained(
 
 
 def _brought(
-    config: ModuleConfig, dataset: Dataset, job: JobContext
+    config: ModuleConfig, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
     from reclens.data import Split
     from reclens.recommenders import bring_recommender, check_recommender, evaluate
 
     assert config.weights is not None
-    model = bring_recommender(config, config.weights, dataset)
+    model = bring_recommender(config, config.weights, dataset).to(device)
     check_recommender(model)
     job.progress(Progress(stage="evaluate"))
     return model, {

@@ -47,9 +47,9 @@ def write_codes(sae: SparseAutoencoder, shards: ActivationShards, i: int, path: 
     counts, latents, values = [], [], []
     for _, codes in encode_rows(sae, x):
         fires = codes.values > 0
-        counts.append(fires.sum(1).numpy())
-        latents.append(codes.indices[fires].numpy())
-        values.append(codes.values[fires].numpy())
+        counts.append(fires.sum(1).cpu().numpy())
+        latents.append(codes.indices[fires].cpu().numpy())
+        values.append(codes.values[fires].cpu().numpy())
     offsets = pa.array(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), pa.int32())
     table = cases.append_column(
         "latents", _lists(offsets, np.concatenate(latents), pa.int32())

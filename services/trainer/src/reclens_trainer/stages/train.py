@@ -26,8 +26,10 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     Raises:
         InvalidInput: there is nothing to train on or to measure, widths differ, or the
             prediction-aware term is asked for at a site that no prediction layer follows.
+        NotReady: the worker's device is not there.
         CorruptArtifact: an activation is missing or not finite; names shard and row.
     """
+    from reclens.device import device_label, resolve_device
     from reclens.sae import AutoencoderTrainer, latent_statistics, report
     from reclens_trainer.stages.activations import ActivationShards
     from reclens_trainer.stages.tables import write_codes, write_latents
@@ -35,7 +37,15 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     trained = ActivationShards(job.store, spec.activations, TRAIN_SPLITS)
     held_out = ActivationShards(job.store, spec.activations, SERVED_SPLITS)
 
-    trainer = AutoencoderTrainer(trained, spec.config, _scorer(spec, job))
+    device = resolve_device(job.settings.device)
+    job.computes_on(device_label(device))
+    trainer = AutoencoderTrainer(
+        trained,
+        spec.config,
+        _scorer(spec, job),
+        device=device,
+        compiled=job.settings.compile,
+    )
     job.drive(trainer)
     sae = trainer.sae
     for name in sae.save(job.folder):

@@ -1,4 +1,4 @@
-"""Loss and gradients of one step in compiled loops that touch only the latents that take part."""
+"""One training step in compiled loops that touch only the latents that take part."""
 
 from __future__ import annotations
 
@@ -6,37 +6,70 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from reclens.contracts import AutoencoderConfig
 from reclens.sae import kernels, step_loops
 from reclens.sae.base import Chosen, SparseAutoencoder
-from reclens.sae.gradients import Measured
+from reclens.sae.optimizer import AveragedSignDescent
 from reclens.sae.prediction import PredictionTerm
 
 _NOTHING = np.empty((0, 0), np.float32)
 
 
-class CompiledGradients:
-    """What `AutogradGradients` gives, up to rounding, many times faster on a CPU.
+class CompiledStep:
+    """Takes steps on the CPU: what `DenseStep` does, up to rounding, many times faster.
 
     Args:
         sae: the autoencoder.
-        k_auxiliary: dead latents that may take part in AuxK for one activation.
-        prediction: the prediction-aware term, if there is one.
+        config: its training.
+        optimizer: of its parameters.
+        prediction: the prediction-aware term, where there is one.
+        silent_for: activations since each latent fired [n_latents]; kept up to date.
+        k_auxiliary: dead latents that may take part in AuxK.
     """
 
+    read_every = 1
+
     def __init__(
-        self, sae: SparseAutoencoder, *, k_auxiliary: int, prediction: PredictionTerm | None = None
+        self,
+        sae: SparseAutoencoder,
+        config: AutoencoderConfig,
+        optimizer: AveragedSignDescent,
+        prediction: PredictionTerm | None,
+        silent_for: Int[Tensor, " n_latents"],
+        *,
+        k_auxiliary: int,
     ) -> None:
         self._sae = sae
-        self._k_auxiliary = k_auxiliary
+        self._config = config
+        self._optimizer = optimizer
         self._prediction = prediction
+        self._silent_for = silent_for
+        self._k_auxiliary = k_auxiliary
 
     def __call__(
-        self, x: Float[Tensor, "batch d_model"], *, step: int, progress: float, dead: Tensor
-    ) -> Measured:
-        sae, config = self._sae, self._sae.config
+        self, x: Float[Tensor, "batch d_model"], step: int, progress: float, learning_rate: float
+    ) -> Float[Tensor, " n_metrics"]:
+        dead = (self._silent_for >= self._config.dead_after).nonzero().flatten()
+        loss, unexplained, l0, fired = self.differentiate(x, step, progress, dead)
+        self._optimizer.step(learning_rate)
+        self._silent_for += len(x)
+        self._silent_for.masked_fill_(fired, 0)
+        return torch.tensor(
+            [loss, unexplained, l0, len(dead) / self._sae.n_latents], dtype=torch.float64
+        )
+
+    def differentiate(
+        self, x: Float[Tensor, "batch d_model"], step: int, progress: float, dead: Tensor
+    ) -> tuple[float, float, float, Bool[Tensor, " n_latents"]]:
+        """Leave the gradients in the ``grad`` of the parameters.
+
+        Returns:
+            Loss, FVU, mean number of latents above zero, and which latents were so at all.
+        """
+        sae, config = self._sae, self._config
         kernels.use_threads()
         chosen = sae.choose(partial(sae.strongest, x), progress)
         pre = chosen.pre.requires_grad_()
@@ -83,13 +116,13 @@ class CompiledGradients:
         fired = torch.zeros(sae.n_latents, dtype=torch.bool)
         count = entries.mark_firing(chosen.main, fired)
         unexplained = float(errors[chosen.main]) * scale
-        return Measured(loss, unexplained, count / len(x), fired)
+        return loss, unexplained, count / len(x), fired
 
     def _predict(self, x: Tensor, x_hat: Tensor, step: int) -> tuple[float, np.ndarray]:
         """The weighted prediction-aware term, and its gradient with respect to ``x_hat``."""
         assert self._prediction is not None
         leaf = x_hat.clone().requires_grad_()
-        term = self._sae.config.prediction_coefficient * self._prediction(x, leaf, step)
+        term = self._config.prediction_coefficient * self._prediction(x, leaf, step)
         (gradient,) = torch.autograd.grad(term, leaf)
         return term.item(), kernels.as_array(gradient)
 
