@@ -64,6 +64,20 @@ def test_the_manifest_lists_size_and_checksum_of_every_object(
     assert stored["metrics"] == {"rows": 3}
 
 
+def test_the_manifest_says_where_it_was_computed_and_the_id_does_not(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    devices = ["cpu", "cuda:0 (NVIDIA H100)"]
+    here = ArtifactWriter(artifact_store, DatasetSpec(k_core=18))
+    manifest = here.commit({}, seconds=1.0, devices=devices)
+    assert manifest.devices == artifact_store.manifest(here.ref).devices == devices
+    # A manifest from before there was a choice.
+    old = json.loads(artifact_store.objects.get(f"{here.ref}/manifest.json"))
+    del old["devices"]
+    artifact_store.objects.put(f"{here.ref}/manifest.json", json.dumps(old).encode())
+    assert artifact_store.manifest(here.ref).devices == []
+
+
 def test_a_flipped_byte_is_found_and_named(artifact_store: ArtifactStore, tmp_path: Path):
     ref = write(artifact_store, DatasetSpec(k_core=12), tmp_path)
     flip_one_byte(artifact_store, f"{ref}/table.parquet")

@@ -136,6 +136,7 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
 ) -> None:
     job, x, splits = case
     metrics = go(job)
+    assert job.devices == ["cpu"]
     assert sorted(job.objects) == [
         "codes-00000.parquet",
         "codes-00001.parquet",
