@@ -101,6 +101,19 @@ def test_closed_form_dictionaries_are_there_at_every_k(plan) -> None:
     assert Role.CLOSED_FORM in CONTROLS
 
 
+def test_the_main_dictionary_alone_keeps_its_controls_and_its_artifacts(plan) -> None:
+    alone = make_plan("ml-100k", "sasrec", main_only=True)
+    assert [one.name for one in alone.dictionaries] == [
+        "topk 1,024/16",
+        "topk 1,024/16, second seed",
+        "untrained",
+        "raw dimensions",
+        "PCA",
+    ]
+    # A whole run later finds all of them.
+    assert {job.ref for job in alone.jobs()} < {job.ref for job in plan.jobs()}
+
+
 def test_the_untrained_control_has_the_main_shape() -> None:
     plan = make_plan("grocery", "sasrec")
     assert (plan.main.config.n_latents, plan.main.config.k) == (2048, 32)

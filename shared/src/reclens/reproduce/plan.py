@@ -87,6 +87,7 @@ LABELLED_CONTROLS = (Role.UNTRAINED, Role.DIMENSIONS, Role.PCA)
 """Controls that are labelled and measured by the same code as the main dictionary."""
 CONTROLS = (*LABELLED_CONTROLS, Role.CLOSED_FORM)
 """Dictionaries that have learned nothing of their own."""
+_MAIN_ONLY = frozenset({Role.MAIN, Role.SECOND_SEED, *LABELLED_CONTROLS})
 _CLOSED_FORM_NAMES = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
 
 
@@ -179,8 +180,15 @@ class Plan:
         return jobs
 
 
-def make_plan(dataset_name: str, model_name: str) -> Plan:
+def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) -> Plan:
     """Plan the report of a data set that RecLens obtains itself and a model that it trains.
+
+    Args:
+        dataset_name: data set.
+        model_name: kind of recommender.
+        main_only: leave out the dictionaries that the main one is not measured against: grids,
+            architectures, the prediction-aware term. What remains has the same specifications, so
+            a whole run later finds it.
 
     Raises:
         InvalidInput: there is no such data set or model.
@@ -193,6 +201,8 @@ def make_plan(dataset_name: str, model_name: str) -> Plan:
     width = recommender.model.d_model  # type: ignore[union-attr] - every trained kind has it
     reasons: dict[AutoencoderConfig, list[Role]] = {}
     for role, config in _configs(dataset_name, width):
+        if main_only and role not in _MAIN_ONLY:
+            continue
         reasons.setdefault(config, []).append(role)
     return Plan(
         dataset_name=dataset_name,
