@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+from drawn import drawn_collected
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from reclens.reproduce.collecting import Collected
 from reclens.reproduce.figures import all_plots
 from reclens.reproduce.plot import INK
+
+
+@pytest.fixture
+def collected() -> Collected:
+    return drawn_collected()
 
 
 def test_all_text_is_dark(collected: Collected) -> None:

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from drawn import control_of, legend_texts, with_main, with_metrics
+from drawn import (
+    control_of,
+    drawn_collected,
+    example,
+    hits_by_level,
+    legend_texts,
+    with_main,
+    with_metrics,
+)
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
 from reclens.contracts.tables import EXAMPLES, LEVELS
-from reclens.evaluation.levels import LevelCounts, mean_by_level
 from reclens.reproduce.collecting import Collected
 from reclens.reproduce.concept_figures import (
     MAX_ONE_ITEM,
@@ -25,6 +32,11 @@ from reclens.reproduce.concept_figures import (
 )
 from reclens.reproduce.plan import Role
 from reclens.reproduce.plot import BLUE, GREY, ORANGE, SKY
+
+
+@pytest.fixture
+def collected() -> Collected:
+    return drawn_collected()
 
 
 @pytest.fixture
@@ -71,18 +83,6 @@ def test_no_label_lies_outside_of_the_axis(judged: Collected) -> None:
 
 
 # --- F3 ------------------------------------------------------------------------------------------
-
-
-def example(latent: int, label: str, score: float, fires: tuple[float | None, float]) -> Any:
-    return {
-        "latent": latent,
-        "label": label,
-        "confidence": score,
-        "cases": 6,
-        "cases_with": 3,
-        "fires_with": fires[0],
-        "fires_without": fires[1],
-    }
 
 
 def with_examples(collected: Collected, *shown: Any) -> Collected:
@@ -167,16 +167,11 @@ def test_intervals_are_over_labels_and_means_over_latents(collected: Collected) 
     curves = level_curves(collected, least_p=0.0)
     assert curves is not None
     assert (curves.latents, curves.labels) == (4, 3)
-    counts = [
-        LevelCounts(np.full(11, 10), np.minimum(10, latent * np.arange(11))) for latent in range(4)
-    ]
-    by_latent = mean_by_level(counts, seed=0)
-    assert curves.own[:, 0] == pytest.approx([one.mean for one in by_latent])
+    assert curves.own[:, 0] == pytest.approx(hits_by_level().mean(axis=0) / 10)
     # At level 3 the latents hit 0, .3, .6, .9; with labels alike in the first two, a resample of
     # three labels may hold the third alone.
     assert curves.own[3, 1] <= 0.15 + 1e-9
     assert curves.own[3, 2] == pytest.approx(0.9)
-    assert curves.own[3, 2] > by_latent[3].high
     again = level_curves(collected, least_p=0.0)
     assert again is not None
     assert np.array_equal(curves.own, again.own), "seeded"

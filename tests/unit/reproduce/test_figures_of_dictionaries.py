@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from drawn import control_of, errorbars, legend_texts, reach, with_config, with_metrics
+from drawn import (
+    control_of,
+    drawn_collected,
+    errorbars,
+    legend_texts,
+    reach,
+    with_config,
+    with_metrics,
+)
 from matplotlib.container import ErrorbarContainer
 
 from reclens.reproduce.collecting import Collected
@@ -14,6 +22,12 @@ from reclens.reproduce.figures import all_plots
 from reclens.reproduce.plan import Role
 from reclens.reproduce.plot import BLUE, INK
 from reclens.reproduce.prediction_figure import prediction_aware
+
+
+@pytest.fixture
+def collected() -> Collected:
+    return drawn_collected()
+
 
 # --- F4 ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from reclens.concepts.evidence import N_LEVELS
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.bootstrap import N_RESAMPLES
 from reclens.evaluation.levels import exchanged
@@ -37,7 +38,7 @@ MAX_ONE_ITEM = 2
 """Of them, latents labelled by one item at most: they say little of what a dictionary can."""
 
 _ONE_ITEM = "One item: "
-_N_LEVELS = 11  # silent, then 1 to 10
+_N_LEVELS = 1 + N_LEVELS  # silent, then 1 to 10
 
 
 # --- F2 ------------------------------------------------------------------------------------------
