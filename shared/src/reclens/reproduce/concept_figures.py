@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reclens.concepts.evidence import N_LEVELS
+from reclens.contracts import Manifest
+from reclens.contracts.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.bootstrap import N_RESAMPLES
 from reclens.evaluation.levels import exchanged
 from reclens.reproduce.collecting import Collected, Dictionary
-from reclens.reproduce.dictionary_tables import INTERPRETABLE
 from reclens.reproduce.plot import (
     BLUE,
     COLUMN,
@@ -241,7 +242,7 @@ def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
     label_of = dict(
         zip(main.labels["latent"].to_pylist(), main.labels["label"].to_pylist(), strict=True)
     )
-    seed = main.evaluation.spec.get("seed", 0)
+    seed = _measured_with(main.evaluation, "seed")
     own = np.array([label_of[latent] for latent in latents])
     # The same exchange as in the evaluation, which keeps its outcome but not the labels.
     others = exchanged(dict(zip(latents.tolist(), own, strict=True)), seed=seed)
@@ -258,6 +259,10 @@ def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
         latents=int(chosen.sum()),
         labels=len(np.unique(own[chosen])),
     )
+
+
+def _measured_with(evaluation: Manifest, option: str) -> Any:
+    return evaluation.spec.get(option, getattr(EvaluationOptions(), option))
 
 
 def _ratio(hits: np.ndarray, cases: np.ndarray) -> np.ndarray:
@@ -285,8 +290,11 @@ def _over_labels(ratios: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
 
 def levels(collected: Collected) -> Plot | None:
     """F5: concept hit ratio by activation level."""
+    if collected.main.evaluation is None:
+        return None
+    least_p = _measured_with(collected.main.evaluation, "interpretable")
     groups = {
-        f"P ≥ {INTERPRETABLE}": level_curves(collected, least_p=INTERPRETABLE),
+        f"P ≥ {least_p:g}": level_curves(collected, least_p=least_p),
         "all labelled": level_curves(collected, least_p=0.0),
     }
     found = {name: curves for name, curves in groups.items() if curves is not None}
