@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 from running_stack import PIPELINE, Stack
+from small_movielens import write_small_movielens
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobLog
@@ -22,8 +23,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, ml_100k_folder: Path) -> Ite
     """Everything up; everything down afterwards."""
     state = StateFolder(tmp_path_factory.mktemp("stack") / "state")
     local = LocalStack(state)
+    # A second data set, in the place of one that no test here reads as it is published.
+    small = write_small_movielens(tmp_path_factory.mktemp("ml-1m"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RECLENS_DATA__ML_100K", str(ml_100k_folder.absolute()))
+        environment.setenv("RECLENS_DATA__ML_1M", str(small))
         local.up(lambda _line: None)
     try:
         settings = state.settings()

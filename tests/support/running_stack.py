@@ -40,14 +40,14 @@ class Stack:
         queue = {"pipeline": "pipeline", "dataset": "capture", "autoencoder": "train"}
         return self.celery.send_task(task, kwargs={"spec": spec}, queue=queue[task.split(".")[1]])
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command line as a user does."""
         return subprocess.run(
             [str(Path(sys.executable).parent / "reclens"), *arguments],
             env={**os.environ, "RECLENS_STATE_DIR": str(self.state.root)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from reclens.contracts import Manifest, ObjectEntry
-from reclens.contracts.tables import EXAMPLES
+from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plan import Role
 
@@ -44,7 +44,10 @@ def means(ndcg: float, overlap: float) -> dict[str, Any]:
         "overlap@10": overlap,
         "kendall": overlap,
         "spearman": overlap,
-        "intervals": {"ndcg@10": [ndcg - 0.01, ndcg + 0.01]},
+        "intervals": {
+            "ndcg@10": [ndcg - 0.01, ndcg + 0.01],
+            **{name: [overlap - 0.02, overlap + 0.02] for name in ("overlap@10", "kendall")},
+        },
     }
 
 
@@ -153,10 +156,26 @@ def dictionary(
         evaluation=manifest("evaluations", number, evaluation),
         labels=pa.table(
             {
+                "latent": pa.array(range(4), pa.int32()),
+                "label": ["Drama", "Drama", "Comedy", "Film-Noir <1940s>"],
+                "evidence_items": pa.array([["50"], ["50"], ["172"], ["181"]]),
                 "paper_p": pa.array(paper_p, pa.float64()),
                 "confidence": pa.array([0.6, 0.7, 0.8, None], pa.float64()),
             }
         ),
+    )
+
+
+def level_counts() -> pa.Table:
+    """Ten cases a level; latent j hits j more often a level, and never with another's label."""
+    return pa.table(
+        {
+            "latent": pa.array(np.repeat(range(4), 11), pa.int32()),
+            "level": pa.array(np.tile(range(11), 4), pa.int32()),
+            "cases": pa.array([10] * 44, pa.int64()),
+            "hits": pa.array([min(10, j * level) for j in range(4) for level in range(11)]),
+            "exchanged_hits": pa.array([0] * 44, pa.int64()),
+        }
     )
 
 
@@ -182,7 +201,7 @@ def collected_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> Collect
         recommender=manifest("recommenders", 2, {"valid": quality(0.12), "test": quality(0.1)}),
         activations=manifest("activations", 3, {}),
         dictionaries=dictionaries,
-        tables={EXAMPLES: examples},
+        tables={EXAMPLES: examples, LEVELS: level_counts()},
         missing={},
     )
 

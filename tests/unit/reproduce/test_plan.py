@@ -6,8 +6,10 @@ import pytest
 
 from reclens.errors import InvalidInput, InvalidSpec
 from reclens.reproduce.plan import (
+    CLOSED_FORM_KINDS,
     CONTROLS,
     GRID_K,
+    LABELLED_CONTROLS,
     PREDICTION_COEFFICIENTS,
     PREDICTION_K,
     VARIANT_K,
@@ -73,8 +75,8 @@ def test_every_cell_of_the_grids_is_there(plan) -> None:
 
 
 def test_every_control_is_labelled_and_measured_like_the_main_one(plan) -> None:
-    controls = [one for one in plan.dictionaries if set(one.roles) & set(CONTROLS)]
-    assert len(controls) == len(CONTROLS)
+    controls = [one for one in plan.dictionaries if set(one.roles) & set(LABELLED_CONTROLS)]
+    assert len(controls) == len(LABELLED_CONTROLS)
     for one in controls:
         assert one.concepts is not None
         assert one.evaluation is not None
@@ -83,6 +85,33 @@ def test_every_control_is_labelled_and_measured_like_the_main_one(plan) -> None:
         assert one.concepts.model_copy(update=options) == plan.main.concepts.model_copy(
             update=options
         )
+
+
+def test_closed_form_dictionaries_are_there_at_every_k(plan) -> None:
+    grid = [one for one in plan.dictionaries if Role.CLOSED_FORM in one.roles]
+    assert {(one.config.kind, one.config.k) for one in grid} == {
+        (kind, k) for kind in CLOSED_FORM_KINDS for k in GRID_K
+    }
+    # Those at the main one's k are the labelled controls; the others are only reported.
+    labelled = [one.name for one in grid if one.concepts is not None]
+    assert labelled == ["raw dimensions", "PCA"]
+    assert {one.name for one in grid if one.concepts is None} == {
+        f"{name}, k {k}" for name in ("raw dimensions", "PCA") for k in (4, 8, 32)
+    }
+    assert Role.CLOSED_FORM in CONTROLS
+
+
+def test_the_main_dictionary_alone_keeps_its_controls_and_its_artifacts(plan) -> None:
+    alone = make_plan("ml-100k", "sasrec", main_only=True)
+    assert [one.name for one in alone.dictionaries] == [
+        "topk 1,024/16",
+        "topk 1,024/16, second seed",
+        "untrained",
+        "raw dimensions",
+        "PCA",
+    ]
+    # A whole run later finds all of them.
+    assert {job.ref for job in alone.jobs()} < {job.ref for job in plan.jobs()}
 
 
 def test_the_untrained_control_has_the_main_shape() -> None:

@@ -25,6 +25,14 @@ def reproduce(
         typer.Option(help="Kind of recommender; repeatable.", show_default="sasrec"),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of all reports.")] = Path("out/reproduce"),
+    *,
+    main_only: Annotated[
+        bool,
+        typer.Option(
+            "--main-only",
+            help="The main dictionary and its controls; no grids, other architectures, or F8.",
+        ),
+    ] = False,
     remote: Annotated[
         bool,
         typer.Option("--remote", help="Run on the system that the environment names, start none."),
@@ -46,6 +54,7 @@ def reproduce(
         settings=client_settings() if remote else None,
         say=say,
         describe=describe,
+        main_only=main_only,
     )
     if json:
         print_json(reports)

@@ -50,6 +50,9 @@ GRID_LATENTS = 1024
 """Latents of the grid over k and of the variants."""
 GRID_K = (4, 8, 16, 32)
 """Active latents of the grid over k."""
+CLOSED_FORM_KINDS: tuple[str, ...] = ("dimensions", "pca")
+"""Dictionaries that need no training; reported at each of `GRID_K`, so that figure F7 holds the
+learned ones against what they must beat at every sparsity."""
 GRID_SCALE = (8, 16, 32)
 """Latents per dimension of the grid over the size, at k 16."""
 GRID_SCALE_K = 16
@@ -77,10 +80,15 @@ class Role(StrEnum):
     UNTRAINED = "untrained"
     DIMENSIONS = "raw dimensions"
     PCA = "PCA"
+    CLOSED_FORM = "closed form, grid over k"
 
 
-CONTROLS = (Role.UNTRAINED, Role.DIMENSIONS, Role.PCA)
+LABELLED_CONTROLS = (Role.UNTRAINED, Role.DIMENSIONS, Role.PCA)
+"""Controls that are labelled and measured by the same code as the main dictionary."""
+CONTROLS = (*LABELLED_CONTROLS, Role.CLOSED_FORM)
 """Dictionaries that have learned nothing of their own."""
+_MAIN_ONLY = frozenset({Role.MAIN, Role.SECOND_SEED, *LABELLED_CONTROLS})
+_CLOSED_FORM_NAMES = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
 
 
 @dataclass(frozen=True)
@@ -121,9 +129,11 @@ class PlannedDictionary:
     @property
     def name(self) -> str:
         """Short and unique within a plan."""
-        for role in CONTROLS:
+        for role in LABELLED_CONTROLS:
             if role in self.roles:
                 return str(role)
+        if Role.CLOSED_FORM in self.roles:
+            return f"{_CLOSED_FORM_NAMES[self.config.kind]}, k {self.config.k}"
         name = f"{self.config.kind} {self.config.n_latents:,}/{self.config.k}"
         if Role.SECOND_SEED in self.roles:
             return f"{name}, {Role.SECOND_SEED}"
@@ -170,8 +180,15 @@ class Plan:
         return jobs
 
 
-def make_plan(dataset_name: str, model_name: str) -> Plan:
+def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) -> Plan:
     """Plan the report of a data set that RecLens obtains itself and a model that it trains.
+
+    Args:
+        dataset_name: data set.
+        model_name: kind of recommender.
+        main_only: leave out the dictionaries that the main one is not measured against: grids,
+            architectures, the prediction-aware term. What remains has the same specifications, so
+            a whole run later finds it.
 
     Raises:
         InvalidInput: there is no such data set or model.
@@ -184,6 +201,8 @@ def make_plan(dataset_name: str, model_name: str) -> Plan:
     width = recommender.model.d_model  # type: ignore[union-attr] - every trained kind has it
     reasons: dict[AutoencoderConfig, list[Role]] = {}
     for role, config in _configs(dataset_name, width):
+        if main_only and role not in _MAIN_ONLY:
+            continue
         reasons.setdefault(config, []).append(role)
     return Plan(
         dataset_name=dataset_name,
@@ -232,6 +251,12 @@ def _configs(dataset_name: str, width: int) -> list[tuple[Role, AutoencoderConfi
         (Role.UNTRAINED, main.model_copy(update={"n_epochs": 0})),
         (Role.DIMENSIONS, config("dimensions", 2 * width, min(main.k, width))),
         (Role.PCA, config("pca", 2 * width, min(main.k, width))),
+        # After the labelled ones, so that the same configuration keeps its place among them.
+        *(
+            (Role.CLOSED_FORM, config(kind, 2 * width, min(k, width)))
+            for kind in CLOSED_FORM_KINDS
+            for k in GRID_K
+        ),
     ]
 
 
@@ -246,7 +271,7 @@ def _dictionary(
     dataset: DatasetSpec,
 ) -> PlannedDictionary:
     autoencoder = AutoencoderSpec(activations=activations.artifact_ref(), config=config)
-    if not {Role.MAIN, Role.GRID_K, Role.PREDICTION, *CONTROLS}.intersection(roles):
+    if not {Role.MAIN, Role.GRID_K, Role.PREDICTION, *LABELLED_CONTROLS}.intersection(roles):
         return PlannedDictionary(roles, autoencoder)
     concepts = ConceptsSpec(autoencoder=autoencoder.artifact_ref(), dataset=dataset.artifact_ref())
     retrained = None

@@ -31,6 +31,7 @@ def reproduce(
     settings: ClientSettings | None,
     say: Say,
     describe: Callable[[Progress], str],
+    main_only: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Make everything and write ``<output>/<dataset>/<model>/`` for each model.
 
@@ -42,6 +43,7 @@ def reproduce(
             and then stopped whatever happens.
         say: called with a line for everything that happens.
         describe: progress in words.
+        main_only: as for `make_plan`.
 
     Returns:
         By model the content of ``report.json``.
@@ -52,7 +54,7 @@ def reproduce(
         Unavailable: a part of the system does not answer.
     """
     # All plans first: a misspelt name must not be found after an hour.
-    plans = [make_plan(dataset, model) for model in models]
+    plans = [make_plan(dataset, model, main_only=main_only) for model in models]
     with terminated_as_interrupted(), _system(settings, say) as system:
         return {
             plan.model_name: _one(plan, system, output, say=say, describe=describe)
