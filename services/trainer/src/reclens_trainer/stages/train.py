@@ -23,6 +23,10 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     Objects made: ``config.json``, ``weights.safetensors``, ``latents.parquet`` and one
     ``codes-NNNNN.parquet`` for each activation shard that has users to encode.
 
+    Returns:
+        The report, and ``training_seconds``: wall time until the last step over all segments,
+        without measuring and encoding.
+
     Raises:
         InvalidInput: there is nothing to train on or to measure, widths differ, or the
             prediction-aware term is asked for at a site that no prediction layer follows.
@@ -37,6 +41,7 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
 
     trainer = AutoencoderTrainer(trained, spec.config, _scorer(spec, job))
     job.drive(trainer)
+    training_seconds = job.seconds
     sae = trainer.sae
     for name in sae.save(job.folder):
         job.add(job.folder / name)
@@ -55,7 +60,7 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
             job.add(path)
             path.unlink()
             written += 1
-    return measured.as_metrics()
+    return {**measured.as_metrics(), "training_seconds": training_seconds}
 
 
 def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
