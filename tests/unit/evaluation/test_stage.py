@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reclens_recommender.stages.evaluate import choose_users, representations, split_of_user
+from reclens_recommender.stages.evaluate import choose_users
+from reclens_recommender.stages.held_out import (
+    OriginShards,
+    count_origins,
+    representations,
+    split_of_user,
+)
 
 
 @pytest.fixture
@@ -25,6 +31,7 @@ def shards(tmp_path: Path) -> list[Path]:
             {
                 "user_id": list(users),
                 "split": list(splits),
+                "origin": ["learned" if user == "a" else "folded" for user in users],
                 "representation": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 2),
             }
         )
@@ -42,6 +49,15 @@ def test_representations_keep_their_order_over_files(shards: list[Path]) -> None
     assert x.dtype == np.float32
     assert x.tolist() == [[0.0, 0.0], [1.0, -1.0], [4.0, -4.0]]
     assert len(representations(shards, "construct")) == 0
+
+
+def test_origins_are_counted_and_told_apart(shards: list[Path]) -> None:
+    assert count_origins(shards) == {
+        "learned": {"cases": 2, "users": 1},
+        "folded": {"cases": 3, "users": 2},
+    }
+    folded = OriginShards(shards, "folded")
+    assert [folded.load(i)[:, 0].tolist() for i in range(len(folded))] == [[2.0], [3.0, 4.0]]
 
 
 def test_test_users_come_before_a_draw_of_the_others() -> None:

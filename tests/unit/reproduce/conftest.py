@@ -121,7 +121,7 @@ def dictionary(
         "latents": 4,
         "intra": 0.5,
         "intra_distinct": 0.3,
-        "random_pairs": 0.1,
+        "random_case": 0.1,
         "inter": 0.05,
         "distinct_first_items": 4,
     }

@@ -198,7 +198,7 @@ def _monosemantic(main: Dictionary) -> Claim:
     assert main.evaluation is not None
     found = main.evaluation.metrics["similarity"]["interpretable"]
     intra, distinct, inter = found["intra"], found["intra_distinct"], found["inter"]
-    pairs = found["random_pairs"]
+    pairs = found["random_case"]
     known = None not in (intra, distinct, inter, pairs)
     return Claim(
         "Cases of one latent are alike, different latents are not. Judged: intra-latent similarity "

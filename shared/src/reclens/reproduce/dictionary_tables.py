@@ -148,7 +148,7 @@ def _concept_row(one: Dictionary) -> list[Any]:
         metrics["auroc_median"],
         metrics["shuffled_auroc_median"],
         metrics["auroc_share_08"],
-        *(similarity[name] for name in ("intra", "intra_distinct", "random_pairs", "inter")),
+        *(similarity[name] for name in ("intra", "intra_distinct", "random_case", "inter")),
     ]
 
 
