@@ -71,6 +71,8 @@ def test_silent_latents_and_unjudged_ones_are_told_apart(rising, monkeypatch) ->
     assert measured.metrics["labelled"]["hit_ratio"][10] == [1.0, 1.0, 1.0]
     assert measured.metrics["labelled"]["rise"] == [0.5, 0.5, 0.5]
     assert measured.metrics["labelled"]["too_rare"] == 1
+    # Ranks 3 (five times) and 8 against 1 to 10: covariance 62.5, variances 62.5 and 82.5.
+    assert measured.metrics["labelled"]["rank_correlation"] == pytest.approx([0.8704] * 3, abs=1e-4)
     assert measured.metrics["interpretable"]["latents"] == 0
     assert measured.metrics["interpretable"]["hit_ratio"][10] == [None, None, None]
     assert measured.table.num_rows == 11
@@ -109,6 +111,7 @@ def test_latents_that_fill_some_levels_only_do_not_make_the_ratio_rise() -> None
     assert found["too_rare"] == 30
     assert [row[0] for row in found["hit_ratio"][1:]] == pytest.approx([0.5] * 10)
     assert found["rise"] == pytest.approx([0, 0, 0])
+    assert found["rank_correlation"] == [None, None, None], "nothing rises or falls"
     assert measured.table.num_rows == 20 * 11
 
 

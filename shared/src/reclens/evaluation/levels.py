@@ -14,7 +14,9 @@ from scipy import sparse
 
 from reclens.concepts.evidence import N_LEVELS, activation_levels
 from reclens.concepts.grouping import LatentLabel
-from reclens.evaluation.measured import Measured, interval_json, known_mean
+from reclens.evaluation.agreement import spearman
+from reclens.evaluation.bootstrap import statistic_interval
+from reclens.evaluation.measured import Measured, interval_json, known_mean, number
 
 SILENT = 0
 """Level of the cases in which a latent does not fire."""
@@ -114,7 +116,8 @@ def measure_levels(
         ``hit_ratio`` and ``exchanged`` (mean, low, high by level from 0), ``average``, the hit
         ratio over all cases, and as mean, low, high over latents what the highest level is above
         the lowest (``rise``), the average (``above_average``) and the highest of the exchanged
-        labels (``above_exchanged``).
+        labels (``above_exchanged``), and ``rank_correlation``, Spearman's of level and mean hit
+        ratio over the levels 1 to 10, with its interval over latents.
     """
     often = {
         latent: carries
@@ -140,6 +143,9 @@ def measure_levels(
             "average": known_mean(averages),
             "rise": interval_json(highest - own[:, 1], seed=seed),
             "above_average": interval_json(highest - averages, seed=seed),
+            "rank_correlation": [
+                number(one) for one in statistic_interval(_rising, own[:, 1:], seed=seed)
+            ],
             "above_exchanged": interval_json(highest - others[:, N_LEVELS], seed=seed),
         }
     return Measured(_table(counts, control), metrics)
@@ -147,6 +153,12 @@ def measure_levels(
 
 def _p(row: LatentLabel) -> float:
     return 0.0 if row.paper_p is None else row.paper_p
+
+
+def _rising(ratios: np.ndarray) -> float:
+    """Rank correlation of level and mean hit ratio, -1 to 1; of [n_latents, 10]."""
+    # Means that differ by rounding alone are equal.
+    return spearman(np.arange(ratios.shape[1]), np.round(ratios.mean(axis=0), 9))
 
 
 def _ratios(counts: Sequence[LevelCounts]) -> np.ndarray:
