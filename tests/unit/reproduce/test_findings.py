@@ -48,7 +48,7 @@ def test_a_linear_control_is_told_as_it_is(collected: Collected) -> None:
     assert told.startswith("PCA at the same L0 (16.0) explains more of the variance")
     assert "FVU 0.0100 against 0.0500" in told
     assert "keeps more of the base's top 10" in told
-    assert "difference +0.050 (+0.050 to +0.050)" in told
+    assert "difference +0.050 [+0.050 to +0.050]" in told
     assert "about as much of NDCG@10" in told
     assert "is named worse (P ≥ 0.8 for 0.0% of what fires, against 30.0%" in told
     worse = replace(
@@ -73,8 +73,9 @@ def test_another_sparsity_is_said(collected: Collected) -> None:
     ("again", "chance", "words"),
     [
         (0.8, 0.1, "finds most of its directions again"),
-        (0.1, 0.0, "finds few of its directions again"),
-        (0.1, 0.1, "finds none of its directions again that chance would not"),
+        (0.2, 0.1, "finds some of its directions again"),
+        (0.02, 0.0, "finds next to none of its directions again"),
+        (0.1, 0.1, "finds no more of its directions again than chance would"),
     ],
 )
 def test_stability_is_held_against_chance(
@@ -104,8 +105,7 @@ def test_latents_that_tell_less_than_coordinates(collected: Collected) -> None:
 
 def test_the_prediction_aware_term_beside_the_same_without(collected: Collected) -> None:
     told = sentence(collected, "prediction-aware term")
-    assert "at k 16, weight 1" in told
-    assert "does not change beyond its interval NDCG@10" in told
+    assert "(k 16, weight 1): no change beyond the interval in NDCG@10 +0.0000" in told
     main, control, aware = collected.dictionaries
     raised = dictionary(
         6,
@@ -120,8 +120,8 @@ def test_the_prediction_aware_term_beside_the_same_without(collected: Collected)
     told = sentence(
         replace(collected, dictionaries=(main, control, raised)), "prediction-aware term"
     )
-    assert "raises overlap@10 (+0.0300" in told
-    assert "FVU from 0.0500 to 0.0600" in told
+    assert "raises overlap@10 by +0.0300" in told
+    assert "FVU 0.0500 without it, 0.0600 with it" in told
     assert aware.name == raised.name
 
 
@@ -168,3 +168,42 @@ def test_why_there_are_few_labels(collected: Collected) -> None:
     told = sentence(nameless, "Few latents")
     assert "60 of 1,000 that fire" in told
     assert "0 have a title and 2 a tag" in told
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        ([0.4, 0.3, 0.5], "do better"),
+        ([0.2, 0.1, 0.3], "do as well"),
+        ([0.05, 0.0, 0.1], "do worse"),
+    ],
+)
+def test_likeness_is_held_against_that_of_the_controls(
+    collected: Collected, theirs: list[float], words: str
+) -> None:
+    main, control, *_ = collected.dictionaries
+    assert control.evaluation is not None
+    similarity = control.evaluation.metrics["similarity"]
+    firing = {**similarity["firing"], "above_random": theirs}
+    evaluation = control.evaluation.model_copy(
+        update={
+            "metrics": {
+                **control.evaluation.metrics,
+                "similarity": {**similarity, "firing": firing},
+            }
+        }
+    )
+    both = replace(collected, dictionaries=(main, replace(control, evaluation=evaluation)))
+    told = sentence(both, "closer than those of random cases")
+    assert "by +0.200 [+0.150 to +0.250]" in told
+    assert f"the latents of an untrained autoencoder {words}" in told
+
+
+def test_labels_are_held_against_every_control(collected: Collected) -> None:
+    easier = "easier to name than the latents of an untrained autoencoder"
+    assert easier in sentence(collected, "latents are")
+    main, *_ = collected.dictionaries
+    # As many with a high P, but a lower AUROC.
+    mixed = dictionary(5, (Role.UNTRAINED,), "untrained", paper_p=[0.9, 0.8, 0.7, None], auroc=0.6)
+    told = sentence(replace(collected, dictionaries=(main, mixed)), "latents are")
+    assert "neither clearly easier nor clearly harder to name" in told

@@ -15,6 +15,7 @@ import pytest
 from reclens.reproduce.collecting import Collected
 from reclens.reproduce.dictionary_tables import health, probing
 from reclens.reproduce.document import anchor, as_html, as_markdown
+from reclens.reproduce.opening import paragraphs
 from reclens.reproduce.report import ALL_CONCEPTS, ALL_FIDELITY, RAW, write_report
 from reclens.reproduce.table import Column
 from reclens.reproduce.tables import all_tables, cost, fidelity
@@ -91,6 +92,7 @@ def test_contents_lead_to_every_heading(report: dict[str, Any], folder: Path) ->
 
 def test_the_report_says_how_much_it_is_made_of(report: dict[str, Any], folder: Path) -> None:
     markdown = (folder / "report.md").read_text()
+    assert "The main dictionary is topk with 1,000 latents, 2 active at once." in markdown
     assert "Every dictionary was trained for 6 epochs" in markdown
     assert "trained on 500 cases and measured on 400 cases" in markdown
     assert "Fidelity over 40 of 66 users that the autoencoder was not trained on" in markdown
@@ -112,6 +114,9 @@ def test_origins_are_rows_of_their_own(collected: Collected) -> None:
     both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
     table = health(both)
     assert "24 learned and 390 folded cases" in table.note
+    opening = "\n".join(paragraphs(both))
+    assert "measured on 24 learned and 390 folded cases of other users" in opening
+    assert "a folded vector is folded in from a part" in opening
     rows = {row[1]: row for row in table.rows}
     assert rows["main, learned vectors alone (24 cases)"][5] == 0.5
     assert rows["main, folded vectors alone (390 cases)"][5] == 0.25

@@ -49,6 +49,6 @@ def test_the_worst_part_decides() -> None:
 
 
 def test_intervals_in_words() -> None:
-    assert shown((0.1, -0.05, 0.25)) == "+0.100 (-0.050 to +0.250)"
+    assert shown((0.1, -0.05, 0.25)) == "+0.100 [-0.050 to +0.250]"
     assert shown((None, None, None)) == "not measured"
     assert shown(None) == "not measured"

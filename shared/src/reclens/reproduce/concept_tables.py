@@ -32,9 +32,9 @@ def _labels(collected: Collected) -> Table:
             Column("judged", ",d"),
             Column("trusted", ",d"),
             Column(f"P ≥ {INTERPRETABLE}", ",d"),
-            Column("of alive", ".1%"),
-            Column("of judged", ".1%"),
-            Column("of judged, labels shuffled", ".1%"),
+            Column(f"P ≥ {INTERPRETABLE}, of alive", ".1%"),
+            Column(f"P ≥ {INTERPRETABLE}, of judged", ".1%"),
+            Column(f"P ≥ {INTERPRETABLE}, of judged, labels shuffled", ".1%"),
             Column("AUROC, median", ".3f"),
             Column("AUROC, labels shuffled", ".3f"),
             Column("AUROC ≥ 0.8, of judged", ".1%"),
@@ -66,8 +66,8 @@ def _footing(collected: Collected) -> str:
     return (
         " The controls do not all stand on an equal footing: raw dimensions and PCA have two "
         f"latents a dimension (its positive and its negative half): {shapes}; the main dictionary "
-        f"has {main['n_latents']:,} that fire in {main['l0'] / main['n_latents']:.1%}. What fires "
-        "so often is harder to name, and counts of latents cannot be compared, shares can."
+        f"has {main['n_latents']:,} that fire in {main['l0'] / main['n_latents']:.1%}. Counts of "
+        "latents cannot be compared between them."
     )
 
 
@@ -91,18 +91,16 @@ def _label_row(one: Dictionary) -> list[Any]:
 
 def _similarities(collected: Collected) -> Table:
     def columns(group: str) -> list[Column]:
+        names = ("intra", "intra, other user and item", "random case", "inter")
         return [
-            Column(f"latents {group}", ",d"),
-            Column("intra", ".3f"),
-            Column("intra, other user and item", ".3f"),
-            Column("random case", ".3f"),
-            Column("inter", ".3f"),
+            Column(f"{group}: latents", ",d"),
+            *(Column(f"{group}: {name}", ".3f") for name in names),
         ]
 
     return Table(
         "T5",
         "Are the cases of one latent alike?",
-        (Column("dictionary"), *columns("that fire"), *columns(f"with P ≥ {INTERPRETABLE}")),
+        (Column("dictionary"), *columns("fire"), *columns(f"P ≥ {INTERPRETABLE}")),
         [_similarity_row(one) for one in collected.evaluated],
         "Cosines between the recommender's own vectors of items, on test users. Intra: the items "
         "on top of a latent's two strongest cases; then the same with the second case of another "

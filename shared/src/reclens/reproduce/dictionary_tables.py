@@ -103,7 +103,7 @@ def stability(collected: Collected) -> list[Table]:
         for name, shown in (
             ("retrained", "the same trained with another seed"),
             ("alike", "control: random, with the mean and covariance of that one's directions"),
-            ("random", "control: random, all directions alike"),
+            ("random", "control: random, every direction equally likely"),
         )
     ]
     shares = measured["random"]["matched_share"]

@@ -25,6 +25,11 @@ _FOUND, _CLAIMS, _TERMS, _ARTIFACTS = (
     "Artifacts",
 )
 
+_HOW = (
+    "Sentences are made by rule from the figures of this run. In brackets: 95 % intervals; what "
+    "reaches over zero is no difference."
+)
+
 
 @dataclass(frozen=True)
 class _Section:
@@ -52,7 +57,7 @@ def as_markdown(
     lines = [f"# {_title(collected)}", "", contents, ""]
     for text in paragraphs(collected):
         lines += [text, ""]
-    lines += [f"## {_FOUND}", "", *(f"- {text}" for text in what_it_shows(collected)), ""]
+    lines += [f"## {_FOUND}", "", _HOW, "", *(f"- {text}" for text in what_it_shows(collected)), ""]
     lines += [f"## {_CLAIMS}", "", _summary(claims), "", *_pipe_table(_claims_table(claims)), ""]
     lines += [f"## {_TERMS}", "", *(f"- **{term}**: {text}" for term, text in terms(collected)), ""]
     for section in sections:
@@ -83,6 +88,7 @@ def as_html(
         title=_title(collected),
         paragraphs=paragraphs(collected),
         headings={"found": _FOUND, "claims": _CLAIMS, "terms": _TERMS, "artifacts": _ARTIFACTS},
+        how=_HOW,
         found=what_it_shows(collected),
         terms=terms(collected),
         summary=_summary(claims),
@@ -118,8 +124,11 @@ def _title(collected: Collected) -> str:
 
 
 def _summary(claims: list[Claim]) -> str:
+    words = {Verdict.HOLDS: "hold", Verdict.FAILS: "do not hold"}
     counts = {verdict: sum(claim.verdict is verdict for claim in claims) for verdict in Verdict}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    told = ", ".join(
+        f"{count} {words.get(verdict, verdict)}" for verdict, count in counts.items() if count
+    )
     return (
         f"{len(claims)} published claims held against this run: {told}. Verdicts are computed from "
         "the figures by the rule that each claim states; a claim of several parts holds where all "

@@ -28,8 +28,18 @@ STABLE_SHARE = 0.5
 """Share of directions that another training must find again for a dictionary to be stable."""
 FOUND_AGAIN = "0.7"
 """Cosine from which a direction counts as found again."""
+SOME_SHARE = 0.1
+"""Share of directions found again from which it is worth saying that some are."""
 MANY_DEAD = 0.1
 """Share of dead latents that is worth a sentence."""
+
+_MOVED = {Verdict.HOLDS: "raises", Verdict.FAILS: "lowers"}
+_NEITHER = "neither clearly easier nor clearly harder"
+_CONTROL_NAMES = {
+    Role.UNTRAINED: "the latents of an untrained autoencoder",
+    Role.DIMENSIONS: "raw dimensions",
+    Role.PCA: "principal components",
+}
 
 
 def what_it_shows(collected: Collected) -> list[str]:
@@ -38,6 +48,7 @@ def what_it_shows(collected: Collected) -> list[str]:
         *_linear(collected),
         *_names(collected),
         *_few_names(collected),
+        *_alike(collected),
         *_stability(collected),
         *_probing(collected),
         *_prediction(collected),
@@ -104,28 +115,23 @@ def _names(collected: Collected) -> Iterator[str]:
     controls = [one for one in collected.controls if one.concepts and main.concepts]
     if not controls:
         return
-    groups: dict[str, list[str]] = {"easier": [], "harder": [], "about as easy": []}
+    groups: dict[str, list[str]] = {"easier": [], "harder": [], _NEITHER: []}
     for one in controls:
         verdicts = {above(share_difference(main, one))}
         assert one.concepts is not None
         if one.concepts.metrics["auroc_median"] is not None:
             verdicts.add(above(auroc_difference(main, one)))
         if verdicts == {Verdict.HOLDS}:
-            groups["easier"].append(one.name)
+            groups["easier"].append(_called(one))
         elif verdicts == {Verdict.FAILS}:
-            groups["harder"].append(one.name)
+            groups["harder"].append(_called(one))
         else:
-            groups["about as easy"].append(one.name)
-    told = [
-        f"{words} to name than {_listed(names)}"
-        if words != "about as easy"
-        else f"easier by one measure at most than {_listed(names)}"
-        for words, names in groups.items()
-        if names
-    ]
+            groups[_NEITHER].append(_called(one))
+    told = [f"{words} to name than {_listed(names)}" for words, names in groups.items() if names]
     yield (
-        f"The main dictionary's latents are {', '.join(told)}; measured by the share with P ≥ "
-        f"{INTERPRETABLE} and by the median AUROC of the labels (T5)."
+        f"The main dictionary's latents are {'; '.join(told)}. Measured by the share with P ≥ "
+        f"{INTERPRETABLE} and by the median AUROC of the labels (T5); where the two do not agree "
+        "beyond their intervals, neither is said."
     )
 
 
@@ -141,10 +147,40 @@ def _few_names(collected: Collected) -> Iterator[str]:
     yield (
         f"Few latents are labelled ({metrics['labelled']:,} of {metrics['alive']:,} that fire), "
         f"because the data say next to nothing of the items: of {found['items']:,}, "
-        f"{found['titled']:,} have a title and {found['tagged']:,} a tag that not nearly all "
-        f"items carry. What is left to name a latent by is one item on top of most of its cases: "
-        f"{metrics['single_item']:,} of the labels."
+        f"{found['titled']:,} have a title and {found['tagged']:,} a tag besides one that nearly "
+        "all items carry. What is left to name a latent by is one item on top of most of its "
+        f"cases: {metrics['single_item']:,} of the labels."
     )
+
+
+def _alike(collected: Collected) -> Iterator[str]:
+    """Whether a latent's cases are more alike than the controls'."""
+    own = _above_random(collected.main)
+    if own is None:
+        return
+    beside = [
+        f"{_called(one)} {_beside(own, theirs)} ({shown(theirs)})"
+        for one in collected.controls
+        if (theirs := _above_random(one)) is not None
+    ]
+    if beside:
+        yield (
+            "Items on top of a latent's strongest cases of two users are closer than those of "
+            f"random cases by {shown(own)}; {_listed(beside)}."
+        )
+
+
+def _above_random(one: Dictionary) -> list[float] | None:
+    assert one.evaluation is not None
+    found = one.evaluation.metrics["similarity"]["firing"]["above_random"]
+    return None if None in found else found
+
+
+def _beside(own: list[float], theirs: list[float]) -> str:
+    """Intervals of different latents that do not meet differ for sure."""
+    if theirs[1] > own[2]:
+        return "do better"
+    return "do worse" if theirs[2] < own[1] else "do as well"
 
 
 def _stability(collected: Collected) -> Iterator[str]:
@@ -154,15 +190,14 @@ def _stability(collected: Collected) -> Iterator[str]:
         return
     own, alike = measured["retrained"], measured["alike"]
     again, chance = own["matched_share"][FOUND_AGAIN], alike["matched_share"][FOUND_AGAIN]
-    stable = (
-        "finds most of its directions again"
-        if again >= STABLE_SHARE
-        else (
-            "finds few of its directions again"
-            if again > chance
-            else "finds none of its directions again that chance would not"
-        )
-    )
+    if again <= chance:
+        stable = "finds no more of its directions again than chance would"
+    elif again >= STABLE_SHARE:
+        stable = "finds most of its directions again"
+    elif again >= SOME_SHARE:
+        stable = "finds some of its directions again"
+    else:
+        stable = "finds next to none of its directions again"
     yield (
         f"A training with another seed {stable}: {again:.1%} have a partner with a cosine above "
         f"{FOUND_AGAIN}, random directions with the same mean and covariance give {chance:.1%}; "
@@ -211,13 +246,20 @@ def _prediction(collected: Collected) -> Iterator[str]:
                 ("kendall", "Kendall's τ"),
             )
         }
-        told = "; ".join(
-            f"{_direction(change)} {name} ({shown(change, '+.4f')})"
+        moved = [
+            f"{word} {name} by {shown(change, '+.4f')}"
             for name, change in changed.items()
-        )
-        fvu = f"{without.health['fvu']:.4f} to {one.health['fvu']:.4f}"
+            if (word := _MOVED.get(above(change)))
+        ]
+        still = [
+            f"{name} {shown(change, '+.4f')}"
+            for name, change in changed.items()
+            if above(change) not in _MOVED
+        ]
+        told = [*moved, *([f"no change beyond the interval in {_listed(still)}"] if still else [])]
         yield (
-            f"The prediction-aware term at k {k}, weight {weight:g}, {told}, with FVU from {fvu}."
+            f"The prediction-aware term (k {k}, weight {weight:g}): {'; '.join(told)}; FVU "
+            f"{without.health['fvu']:.4f} without it, {one.health['fvu']:.4f} with it."
         )
 
 
@@ -285,9 +327,8 @@ def _by_interval(interval: Interval | None) -> str:
     return found.get(above(interval), "about as much")
 
 
-def _direction(interval: Interval | None) -> str:
-    found: dict[Any, str] = {Verdict.HOLDS: "raises", Verdict.FAILS: "lowers"}
-    return found.get(above(interval), "does not change beyond its interval")
+def _called(one: Dictionary) -> str:
+    return next(name for role, name in _CONTROL_NAMES.items() if one.has(role))
 
 
 def _listed(names: list[str]) -> str:

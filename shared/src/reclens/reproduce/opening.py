@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reclens.concepts.confidence import MIN_POSITIVE
 from reclens.concepts.labelling import TRUSTED_CONFIDENCE
+from reclens.evaluation.levels import MIN_FIRING
 from reclens.reproduce.collecting import Collected
 from reclens.reproduce.comparing import INTERPRETABLE
 from reclens.reproduce.dictionary_tables import held_out_cases
@@ -27,13 +28,13 @@ def paragraphs(collected: Collected) -> list[str]:
         }
     )
     said = [
-        "A sparse autoencoder (a dictionary) takes the vector from which the recommender "
-        f"{collected.model_name} ranks the items of {collected.dataset_name} apart into latents, "
-        f"few of them active at once. The main dictionary is {main.kind} with "
-        f"{main.health['n_latents']:,} latents, {main.health['k']} active at once. Every "
-        f"dictionary was trained for {' or '.join(map(str, epochs))} epochs; the controls "
-        "learn nothing of their own. Every figure stands beside its control. Figures of "
-        "dictionaries are of users that they were not trained on.",
+        f"The recommender {collected.model_name}, trained on {collected.dataset_name}, makes one "
+        "vector of a user and ranks all items by it. A sparse autoencoder, here called a "
+        "dictionary, takes that vector apart into latents, few of them active at once. The main "
+        f"dictionary is {main.kind} with {main.health['n_latents']:,} latents, {main.health['k']} "
+        f"active at once. Every dictionary was trained for {' or '.join(map(str, epochs))} epochs; "
+        "the controls learn nothing of their own. Every figure stands beside its control. Figures "
+        "of dictionaries are of users that they were not trained on.",
         _cases(collected),
     ]
     if collected.missing:
@@ -45,11 +46,14 @@ def paragraphs(collected: Collected) -> list[str]:
 def _cases(collected: Collected) -> str:
     trained = collected.activations.metrics["train_cases"]
     origins = collected.origins
-    words = "; ".join(
-        f"{origin} is a vector {ORIGIN_WORDS[origin]}"
-        + (f" ({counts['users']:,} users)" if len(origins) > 1 else "")
-        for origin, counts in origins.items()
-    )
+    if len(origins) == 1:
+        (origin,) = origins
+        words = f"each vector is {ORIGIN_WORDS[origin]}"
+    else:
+        words = "; ".join(
+            f"a {origin} vector is {ORIGIN_WORDS[origin]} ({counts['users']:,} users)"
+            for origin, counts in origins.items()
+        )
     return (
         f"A case is one vector with the recommender's answer to it. Dictionaries were trained on "
         f"{trained:,} cases and measured on {held_out_cases(collected)} of other users: {words}. "
@@ -62,7 +66,9 @@ def terms(collected: Collected) -> list[tuple[str, str]]:
     """Words of the tables and what they mean."""
     main = collected.main
     assert main.concepts is not None
+    assert main.evaluation is not None
     metrics = main.concepts.metrics
+    levels = main.evaluation.metrics["levels"]["labelled"]
     return [
         (
             "HR@k, NDCG@k",
@@ -86,7 +92,7 @@ def terms(collected: Collected) -> list[tuple[str, str]]:
         (
             "alive",
             f"latents that fire in any of the {metrics['construct_cases']:,} cases of construct "
-            "users that labels were made from.",
+            "users that labels are made from (no more are sampled).",
         ),
         (
             "labelled, distinct",
@@ -120,6 +126,13 @@ def terms(collected: Collected) -> list[tuple[str, str]]:
             "balanced accuracy of the judge over firing cases of all strengths and as many silent "
             f"ones, half of them look-alikes; trusted labels have at least {TRUSTED_CONFIDENCE} "
             "and are better than guessing at both ends of their 95 % intervals.",
+        ),
+        (
+            "level (F5)",
+            "tenths of a latent's firing test cases by activation, 10 the strongest. Only latents "
+            f"that fire in at least {MIN_FIRING} test cases are levelled, so that every level "
+            f"averages the same ones; of the labelled, {levels['too_rare']:,} of "
+            f"{levels['too_rare'] + levels['latents']:,} fire too rarely.",
         ),
         (
             "untrained",

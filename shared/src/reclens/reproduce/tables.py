@@ -239,7 +239,7 @@ def cost(collected: Collected) -> Table:
         "Wall time of the jobs that made the artifacts and the highest resident memory of their "
         "worker's process, on the machine where each was made. MB: 10⁶ bytes."
         + (
-            " n/a: not apart, or made by a version that did not measure it."
+            " n/a: not measured apart, or made before it was measured."
             if any(None in row for row in rows)
             else ""
         ),

@@ -81,13 +81,13 @@ def all_of(*verdicts: Verdict) -> Verdict:
 
 
 def shown(interval: Bounds | None, fmt: str = "+.3f") -> str:
-    """An interval in words."""
+    """A figure with its 95 % interval in brackets."""
     if interval is None:
         return "not measured"
     mean, low, high = (math.nan if one is None else one for one in interval)
     if math.isnan(mean):
         return "not measured"
-    return f"{mean:{fmt}} ({low:{fmt}} to {high:{fmt}})"
+    return f"{mean:{fmt}} [{low:{fmt}} to {high:{fmt}}]"
 
 
 def number(value: float | None, fmt: str = ".3f") -> str:
