@@ -6,7 +6,7 @@ from typing import Any
 
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.comparing import INTERPRETABLE, interpretable, interpretable_share
-from reclens.reproduce.dictionary_tables import labelled
+from reclens.reproduce.dictionary_tables import held_out_cases, labelled
 from reclens.reproduce.plan import Role
 from reclens.reproduce.table import Column, Table
 
@@ -43,7 +43,16 @@ def _labels(collected: Collected) -> Table:
         "All dictionaries are labelled and judged by the same code on the same users. P is that of "
         "the published protocol with the keyword matcher as judge: of 5 firing and 5 silent cases, "
         f"so a judge that guesses reaches {INTERPRETABLE} for 5.5 % of the latents. Shuffled: the "
-        f"same cases judged by another latent's label.{_footing(collected)}",
+        f"same cases judged by another latent's label.{_mixed(collected)}{_footing(collected)}",
+    )
+
+
+def _mixed(collected: Collected) -> str:
+    """Which vectors the cases are of, where there are several kinds."""
+    if len(collected.origins) == 1:
+        return ""
+    return (
+        f" Cases of all origins together: {held_out_cases(collected)} in construct, verify, test."
     )
 
 

@@ -257,8 +257,9 @@ def _prediction(collected: Collected) -> Iterator[str]:
             if above(change) not in _MOVED
         ]
         told = [*moved, *([f"no change beyond the interval in {_listed(still)}"] if still else [])]
+        of = f", {origin} vectors" if len(one.fidelity_by_origin) > 1 else ""
         yield (
-            f"The prediction-aware term (k {k}, weight {weight:g}): {'; '.join(told)}; FVU "
+            f"The prediction-aware term (k {k}, weight {weight:g}{of}): {'; '.join(told)}; FVU "
             f"{without.health['fvu']:.4f} without it, {one.health['fvu']:.4f} with it."
         )
 

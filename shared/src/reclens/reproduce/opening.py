@@ -33,8 +33,9 @@ def paragraphs(collected: Collected) -> list[str]:
         "dictionary, takes that vector apart into latents, few of them active at once. The main "
         f"dictionary is {main.kind} with {main.health['n_latents']:,} latents, {main.health['k']} "
         f"active at once. Every dictionary was trained for {' or '.join(map(str, epochs))} epochs; "
-        "the controls learn nothing of their own. Every figure stands beside its control. Figures "
-        "of dictionaries are of users that they were not trained on.",
+        "the controls were not: random weights, the vector's own dimensions, its principal "
+        "components. Every figure stands beside its control. Figures of dictionaries are of users "
+        "that they were not trained on.",
         _cases(collected),
     ]
     if collected.missing:
