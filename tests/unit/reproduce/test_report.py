@@ -11,14 +11,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from reproduction import fidelity as fidelity_of
+from reproduction import fidelity_rows
 
-from reclens.reproduce.collecting import Collected
+from reclens.reproduce.claims import check_claims
+from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.dictionary_tables import health, probing
 from reclens.reproduce.document import anchor, as_html, as_markdown
 from reclens.reproduce.opening import paragraphs
 from reclens.reproduce.report import ALL_CONCEPTS, ALL_FIDELITY, RAW, write_report
 from reclens.reproduce.table import Column
-from reclens.reproduce.tables import all_tables, cost, fidelity
+from reclens.reproduce.tables import all_tables, cost, fidelity, fidelity_of_all
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +76,10 @@ def test_raw_numbers_of_every_dictionary(report: dict[str, Any], folder: Path) -
     names = {"topk 1,000/2", "untrained", "prediction-aware"}
     assert set(concepts["dictionary"].to_pylist()) == names
     assert len(concepts) == 3 * 600
-    fidelity_rows = pq.read_table(folder / RAW / ALL_FIDELITY)
-    assert set(fidelity_rows["dictionary"].to_pylist()) == names
-    assert set(fidelity_rows["variant"].to_pylist()) == {"base", "reconstruction"}
-    assert {"user_id", "origin", "ndcg@10"} <= set(fidelity_rows.column_names)
+    users = pq.read_table(folder / RAW / ALL_FIDELITY)
+    assert set(users["dictionary"].to_pylist()) == names
+    assert set(users["variant"].to_pylist()) == {"base", "reconstruction"}
+    assert {"user_id", "origin", "ndcg@10"} <= set(users.column_names)
 
 
 def test_contents_lead_to_every_heading(report: dict[str, Any], folder: Path) -> None:
@@ -223,3 +226,40 @@ def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
 )
 def test_cells(shown: str, value: Any, cell: str) -> None:
     assert Column("x", shown).cell(value) == cell
+
+
+def _of_two_origins(one: Dictionary) -> Dictionary:
+    assert one.evaluation is not None
+    measures = ("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine")
+    folded = fidelity_of(0.09, 0.8)
+    metrics = {
+        **one.evaluation.metrics,
+        "fidelity": {
+            "folded": {"held_out": folded, "test": folded},
+            "learned": one.evaluation.metrics["fidelity"]["history"],
+        },
+        "origins": {
+            "folded": {"cases": 390, "users": 40, **dict.fromkeys(measures, 0.25)},
+            "learned": {"cases": 24, "users": 40, **dict.fromkeys(measures, 0.5)},
+        },
+    }
+    return replace(
+        one,
+        evaluation=one.evaluation.model_copy(update={"metrics": metrics}),
+        fidelity_rows=fidelity_rows(0.9, origins=("learned", "folded")),
+    )
+
+
+def test_each_origin_is_told_apart_throughout(collected: Collected) -> None:
+    two = replace(
+        collected, dictionaries=tuple(_of_two_origins(one) for one in collected.dictionaries)
+    )
+    table = fidelity_of_all(two)
+    assert table.columns[1].name == "vectors"
+    assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
+    assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
+    markdown = as_markdown(two, all_tables(two), [], check_claims(two))
+    assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
+    assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown
+    assert "weight 1, learned vectors)" in markdown
+    assert "24 learned and 390 folded cases in construct, verify, test" in markdown
