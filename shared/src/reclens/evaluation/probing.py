@@ -11,16 +11,11 @@ from scipy import sparse
 
 from reclens.data.dataset import Items
 from reclens.evaluation.measured import known_mean
+from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.sae.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 
 MAX_TAGS = 20
 """Most frequent tags that are probed at most."""
-MIN_SHARE = 0.01
-"""A tag must be on top in this share of the cases, on either side."""
-MAX_SHARE = 0.9
-"""A tag on top in more of the cases is a placeholder: it tells nothing of an item."""
-MIN_TAGS = 3
-"""With fewer usable tags nothing is probed: a mean over one or two tags is about these tags."""
 MAX_CASES = 5000
 """Cases of either side at most."""
 

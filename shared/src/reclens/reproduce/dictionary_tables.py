@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reclens.evaluation.probing import MAX_SHARE, MIN_SHARE, MIN_TAGS
+from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plan import Role
 from reclens.reproduce.table import Column, Table

@@ -60,11 +60,11 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
 
     from reclens.concepts.cases import read_cases
     from reclens.evaluation.carriers import Carriers
-    from reclens.evaluation.described import described_items
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
     from reclens.evaluation.levels import measure_levels
     from reclens.evaluation.similarity import measure_similarity
+    from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
     if lineage.get("autoencoder") != spec.autoencoder:

@@ -1,11 +1,17 @@
-"""How much a data set says of its items: what labels can be made from at all."""
+"""Which tags say something of an item, and how much a data set says of its items at all."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from reclens.data.dataset import Items
-from reclens.evaluation.probing import MAX_SHARE
+
+MIN_SHARE = 0.01
+"""A tag must be on top in this share of the cases, on either side."""
+MAX_SHARE = 0.9
+"""A tag on top in more of the cases, or of more of the items, is a placeholder."""
+MIN_TAGS = 3
+"""With fewer usable tags nothing is probed: a mean over one or two tags is about these tags."""
 
 
 def described_items(items: Items) -> dict[str, int]:
