@@ -52,7 +52,9 @@ def test_latents_reconstructions_and_fvu_are_the_same(
 
 def test_gradients_are_the_same(ours: SparseAutoencoder, theirs: SparseCoder, x: Tensor) -> None:
     forward = ours.dense_forward(x, multiply_float32, early=False)
-    assert ((forward.values > 0).sum(1) == 6).all()  # sparsify lets gradients through a ReLU that is shut
+    assert (
+        (forward.values > 0).sum(1) == 6
+    ).all()  # sparsify lets gradients through a ReLU that is shut
     fvu(x, forward.reconstructions[-1]).backward()
     theirs(x).fvu.backward()
     assert theirs.W_dec is not None

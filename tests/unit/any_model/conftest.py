@@ -97,6 +97,8 @@ class Stages:
 
 
 class _Job:
+    seconds = 0.0
+
     def __init__(self, store: ArtifactStore, writer: ArtifactWriter, folder: Path) -> None:
         self.store = store
         self.folder = folder

@@ -41,6 +41,9 @@ def test_shuffled_labels_do_not_beat_chance(world):
     assert metrics["shuffled_balanced_accuracy_median"] < 0.55
     assert metrics["shuffled_auroc_median"] < 0.55
     assert metrics["auroc_median"] > 0.95
+    # By the published measure too: own labels name the planted latents, another one's do not.
+    assert metrics["paper_p_share_08"] > 0.7
+    assert metrics["shuffled_paper_p_share_08"] < 0.2
 
 
 def test_metrics_count_what_the_rows_say(world):
@@ -49,6 +52,8 @@ def test_metrics_count_what_the_rows_say(world):
     assert labelling.metrics["alive"] == world.n_latents
     assert labelling.metrics["labelled"] == sum(row.label is not None for row in rows)
     assert labelling.metrics["trusted"] == sum(row.trusted for row in rows)
+    assert labelling.metrics["construct_cases"] == len(world.construct)
+    assert labelling.metrics["verify_cases"] == len(world.verify)
 
 
 def test_same_seed_gives_the_same_rows(world):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reclens.evaluation.bootstrap import mean_interval
+from reclens.evaluation.bootstrap import mean_interval, statistic_interval
 
 
 def test_many_values_give_the_normal_interval() -> None:
@@ -28,3 +28,20 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 def test_unknown_values_are_left_out() -> None:
     assert mean_interval(np.array([2.0, math.nan, 2.0]), seed=0) == (2.0, 2.0, 2.0)
     assert all(math.isnan(value) for value in mean_interval(np.array([math.nan]), seed=0))
+
+
+def test_a_difference_of_medians_has_the_interval_of_both_samples() -> None:
+    rng = np.random.default_rng(0)
+    # The median of n normal values has the deviation sqrt(pi / 2 / n).
+    first, second = rng.normal(1, 1, 400), rng.normal(0, 1, 900)
+    found = statistic_interval(
+        lambda a, b: float(np.median(a) - np.median(b)), first, second, seed=1
+    )
+    half = 1.96 * np.sqrt(np.pi / 2 * (1 / 400 + 1 / 900))
+    assert found.mean == pytest.approx(np.median(first) - np.median(second))
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.2)
+
+
+def test_a_statistic_of_nothing_is_not_known() -> None:
+    assert np.isnan(statistic_interval(np.mean, np.empty(0), seed=0)).all()
+    assert np.isnan(statistic_interval(lambda _: np.nan, np.ones(3), seed=0)).all()

@@ -39,7 +39,25 @@ def side(rng: np.random.Generator, n: int = 400) -> ProbedCases:
 @pytest.fixture(scope="module")
 def found():
     rng = np.random.default_rng(0)
-    return probe_tags(side(rng), side(rng), items(), seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "MIN_TAGS", 1)
+        return probe_tags(side(rng), side(rng), items(), seed=0)
+
+
+def test_too_few_usable_tags_are_not_probed() -> None:
+    rng = np.random.default_rng(0)
+    few = probe_tags(side(rng), side(rng), items(), seed=0)
+    assert few["usable"] == 1
+    assert few["tags"] == 0
+    assert few["by_tag"] == []
+
+
+def test_a_placeholder_is_no_usable_tag(monkeypatch) -> None:
+    monkeypatch.setattr(probing, "MIN_TAGS", 1)
+    # Four of seven items on top carry ``Planted``: 57 % of the cases.
+    monkeypatch.setattr(probing, "MAX_SHARE", 0.5)
+    rng = np.random.default_rng(0)
+    assert probe_tags(side(rng), side(rng), items(), seed=0)["usable"] == 0
 
 
 def test_only_tags_that_some_cases_have_and_some_lack(found) -> None:

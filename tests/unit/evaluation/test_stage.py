@@ -8,8 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from reclens_recommender.stages.evaluate import choose_users, representations, split_of_user
+from reclens.contracts import AutoencoderConfig
+from reclens.sae.registry import build_autoencoder
+from reclens_recommender.stages.evaluate import choose_users
+from reclens_recommender.stages.held_out import (
+    OriginShards,
+    count_origins,
+    measure_origins,
+    representations,
+    split_of_user,
+)
 
 
 @pytest.fixture
@@ -25,6 +35,7 @@ def shards(tmp_path: Path) -> list[Path]:
             {
                 "user_id": list(users),
                 "split": list(splits),
+                "origin": ["learned" if user == "a" else "folded" for user in users],
                 "representation": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 2),
             }
         )
@@ -42,6 +53,34 @@ def test_representations_keep_their_order_over_files(shards: list[Path]) -> None
     assert x.dtype == np.float32
     assert x.tolist() == [[0.0, 0.0], [1.0, -1.0], [4.0, -4.0]]
     assert len(representations(shards, "construct")) == 0
+
+
+def test_origins_are_counted_and_told_apart(shards: list[Path]) -> None:
+    assert count_origins(shards) == {
+        "learned": {"cases": 2, "users": 1},
+        "folded": {"cases": 3, "users": 2},
+    }
+    folded = OriginShards(shards, "folded")
+    assert [folded.load(i)[:, 0].tolist() for i in range(len(folded))] == [[2.0], [3.0, 4.0]]
+
+
+def test_each_origin_has_its_own_variance(shards: list[Path]) -> None:
+    sae = build_autoencoder(AutoencoderConfig.parse({"n_latents": 4, "k": 1, "n_epochs": 0}), 2)
+    found = measure_origins(sae, shards, shards)
+    x = np.arange(5)[:, None] * np.array([1.0, -1.0])
+    x_hat = sae(torch.tensor(x, dtype=torch.float32)).detach().numpy()
+    for origin, rows in {"learned": slice(0, 2), "folded": slice(2, 5)}.items():
+        own = x[rows]
+        variance = np.square(own - own.mean(axis=0)).sum()
+        expected = np.square(own - x_hat[rows]).sum() / variance
+        assert found[origin]["fvu"] == pytest.approx(expected, rel=1e-4)
+        assert found[origin]["cases"] == len(own)
+
+
+def test_one_origin_is_counted_alone(shards: list[Path]) -> None:
+    one = shards[1:]
+    sae = build_autoencoder(AutoencoderConfig.parse({"n_latents": 4, "k": 1}), 2)
+    assert measure_origins(sae, one, one) == {"folded": {"cases": 2, "users": 2}}
 
 
 def test_test_users_come_before_a_draw_of_the_others() -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from reproduction import fidelity as fidelity_of
+from reproduction import fidelity_rows
 
-from reclens.reproduce.collecting import Collected
-from reclens.reproduce.report import as_html, as_markdown, write_report
+from reclens.reproduce.claims import check_claims
+from reclens.reproduce.collecting import Collected, Dictionary
+from reclens.reproduce.dictionary_tables import health, probing
+from reclens.reproduce.document import anchor, as_html, as_markdown
+from reclens.reproduce.opening import paragraphs
+from reclens.reproduce.report import ALL_CONCEPTS, ALL_FIDELITY, RAW, write_report
 from reclens.reproduce.table import Column
-from reclens.reproduce.tables import all_tables, cost, fidelity
+from reclens.reproduce.tables import all_tables, cost, fidelity, fidelity_of_all
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,12 @@ def test_json_has_the_public_fields(report: dict[str, Any], folder: Path) -> Non
     assert report["fidelity"]["reconstruction"]["ndcg@10"] == 0.097, "of the test users"
     assert report["fidelity_held_out"]["reconstruction"]["ndcg@10"] == 0.098
     assert report["concepts"]["shuffled_auroc_median"] == 0.5
-    assert report["concepts"]["alive"] == 10
+    assert report["concepts"]["alive"] == 1000
+    # 300 of 450 judged would be two thirds; the stage says what it counted.
+    assert report["concepts"]["paper_p_share_08"] == 0.5
+    assert report["concepts"]["paper_p_share_08_of_alive"] == 0.3
+    assert report["concepts"]["judged"] == 450
+    assert report["origins"] == {"history": {"cases": 400, "users": 40}}
     assert report["seconds"] == {
         "dataset": 1.0,
         "recommender": 2.0,
@@ -58,15 +71,90 @@ def test_every_table_and_figure_is_in_both_forms(report: dict[str, Any], folder:
         assert "<svg" in (folder / f"{name}.svg").read_text()
 
 
+def test_raw_numbers_of_every_dictionary(report: dict[str, Any], folder: Path) -> None:
+    concepts = pq.read_table(folder / RAW / ALL_CONCEPTS)
+    names = {"topk 1,000/2", "untrained", "prediction-aware"}
+    assert set(concepts["dictionary"].to_pylist()) == names
+    assert len(concepts) == 3 * 600
+    users = pq.read_table(folder / RAW / ALL_FIDELITY)
+    assert set(users["dictionary"].to_pylist()) == names
+    assert set(users["variant"].to_pylist()) == {"base", "reconstruction"}
+    assert {"user_id", "origin", "ndcg@10"} <= set(users.column_names)
+
+
+def test_contents_lead_to_every_heading(report: dict[str, Any], folder: Path) -> None:
+    markdown = (folder / "report.md").read_text()
+    contents = markdown.splitlines()[2]
+    headings = [line[3:] for line in markdown.splitlines() if line.startswith("## ")]
+    assert re.findall(r"\(#([^)]+)\)", contents) == [anchor(one) for one in headings]
+    assert anchor("T4b. Are the directions the same?") == "t4b-are-the-directions-the-same"
+    page = _Links()
+    page.feed((folder / "report.html").read_text())
+    assert [link for link in page.links if link[1:] not in page.ids] == []
+
+
+def test_the_report_says_how_much_it_is_made_of(report: dict[str, Any], folder: Path) -> None:
+    markdown = (folder / "report.md").read_text()
+    assert "The main dictionary is topk with 1,000 latents, 2 active at once." in markdown
+    assert "Every dictionary was trained for 6 epochs" in markdown
+    assert "trained on 500 cases and measured on 400 cases" in markdown
+    assert "Fidelity over 40 of 66 users that the autoencoder was not trained on" in markdown
+    assert "No more than 40 users are measured: test users first, the others drawn." in markdown
+    assert "Fidelity over all 40 test users" in markdown
+
+
+def test_origins_are_rows_of_their_own(collected: Collected) -> None:
+    main, *others = collected.dictionaries
+    assert main.evaluation is not None
+    measures = ("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine")
+    origins = {
+        "folded": {"cases": 390, "users": 40, **dict.fromkeys(measures, 0.25)},
+        "learned": {"cases": 24, "users": 40, **dict.fromkeys(measures, 0.5)},
+    }
+    evaluation = main.evaluation.model_copy(
+        update={"metrics": {**main.evaluation.metrics, "origins": origins}}
+    )
+    both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
+    table = health(both)
+    assert "24 learned and 390 folded cases" in table.note
+    opening = "\n".join(paragraphs(both))
+    assert "measured on 24 learned and 390 folded cases of other users" in opening
+    assert "a folded vector is folded in from a part" in opening
+    rows = {row[1]: row for row in table.rows}
+    assert rows["main, learned vectors alone (24 cases)"][5] == 0.5
+    assert rows["main, folded vectors alone (390 cases)"][5] == 0.25
+
+
+def test_without_usable_tags_no_figure_is_given(collected: Collected) -> None:
+    none = {"usable": 1, "tags": 0, "auroc": {}}
+    bare = [
+        replace(
+            one,
+            evaluation=one.evaluation.model_copy(
+                update={"metrics": {**one.evaluation.metrics, "probing": none}}
+            ),
+        )
+        for one in collected.dictionaries
+        if one.evaluation is not None
+    ]
+    (table,) = probing(replace(collected, dictionaries=tuple(bare)))
+    assert table.rows == []
+    assert table.note.startswith("No usable tags: it takes 3")
+    assert "these data have 1" in table.note
+    assert "| from |" not in as_markdown(collected, [table], [], [])
+
+
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []
         self.cells: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = ("src", "href", "xlink:href")
         self.links += [value or "" for name, value in attrs if name in names]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         del tag
 
     def handle_data(self, data: str) -> None:
@@ -95,6 +183,14 @@ def test_rows_stand_beside_their_controls(collected: Collected) -> None:
 def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Collected) -> None:
     rows = {row[0]: row[1:] for row in cost(collected).rows}
     assert rows["recommender"] == [2.0, 2.0, 2.0]
+    assert rows["of that, training alone"] == [None, None, None]
+    main, *others = collected.dictionaries
+    trained = main.autoencoder.model_copy(
+        update={"metrics": {**main.autoencoder.metrics, "training_seconds": 1.5}}
+    )
+    timed = replace(collected, dictionaries=(replace(main, autoencoder=trained), *others))
+    (row,) = [row for row in cost(timed).rows if row[0] == "of that, training alone"]
+    assert row[1] == 1.5
     # Autoencoder, concepts and evaluation of the untrained control.
     (controls,) = [row for name, row in rows.items() if "controls" in name]
     assert controls == [15.0, 6.0, 5.0]
@@ -130,3 +226,40 @@ def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
 )
 def test_cells(shown: str, value: Any, cell: str) -> None:
     assert Column("x", shown).cell(value) == cell
+
+
+def _of_two_origins(one: Dictionary) -> Dictionary:
+    assert one.evaluation is not None
+    measures = ("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine")
+    folded = fidelity_of(0.09, 0.8)
+    metrics = {
+        **one.evaluation.metrics,
+        "fidelity": {
+            "folded": {"held_out": folded, "test": folded},
+            "learned": one.evaluation.metrics["fidelity"]["history"],
+        },
+        "origins": {
+            "folded": {"cases": 390, "users": 40, **dict.fromkeys(measures, 0.25)},
+            "learned": {"cases": 24, "users": 40, **dict.fromkeys(measures, 0.5)},
+        },
+    }
+    return replace(
+        one,
+        evaluation=one.evaluation.model_copy(update={"metrics": metrics}),
+        fidelity_rows=fidelity_rows(0.9, origins=("learned", "folded")),
+    )
+
+
+def test_each_origin_is_told_apart_throughout(collected: Collected) -> None:
+    two = replace(
+        collected, dictionaries=tuple(_of_two_origins(one) for one in collected.dictionaries)
+    )
+    table = fidelity_of_all(two)
+    assert table.columns[1].name == "vectors"
+    assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
+    assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
+    markdown = as_markdown(two, all_tables(two), [], check_claims(two))
+    assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
+    assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown
+    assert "weight 1, learned vectors)" in markdown
+    assert "24 learned and 390 folded cases in construct, verify, test" in markdown

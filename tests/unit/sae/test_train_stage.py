@@ -65,6 +65,8 @@ class FolderStore:
 class FolderJob:
     """Keeps what a stage adds; drives without interruption."""
 
+    seconds = 2.5
+
     def __init__(self, store: FolderStore, folder: Path) -> None:
         self.store = store
         self.folder = folder
@@ -149,7 +151,9 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
     assert set(metrics) == {
         *("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine", "random_fvu"),
         *("n_latents", "k", "d_model", "activations_seen", "curve"),
+        "training_seconds",
     }
+    assert metrics["training_seconds"] == job.seconds
     json.dumps(metrics, allow_nan=False)
 
     sae = trained(job, tmp_path)

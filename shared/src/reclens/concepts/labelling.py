@@ -29,6 +29,7 @@ from reclens.errors import InvalidInput
 
 TRUSTED_CONFIDENCE = 0.7
 """Least confidence of a trusted label."""
+_INTERPRETABLE = 0.8  # least P of an interpretable latent in the published protocol
 _SEPARATOR = " · "
 # Streams of random numbers, one per purpose and latent or concept.
 _JUDGED, _PAPER, _CONCEPT, _SHUFFLE = range(4)
@@ -101,7 +102,12 @@ def label_latents(
     ]
     rows = _with_concepts(rows, labels, judgement)
     shuffled = judgement.shuffled(labels, found)
-    return Labelling(rows, _metrics(rows, judgement.evidence, shuffled))
+    metrics = {
+        "construct_cases": len(construct),
+        "verify_cases": len(verify),
+        **_metrics(rows, judgement.evidence, shuffled),
+    }
+    return Labelling(rows, metrics)
 
 
 class _Judgement:
@@ -132,11 +138,11 @@ class _Judgement:
 
     def shuffled(
         self, labels: Sequence[KeywordLabel | None], found: Sequence[Confidence | None]
-    ) -> list[tuple[float, float]]:
-        """AUROC and balanced accuracy of each judged latent's cases under another one's label.
+    ) -> list[Confidence]:
+        """What the judge achieves on each judged latent's own cases with another one's label.
 
         Labels and their thresholds move on by one place in a random order, so that no latent
-        keeps its own.
+        keeps its own. The cases are the very ones that its own label was judged on.
         """
         judged = [latent for latent, confidence in enumerate(found) if confidence is not None]
         order = self._rng([_SHUFFLE]).permutation(judged)
@@ -154,9 +160,10 @@ class _Judgement:
                 self._options.n_judged,
                 self._rng([_JUDGED, int(latent), 1]),
             )
-            confusion = judge(scores, values, borrowed.threshold, cases, self._rng([_PAPER]))
-            if confusion is not None:
-                results.append((confusion.auroc, confusion.confusion.balanced_accuracy))
+            stream = [_PAPER, _JUDGED, int(latent)]
+            found_with_it = judge(scores, values, borrowed.threshold, cases, self._rng(stream))
+            if found_with_it is not None:
+                results.append(found_with_it)
         return results
 
     def _judge(
@@ -343,7 +350,7 @@ def _with_concept(row: LatentLabel, concept_id: str, found: Confidence | None) -
 
 
 def _metrics(
-    rows: Sequence[LatentLabel], evidence: Evidence, shuffled: Sequence[tuple[float, float]]
+    rows: Sequence[LatentLabel], evidence: Evidence, shuffled: Sequence[Confidence]
 ) -> dict[str, Any]:
     labelled = [row for row in rows if row.label is not None]
     areas = [row.auroc for row in labelled if row.auroc is not None]
@@ -359,10 +366,19 @@ def _metrics(
         "balanced_accuracy_median": _median(accuracies),
         "auroc_median": _median(areas),
         "auroc_share_08": float(np.mean(np.array(areas) >= 0.8)) if areas else None,
-        "paper_p_share_08": float(np.mean(np.array(published) >= 0.8)) if published else None,
-        "shuffled_auroc_median": _median([area for area, _ in shuffled]),
-        "shuffled_balanced_accuracy_median": _median([accuracy for _, accuracy in shuffled]),
+        "paper_p_share_08": _share_from(published, _INTERPRETABLE),
+        "shuffled_auroc_median": _median([one.auroc for one in shuffled]),
+        "shuffled_balanced_accuracy_median": _median(
+            [one.confusion.balanced_accuracy for one in shuffled]
+        ),
+        "shuffled_paper_p_share_08": _share_from([one.paper_p for one in shuffled], _INTERPRETABLE),
     }
+
+
+def _share_from(values: Sequence[float], least: float) -> float | None:
+    """Share of known values of at least ``least``; None without any."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(value >= least for value in known) / len(known) if known else None
 
 
 def _median(values: Sequence[float]) -> float | None:

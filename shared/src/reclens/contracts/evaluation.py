@@ -36,6 +36,7 @@ class EvaluationSpec(EvaluationOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_EVALUATE
     KIND: ClassVar[ArtifactKind] = ArtifactKind.EVALUATION
+    ALGORITHM: ClassVar[int] = 2
 
     autoencoder: ArtifactRef
     """Autoencoder to measure."""

@@ -283,6 +283,7 @@ class ConceptsSpec(ConceptsOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.CONCEPTS_LABEL
     KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
+    ALGORITHM: ClassVar[int] = 2
 
     autoencoder: ArtifactRef
     """Autoencoder whose latents to label."""

@@ -56,11 +56,12 @@ FIDELITY: Final = "fidelity.parquet"
 (history, learned, folded), variant (base, reconstruction, random_sae, mean) string; hr@k, ndcg@k,
 overlap@k, kendall, spearman float64."""
 LATENT_QUALITY: Final = "latent_quality.parquet"
-"""Row j is latent j: latent int32, paper_p, intra, intra_distinct float64 or null (cosines of the
-items of its strongest cases), first_item string or null."""
+"""Row j is latent j: latent int32, paper_p, intra, intra_distinct, random_case float64 or null
+(cosines of the items of its strongest cases, and of those of random ones), first_item string or
+null. On test users."""
 LEVELS: Final = "levels.parquet"
-"""A row per labelled latent and activation level on test users: latent int32, level int32 (0:
-silent), cases, hits, exchanged_hits int64 (with the concept of another latent)."""
+"""A row per activation level and labelled latent that fires in enough test cases: latent int32,
+level int32 (0: silent), cases, hits, exchanged_hits int64 (with the concept of another latent)."""
 EXAMPLES: Final = "examples.parquet"
 """A row per example latent and test case: latent int32, label string, activation float32,
 with_concept bool."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reclens.evaluation.bootstrap import mean_interval
-from reclens.evaluation.measured import number
+from reclens.evaluation.measured import interval_json, number
 
 TEST = "test"
 """Users that nothing was made from or judged on."""
@@ -56,7 +56,7 @@ def _group(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
     base = values["base"][compared]
     found["variants"] = {variant: _means(own, seed) for variant, own in values.items()}
     found["difference"] = {
-        variant: {compared: [number(one) for one in mean_interval(own[compared] - base, seed=seed)]}
+        variant: {compared: interval_json(own[compared] - base, seed=seed)}
         for variant, own in values.items()
         if variant != "base"
     }

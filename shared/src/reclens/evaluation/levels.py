@@ -14,11 +14,15 @@ from scipy import sparse
 
 from reclens.concepts.evidence import N_LEVELS, activation_levels
 from reclens.concepts.grouping import LatentLabel
-from reclens.evaluation.bootstrap import Interval, mean_interval
-from reclens.evaluation.measured import Measured, known_mean, number
+from reclens.evaluation.agreement import spearman
+from reclens.evaluation.bootstrap import statistic_interval
+from reclens.evaluation.measured import Measured, interval_json, known_mean, number
 
 SILENT = 0
 """Level of the cases in which a latent does not fire."""
+MIN_FIRING = 30
+"""Cases that a latent must fire in. One that fires in fewer than ten fills some levels only, so
+that levels would average different latents, and the mean would rise or fall with who is in it."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,6 @@ def exchanged(carriers: Mapping[int, np.ndarray], *, seed: int) -> dict[int, np.
     }
 
 
-def mean_by_level(counts: Sequence[LevelCounts], *, seed: int) -> list[Interval]:
-    """Hit ratio at levels 0 to 10, averaged over latents, with 95 % intervals over latents."""
-    ratios = np.array([one.hit_ratio for one in counts]).reshape(-1, N_LEVELS + 1)
-    return [mean_interval(ratios[:, level], seed=seed) for level in range(N_LEVELS + 1)]
-
-
 def measure_levels(
     activations: sparse.csc_matrix,
     top: np.ndarray,
@@ -100,7 +98,10 @@ def measure_levels(
     interpretable: float,
     seed: int,
 ) -> Measured:
-    """Hit ratio by level of all labelled latents that fire, and of the interpretable among them.
+    """Hit ratio by level of labelled latents, and of the interpretable among them.
+
+    Only latents that fire in at least ``MIN_FIRING`` cases count, so every level averages the same
+    ones.
 
     Args:
         activations: float [n_cases, n_latents].
@@ -111,25 +112,41 @@ def measure_levels(
         seed: of the control and of the intervals.
 
     Returns:
-        The table ``LEVELS``, and per group ``latents``, ``cases``, ``hit_ratio`` and ``exchanged``
-        (mean, low, high by level from 0) and ``average``, the hit ratio over all cases.
+        The table ``LEVELS``, and per group ``latents``, ``too_rare`` (left out), ``cases``,
+        ``hit_ratio`` and ``exchanged`` (mean, low, high by level from 0), ``average``, the hit
+        ratio over all cases, and as mean, low, high over latents what the highest level is above
+        the lowest (``rise``), the average (``above_average``) and the highest of the exchanged
+        labels (``above_exchanged``), and ``rank_correlation``, Spearman's of level and mean hit
+        ratio over the levels 1 to 10, with its interval over latents.
     """
-    firing = {
+    often = {
         latent: carries
         for latent, carries in carriers.items()
-        if activations.indptr[latent + 1] > activations.indptr[latent]
+        if activations.indptr[latent + 1] - activations.indptr[latent] >= MIN_FIRING
     }
-    counts = count_levels(activations, top, firing)
-    control = count_levels(activations, top, exchanged(firing, seed=seed))
+    counts = count_levels(activations, top, often)
+    control = count_levels(activations, top, exchanged(often, seed=seed))
     metrics = {}
     for name, least in {"labelled": -1.0, "interpretable": interpretable}.items():
-        group = [latent for latent in counts if _p(labels[latent]) >= least]
+        wanted = [latent for latent in carriers if _p(labels[latent]) >= least]
+        group = [latent for latent in wanted if latent in counts]
+        own = _ratios([counts[latent] for latent in group])
+        others = _ratios([control[latent] for latent in group])
+        averages = np.array([counts[latent].average for latent in group])
+        highest = own[:, N_LEVELS]
         metrics[name] = {
             "latents": len(group),
+            "too_rare": len(wanted) - len(group),
             "cases": len(top),
-            "hit_ratio": _curve([counts[latent] for latent in group], seed),
-            "exchanged": _curve([control[latent] for latent in group], seed),
-            "average": known_mean(np.array([counts[latent].average for latent in group])),
+            "hit_ratio": _curve(own, seed),
+            "exchanged": _curve(others, seed),
+            "average": known_mean(averages),
+            "rise": interval_json(highest - own[:, 1], seed=seed),
+            "above_average": interval_json(highest - averages, seed=seed),
+            "rank_correlation": [
+                number(one) for one in statistic_interval(_rising, own[:, 1:], seed=seed)
+            ],
+            "above_exchanged": interval_json(highest - others[:, N_LEVELS], seed=seed),
         }
     return Measured(_table(counts, control), metrics)
 
@@ -138,8 +155,20 @@ def _p(row: LatentLabel) -> float:
     return 0.0 if row.paper_p is None else row.paper_p
 
 
-def _curve(counts: Sequence[LevelCounts], seed: int) -> list[list[float | None]]:
-    return [[number(value) for value in one] for one in mean_by_level(counts, seed=seed)]
+def _rising(ratios: np.ndarray) -> float:
+    """Rank correlation of level and mean hit ratio, -1 to 1; of [n_latents, 10]."""
+    # Means that differ by rounding alone are equal.
+    return spearman(np.arange(ratios.shape[1]), np.round(ratios.mean(axis=0), 9))
+
+
+def _ratios(counts: Sequence[LevelCounts]) -> np.ndarray:
+    """float64 [n_latents, 11]."""
+    return np.array([one.hit_ratio for one in counts]).reshape(-1, N_LEVELS + 1)
+
+
+def _curve(ratios: np.ndarray, seed: int) -> list[list[float | None]]:
+    """Mean over latents at levels 0 to 10, each with its 95 % interval over latents."""
+    return [interval_json(ratios[:, level], seed=seed) for level in range(N_LEVELS + 1)]
 
 
 def _table(counts: Mapping[int, LevelCounts], control: Mapping[int, LevelCounts]) -> pa.Table:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from reclens.evaluation.bootstrap import mean_interval
+
 
 class Measured(NamedTuple):
     """One measurement."""
@@ -27,3 +29,8 @@ def known_mean(values: np.ndarray) -> float | None:
     """Mean of [n] without NaN; None where nothing is left."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None
+
+
+def interval_json(values: np.ndarray, *, seed: int) -> list[float | None]:
+    """Mean, low and high of `mean_interval` for JSON; NaN values are left out."""
+    return [number(value) for value in mean_interval(values, seed=seed)]

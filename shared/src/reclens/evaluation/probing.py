@@ -11,12 +11,11 @@ from scipy import sparse
 
 from reclens.data.dataset import Items
 from reclens.evaluation.measured import known_mean
+from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.sae.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 
 MAX_TAGS = 20
 """Most frequent tags that are probed at most."""
-MIN_SHARE = 0.01
-"""A tag must be on top in this share of the cases, on either side, and lack in as many."""
 MAX_CASES = 5000
 """Cases of either side at most."""
 
@@ -53,9 +52,10 @@ def probe_tags(
         seed: of the draw of cases and of the solver.
 
     Returns:
-        ``tags``, how many were probed; ``auroc`` and ``balanced_accuracy``, means over tags, each
-        with ``latents`` and ``dimensions`` by number of features (as text) and ``full``; and
-        ``by_tag``.
+        ``usable``, tags that are frequent enough and no placeholder; ``tags``, how many of them
+        were probed, 0 where they are fewer than ``MIN_TAGS``; ``auroc`` and
+        ``balanced_accuracy``, means over tags, each with ``latents`` and ``dimensions`` by number
+        of features (as text) and ``full``; and ``by_tag``.
     """
     rng = np.random.default_rng(seed)
     sides = [side.sample(rng) for side in (fit, measure)]
@@ -63,11 +63,13 @@ def probe_tags(
     raw = np.concatenate([side.raw for side in sides])
     train = np.arange(len(raw)) < len(sides[0].top)
     probes: dict[str, SparseProbes] = {}
-    for tag, carries in _tags(items, sides):
+    usable = _tags(items, sides)
+    for tag, carries in usable[:MAX_TAGS] if len(usable) >= MIN_TAGS else ():
         labels = carries[np.concatenate([side.top for side in sides])]
         probes[tag] = sparse_probe(codes, raw, labels, train, seed=seed)
     found = list(probes.values())
     return {
+        "usable": len(usable),
         "tags": len(found),
         **{measured: _means(found, measured) for measured in ("auroc", "balanced_accuracy")},
         "by_tag": [
@@ -85,6 +87,7 @@ def probe_tags(
 
 
 def _tags(items: Items, sides: Sequence[ProbedCases]) -> list[tuple[str, np.ndarray]]:
+    """Usable tags with the items that carry them, most frequent first."""
     names = sorted({tag for tags in items.tags for tag in tags})
     membership = {name: np.zeros(len(items), bool) for name in names}
     for item, tags in enumerate(items.tags):
@@ -93,9 +96,9 @@ def _tags(items: Items, sides: Sequence[ProbedCases]) -> list[tuple[str, np.ndar
     frequent = []
     for name, carries in membership.items():
         shares = [float(carries[side.top].mean()) for side in sides if len(side.top)]
-        if len(shares) == len(sides) and all(MIN_SHARE <= one <= 1 - MIN_SHARE for one in shares):
+        if len(shares) == len(sides) and all(MIN_SHARE <= one <= MAX_SHARE for one in shares):
             frequent.append((-shares[0], name))
-    return [(name, membership[name]) for _, name in sorted(frequent)[:MAX_TAGS]]
+    return [(name, membership[name]) for _, name in sorted(frequent)]
 
 
 def _means(probes: Sequence[SparseProbes], measured: str) -> dict[str, Any]:

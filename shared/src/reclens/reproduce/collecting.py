@@ -39,6 +39,8 @@ class Dictionary:
     """Manifest of its evaluation."""
     labels: pa.Table | None = None
     """The concepts table."""
+    fidelity_rows: pa.Table | None = None
+    """Fidelity user by user, the table ``FIDELITY`` of its evaluation."""
 
     @property
     def kind(self) -> str:
@@ -65,6 +67,11 @@ class Dictionary:
         assert self.evaluation is not None
         measured = self.evaluation.metrics["fidelity"]
         return {origin: measured[origin] for origin in ORIGINS if origin in measured}
+
+    @property
+    def origin(self) -> str:
+        """The origin that `fidelity` is of; where a figure shows one only, it is this one."""
+        return next(iter(self.fidelity_by_origin))
 
     def fidelity(self, group: str = "held_out") -> dict[str, Any]:
         """Fidelity for one group of users as known users are served; empty without such users."""
@@ -96,6 +103,19 @@ class Collected:
     def main(self) -> Dictionary:
         """The dictionary that the report is about."""
         return self.dictionaries[0]
+
+    @property
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """Held-out ``cases`` and ``users`` by origin of the representation, and where there are
+        several, how well the main dictionary reconstructs each."""
+        assert self.main.evaluation is not None
+        measured = self.main.evaluation.metrics["origins"]
+        return {origin: measured[origin] for origin in ORIGINS if origin in measured}
+
+    @property
+    def controls(self) -> list[Dictionary]:
+        """Evaluated dictionaries that have learned nothing of their own."""
+        return [one for one in self.evaluated if one.is_control]
 
     @property
     def evaluated(self) -> list[Dictionary]:
@@ -139,15 +159,13 @@ def _dictionary(
     labelled = planned.concepts is not None and planned.concepts.artifact_ref() not in failures
     measured = planned.evaluation is not None and planned.evaluation.artifact_ref() not in failures
     concepts = planned.concepts.artifact_ref() if planned.concepts and labelled else None
+    evaluation = planned.evaluation.artifact_ref() if planned.evaluation and measured else None
     return Dictionary(
         name=planned.name,
         roles=planned.roles,
         autoencoder=store.manifest(planned.autoencoder.artifact_ref()),
         concepts=store.manifest(concepts) if concepts else None,
-        evaluation=(
-            store.manifest(planned.evaluation.artifact_ref())
-            if planned.evaluation and measured
-            else None
-        ),
+        evaluation=store.manifest(evaluation) if evaluation else None,
         labels=pq.read_table(store.fetch(concepts, CONCEPTS)) if concepts else None,
+        fidelity_rows=pq.read_table(store.fetch(evaluation, FIDELITY)) if evaluation else None,
     )

@@ -1,17 +1,13 @@
-"""Tables of dictionaries: health, stability, concepts, probing; controls are rows among them."""
+"""Tables of dictionaries: health, stability, probing; controls are rows among them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pyarrow.compute as pc
-
+from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plan import Role
 from reclens.reproduce.table import Column, Table
-
-INTERPRETABLE = 0.8
-"""Least P of an interpretable latent in the published protocol."""
 
 _PROBED = ("1", "2", "5")
 
@@ -20,21 +16,18 @@ def health(collected: Collected) -> Table:
     """T4."""
     rows = []
     for one in collected.dictionaries:
-        metrics = one.health
-        rows.append(
-            [
-                one.kind if not one.is_control else f"control: {one.name}",
-                _part(one),
-                metrics["n_latents"],
-                metrics["k"],
-                metrics["l0"],
-                metrics["fvu"],
-                metrics.get("random_fvu"),
-                metrics["dead_fraction"],
-                metrics["always_on_fraction"],
-                metrics["cosine"],
+        shown = one.kind if not one.is_control else f"control: {one.name}"
+        rows.append(_health_row(shown, _part(one), one.health, one.health))
+        if one is collected.main and len(collected.origins) > 1:
+            rows += [
+                _health_row(
+                    one.kind,
+                    f"main, {origin} vectors alone ({measured['cases']:,} cases)",
+                    one.health,
+                    measured,
+                )
+                for origin, measured in collected.origins.items()
             ]
-        )
     return Table(
         "T4",
         "Health of the autoencoders, over k, size and architecture",
@@ -51,9 +44,37 @@ def health(collected: Collected) -> Table:
             Column("cosine of x and x̂", ".4f"),
         ),
         rows,
-        "On users that were not trained on. FVU: share of the variance unexplained; answering with "
-        "the mean gives 1. Dead: fires for none of these cases. Always on: for more than half.",
+        f"On {held_out_cases(collected)} of users that were not trained on. FVU: share of the "
+        "variance unexplained; answering with the mean gives 1. Dead: fires for none of these "
+        "cases. Always on: for more than half."
+        + (" FVU of one origin alone: of its own variance." if len(collected.origins) > 1 else ""),
     )
+
+
+def _health_row(
+    shown: str, part: str, shape: dict[str, Any], measured: dict[str, Any]
+) -> list[Any]:
+    return [
+        shown,
+        part,
+        shape["n_latents"],
+        shape["k"],
+        measured["l0"],
+        measured["fvu"],
+        measured.get("random_fvu"),
+        measured["dead_fraction"],
+        measured["always_on_fraction"],
+        measured["cosine"],
+    ]
+
+
+def held_out_cases(collected: Collected) -> str:
+    """Cases of users that were not trained on, by origin where there are several."""
+    origins = collected.origins
+    if len(origins) == 1:
+        (counts,) = origins.values()
+        return f"{counts['cases']:,} cases"
+    return " and ".join(f"{one['cases']:,} {origin}" for origin, one in origins.items()) + " cases"
 
 
 def _part(one: Dictionary) -> str:
@@ -79,7 +100,11 @@ def stability(collected: Collected) -> list[Table]:
             measured[name]["mean_matched_cosine"],
             *measured[name]["matched_share"].values(),
         ]
-        for name, shown in (("retrained", "two seeds"), ("random", "control: random directions"))
+        for name, shown in (
+            ("retrained", "the same trained with another seed"),
+            ("alike", "control: random, with the mean and covariance of that one's directions"),
+            ("random", "control: random, every direction equally likely"),
+        )
     ]
     shares = measured["random"]["matched_share"]
     return [
@@ -93,102 +118,56 @@ def stability(collected: Collected) -> list[Table]:
                 *(Column(f"pairs above {limit}", ".1%") for limit in shares),
             ),
             rows,
-            "Decoder directions. Pairs: each direction once, by the Hungarian method.",
+            "Decoder directions. Pairs: each direction once, by the Hungarian method. Directions "
+            "crowd where the vectors vary, so the first control is the one to beat.",
         )
     ]
 
 
-def concepts(collected: Collected) -> Table:
-    """T5."""
-    rows = [_concept_row(one) for one in collected.evaluated]
-    return Table(
-        "T5",
-        "Concepts against raw dimensions, PCA and an untrained autoencoder on an equal footing",
-        (
-            Column("dictionary"),
-            Column("alive", ",d"),
-            Column("labelled", ",d"),
-            Column("one item", ",d"),
-            Column("trusted", ",d"),
-            Column(f"P ≥ {INTERPRETABLE}", ",d"),
-            Column(f"P ≥ {INTERPRETABLE}, of alive", ".1%"),
-            Column("distinct labels", ",d"),
-            Column("AUROC, median", ".3f"),
-            Column("AUROC, labels shuffled", ".3f"),
-            Column("AUROC ≥ 0.8", ".1%"),
-            Column("intra", ".3f"),
-            Column("intra, other user and item", ".3f"),
-            Column("random pairs", ".3f"),
-            Column("inter", ".3f"),
-        ),
-        rows,
-        "All dictionaries are labelled and judged by the same code on the same users. P is that of "
-        "the published protocol with the keyword matcher as judge. Intra: cosine of the embeddings "
-        "of the items of a latent's two strongest cases; then the same with the second case of "
-        "another user and with another item; random pairs are its control. Inter: mean cosine of "
-        f"different latents' strongest items. All four over latents with P ≥ {INTERPRETABLE}.",
-    )
-
-
-def _concept_row(one: Dictionary) -> list[Any]:
-    assert one.concepts is not None
-    assert one.evaluation is not None
-    metrics = one.concepts.metrics
-    similarity = one.evaluation.metrics["similarity"]["interpretable"]
-    count = interpretable(one)
-    return [
-        labelled(one),
-        metrics["alive"],
-        metrics["labelled"],
-        metrics["single_item"],
-        metrics["trusted"],
-        count,
-        count / metrics["alive"] if metrics["alive"] else None,
-        metrics["distinct"],
-        metrics["auroc_median"],
-        metrics["shuffled_auroc_median"],
-        metrics["auroc_share_08"],
-        *(similarity[name] for name in ("intra", "intra_distinct", "random_pairs", "inter")),
-    ]
-
-
 def probing(collected: Collected) -> list[Table]:
-    """T5b: how few latents tell a tag of the item on top; nothing where the data have no tags."""
+    """T5b: how few latents tell a tag of the item on top."""
     rows: list[list[Any]] = []
-    tags = 0
+    tags = usable = 0
     for one in collected.evaluated:
         assert one.evaluation is not None
-        measured = one.evaluation.metrics.get("probing", {"tags": 0})
+        measured = one.evaluation.metrics["probing"]
+        usable = measured["usable"]
         if not measured["tags"]:
             continue
         tags, auroc = measured["tags"], measured["auroc"]
         rows.append([labelled(one), *(auroc["latents"][n] for n in _PROBED)])
         if one is collected.main:
             raw = [auroc["dimensions"][n] for n in _PROBED]
-            rows.append(["control: as many raw dimensions", *raw])
-            rows.append(["ceiling: the whole representation", *([auroc["full"]] * len(_PROBED))])
+            rows.append(["control: coordinates of the vector itself", *raw])
+            rows.append(["ceiling: the whole vector", *([auroc["full"]] * len(_PROBED))])
+    title = "Sparse probing: AUROC of telling a tag of the top item"
     if not rows:
-        return []
+        return [
+            Table(
+                "T5b",
+                title,
+                (),
+                [],
+                f"No usable tags: it takes {MIN_TAGS} that {MIN_SHARE:.0%} to {MAX_SHARE:.0%} of "
+                f"the cases have on top, and these data have {usable}. A tag of nearly all items "
+                "is a placeholder.",
+            )
+        ]
     return [
         Table(
             "T5b",
-            f"Sparse probing: AUROC of telling a tag of the top item, tags averaged: {tags}",
+            f"{title}, mean over {tags} tags",
             (
                 Column("from"),
                 *(Column(f"{n} feature{'s' if n != '1' else ''}", ".3f") for n in _PROBED),
             ),
             rows,
             "Features are chosen and a logistic regression is fitted on construct users; measured "
-            "on test users. Chance is 0.5.",
+            "on test users. Chance is 0.5. Coordinates of the vector itself are signed; the "
+            "dictionary of raw dimensions has their positive and negative halves as latents and "
+            "keeps the k largest.",
         )
     ]
-
-
-def interpretable(one: Dictionary) -> int:
-    """Latents with P of at least ``INTERPRETABLE``."""
-    assert one.labels is not None
-    above = pc.greater_equal(one.labels["paper_p"], INTERPRETABLE)  # type: ignore[attr-defined]
-    return int(pc.sum(above).as_py() or 0)  # type: ignore[attr-defined]
 
 
 def labelled(one: Dictionary) -> str:

@@ -68,6 +68,10 @@ PREDICTION_ITEMS = 1024
 """Items that the term draws at each step."""
 
 
+N_EXAMPLES = 40
+"""Latents whose cases are kept, of which F3 draws six: those that share a label come first."""
+
+
 class Role(StrEnum):
     """Why an autoencoder is in the plan."""
 
@@ -282,6 +286,7 @@ def _dictionary(
         autoencoder=autoencoder.artifact_ref(),
         concepts=concepts.artifact_ref(),
         retrained=retrained,
+        n_examples=N_EXAMPLES,
     )
     return PlannedDictionary(roles, autoencoder, concepts, evaluation)
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from reclens.contracts import Manifest
-from reclens.reproduce.collecting import Collected
-from reclens.reproduce.dictionary_tables import concepts, health, labelled, probing, stability
+from reclens.reproduce.collecting import Collected, Dictionary
+from reclens.reproduce.comparing import RECONSTRUCTION
+from reclens.reproduce.concept_tables import concepts
+from reclens.reproduce.dictionary_tables import health, labelled, probing, stability
 from reclens.reproduce.table import Column, Table
 
 _KS = (5, 10, 20, 50)
@@ -19,13 +21,13 @@ _VARIANTS = {
     "mean": "control: mean vector",
 }
 _GROUPS = {
-    "held_out": "all {:,} users that the autoencoder was not trained on",
-    "test": "{:,} of them that nothing was made from or judged on",
+    "held_out": "users that the autoencoder was not trained on",
+    "test": "test users, whom nothing was made from or judged on",
 }
 _FIDELITY_NOTE = (
     "The vector is replaced within the recommender's own forward pass. Overlap and rank "
-    "correlations compare with the untouched list, the latter over all items that the user has not "
-    "met. Intervals: bootstrap over users."
+    "correlations (Kendall's τ, Spearman's) compare with the untouched list, the latter over all "
+    "items that the user has not met. Intervals: bootstrap over users; differences user by user."
 )
 
 
@@ -38,7 +40,7 @@ def all_tables(collected: Collected) -> list[Table]:
         fidelity_of_all(collected),
         health(collected),
         *stability(collected),
-        concepts(collected),
+        *concepts(collected),
         *probing(collected),
         cost(collected),
     ]
@@ -123,55 +125,78 @@ def fidelity(collected: Collected) -> list[Table]:
             tables.append(
                 Table(
                     "T3",
-                    f"Fidelity over {shown_group.format(measured['users'])}{suffix}",
+                    f"Fidelity over {_of_eligible(collected, group)} {shown_group}{suffix}",
                     (
                         Column("representation"),
                         *_QUALITY,
                         Column("NDCG@10, 95 % interval"),
                         Column("NDCG@10 less base, 95 % interval"),
                         Column("overlap@10 with base", ".3f"),
-                        Column("Kendall", ".3f"),
-                        Column("Spearman", ".3f"),
+                        Column("Kendall with base", ".3f"),
+                        Column("Spearman with base", ".3f"),
                     ),
                     rows,
-                    "" if tables else _FIDELITY_NOTE,
+                    "" if tables else _FIDELITY_NOTE + _draw(collected),
                 )
             )
     return tables
 
 
+def _of_eligible(collected: Collected, group: str) -> str:
+    """How many users were measured, of how many that could have been."""
+    assert collected.main.evaluation is not None
+    users = collected.main.fidelity(group)["users"]
+    eligible = collected.main.evaluation.metrics["eligible"][group]
+    return f"all {users:,}" if users == eligible else f"{users:,} of {eligible:,}"
+
+
+def _draw(collected: Collected) -> str:
+    assert collected.main.evaluation is not None
+    users = collected.main.fidelity()["users"]
+    if users == collected.main.evaluation.metrics["eligible"]["held_out"]:
+        return ""
+    return f" No more than {users:,} users are measured: test users first, the others drawn."
+
+
 def fidelity_of_all(collected: Collected) -> Table:
     """T3b: what each evaluated dictionary's reconstruction keeps."""
-    rows = []
-    for one in collected.evaluated:
-        measured = one.fidelity()
-        means = measured["variants"]["reconstruction"]
-        rows.append(
-            [
-                labelled(one),
-                one.health["fvu"],
-                means["hr@10"],
-                means["ndcg@10"],
-                _signed(measured["difference"]["reconstruction"]["ndcg@10"]),
-                means["overlap@10"],
-                means["kendall"],
-            ]
-        )
-    users = collected.main.fidelity()["users"]
+    several = len(collected.main.fidelity_by_origin) > 1
+    rows = [
+        _kept_row(one, origin, groups["held_out"], several)
+        for one in collected.evaluated
+        for origin, groups in one.fidelity_by_origin.items()
+    ]
     return Table(
         "T3b",
-        f"Fidelity of every labelled dictionary, {users:,} users that it was not trained on",
+        f"Fidelity of every labelled dictionary over {_of_eligible(collected, 'held_out')} users "
+        "that it was not trained on",
         (
             Column("dictionary"),
+            *([Column("vectors")] if several else []),
             Column("FVU", ".4f"),
             Column("HR@10", ".4f"),
             Column("NDCG@10", ".4f"),
             Column("NDCG@10 less base, 95 % interval"),
             Column("overlap@10 with base", ".3f"),
-            Column("Kendall", ".3f"),
+            Column("Kendall with base", ".3f"),
         ),
         rows,
+        "FVU is over all held-out cases, as in T4." if several else "",
     )
+
+
+def _kept_row(one: Dictionary, origin: str, measured: dict[str, Any], several: bool) -> list[Any]:
+    means = measured["variants"][RECONSTRUCTION]
+    return [
+        labelled(one),
+        *([origin] if several else []),
+        one.health["fvu"],
+        means["hr@10"],
+        means["ndcg@10"],
+        _signed(measured["difference"][RECONSTRUCTION]["ndcg@10"]),
+        means["overlap@10"],
+        means["kendall"],
+    ]
 
 
 def cost(collected: Collected) -> Table:
@@ -182,6 +207,12 @@ def cost(collected: Collected) -> Table:
         _cost("recommender", [collected.recommender]),
         _cost("activations", [collected.activations]),
         _cost(f"autoencoder, {main.name}", [main.autoencoder]),
+        [
+            "of that, training alone",
+            main.health.get("training_seconds"),
+            None,
+            None,
+        ],
         *([_cost("concepts", [main.concepts])] if main.concepts else []),
         *([_cost("evaluation", [main.evaluation])] if main.evaluation else []),
     ]
@@ -206,7 +237,12 @@ def cost(collected: Collected) -> Table:
         ),
         rows,
         "Wall time of the jobs that made the artifacts and the highest resident memory of their "
-        "worker's process, on the machine where each was made. MB: 10⁶ bytes.",
+        "worker's process, on the machine where each was made. MB: 10⁶ bytes."
+        + (
+            " n/a: not measured apart, or made before it was measured."
+            if any(None in row for row in rows)
+            else ""
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,14 +20,14 @@ from reclens.contracts.tables import (
     FIDELITY,
     LATENT_QUALITY,
     LEVELS,
-    SERVED_SPLITS,
 )
 from reclens.errors import InvalidInput, MissingData
+from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
 
 if TYPE_CHECKING:
     from reclens.adapters.jobs import JobContext
     from reclens.concepts import LatentLabel
-    from reclens.concepts.cases import Cases, CaseSplit
+    from reclens.concepts.cases import CaseSplit
     from reclens.data import Dataset
     from reclens.evaluation.measured import Measured
     from reclens.probing import ProbeSite
@@ -46,7 +46,9 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     ``examples.parquet``.
 
     Returns:
-        ``fidelity`` by origin of the representation; ``popularity``, the quality on test of
+        ``fidelity`` by origin of the representation, and in ``eligible`` how many held-out users
+        it could have been measured on; ``origins``, cases and reconstruction by origin;
+        ``described``, how many items have a title or a tag; ``popularity``, the quality on test of
         recommending what is popular; ``similarity``, ``levels``, ``probing``, ``examples``;
         ``stability`` of directions over seeds beside random ones, None without a second training.
 
@@ -57,11 +59,13 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
+    from reclens.concepts.cases import read_cases
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
     from reclens.evaluation.levels import measure_levels
     from reclens.evaluation.similarity import measure_similarity
+    from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
     if lineage.get("autoencoder") != spec.autoencoder:
@@ -75,9 +79,17 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     fidelity = _fidelity(spec, job, read)
 
     job.progress(Progress(stage="similarity"))
-    cases = _held_out_cases(spec, read)
+    # Labels were made on construct and judged on verify users; these are the others.
+    test = read_cases(
+        read.codes,
+        _TEST,
+        read.dataset.items.ids,
+        len(read.labels),
+        max_cases=spec.max_cases,
+        seed=spec.seed,
+    )
     similarity = measure_similarity(
-        cases,
+        test,
         read.labels,
         read.model.item_weights().detach().cpu().numpy(),
         read.dataset.items.ids,
@@ -87,8 +99,6 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     _store(job, similarity, LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    # Labels were made on construct and judged on verify users; these are the others.
-    test = cases[SERVED_SPLITS.index(_TEST)]
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
     carriers = Carriers(read.dataset.items, min_items=read.min_items).of_all(read.labels)
     levels = measure_levels(
@@ -102,8 +112,11 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     _store(job, levels, LEVELS)
     examples = measure_examples(activations, top, carriers, read.labels, n=spec.n_examples)
     _store(job, examples, EXAMPLES)
+    job.progress(Progress(stage="origins"))
     return {
-        "fidelity": fidelity,
+        **fidelity,
+        "origins": measure_origins(read.sae, read.codes, read.activations),
+        "described": described_items(read.dataset.items),
         "popularity": popularity_quality(read.dataset, spec.ks),
         "similarity": similarity.metrics,
         "levels": levels.metrics,
@@ -123,7 +136,8 @@ class _Read:
     sae: SparseAutoencoder
     labels: list[LatentLabel]
     min_items: int
-    shards: list[Path]
+    codes: list[Path]
+    activations: list[Path]
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
@@ -139,7 +153,6 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
     job.computes_on(device_label(device))
     model = load_recommender(store.fetch_all(lineage["recommender"]), device)
     site = store.manifest(lineage["activations"]).spec["site"]
-    names = [entry.name for entry in store.manifest(spec.autoencoder).objects]
     return _Read(
         dataset=read_dataset(store.fetch_all(lineage["dataset"])),
         model=model,
@@ -147,24 +160,14 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
         min_items=store.manifest(spec.concepts).spec["min_items"],
-        shards=[store.fetch(spec.autoencoder, name) for name in fnmatch.filter(names, _CODES)],
+        codes=_fetch(job, spec.autoencoder, _CODES),
+        activations=_fetch(job, lineage["activations"], _SHARDS),
     )
 
 
-def _held_out_cases(spec: EvaluationSpec, read: _Read) -> list[Cases]:
-    from reclens.concepts.cases import read_cases
-
-    return [
-        read_cases(
-            read.shards,
-            split,
-            read.dataset.items.ids,
-            len(read.labels),
-            max_cases=spec.max_cases,
-            seed=spec.seed,
-        )
-        for split in SERVED_SPLITS
-    ]
+def _fetch(job: JobContext, ref: str, pattern: str) -> list[Path]:
+    names = [entry.name for entry in job.store.manifest(ref).objects]
+    return [job.store.fetch(ref, name) for name in fnmatch.filter(names, pattern)]
 
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
@@ -173,21 +176,19 @@ def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, An
     from reclens.evaluation.probing import ProbedCases, probe_tags
 
     job.progress(Progress(stage="probing"))
-    activations = job.store.lineage(spec.autoencoder)["activations"]
-    names = [entry.name for entry in job.store.manifest(activations).objects]
-    shards = [job.store.fetch(activations, name) for name in fnmatch.filter(names, _SHARDS)]
 
     def side(split: CaseSplit) -> ProbedCases:
         # All of them, so that codes and representations stand in the same order.
         cases = read_cases(
-            read.shards,
+            read.codes,
             split,
             read.dataset.items.ids,
             len(read.labels),
             max_cases=sys.maxsize,
             seed=spec.seed,
         )
-        return ProbedCases(cases.activations, representations(shards, split), cases.top_items[:, 0])
+        x = representations(read.activations, split)
+        return ProbedCases(cases.activations, x, cases.top_items[:, 0])
 
     return probe_tags(side("construct"), side(_TEST), read.dataset.items, seed=spec.seed)
 
@@ -196,14 +197,17 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
     """Directions of this training beside those of the other, and beside random ones."""
     if spec.retrained is None:
         return None
+    from reclens.evaluation.chance import alike_directions
     from reclens.sae import load_autoencoder
     from reclens.sae.stability import decoder_stability
 
     own = read.sae.W_dec.cpu().numpy()
     other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()
+    rng = np.random.default_rng(spec.seed)
     rows = {
         "retrained": other,
-        "random": np.random.default_rng(spec.seed).normal(size=other.shape),
+        "alike": alike_directions(other, rng),
+        "random": rng.normal(size=other.shape),
     }
     found = {name: asdict(decoder_stability(own, other)) for name, other in rows.items()}
     for one in found.values():
@@ -211,29 +215,26 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
     return found
 
 
-def representations(shards: Sequence[Path], split: str) -> np.ndarray:
-    """Representations of the users of one division in stored order, float32 [n_cases, d_model]."""
-    parts = []
-    for path in shards:
-        table = pq.read_table(path, columns=["split", "representation"])
-        column = table["representation"].combine_chunks()
-        x = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
-        parts.append(x[table["split"].to_numpy() == split].astype(np.float32))
-    return np.concatenate(parts)
-
-
 # --- fidelity ------------------------------------------------------------------------------------
 
 
 def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
     from reclens.evaluation.fidelity import fidelity_rows, held_out_users
-    from reclens.evaluation.fidelity_summary import summarise_fidelity
+    from reclens.evaluation.fidelity_summary import HELD_OUT, TEST, summarise_fidelity
 
     dataset, model = read.dataset, read.model
     splits = {
-        dataset.users.index_of(user): split for user, split in split_of_user(read.shards).items()
+        dataset.users.index_of(user): split for user, split in split_of_user(read.codes).items()
     }
-    users = held_out_users(dataset, choose_users(splits, spec.max_users, spec.seed))
+    eligible = held_out_users(dataset, sorted(splits))
+    chosen = set(
+        choose_users(
+            {user.user_index: splits[user.user_index] for user in eligible},
+            spec.max_users,
+            spec.seed,
+        )
+    )
+    users = [user for user in eligible if user.user_index in chosen]
     if not users:
         raise MissingData(
             "no held-out user has a history and then something new in test.",
@@ -260,17 +261,13 @@ def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, A
             job.progress(Progress(stage="fidelity", step=len(rows), total=total, unit="lists"))
     pq.write_table(pa.Table.from_pylist(rows), job.folder / FIDELITY, compression="zstd")
     job.add(job.folder / FIDELITY)
-    return summarise_fidelity(rows, seed=spec.seed)
-
-
-def split_of_user(shards: Sequence[Path]) -> dict[str, str]:
-    """Division of every user whose codes are stored."""
-    found: dict[str, str] = {}
-    for path in shards:
-        table = pq.read_table(path, columns=["user_id", "split"])
-        pairs = table.group_by(["user_id", "split"]).aggregate([])
-        found.update(zip(pairs["user_id"].to_pylist(), pairs["split"].to_pylist(), strict=True))
-    return found
+    return {
+        "fidelity": summarise_fidelity(rows, seed=spec.seed),
+        "eligible": {
+            HELD_OUT: len(eligible),
+            TEST: sum(splits[user.user_index] == TEST for user in eligible),
+        },
+    }
 
 
 def choose_users(splits: Mapping[int, str], max_users: int, seed: int) -> list[int]:

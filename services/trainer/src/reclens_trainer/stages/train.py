@@ -23,6 +23,10 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     Objects made: ``config.json``, ``weights.safetensors``, ``latents.parquet`` and one
     ``codes-NNNNN.parquet`` for each activation shard that has users to encode.
 
+    Returns:
+        The report, and ``training_seconds``: wall time until the last step over all segments,
+        without measuring and encoding.
+
     Raises:
         InvalidInput: there is nothing to train on or to measure, widths differ, or the
             prediction-aware term is asked for at a site that no prediction layer follows.
@@ -47,6 +51,7 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
         compiled=job.settings.compile,
     )
     job.drive(trainer)
+    training_seconds = job.seconds
     sae = trainer.sae
     for name in sae.save(job.folder):
         job.add(job.folder / name)
@@ -65,7 +70,7 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
             job.add(path)
             path.unlink()
             written += 1
-    return measured.as_metrics()
+    return {**measured.as_metrics(), "training_seconds": training_seconds}
 
 
 def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
