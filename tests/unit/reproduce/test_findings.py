@@ -105,7 +105,7 @@ def test_latents_that_tell_less_than_coordinates(collected: Collected) -> None:
 
 def test_the_prediction_aware_term_beside_the_same_without(collected: Collected) -> None:
     told = sentence(collected, "prediction-aware term")
-    assert "(k 16, weight 1): no change beyond the interval in NDCG@10 +0.0000" in told
+    assert "(k 16, weight 1): no change beyond the interval in NDCG@10 (+0.0000" in told
     main, control, aware = collected.dictionaries
     raised = dictionary(
         6,
@@ -120,7 +120,7 @@ def test_the_prediction_aware_term_beside_the_same_without(collected: Collected)
     told = sentence(
         replace(collected, dictionaries=(main, control, raised)), "prediction-aware term"
     )
-    assert "raises overlap@10 by +0.0300" in told
+    assert "raises overlap@10 (+0.0300" in told
     assert "FVU 0.0500 without it, 0.0600 with it" in told
     assert aware.name == raised.name
 

@@ -247,12 +247,12 @@ def _prediction(collected: Collected) -> Iterator[str]:
             )
         }
         moved = [
-            f"{word} {name} by {shown(change, '+.4f')}"
+            f"{word} {name} ({shown(change, '+.4f')})"
             for name, change in changed.items()
             if (word := _MOVED.get(above(change)))
         ]
         still = [
-            f"{name} {shown(change, '+.4f')}"
+            f"{name} ({shown(change, '+.4f')})"
             for name, change in changed.items()
             if above(change) not in _MOVED
         ]

@@ -126,7 +126,8 @@ def terms(collected: Collected) -> list[tuple[str, str]]:
             "confidence, trusted",
             "balanced accuracy of the judge over firing cases of all strengths and as many silent "
             f"ones, half of them look-alikes; trusted labels have at least {TRUSTED_CONFIDENCE} "
-            "and are better than guessing at both ends of their 95 % intervals.",
+            "and are better than guessing even if the shares of right answers on firing and on "
+            "silent cases are both at the lower end of their 95 % intervals.",
         ),
         (
             "level (F5)",
