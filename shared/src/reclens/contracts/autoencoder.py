@@ -40,7 +40,8 @@ class AutoencoderConfig(Contract):
     batch_size: int = Field(default=256, ge=1, le=1 << 20)
     """Activations a step, at most."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Peak step size. None: ``0.06 · (64 / n_latents)^(2/3)``."""
+    """Peak step size. None: ``0.06 · (64 / n_latents)^(2/3)``, times ``(n_latents / 64 k)^(3/4)``
+    where that is above 1: latents that fire seldom make few steps."""
     warmup_share: float = Field(default=0.05, ge=0, le=1)
     """Share of all steps over which the step size rises from zero to its peak."""
     decay_share: float = Field(default=0.5, ge=0, le=1)
@@ -76,7 +77,10 @@ class AutoencoderConfig(Contract):
     @property
     def peak_learning_rate(self) -> float:
         """The step size, with the default filled in."""
-        return self.learning_rate or 0.06 * (64 / self.n_latents) ** (2 / 3)
+        if self.learning_rate is not None:
+            return self.learning_rate
+        rarity = max(1.0, self.n_latents / (64 * self.k))
+        return 0.06 * (64 / self.n_latents) ** (2 / 3) * rarity ** (3 / 4)
 
     @model_serializer(mode="wrap")
     def _leave_out_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
