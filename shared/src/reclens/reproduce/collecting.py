@@ -113,6 +113,20 @@ class Collected:
         return {origin: measured[origin] for origin in ORIGINS if origin in measured}
 
     @property
+    def note_on_cases(self) -> str:
+        """A sentence for figures of all cases together; empty where all are of one origin."""
+        if len(self.origins) == 1:
+            return ""
+        return f" Cases with {' and with '.join(self.origins)} vectors together."
+
+    @property
+    def note_on_origin(self) -> str:
+        """A sentence for figures of one origin; empty where there is no other."""
+        if len(self.origins) == 1:
+            return ""
+        return f" With {self.main.origin} vectors; T3b has the others too."
+
+    @property
     def controls(self) -> list[Dictionary]:
         """Evaluated dictionaries that have learned nothing of their own."""
         return [one for one in self.evaluated if one.is_control]

@@ -16,7 +16,7 @@ from reclens.contracts import Manifest
 from reclens.contracts.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.bootstrap import N_RESAMPLES
-from reclens.evaluation.levels import exchanged
+from reclens.evaluation.levels import MIN_FIRING, exchanged
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.plot import (
     BLUE,
@@ -154,7 +154,7 @@ def examples(collected: Collected) -> Plot | None:
         "scale of its own. Titles: how many cases have the concept, and the shares of both kinds "
         "that fire the latent at all. Latents labelled by what items have in common come first, at "
         f"most {MAX_ONE_ITEM} are labelled by one item, and none is shown that fires less often "
-        f"with its concept than without.{_untitled(collected, shown)}",
+        f"with its concept than without.{_untitled(collected, shown)}{collected.note_on_cases}",
         figure,
     )
 
@@ -318,7 +318,9 @@ def levels(collected: Collected) -> Plot | None:
         "Share of cases whose top item carries the latent's label, by equal-frequency level of the "
         "latent's activation; mean over latents with 95 % interval, bootstrapped over labels, as "
         "latents with the same label hit and miss together. Open markers: cases in which the "
-        "latent is silent. Cases of test users, that labels were neither made from nor judged on.",
+        "latent is silent. Cases of test users, that labels were neither made from nor judged on; "
+        f"latents that fire for fewer than {MIN_FIRING} of them are left out."
+        f"{collected.note_on_cases}",
         figure,
     )
 

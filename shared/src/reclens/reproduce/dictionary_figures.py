@@ -77,7 +77,7 @@ def quality(collected: Collected) -> Plot:
         "Distinct concepts against recommendation quality",
         f"Each point is one labelled dictionary of this data set and model (latents/k), measured "
         f"on {users:,} users that it was not trained on, with the 95 % interval of the difference "
-        "user by user. Further up and to the right is better.",
+        f"user by user.{collected.note_on_origin} Further up and to the right is better.",
         figure,
     )
 

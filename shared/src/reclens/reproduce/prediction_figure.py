@@ -51,7 +51,7 @@ def prediction_aware(collected: Collected) -> Plot | None:
         f"TopK, {GRID_LATENTS:,} latents, by the weight of the divergence of the recommender's "
         "softmax in the loss; 0 is training on the variance alone. Lower FVU is better, elsewhere "
         "higher is. Bars: 95 % intervals over users; that of NDCG@10 is of the difference user by "
-        "user, dotted: the base. All points are of the same users.",
+        f"user, dotted: the base. All points are of the same users.{collected.note_on_origin}",
         figure,
     )
 
