@@ -258,6 +258,9 @@ def test_each_origin_is_told_apart_throughout(collected: Collected) -> None:
     assert table.columns[1].name == "vectors"
     assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
     assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
+    assert "learned and with folded vectors together" in two.note_on_cases
+    assert two.note_on_origin == " With learned vectors; T3b has the others too."
+    assert collected.note_on_cases == collected.note_on_origin == ""
     markdown = as_markdown(two, all_tables(two), [], check_claims(two))
     assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
     assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown

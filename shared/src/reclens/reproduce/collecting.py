@@ -115,14 +115,15 @@ class Collected:
     @property
     def note_on_cases(self) -> str:
         """A sentence for figures of all cases together; empty where all are of one origin."""
-        if len(self.origins) == 1:
+        origins = list(self.main.fidelity_by_origin)
+        if len(origins) == 1:
             return ""
-        return f" Cases with {' and with '.join(self.origins)} vectors together."
+        return f" Cases with {' and with '.join(origins)} vectors together."
 
     @property
     def note_on_origin(self) -> str:
         """A sentence for figures of one origin; empty where there is no other."""
-        if len(self.origins) == 1:
+        if len(self.main.fidelity_by_origin) == 1:
             return ""
         return f" With {self.main.origin} vectors; T3b has the others too."
 
