@@ -63,8 +63,8 @@ def planted(rows: int, seed: int) -> np.ndarray:
     return (x + 0.02 * rng.normal(size=x.shape)).astype(np.float32)
 
 
-def prepare(folder: Path, options: argparse.Namespace) -> None:
-    """Write train.npy and held_out.npy, centred and scaled by the training rows."""
+def prepare(folder: Path, options: argparse.Namespace) -> int:
+    """Write train.npy and held_out.npy, centred and scaled by the training rows; returns these."""
     if options.activations:
         x, held_out = read_activations(options.activations, options.seed)
         x, held_out = x[: options.rows], held_out[:HELD_OUT_ROWS]
@@ -79,6 +79,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> None:
     held_out /= scale
     np.save(folder / "train.npy", x)
     np.save(folder / "held_out.npy", held_out)
+    return len(x)
 
 
 def train_in_own_process(
@@ -182,6 +183,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--only", action="append", help="a contender, by its name in the results; repeatable"
+    )
     parser.add_argument("--no-tuning", action="store_true", help="default learning rates for all")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument(
@@ -211,8 +215,8 @@ def main() -> None:
     runs: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
-        prepare(folder, options)
-        for name in CONTENDERS:
+        options.rows = prepare(folder, options)
+        for name in options.only or CONTENDERS:
             tune = not options.no_tuning and not name.startswith("reclens")
             tried: dict[float | None, dict[str, Any]] = {}
             for rate in LEARNING_RATES if tune else (None,):
@@ -229,7 +233,10 @@ def main() -> None:
                 run = train_in_own_process(name, folder, options, options.seed + 1 + i, rate)
                 report(name, rate, run)
                 runs[name].append(run)
-    compared = {name: compare(runs["reclens"], runs[name]) for name in runs if name != "reclens"}
+    ours = runs.get("reclens")
+    compared = {
+        name: compare(ours, theirs) for name, theirs in runs.items() if ours and theirs is not ours
+    }
     setting = {
         "rows": options.rows,
         "activations": "captured" if options.activations else "planted",

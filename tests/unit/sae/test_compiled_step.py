@@ -13,7 +13,7 @@ from reclens.sae.compiled_step import CompiledStep
 from reclens.sae.dense_step import DenseStep
 from reclens.sae.optimizer import AveragedSignDescent
 from reclens.sae.prediction import PredictionTerm
-from reclens.sae.step import METRICS
+from reclens.sae.step import METRICS, StepParts
 
 KINDS = ["topk", "batchtopk", "matryoshka", "jumprelu"]
 # (batch, d_model, n_latents, k): small, and of sizes that fit no block of the loops.
@@ -72,7 +72,7 @@ def both(
     for make in (partial(DenseStep, compiled=False), CompiledStep):
         seen, silent_for = Seen().watch(sae), torch.ones(sae.n_latents, dtype=torch.int64)
         silent_for[dead] = sae.config.dead_after
-        step = make(sae, sae.config, seen, prediction, silent_for, k_auxiliary=4)
+        step = make(StepParts(sae, sae.config, seen, silent_for, 4, prediction))
         metrics = step(x, 3, progress, 0.1).tolist()
         told = dict(zip(METRICS, metrics, strict=True))
         taken.append(Taken(told, seen.gradients, silent_for == 0))

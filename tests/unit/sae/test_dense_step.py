@@ -24,6 +24,7 @@ from reclens.sae.dense_step import DenseStep
 from reclens.sae.optimizer import AveragedSignDescent, Descending
 from reclens.sae.prediction import PredictionTerm
 from reclens.sae.sources import SequenceSource
+from reclens.sae.step import StepParts
 
 KINDS = ["topk", "batchtopk", "matryoshka", "jumprelu"]
 # Latents die within the first epoch, so that AuxK takes part.
@@ -105,7 +106,7 @@ def test_bfloat16_multiplies_in_bfloat16_and_keeps_all_else(activations: np.ndar
     sae = build_autoencoder(config, 8)
     optimizer = AveragedSignDescent(Descending(n, p) for n, p in sae.named_parameters())
     silent = torch.zeros(64, dtype=torch.int64)
-    step = DenseStep(sae, config, optimizer, None, silent, k_auxiliary=4, compiled=False)
+    step = DenseStep(StepParts(sae, config, optimizer, silent, k_auxiliary=4), compiled=False)
     x = torch.from_numpy(activations[:50])
     losses = step.losses((x - x.mean(0)) / x.std(), silent > 0, early=True)
     forward = losses.forward
@@ -140,7 +141,9 @@ def test_the_compiled_step_is_the_step(activations: np.ndarray, kind: str, early
     for compiled in (False, True):
         sae = build_autoencoder(config, 8)
         optimizer = AveragedSignDescent(Descending(n, p) for n, p in sae.named_parameters())
-        step = DenseStep(sae, config, optimizer, None, silent, k_auxiliary=4, compiled=compiled)
+        step = DenseStep(
+            StepParts(sae, config, optimizer, silent, k_auxiliary=4), compiled=compiled
+        )
         losses = step._differentiated(x, dead, early)
         losses.loss.backward()
         grads = [parameter.grad for parameter in sae.parameters()]

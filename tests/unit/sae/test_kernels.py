@@ -76,6 +76,7 @@ import hashlib, json, torch
 torch.set_num_threads(1)
 from reclens.sae import AutoencoderConfig, build_autoencoder, kernels
 from reclens.sae.compiled_step import CompiledStep
+from reclens.sae.step import StepParts
 counts = [torch.get_num_threads()]
 g = torch.Generator().manual_seed(0)
 sae = build_autoencoder(AutoencoderConfig(kind="matryoshka", n_latents=517, k=19), 13)
@@ -85,8 +86,8 @@ digests = []
 for threads in (1, 2, 1):
     torch.set_num_threads(threads)
     sae.zero_grad()
-    step = CompiledStep(sae, sae.config, None, None, None, k_auxiliary=7)
-    step.differentiate(x, 0, 0.0, dead)
+    parts = StepParts(sae, sae.config, None, None, k_auxiliary=7)
+    CompiledStep(parts).differentiate(x, 0, 0.0, dead)
     point, z, mean = sae.W_dec.detach().clone(), last.clone(), last.clone()
     options = {"rate": 0.1, "share": 0.5, "nearness": 0.8, "unit_rows": True}
     kernels.descend(sae.W_dec.grad, point, z, mean, **options)

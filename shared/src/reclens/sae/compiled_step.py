@@ -6,60 +6,35 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reclens.contracts import AutoencoderConfig
 from reclens.sae import kernels, step_loops
 from reclens.sae.base import Chosen, SparseAutoencoder
-from reclens.sae.optimizer import AveragedSignDescent
-from reclens.sae.prediction import PredictionTerm
+from reclens.sae.step import StepParts
 
 _NOTHING = np.empty((0, 0), np.float32)
 
 
 class CompiledStep:
-    """Takes steps on the CPU: what `DenseStep` does, up to rounding, many times faster.
-
-    Args:
-        sae: the autoencoder.
-        config: its training.
-        optimizer: of its parameters.
-        prediction: the prediction-aware term, where there is one.
-        silent_for: activations since each latent fired [n_latents]; kept up to date.
-        k_auxiliary: dead latents that may take part in AuxK.
-    """
+    """Takes steps on the CPU: what `DenseStep` does, up to rounding, many times faster."""
 
     read_every = 1
 
-    def __init__(
-        self,
-        sae: SparseAutoencoder,
-        config: AutoencoderConfig,
-        optimizer: AveragedSignDescent,
-        prediction: PredictionTerm | None,
-        silent_for: Int[Tensor, " n_latents"],
-        *,
-        k_auxiliary: int,
-    ) -> None:
-        self._sae = sae
-        self._config = config
-        self._optimizer = optimizer
-        self._prediction = prediction
-        self._silent_for = silent_for
-        self._k_auxiliary = k_auxiliary
+    def __init__(self, parts: StepParts) -> None:
+        self._parts = parts
 
     def __call__(
         self, x: Float[Tensor, "batch d_model"], step: int, progress: float, learning_rate: float
     ) -> Float[Tensor, " n_metrics"]:
-        dead = (self._silent_for >= self._config.dead_after).nonzero().flatten()
+        silent_for = self._parts.silent_for
+        dead = (silent_for >= self._parts.config.dead_after).nonzero().flatten()
         loss, unexplained, l0, fired = self.differentiate(x, step, progress, dead)
-        self._optimizer.step(learning_rate)
-        self._silent_for += len(x)
-        self._silent_for.masked_fill_(fired, 0)
-        return torch.tensor(
-            [loss, unexplained, l0, len(dead) / self._sae.n_latents], dtype=torch.float64
-        )
+        self._parts.optimizer.step(learning_rate)
+        silent_for += len(x)
+        silent_for.masked_fill_(fired, 0)
+        dead_fraction = len(dead) / len(silent_for)
+        return torch.tensor([loss, unexplained, l0, dead_fraction], dtype=torch.float64)
 
     def differentiate(
         self, x: Float[Tensor, "batch d_model"], step: int, progress: float, dead: Tensor
@@ -69,7 +44,7 @@ class CompiledStep:
         Returns:
             Loss, FVU, mean number of latents above zero, and which latents were so at all.
         """
-        sae, config = self._sae, self._config
+        sae, config = self._parts.sae, self._parts.config
         kernels.use_threads()
         chosen = sae.choose(partial(sae.strongest, x), progress)
         pre = chosen.pre.requires_grad_()
@@ -83,9 +58,9 @@ class CompiledStep:
         main = torch.from_numpy(x_hat[chosen.main])
         auxiliary = None
         if len(dead) and config.auxiliary_coefficient:
-            auxiliary = _Auxiliary(sae, x, x - main, dead, self._k_auxiliary)
+            auxiliary = _Auxiliary(sae, x, x - main, dead, self._parts.k_auxiliary)
         loss, more = 0.0, _NOTHING
-        if self._prediction is not None:
+        if self._parts.prediction is not None:
             loss, more = self._predict(x, main, step)
 
         # Normalised activations vary by d_model around zero, by the definition of the scale.
@@ -120,9 +95,10 @@ class CompiledStep:
 
     def _predict(self, x: Tensor, x_hat: Tensor, step: int) -> tuple[float, np.ndarray]:
         """The weighted prediction-aware term, and its gradient with respect to ``x_hat``."""
-        assert self._prediction is not None
+        prediction = self._parts.prediction
+        assert prediction is not None
         leaf = x_hat.clone().requires_grad_()
-        term = self._config.prediction_coefficient * self._prediction(x, leaf, step)
+        term = self._parts.config.prediction_coefficient * prediction(x, leaf, step)
         (gradient,) = torch.autograd.grad(term, leaf)
         return term.item(), kernels.as_array(gradient)
 

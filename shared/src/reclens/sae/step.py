@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
+from reclens.sae.base import SparseAutoencoder
+from reclens.sae.optimizer import AveragedSignDescent
+from reclens.sae.prediction import PredictionTerm
 
 METRICS: tuple[str, ...] = ("loss", "fvu", "l0", "dead_fraction")
 """What a step tells, in this order."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepParts:
+    """What a step reads and changes."""
+
+    sae: SparseAutoencoder
+    """The autoencoder."""
+    config: AutoencoderConfig
+    """Its training."""
+    optimizer: AveragedSignDescent
+    """Of its parameters."""
+    silent_for: Int[Tensor, " n_latents"]
+    """Activations since each latent fired; kept up to date."""
+    k_auxiliary: int
+    """Dead latents that may take part in AuxK for one activation."""
+    prediction: PredictionTerm | None = None
+    """The prediction-aware term, where there is one."""
 
 
 class TrainingStep(Protocol):

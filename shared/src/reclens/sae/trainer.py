@@ -22,7 +22,7 @@ from reclens.sae.order import ShuffledBatches
 from reclens.sae.prediction import PredictionTerm, Scorer
 from reclens.sae.registry import build_autoencoder
 from reclens.sae.sources import ActivationSource, load_shard
-from reclens.sae.step import TrainingStep, read_metrics
+from reclens.sae.step import StepParts, TrainingStep, read_metrics
 
 CLOSED_FORM = ("dimensions", "pca")
 """Kinds whose parameters follow from the covariance of the data."""
@@ -176,13 +176,19 @@ class AutoencoderTrainer:
         self._take_step = self._step_of(sae, prediction)
 
     def _step_of(self, sae: SparseAutoencoder, prediction: PredictionTerm | None) -> TrainingStep:
-        parts = (sae, self._config, self._optimizer, prediction, self._silent_for)
-        k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
+        parts = StepParts(
+            sae,
+            self._config,
+            self._optimizer,
+            self._silent_for,
+            k_auxiliary=self._config.k_auxiliary or max(1, sae.d_model // 2),
+            prediction=prediction,
+        )
         if self._config.precision == "float32" and compiled_kernels(self._device) is not None:
             from reclens.sae.compiled_step import CompiledStep  # noqa: PLC0415 - needs numba
 
-            return CompiledStep(*parts, k_auxiliary=k_auxiliary)
-        return DenseStep(*parts, k_auxiliary=k_auxiliary, compiled=self._compiled)
+            return CompiledStep(parts)
+        return DenseStep(parts, compiled=self._compiled)
 
     # --- one step --------------------------------------------------------------------------------
 
