@@ -124,6 +124,13 @@ def test_no_marker_hides_another(shapes: Collected) -> None:
     assert len({round(float(x), 6) for x in marked}) == len(marked)
 
 
+def test_a_dictionary_far_from_its_k_is_explained(shapes: Collected) -> None:
+    assert "Where a threshold decides" not in pareto(shapes).note
+    main = with_config(shapes.main, kind="batchtopk", n_latents=2048, k=2, l0=3.5, fvu=0.5)
+    wide = replace(shapes, dictionaries=(main, *shapes.dictionaries[1:]))
+    assert "(L0 up to 3.5 at k 2)" in pareto(wide).note
+
+
 # --- F8 ------------------------------------------------------------------------------------------
 
 

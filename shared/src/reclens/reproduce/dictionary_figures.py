@@ -95,6 +95,12 @@ def _look(collected: Collected, one: Dictionary, markers: Iterator[str]) -> tupl
 # --- F7 ------------------------------------------------------------------------------------------
 
 
+THRESHOLD_KINDS = ("batchtopk", "matryoshka", "jumprelu")
+"""Architectures in which a threshold decides what fires in use."""
+FAR_FROM_K = 1.1
+"""Times k, an L0 that the figure explains."""
+
+
 class Series(NamedTuple):
     """Dictionaries that differ in k alone."""
 
@@ -138,8 +144,25 @@ def pareto(collected: Collected) -> Plot:
         "Lower left is better. Both axes are measured on users that were not trained on; "
         "architectures whose width varies are trained towards an average of 8, 16 and 32. Raw "
         "dimensions and PCA need no training and are taken at every k. Right: the same learned and "
-        "closed-form dictionaries, those of one k side by side.",
+        f"closed-form dictionaries, those of one k side by side.{_note_on_thresholds(collected)}",
         figure,
+    )
+
+
+def _note_on_thresholds(collected: Collected) -> str:
+    """Why a dictionary with thresholds is far from its k here, where one is."""
+    wide = [
+        one
+        for one in collected.dictionaries
+        if one.kind in THRESHOLD_KINDS and one.health["l0"] > FAR_FROM_K * one.health["k"]
+    ]
+    if not wide:
+        return ""
+    worst = max(wide, key=lambda one: one.health["l0"] / one.health["k"])
+    return (
+        " Where a threshold decides, nothing bounds how many latents fire: held-out cases unlike "
+        f"those trained on fire far more and are reconstructed worse for it (L0 up to "
+        f"{worst.health['l0']:.1f} at k {worst.health['k']}); topk has no such cases."
     )
 
 
