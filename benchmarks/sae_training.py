@@ -49,8 +49,6 @@ LEARNING_RATES = (None, 1e-3, 3e-3, 1e-2)
 MAX_DEAD = 0.1
 """Share of latents that fire for no held-out activation, at most."""
 D_MODEL = 64
-HELD_OUT_ROWS = 4000
-"""More would make the measuring longer than the training."""
 
 
 def planted(rows: int, seed: int) -> np.ndarray:
@@ -67,9 +65,9 @@ def prepare(folder: Path, options: argparse.Namespace) -> int:
     """Write train.npy and held_out.npy, centred and scaled by the training rows; returns these."""
     if options.activations:
         x, held_out = read_activations(options.activations, options.seed)
-        x, held_out = x[: options.rows], held_out[:HELD_OUT_ROWS]
+        x, held_out = x[: options.rows], held_out[: options.held_out_rows]
     else:
-        x = planted(options.rows + HELD_OUT_ROWS, options.seed)
+        x = planted(options.rows + options.held_out_rows, options.seed)
         x, held_out = x[: options.rows], x[options.rows :]
     mean = x.mean(0, dtype=np.float64).astype(np.float32)
     x -= mean
@@ -176,6 +174,12 @@ def parse() -> argparse.Namespace:
         "--activations", type=Path, help="folder of captured activations, or .npy [rows, d_model]"
     )
     parser.add_argument("--rows", type=int, default=50_000, help="rows to train on, at most")
+    parser.add_argument(
+        "--held-out-rows",
+        type=int,
+        default=4000,
+        help="rows to measure on, at most; more make the measuring longer than the training",
+    )
     parser.add_argument("--latents", type=int, default=2048)
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=512)
@@ -239,6 +243,7 @@ def main() -> None:
     }
     setting = {
         "rows": options.rows,
+        "held_out_rows": options.held_out_rows,
         "activations": "captured" if options.activations else "planted",
         "n_latents": options.latents,
         "k": options.k,
