@@ -5,7 +5,8 @@
 Planted settings: share of planted directions recovered (cosine above 0.9, each matched once), over
 seeds. Captured activations (a folder written by `reclens artifacts get`): FVU and dead latents on
 held-out users. Everything but the step rule and its peak step size is the default configuration;
-Adam is tried at several step sizes, of which each column tells its best.
+Adam is tried at several step sizes. The other architectures are trained on the planted settings by
+default, too.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ PLANTED = {
         {"n_latents": 64, "k": 3},
     ),
 }
+OTHER_KINDS = ("batchtopk", "matryoshka", "jumprelu")
 CAPTURED = ({"n_latents": 1024, "k": 16}, {"n_latents": 2048, "k": 32})
 
 
@@ -97,12 +99,13 @@ def train(x: np.ndarray, config: AutoencoderConfig) -> AutoencoderTrainer:
     return trainer
 
 
-def on_planted(setting: str, rate: float | None) -> dict[str, Any]:
+def on_planted(setting: str, rate: float | None = None, kind: str = "topk") -> dict[str, Any]:
     data, config = PLANTED[setting]
     shares = []
     for seed in SEEDS:
         x, directions = planted(**data, seed=seed)
-        sae = train(x, AutoencoderConfig(**config, seed=seed, learning_rate=rate)).sae
+        options = {**config, "kind": kind, "seed": seed, "learning_rate": rate}
+        sae = train(x, AutoencoderConfig(**options)).sae
         shares.append(recovered_share(directions, sae.W_dec.numpy()))
     return {"recovered": shares, "mean": float(np.mean(shares))}
 
@@ -131,6 +134,9 @@ def main() -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)  # noqa: T201 - a command
 
+    for kind in OTHER_KINDS:
+        for setting in PLANTED:
+            note({"kind": kind, "data": setting, **on_planted(setting, kind=kind)})
     for name, (optimizer, rates) in OPTIMIZERS.items():
         trainer_module.AveragedSignDescent = optimizer
         for rate in rates:

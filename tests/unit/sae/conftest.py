@@ -75,7 +75,7 @@ def trained_on_planted(
     @cache
     def train(kind: str) -> Trained:
         x, directions = planted_activations(d_model=64, n_directions=128, n_active=4, rows=20_000)
-        config = AutoencoderConfig(kind=kind, n_latents=256, k=4, n_epochs=10)  # type: ignore[arg-type]
+        config = AutoencoderConfig(kind=kind, n_latents=256, k=4)  # type: ignore[arg-type]
         sae, report = train_autoencoder(x[:18_000], config, held_out=x[18_000:])
         return Trained(sae, report, directions, torch.from_numpy(x[18_000:]))
 

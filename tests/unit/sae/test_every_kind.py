@@ -101,9 +101,9 @@ def test_what_is_saved_encodes_alike_when_loaded(
     assert torch.equal(loaded(x), trainer.sae(x))
 
 
-# `test_training` has topk.
+# `test_training` has topk. Matryoshka gives some latents to what its prefixes share.
 @pytest.mark.parametrize(
-    ("kind", "share"), [("batchtopk", 0.95), ("matryoshka", 0.9), ("jumprelu", 0.95)]
+    ("kind", "share"), [("batchtopk", 0.98), ("matryoshka", 0.94), ("jumprelu", 0.98)]
 )
 def test_the_planted_dictionary_is_recovered(
     trained_on_planted: Callable[[str], Any],
