@@ -66,8 +66,6 @@ PREDICTION_COEFFICIENTS = (1.0, 10.0)
 """Weights of that term; 0 is in the grid over k."""
 PREDICTION_ITEMS = 1024
 """Items that the term draws at each step."""
-
-
 N_EXAMPLES = 40
 """Latents whose cases are kept, of which F3 draws six: those that share a label come first."""
 

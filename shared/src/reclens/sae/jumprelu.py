@@ -59,8 +59,11 @@ class JumpReluAutoencoder(SparseAutoencoder):
     ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, ""]]:
         threshold = self.log_threshold.exp()[indices]
         values = _JumpRelu.apply(pre, threshold, self.config.bandwidth)
-        l0 = _Step.apply(pre, threshold, self.config.bandwidth).sum() / len(pre)
-        return values, self.config.l0_coefficient * (l0 / self.k - 1).square()
+        return values, self._penalty(_Step.apply(pre, threshold, self.config.bandwidth))
+
+    def _penalty(self, fires: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
+        l0 = fires.sum() / len(fires)
+        return self.config.l0_coefficient * (l0 / self.k - 1).square()
 
     def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
         return top_k_mask(pre - self.log_threshold.detach().exp(), training_width(self.config))
@@ -70,8 +73,7 @@ class JumpReluAutoencoder(SparseAutoencoder):
     ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""]]:
         threshold, bandwidth = self.log_threshold.exp().expand_as(pre), self.config.bandwidth
         values = _JumpRelu.apply(pre, threshold, bandwidth) * chosen
-        l0 = (_Step.apply(pre, threshold, bandwidth) * chosen).sum() / len(pre)
-        return values, self.config.l0_coefficient * (l0 / self.k - 1).square()
+        return values, self._penalty(_Step.apply(pre, threshold, bandwidth) * chosen)
 
 
 class _JumpRelu(torch.autograd.Function):

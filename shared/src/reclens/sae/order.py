@@ -21,9 +21,8 @@ class ShuffledBatches:
     Shards are gathered into pools of at most ``pool_bytes``: by a seeded permutation, so that
     neighbours on disk (the same users) spread out. Every epoch has its own order of pools and of
     the rows within a pool. All of it follows from the seed and the step, so there is no position
-    or generator to save. Batches of a pool
-    have equal sizes but for one row: none is tiny. A pool is held on ``device`` as a whole, so that
-    no step has to copy to it.
+    or generator to save. Batches of a pool have equal sizes but for one row: none is tiny. A pool
+    is held on ``device`` as a whole, so that no step has to copy to it.
     """
 
     def __init__(

@@ -32,13 +32,18 @@ class TopKAutoencoder(SparseAutoencoder):
         return Codes(indices, values.relu())
 
     def choose(self, strongest: Strongest, progress: float) -> Chosen:
-        coefficient = self.config.multi_topk_coefficient
-        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
-        if not coefficient or progress >= MULTI_TOPK_SHARE or width == self.k:
+        coefficient, width = self._second(early=progress < MULTI_TOPK_SHARE)
+        if not coefficient:
             return Chosen(*strongest(self.k))
         indices, pre = strongest(width)
         second = (pre < kth_largest_of_rows(pre, self.k)).to(torch.int64)
         return Chosen(indices, pre, second, weights=(1.0, coefficient), main=0)
+
+    def _second(self, *, early: bool) -> tuple[float, int]:
+        """What the wider reconstruction weighs, 0 where there is none, and its latents."""
+        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
+        wider = early and width > self.k
+        return (self.config.multi_topk_coefficient if wider else 0.0), width
 
     def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
         return top_k_mask(pre, self.k)
@@ -47,9 +52,8 @@ class TopKAutoencoder(SparseAutoencoder):
         self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
     ) -> DenseForward:
         forward = super().dense_forward(x, multiply, early=early)
-        coefficient = self.config.multi_topk_coefficient
-        width = min(MULTI_TOPK_WIDTH * self.k, self.n_latents)
-        if not coefficient or not early or width == self.k:
+        coefficient, width = self._second(early=early)
+        if not coefficient:
             return forward
         pre = self.add_biases(forward.products, self.b_dec)
         wide = pre.relu() * top_k_mask(pre.detach(), width)

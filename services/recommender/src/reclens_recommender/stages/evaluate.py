@@ -27,7 +27,7 @@ from reclens_recommender.stages.held_out import measure_origins, representations
 if TYPE_CHECKING:
     from reclens.adapters.jobs import JobContext
     from reclens.concepts import LatentLabel
-    from reclens.concepts.cases import CaseSplit
+    from reclens.concepts.cases import Cases, CaseSplit
     from reclens.data import Dataset
     from reclens.evaluation.measured import Measured
     from reclens.probing import ProbeSite
@@ -59,7 +59,6 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
-    from reclens.concepts.cases import read_cases
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
@@ -80,14 +79,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
 
     job.progress(Progress(stage="similarity"))
     # Labels were made on construct and judged on verify users; these are the others.
-    test = read_cases(
-        read.codes,
-        _TEST,
-        read.dataset.items.ids,
-        len(read.labels),
-        max_cases=spec.max_cases,
-        seed=spec.seed,
-    )
+    test = read.cases(_TEST, max_cases=spec.max_cases, seed=spec.seed)
     similarity = measure_similarity(
         test,
         read.labels,
@@ -139,6 +131,13 @@ class _Read:
     codes: list[Path]
     activations: list[Path]
 
+    def cases(self, split: CaseSplit, *, max_cases: int, seed: int) -> Cases:
+        """The coded cases of one kind of user; drawn where there are more than ``max_cases``."""
+        from reclens.concepts.cases import read_cases
+
+        items, n_latents = self.dataset.items.ids, len(self.labels)
+        return read_cases(self.codes, split, items, n_latents, max_cases=max_cases, seed=seed)
+
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
     from reclens.concepts.table import read_concepts
@@ -172,21 +171,13 @@ def _fetch(job: JobContext, ref: str, pattern: str) -> list[Path]:
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
     """Sparse probing, chosen and fitted on construct users, measured on test users."""
-    from reclens.concepts.cases import read_cases
     from reclens.evaluation.probing import ProbedCases, probe_tags
 
     job.progress(Progress(stage="probing"))
 
     def side(split: CaseSplit) -> ProbedCases:
         # All of them, so that codes and representations stand in the same order.
-        cases = read_cases(
-            read.codes,
-            split,
-            read.dataset.items.ids,
-            len(read.labels),
-            max_cases=sys.maxsize,
-            seed=spec.seed,
-        )
+        cases = read.cases(split, max_cases=sys.maxsize, seed=spec.seed)
         x = representations(read.activations, split)
         return ProbedCases(cases.activations, x, cases.top_items[:, 0])
 
