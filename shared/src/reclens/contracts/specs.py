@@ -255,11 +255,41 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 # --- concepts ------------------------------------------------------------------------------------
 
 
+class LlmOptions(Contract):
+    """What a language model is asked. Where it is reached is a setting of the labeler."""
+
+    model: str = Field(default="default", min_length=1, max_length=200)
+    """Model, as its server names it. TGI serves one model and takes any name; it is part of the
+    artifact's identity all the same, so write which one it is."""
+    n_examples: int = Field(default=12, ge=1, le=50)
+    """Items of evidence shown per latent."""
+    n_counter_examples: int = Field(default=6, ge=0, le=50)
+    """Items shown that are recommended while the latent is silent."""
+    n_judged: int = Field(default=10, ge=2, le=50)
+    """Firing verification cases that the model judges per label, and as many silent ones."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """Of sampling; 0 takes the likeliest token."""
+    max_tokens: int = Field(default=300, ge=16, le=8192)
+    """Length of an answer at most."""
+
+
+Judge = Literal["keywords", "embedding", "llm"]
+"""Who predicts from a label alone whether its latent fires: a matcher of the label's keywords, the
+likeness of sentence embeddings, or a language model."""
+
+
 class ConceptsOptions(Contract):
     """How latents are labelled."""
 
-    source: Literal["keywords"] = "keywords"
-    """Labeller."""
+    source: Literal["keywords", "llm"] = "keywords"
+    """Labeller. ``llm`` shows a language model the keywords with the evidence, and lets it name the
+    latent or abstain."""
+    judges: tuple[Judge, ...] = Field(default=("keywords",), min_length=1, max_length=3)
+    """Judges of every label. The first one's verdict is the label's ``confidence``."""
+    llm: LlmOptions = LlmOptions()
+    """What the language model is asked, where it labels or judges."""
+    shard_latents: int = Field(default=256, ge=1, le=1_000_000)
+    """Latents labelled by one message, so that several workers share the work."""
     n_evidence: int = Field(default=60, ge=2, le=1000)
     """Strongest distinct items of a latent that its label is made from."""
     max_terms: int = Field(default=1, ge=1, le=10)
@@ -276,6 +306,12 @@ class ConceptsOptions(Contract):
     """Cases read of the construct users, and of the verify users, at most."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sampling of cases."""
+
+    @model_validator(mode="after")
+    def _each_judge_once(self) -> Self:
+        if len(set(self.judges)) < len(self.judges):
+            raise ValueError(f"name each judge once, got {', '.join(self.judges)}")
+        return self
 
 
 class ConceptsSpec(ConceptsOptions, JobSpec):
