@@ -3,10 +3,18 @@ import pytest
 from scipy import sparse
 from scipy.special import comb
 
+from reclens.concepts import terms
 from reclens.concepts.cases import Cases
 from reclens.concepts.evidence import gather_evidence
 from reclens.concepts.keywords import term_statistics
-from reclens.concepts.terms import Term, TermKind, build_vocabulary
+from reclens.concepts.terms import (
+    LITTLE_KNOWN,
+    POPULAR,
+    Term,
+    TermKind,
+    build_vocabulary,
+    popularity_standing,
+)
 from reclens.data.dataset import Items
 
 
@@ -27,9 +35,9 @@ def _cases(top_items, activations):
     return Cases(users, top, sparse.csr_matrix(np.array(activations, np.float32)))
 
 
-def test_terms_are_tags_decades_words_and_pairs():
+def test_terms_are_tags_times_pairs_and_words():
     items = _items(
-        [["Film-Noir", "Crime"], ["Film-Noir"], ["Crime"], []],
+        [["Film-Noir", "Crime"], ["Film-Noir"], ["Crime", "Film-Noir"], []],
         years=[1944, 1947, 1944, None],
         titles=["Dark City", "The Dark Corner", "", ""],
     )
@@ -38,14 +46,51 @@ def test_terms_are_tags_decades_words_and_pairs():
         Term(TermKind.TAG, "Crime"),
         Term(TermKind.TAG, "Film-Noir"),
         Term(TermKind.DECADE, "1940s"),
+        Term(TermKind.YEAR, "1944"),
         Term(TermKind.TAG_DECADE, "Crime 1940s"),
         Term(TermKind.TAG_DECADE, "Film-Noir 1940s"),
+        Term(TermKind.TAG_PAIR, "Crime Film-Noir"),
+        Term(TermKind.TAG_YEAR, "Crime 1944"),
+        Term(TermKind.TAG_YEAR, "Film-Noir 1944"),
+        Term(TermKind.TAG_PAIR_DECADE, "Crime Film-Noir 1940s"),
         Term(TermKind.WORD, "“dark”"),
     ]
     carried = vocabulary.membership.toarray()
-    assert carried[0].tolist() == [1, 1, 1, 1, 1, 1]
-    assert carried[2].tolist() == [1, 0, 1, 1, 0, 0]
-    assert carried[3].tolist() == [0, 0, 0, 0, 0, 0]
+    assert carried[0].tolist() == [1] * 11
+    assert carried[1].tolist() == [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1]
+    assert carried[3].tolist() == [0] * 11
+
+
+def test_series_are_what_titles_share_before_part_and_subtitle():
+    titles = ["Star Trek", "Star Trek III: The Search", "Star Trek: First Contact", "Alien 3", "X"]
+    vocabulary = build_vocabulary(_items([[]] * 5, titles=titles), min_items=3)
+    series = vocabulary.terms.index(Term(TermKind.SERIES, "“Star Trek”"))
+    assert vocabulary.membership[:, [series]].toarray().ravel().tolist() == [1, 1, 1, 0, 0]
+
+
+def test_popular_items_have_a_third_of_all_interactions_and_little_known_ones_a_tenth():
+    # 100 interactions: 30 on the first, 5 + 5 on the last two; 20 more than a third after the first.
+    assert popularity_standing(np.array([30, 20, 20, 20, 5, 5])) == [
+        POPULAR,
+        "",
+        "",
+        "",
+        LITTLE_KNOWN,
+        LITTLE_KNOWN,
+    ]
+    assert popularity_standing(np.array([7, 7, 7])) == ["", "", ""]
+    assert popularity_standing(np.array([0, 0])) == ["", ""]
+
+
+def test_a_vocabulary_is_bounded_and_drops_rare_combinations_first(monkeypatch):
+    monkeypatch.setattr(terms, "MAX_TERMS", 3)
+    items = _items([["A", "B"], ["A", "B"], ["A"], []], years=[1990] * 4)
+    kept = build_vocabulary(items, min_items=2).terms
+    assert kept == [
+        Term(TermKind.TAG, "A"),
+        Term(TermKind.TAG, "B"),
+        Term(TermKind.TAG_DECADE, "A 1990s"),
+    ]
 
 
 def test_share_lift_and_tfidf_have_the_hand_worked_values():
@@ -54,11 +99,15 @@ def test_share_lift_and_tfidf_have_the_hand_worked_values():
     cases = _cases([[0], [1], [2], [3]], [[3], [0], [1], [0]])
     vocabulary = build_vocabulary(items, min_items=1)
     statistics = term_statistics(gather_evidence(cases, 4, n_evidence=5), vocabulary)
-    assert statistics.share[0] == pytest.approx([3 / 4, 1 / 4])
+    assert vocabulary.terms[0].text == "A"
     assert statistics.background == pytest.approx([1 / 4, 3 / 4])
-    assert statistics.lift[0] == pytest.approx([3, 1 / 3])
+    # Item 2 exceeds its usual share of answers no more than by chance: 1/4 of either.
+    assert statistics.terms.tolist() == [0]
+    assert statistics.share == pytest.approx([3 / 4])
+    assert statistics.lift == pytest.approx([3])
     # One term an item, so A = 1: log(1 + 4) and log(1 + 4/3).
-    assert statistics.ctfidf[0] == pytest.approx([0.75 * np.log(5), 0.25 * np.log(7 / 3)])
+    assert statistics.inverse_frequency == pytest.approx([np.log(5), np.log(7 / 3)])
+    assert statistics.ctfidf == pytest.approx([0.75 * np.log(5)])
 
 
 def test_significance_is_the_hypergeometric_tail():
@@ -70,8 +119,9 @@ def test_significance_is_the_hypergeometric_tail():
         gather_evidence(_cases([[i] for i in range(20)], fires), 20, n_evidence=10), vocabulary
     )
     assert comb(5, 4) / comb(20, 4) < 0.05
-    assert found.significant[0].tolist() == [True, False]
-    assert found.support[0].tolist() == [1.0, 0.0]
+    assert found.terms.tolist() == [0]
+    assert found.significant.tolist() == [True]
+    assert found.support.tolist() == [1.0]
     # Two of four is no more than chance: p = .25.
     fires = [[1] if index in {0, 1, 10, 11} else [0] for index in range(20)]
     found = term_statistics(

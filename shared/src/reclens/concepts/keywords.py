@@ -49,34 +49,45 @@ class KeywordLabel:
 
 @dataclass(frozen=True, eq=False)
 class TermStatistics:
-    """How often each term occurs in each latent's evidence, against the background."""
+    """How often each term occurs in each latent's evidence, against the background.
 
+    Only terms that an evidence item carries are held, latent by latent: with thousands of latents
+    and terms most never meet.
+    """
+
+    bounds: np.ndarray
+    """int64 [n_latents + 1]: entries of latent j are ``bounds[j]:bounds[j + 1]``."""
+    terms: np.ndarray
+    """int64 [n_entries]: columns of the vocabulary, rising within a latent."""
     share: np.ndarray
-    """float64 [n_latents, n_terms]: share of the evidence answers that carry the term, weighted by
+    """float64 [n_entries]: share of the evidence answers that carry the term, weighted by
     activation and rank."""
+    support: np.ndarray
+    """float64 [n_entries]: share of the evidence items that carry the term."""
+    significant: np.ndarray
+    """bool [n_entries]: the support is more than chance."""
     background: np.ndarray
-    """float64 [n_terms]: the same over all answers."""
+    """float64 [n_terms]: share of all answers that carry the term, weighted by rank."""
     inverse_frequency: np.ndarray
     """float64 [n_terms]: log(1 + A / background), A the mean number of an item's terms."""
-    support: np.ndarray
-    """float64 [n_latents, n_terms]: share of the evidence items that carry the term."""
-    significant: np.ndarray
-    """bool [n_latents, n_terms]: the support is more than chance."""
 
     @property
     def lift(self) -> np.ndarray:
-        """float64 [n_latents, n_terms]: share over background; 0 for terms never answered."""
-        known = self.background > 0
-        return np.divide(self.share, self.background, out=np.zeros_like(self.share), where=known)
+        """float64 [n_entries]: share over background."""
+        return self.share / self.background[self.terms]
 
     @property
     def ctfidf(self) -> np.ndarray:
-        """Class-based TF-IDF, float64 [n_latents, n_terms]: share x inverse frequency.
+        """Class-based TF-IDF, float64 [n_entries]: share x inverse frequency.
 
         Source: M. Grootendorst, arXiv 2203.05794, equation 2; a latent is a class, its evidence
         the class's document, and all answers are the reference that frequencies are taken from.
         """
-        return self.share * self.inverse_frequency
+        return self.share * self.inverse_frequency[self.terms]
+
+    def of(self, latent: int) -> slice:
+        """Entries of a latent."""
+        return slice(int(self.bounds[latent]), int(self.bounds[latent + 1]))
 
 
 def term_statistics(evidence: Evidence, vocabulary: Vocabulary) -> TermStatistics:
@@ -87,7 +98,6 @@ def term_statistics(evidence: Evidence, vocabulary: Vocabulary) -> TermStatistic
     occur (Benjamini-Hochberg).
     """
     carried = vocabulary.membership
-    share = sparse.csr_matrix(evidence.item_shares @ carried).toarray()
     background = np.asarray(evidence.background @ carried).ravel()
     mean_terms = float(background.sum())
     inverse = np.log1p(
@@ -100,19 +110,27 @@ def term_statistics(evidence: Evidence, vocabulary: Vocabulary) -> TermStatistic
     chosen = sparse.csr_matrix(
         (np.ones(len(columns)), (rows, columns)), shape=evidence.item_shares.shape
     )
-    counts = sparse.csr_matrix(chosen @ carried).toarray()
-    support = counts / np.maximum(sizes, 1)[:, None]
+    counts = sparse.csr_matrix(chosen @ carried)
+    counts.sort_indices()
+    latent = np.repeat(np.arange(len(sizes)), np.diff(counts.indptr))
+    term = counts.indices.astype(np.int64)
+    share = sparse.csr_matrix(evidence.item_shares @ carried)[latent, term]
 
     pool = evidence.background > 0
     in_pool = np.asarray(carried[pool].sum(axis=0)).ravel()
-    significant = np.zeros(counts.shape, bool)
-    latent, term = np.nonzero(counts)
-    if len(latent):
-        chance = hypergeom.sf(
-            counts[latent, term] - 1, int(pool.sum()), in_pool[term], sizes[latent]
-        )
-        significant[latent, term] = false_discovery_control(np.clip(chance, 0, 1)) <= SIGNIFICANCE
-    return TermStatistics(share, background, inverse, support, significant)
+    significant = np.zeros(len(term), bool)
+    if len(term):
+        chance = hypergeom.sf(counts.data - 1, int(pool.sum()), in_pool[term], sizes[latent])
+        significant = false_discovery_control(np.clip(chance, 0, 1)) <= SIGNIFICANCE
+    return TermStatistics(
+        bounds=counts.indptr.astype(np.int64),
+        terms=term,
+        share=np.asarray(share).ravel(),
+        support=counts.data / np.maximum(sizes, 1)[latent],
+        significant=significant,
+        background=background,
+        inverse_frequency=inverse,
+    )
 
 
 def choose_labels(
@@ -145,9 +163,10 @@ def choose_labels(
         seed: of the draw of silent cases.
     """
     statistics = term_statistics(evidence, vocabulary)
-    lift, ctfidf = statistics.lift, statistics.ctfidf
-    allowed = statistics.significant & (lift >= min_lift) & (statistics.support >= min_support)
-    allowed &= statistics.background > 0
+    ctfidf = statistics.ctfidf
+    allowed = (
+        statistics.significant & (statistics.lift >= min_lift) & (statistics.support >= min_support)
+    )
     kinds = np.array([term.kind for term in vocabulary.terms], dtype=np.int64)
     by_latent = sparse.csc_matrix(activations)
     columns = sparse.csc_matrix(answers @ vocabulary.membership)
@@ -157,9 +176,11 @@ def choose_labels(
         if evidence.n_cases[latent] < MIN_CASES or evidence.n_users[latent] < MIN_USERS:
             yield None
             continue
-        candidates = np.nonzero(allowed[latent])[0]
-        best = np.lexsort((candidates, -ctfidf[latent, candidates]))[:_MAX_CANDIDATES]
-        candidates = candidates[best]
+        inside = statistics.of(latent)
+        candidates, weight = (
+            array[inside][allowed[inside]] for array in (statistics.terms, ctfidf)
+        )
+        candidates = candidates[np.lexsort((candidates, -weight))[:_MAX_CANDIDATES]]
         firing = by_latent.indices[by_latent.indptr[latent] : by_latent.indptr[latent + 1]]
         rows, positive = _sample(firing, n_cases, np.random.default_rng([seed, latent]))
         scores = columns[:, candidates].toarray()[rows]

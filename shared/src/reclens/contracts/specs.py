@@ -292,7 +292,7 @@ class ConceptsOptions(Contract):
     """Latents labelled by one message, so that several workers share the work."""
     n_evidence: int = Field(default=60, ge=2, le=1000)
     """Strongest distinct items of a latent that its label is made from."""
-    max_terms: int = Field(default=1, ge=1, le=10)
+    max_terms: int = Field(default=2, ge=1, le=10)
     """Terms in a label at most."""
     min_lift: float = Field(default=1.2, ge=1, le=1000)
     """A term must be this many times more frequent in the evidence than in the background."""
