@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +143,8 @@ def choose_labels(
     min_lift: float,
     min_support: float,
     seed: int,
+    statistics: TermStatistics | None = None,
+    latents: Sequence[int] | None = None,
 ) -> Iterator[KeywordLabel | None]:
     """Yield the label of each latent in turn, None where nothing can honestly be said.
 
@@ -161,8 +163,10 @@ def choose_labels(
         min_lift: least `TermStatistics.lift`.
         min_support: least `TermStatistics.support`.
         seed: of the draw of silent cases.
+        statistics: of the same evidence. None: made here.
+        latents: which to label, None: all. A latent's label does not depend on it.
     """
-    statistics = term_statistics(evidence, vocabulary)
+    statistics = statistics or term_statistics(evidence, vocabulary)
     ctfidf = statistics.ctfidf
     allowed = (
         statistics.significant & (statistics.lift >= min_lift) & (statistics.support >= min_support)
@@ -172,7 +176,7 @@ def choose_labels(
     columns = sparse.csc_matrix(answers @ vocabulary.membership)
     by_item = sparse.csc_matrix(answers)
     n_cases = len(activations.indptr) - 1
-    for latent in range(len(by_latent.indptr) - 1):
+    for latent in range(len(by_latent.indptr) - 1) if latents is None else latents:
         if evidence.n_cases[latent] < MIN_CASES or evidence.n_users[latent] < MIN_USERS:
             yield None
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reclens.concepts.confidence import MIN_POSITIVE
-from reclens.concepts.labelling import TRUSTED_CONFIDENCE
+from reclens.concepts.rows import TRUSTED_CONFIDENCE
 from reclens.evaluation.levels import MIN_FIRING
 from reclens.reproduce.collecting import Collected
 from reclens.reproduce.comparing import INTERPRETABLE

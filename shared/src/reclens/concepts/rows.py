@@ -1,0 +1,127 @@
+"""Rows of the concepts table: a latent's label in words, its figures, and its concept's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from reclens.concepts.confidence import Confidence
+from reclens.concepts.evidence import Evidence
+from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.keywords import KeywordLabel
+from reclens.concepts.measures import wilson_interval
+from reclens.concepts.terms import Vocabulary
+from reclens.concepts.text import MAX_TITLE, clean
+from reclens.data.dataset import Items
+
+TRUSTED_CONFIDENCE = 0.7
+"""Least confidence of a trusted label."""
+_SEPARATOR = " · "
+
+
+def labelled_row(
+    latent: int,
+    label: KeywordLabel | None,
+    confidence: Confidence | None,
+    *,
+    evidence: Evidence,
+    items: Items,
+    vocabulary: Vocabulary,
+) -> LatentLabel:
+    """The row of one latent, its concept left open.
+
+    Args:
+        latent: index of the latent.
+        label: None where nothing can honestly be said.
+        confidence: None where it cannot be measured.
+        evidence: of all latents.
+        items: of the data set.
+        vocabulary: that the label's terms are columns of.
+    """
+    evidence_items = tuple(items.ids[item] for item in evidence.items[latent])
+    if label is None:
+        fires = evidence.n_cases[latent] > 0
+        why = "No term stands out in what it fires for." if fires else "It does not fire."
+        return LatentLabel(latent, description=why, evidence_items=evidence_items)
+    text, keywords, description = _worded(label, evidence, latent, items, vocabulary)
+    row = LatentLabel(
+        latent,
+        label=text,
+        description=description,
+        keywords=keywords,
+        support=label.support,
+        lift=label.lift,
+        evidence_items=evidence_items,
+    )
+    if confidence is None:
+        return row
+    counts = confidence.confusion
+    recall = wilson_interval(counts.true_positive, counts.n_positive)
+    specificity = wilson_interval(counts.true_negative, counts.n_negative)
+    return replace(
+        row,
+        confidence=counts.balanced_accuracy,
+        precision=counts.precision,
+        recall=counts.recall,
+        recall_low=recall[0],
+        recall_high=recall[1],
+        specificity=counts.specificity,
+        specificity_low=specificity[0],
+        specificity_high=specificity[1],
+        balanced_accuracy=counts.balanced_accuracy,
+        auroc=confidence.auroc,
+        paper_p=None if math.isnan(confidence.paper_p) else confidence.paper_p,
+        n_positive=counts.n_positive,
+        n_negative=counts.n_negative,
+        trusted=is_trusted(confidence),
+    )
+
+
+def with_concept(row: LatentLabel, concept_id: str, found: Confidence | None) -> LatentLabel:
+    """The row with its concept's id, and the figures that were found for the whole concept."""
+    if found is None:
+        return replace(row, concept_id=concept_id)
+    counts = found.confusion
+    return replace(
+        row,
+        concept_id=concept_id,
+        concept_confidence=counts.balanced_accuracy,
+        concept_precision=counts.precision,
+        concept_recall=counts.recall,
+        concept_auroc=found.auroc,
+        concept_n_positive=counts.n_positive,
+        concept_n_negative=counts.n_negative,
+        concept_trusted=is_trusted(found),
+    )
+
+
+def is_trusted(confidence: Confidence) -> bool:
+    """Whether a label is trusted: confidence of at least 0.7, and better than chance even if
+    recall and specificity are both at the lower end of their 95 % Wilson intervals."""
+    counts = confidence.confusion
+    recall, _ = wilson_interval(counts.true_positive, counts.n_positive)
+    specificity, _ = wilson_interval(counts.true_negative, counts.n_negative)
+    return counts.balanced_accuracy >= TRUSTED_CONFIDENCE and recall + specificity > 1
+
+
+def _worded(
+    label: KeywordLabel, evidence: Evidence, latent: int, items: Items, vocabulary: Vocabulary
+) -> tuple[str, tuple[str, ...], str]:
+    """Label, keywords, description."""
+    if label.item is not None:
+        title = clean(items.titles[label.item], MAX_TITLE) or clean(
+            items.ids[label.item], MAX_TITLE
+        )
+        description = (
+            f"Fires when {title} is recommended first: {label.support:.0%} of its activation, "
+            f"{label.lift:.1f} times the item's usual share of first places."
+        )
+        return f"One item: {title}", (title,), description
+    keywords = tuple(vocabulary.terms[term].text for term in label.terms)
+    n_items = len(evidence.items[latent])
+    description = (
+        f"Fires when {' or '.join(keywords)} is recommended: "
+        f"{round(label.support * n_items)} of its {n_items} strongest items carry it, "
+        f"{label.lift:.1f} times the usual share of recommendations."
+    )
+    return _SEPARATOR.join(keywords), keywords, description
