@@ -69,7 +69,7 @@ def test_series_are_what_titles_share_before_part_and_subtitle():
 
 
 def test_popular_items_have_a_third_of_all_interactions_and_little_known_ones_a_tenth():
-    # 100 interactions: 30 on the first, 5 + 5 on the last two; 20 more than a third after the first.
+    # Of 100 interactions the first has 30, with the second it would be 50; the last two have 10.
     assert popularity_standing(np.array([30, 20, 20, 20, 5, 5])) == [
         POPULAR,
         "",

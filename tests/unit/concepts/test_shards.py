@@ -46,8 +46,8 @@ def test_shards_joined_are_the_very_rows_of_one_go(world, size: int, tmp_path: P
 
 def test_a_latent_survives_json_bit_for_bit(world):
     made = list(label_range(_workbench(world), range(world.n_latents)))
-    assert any(one.label is None for one in made)
-    assert any(one.threshold is not None for one in made)
+    assert any(one.statement is None for one in made)
+    assert any("keywords" in one.thresholds for one in made)
     again = [from_json(json.loads(json.dumps(to_json(one)))) for one in made]
     assert again == made
 

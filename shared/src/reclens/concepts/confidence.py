@@ -113,7 +113,7 @@ def judge(
     """Hold a label's scores against what its latent did; None below five firing cases.
 
     Args:
-        scores: float [n_cases], the keyword matcher's score of each verification case.
+        scores: float [n_cases], the judge's score of each verification case.
         values: float [n_cases], activation of the latent in these cases, 0 where silent.
         threshold: from `best_threshold` on the construct users.
         judged: cases of the yes-or-no judgement, from `sample_cases` on the same cases.
@@ -123,11 +123,14 @@ def judge(
     if int(fires.sum()) < MIN_POSITIVE or fires.all():
         return None
     predicted = scores >= threshold
+    paper = paper_cases(values, rng)
     return Confidence(
         confusion=Confusion.of(predicted[judged.rows], judged.fires),
         threshold=threshold,
         auroc=auroc(ranks(scores), fires),
-        paper_p=_paper_p(predicted, values, rng),
+        paper_p=(
+            math.nan if paper is None else Confusion.of(predicted[paper.rows], paper.fires).accuracy
+        ),
     )
 
 
@@ -147,15 +150,24 @@ def _stratified(
     return np.sort(np.concatenate(drawn))
 
 
-def _paper_p(predicted: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> float:
+def paper_cases(values: np.ndarray, rng: np.random.Generator) -> JudgedCases | None:
+    """Cases of the published protocol: up to 5 of the 10 strongest, as many random silent ones.
+
+    Args:
+        values: float [n_cases], activation of the latent, 0 where it is silent.
+        rng: of the draws.
+
+    Returns:
+        None without a case of level 5 or more, or without a silent one.
+    """
     firing = np.nonzero(values > 0)[0]
     strong = firing[activation_levels(values[firing]) >= _PAPER_LEVEL]
     strongest = strong[np.argsort(-values[strong], kind="stable")][:_PAPER_STRONGEST]
     silent = np.nonzero(values <= 0)[0]
     size = min(PAPER_CASES, len(strongest), len(silent))
     if size == 0:
-        return math.nan
+        return None
     positives = rng.choice(strongest, size=size, replace=False)
     negatives = rng.choice(silent, size=size, replace=False)
     rows = np.concatenate([positives, negatives])
-    return Confusion.of(predicted[rows], np.arange(len(rows)) < size).accuracy
+    return JudgedCases(rows, np.arange(len(rows)) < size)

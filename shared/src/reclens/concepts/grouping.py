@@ -7,6 +7,46 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What one judge makes of a label, on users that the label was not made from."""
+
+    judge: str
+    """``keywords``, ``embedding`` or ``llm``."""
+    confidence: float
+    """Balanced accuracy; 0.5 is chance."""
+    precision: float
+    """Share of the judged cases predicted to fire that do."""
+    recall: float
+    """Share of the judged firing cases that are predicted."""
+    recall_low: float
+    """Lower end of the recall's 95 % Wilson interval."""
+    recall_high: float
+    """Upper end."""
+    specificity: float
+    """Share of the judged silent cases that are predicted to be silent."""
+    specificity_low: float
+    """Lower end of the specificity's 95 % Wilson interval."""
+    specificity_high: float
+    """Upper end."""
+    auroc: float
+    """Area under the ROC curve of the graded score."""
+    paper_p: float | None
+    """P of the published protocol (arXiv 2411.06112)."""
+    n_positive: int
+    """Firing cases judged."""
+    n_negative: int
+    """Silent cases judged."""
+    trusted: bool
+    """Clearly better than chance, and confidence of at least 0.7."""
+    shuffled_confidence: float | None = None
+    """The control: ``confidence`` of another latent's label on the very same cases."""
+    shuffled_auroc: float | None = None
+    """Likewise ``auroc``."""
+    shuffled_paper_p: float | None = None
+    """Likewise ``paper_p``."""
+
+
+@dataclass(frozen=True)
 class LatentLabel:
     """What is known of one latent: a row of the table ``CONCEPTS``."""
 
@@ -74,6 +114,9 @@ class LatentLabel:
     """Version of the prompt, for labellers that have one."""
     model: str | None = None
     """Language model, for labellers that have one."""
+    judgements: tuple[Judgement, ...] = ()
+    """Of every judge that could measure the label; ``confidence`` and the figures beside it repeat
+    those of the judge that was named first."""
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,34 @@ however the latents were divided, join to the same concepts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from reclens.concepts.cases import Cases
-from reclens.concepts.confidence import Confidence
 from reclens.concepts.evidence import Evidence, gather_evidence
-from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.judging import JudgedLabel, KeywordJudge
-from reclens.concepts.keywords import (
-    KeywordLabel,
-    TermStatistics,
-    choose_labels,
-    term_statistics,
+from reclens.concepts.grouping import Judgement, LatentLabel
+from reclens.concepts.held_out import HeldOutCases
+from reclens.concepts.item_text import describe_items
+from reclens.concepts.judging import Judge, JudgedStatement
+from reclens.concepts.keywords import KeywordLabel, TermStatistics, choose_labels, term_statistics
+from reclens.concepts.label_metrics import label_metrics
+from reclens.concepts.readers import Embed, EmbeddingReader, KeywordReader, Reader, Statement
+from reclens.concepts.rows import (
+    judgement_of,
+    keyword_row,
+    keyword_statement,
+    with_concept,
+    with_control,
+    with_judgements,
 )
-from reclens.concepts.rows import labelled_row, with_concept
 from reclens.concepts.terms import Vocabulary, build_vocabulary
 from reclens.concepts.text import unique_slugs
-from reclens.contracts import ConceptsOptions
+from reclens.contracts import ConceptsOptions, JudgeName
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
-
-_INTERPRETABLE = 0.8  # least P of an interpretable latent in the published protocol
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Labelling:
 
     rows: list[LatentLabel]
     """Row j is latent j."""
-    metrics: dict[str, Any]
+    metrics: dict[str, object]
     """See docs/concepts.md."""
 
 
@@ -51,7 +53,7 @@ class Workbench:
 
     construct: Cases
     """Cases of the users that labels are made from."""
-    verify: Cases
+    n_verify: int
     """Cases of the users that they are judged on."""
     items: Items
     """Of the data set."""
@@ -63,13 +65,51 @@ class Workbench:
     """Of all latents."""
     statistics: TermStatistics
     """Of all latents, with the false discovery rate controlled over all of them."""
-    judge: KeywordJudge
-    """Measures labels."""
+    held_out: HeldOutCases
+    """What judges are asked about."""
+    judges: tuple[Judge, ...]
+    """Those of ``options.judges`` that read items, in that order."""
 
     @property
     def n_latents(self) -> int:
         """Latents of the dictionary."""
         return self.construct.n_latents
+
+    def keyword_labels(self, latents: Sequence[int]) -> Iterator[KeywordLabel | None]:
+        """Yield the keyword label of each of these latents in turn."""
+        return choose_labels(
+            self.construct.activations,
+            self.construct.item_weights(len(self.items)),
+            self.evidence,
+            self.vocabulary,
+            max_terms=self.options.max_terms,
+            min_lift=self.options.min_lift,
+            min_support=self.options.min_support,
+            seed=self.options.seed,
+            statistics=self.statistics,
+            latents=latents,
+        )
+
+    def keyword_row(self, latent: int, label: KeywordLabel | None) -> LatentLabel:
+        """The row of a latent with that keyword label, its worth left open."""
+        return keyword_row(
+            latent, label, evidence=self.evidence, items=self.items, vocabulary=self.vocabulary
+        )
+
+    def judged(
+        self, row: LatentLabel, statement: Statement, others: Sequence[Judgement] = ()
+    ) -> LabelledLatent:
+        """A row with the judgements of all judges that read items, and of ``others``."""
+        judgements = list(others)
+        thresholds: dict[JudgeName, float] = {}
+        for judge in self.judges:
+            found = judge.of_latent(row.latent, statement)
+            if found is not None:
+                judgements.append(judgement_of(judge.name, found))
+                thresholds[judge.name] = found.threshold
+        judgements.sort(key=lambda one: self.options.judges.index(one.judge))
+        row = with_judgements(row, judgements, self.options.judges[0])
+        return LabelledLatent(row, statement, thresholds)
 
 
 @dataclass(frozen=True)
@@ -78,11 +118,11 @@ class LabelledLatent:
 
     row: LatentLabel
     """Its row, its concept left open."""
-    label: KeywordLabel | None
-    """What the keyword matcher takes the row's label for; None where there is none."""
-    threshold: float | None
-    """Score from which the matcher says that the latent fires; None where the label could not be
-    measured."""
+    statement: Statement | None = None
+    """What judges were told; None where there is no label."""
+    thresholds: dict[JudgeName, float] = field(default_factory=dict)
+    """By judge that reads items: score from which it says that the latent fires. A judge that
+    could not measure the label is not in it."""
 
 
 class Labeller(Protocol):
@@ -104,30 +144,13 @@ class KeywordLabeller:
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn."""
-        bench, options = self._workbench, self._workbench.options
-        chosen = choose_labels(
-            bench.construct.activations,
-            bench.construct.item_weights(len(bench.items)),
-            bench.evidence,
-            bench.vocabulary,
-            max_terms=options.max_terms,
-            min_lift=options.min_lift,
-            min_support=options.min_support,
-            seed=options.seed,
-            statistics=bench.statistics,
-            latents=latents,
-        )
-        for latent, label in zip(latents, chosen, strict=True):
-            found = bench.judge.of_latent(latent, label) if label is not None else None
-            row = labelled_row(
-                latent,
-                label,
-                found,
-                evidence=bench.evidence,
-                items=bench.items,
-                vocabulary=bench.vocabulary,
-            )
-            yield LabelledLatent(row, label, None if found is None else found.threshold)
+        bench = self._workbench
+        for latent, label in zip(latents, bench.keyword_labels(latents), strict=True):
+            row = bench.keyword_row(latent, label)
+            if label is None:
+                yield LabelledLatent(row)
+            else:
+                yield bench.judged(row, keyword_statement(row, label))
 
 
 def prepare_workbench(
@@ -137,6 +160,7 @@ def prepare_workbench(
     scale: np.ndarray,
     *,
     options: ConceptsOptions,
+    embed: Embed | None = None,
 ) -> Workbench:
     """Make what labelling any latent takes.
 
@@ -147,24 +171,28 @@ def prepare_workbench(
         scale: float [n_latents], unit of each latent's activation (its 99th percentile), in which
             latents of one concept are compared.
         options: how to label.
+        embed: sentence model, for the judge ``embedding``.
 
     Raises:
-        InvalidInput: a user is in both divisions.
+        InvalidInput: a user is in both divisions, or the judge ``embedding`` has no model.
     """
     _check_disjoint(construct, verify)
     vocabulary = build_vocabulary(items, min_items=options.min_items)
     evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
     statistics = term_statistics(evidence, vocabulary)
-    judge = KeywordJudge(
+    held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
+    readers = _readers(options, items, vocabulary, statistics, embed)
+    return Workbench(
         construct,
-        verify,
-        evidence=evidence,
-        vocabulary=vocabulary,
-        inverse_frequency=statistics.inverse_frequency,
-        scale=scale,
-        options=options,
+        len(verify),
+        items,
+        options,
+        vocabulary,
+        evidence,
+        statistics,
+        held_out,
+        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in readers),
     )
-    return Workbench(construct, verify, items, options, vocabulary, evidence, statistics, judge)
 
 
 def label_range(workbench: Workbench, latents: Sequence[int]) -> Iterator[LabelledLatent]:
@@ -194,16 +222,13 @@ def join_latents(
             field="latents",
             remedy="give the rows of all ranges, first range first.",
         )
-    rows = _with_concepts(latents, workbench.judge, on_concept)
-    judged = {
-        one.row.latent: JudgedLabel(one.label, one.threshold)
-        for one in latents
-        if one.label is not None and one.threshold is not None
-    }
+    rows = _with_controls(latents, workbench.judges)
+    rows = _with_concepts(rows, latents, workbench.judges, on_concept)
     metrics = {
         "construct_cases": len(workbench.construct),
-        "verify_cases": len(workbench.verify),
-        **_metrics(rows, workbench.evidence, workbench.judge.shuffled(judged)),
+        "verify_cases": workbench.n_verify,
+        "alive": int((workbench.evidence.n_cases > 0).sum()),
+        **label_metrics(rows, workbench.options.judges),
     }
     return Labelling(rows, metrics)
 
@@ -215,24 +240,34 @@ def label_latents(
     scale: np.ndarray,
     *,
     options: ConceptsOptions,
-    on_latent: Callable[[int], None] = lambda done: None,
+    embed: Embed | None = None,
 ) -> Labelling:
     """Label every latent from ``construct`` cases and judge every label on ``verify`` cases.
 
-    All in one go; for the arguments see `prepare_workbench`.
-
-    Args:
-        on_latent: called with the number of latents done.
-
-    Raises:
-        InvalidInput: a user is in both divisions.
+    All in one go and by keywords; for arguments and errors see `prepare_workbench`.
     """
-    workbench = prepare_workbench(construct, verify, items, scale, options=options)
-    labelled: list[LabelledLatent] = []
-    for one in label_range(workbench, range(workbench.n_latents)):
-        labelled.append(one)
-        on_latent(len(labelled))
-    return join_latents(workbench, labelled)
+    workbench = prepare_workbench(construct, verify, items, scale, options=options, embed=embed)
+    return join_latents(workbench, list(label_range(workbench, range(workbench.n_latents))))
+
+
+def _readers(
+    options: ConceptsOptions,
+    items: Items,
+    vocabulary: Vocabulary,
+    statistics: TermStatistics,
+    embed: Embed | None,
+) -> Iterator[Reader]:
+    for name in options.judges:
+        if name == "keywords":
+            yield KeywordReader(vocabulary, statistics.inverse_frequency)
+        elif name == "embedding":
+            if embed is None:
+                raise InvalidInput(
+                    "the judge `embedding` was given no sentence model.",
+                    field="judges",
+                    remedy="give `embed`.",
+                )
+            yield EmbeddingReader(embed, describe_items(items))
 
 
 def _check_disjoint(construct: Cases, verify: Cases) -> None:
@@ -245,58 +280,49 @@ def _check_disjoint(construct: Cases, verify: Cases) -> None:
         )
 
 
+def _with_controls(latents: Sequence[LabelledLatent], judges: Sequence[Judge]) -> list[LatentLabel]:
+    """Put beside every judgement what the judge achieves with another latent's label."""
+    controls = {judge.name: judge.shuffled(_judged_by(judge, latents)) for judge in judges}
+    rows = []
+    for one in latents:
+        judgements = [
+            with_control(judgement, found)
+            if (found := controls.get(judgement.judge, {}).get(one.row.latent)) is not None
+            else judgement
+            for judgement in one.row.judgements
+        ]
+        rows.append(replace(one.row, judgements=tuple(judgements)))
+    return rows
+
+
+def _judged_by(judge: Judge, latents: Sequence[LabelledLatent]) -> dict[int, JudgedStatement]:
+    return {
+        one.row.latent: JudgedStatement(one.statement, one.thresholds[judge.name])
+        for one in latents
+        if one.statement is not None and judge.name in one.thresholds
+    }
+
+
 def _with_concepts(
+    rows: list[LatentLabel],
     latents: Sequence[LabelledLatent],
-    judge: KeywordJudge,
+    judges: Sequence[Judge],
     on_concept: Callable[[int, int], None],
 ) -> list[LatentLabel]:
-    """Give latents with the same label one concept id, and the figures of that concept."""
-    rows = [one.row for one in latents]
+    """Give latents with the same label one concept id, and the figures of that concept.
+
+    They are of the first judge that reads items: a language model is not asked again.
+    """
     slugs = unique_slugs([row.label for row in rows if row.label is not None])
     members: dict[str, list[int]] = {}
     for row in rows:
         if row.label is not None:
             members.setdefault(row.label, []).append(row.latent)
+    rows = list(rows)
     for done, (text, ids) in enumerate(members.items()):
         on_concept(done, len(members))
-        label = latents[ids[0]].label
-        found = judge.of_concept(ids, label) if label is not None else None
+        statement = latents[ids[0]].statement
+        found = judges[0].of_concept(ids, statement) if judges and statement else None
         for latent in ids:
             rows[latent] = with_concept(rows[latent], slugs[text], found)
     return rows
-
-
-def _metrics(
-    rows: Sequence[LatentLabel], evidence: Evidence, shuffled: Sequence[Confidence]
-) -> dict[str, Any]:
-    labelled = [row for row in rows if row.label is not None]
-    areas = [row.auroc for row in labelled if row.auroc is not None]
-    accuracies = [row.confidence for row in labelled if row.confidence is not None]
-    published = [row.paper_p for row in labelled if row.paper_p is not None]
-    return {
-        "alive": int((evidence.n_cases > 0).sum()),
-        "labelled": len(labelled),
-        "judged": len(accuracies),
-        "single_item": sum(row.label.startswith("One item: ") for row in labelled if row.label),
-        "distinct": len({row.label for row in labelled}),
-        "trusted": sum(row.trusted for row in labelled),
-        "balanced_accuracy_median": _median(accuracies),
-        "auroc_median": _median(areas),
-        "auroc_share_08": float(np.mean(np.array(areas) >= 0.8)) if areas else None,
-        "paper_p_share_08": _share_from(published, _INTERPRETABLE),
-        "shuffled_auroc_median": _median([one.auroc for one in shuffled]),
-        "shuffled_balanced_accuracy_median": _median(
-            [one.confusion.balanced_accuracy for one in shuffled]
-        ),
-        "shuffled_paper_p_share_08": _share_from([one.paper_p for one in shuffled], _INTERPRETABLE),
-    }
-
-
-def _share_from(values: Sequence[float], least: float) -> float | None:
-    """Share of known values of at least ``least``; None without any."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(value >= least for value in known) / len(known) if known else None
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return float(np.median(values)) if len(values) else None

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Final
 
 from reclens.concepts.confidence import Confidence
 from reclens.concepts.evidence import Evidence
-from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.concepts.keywords import KeywordLabel
 from reclens.concepts.measures import wilson_interval
+from reclens.concepts.readers import Statement
 from reclens.concepts.terms import Vocabulary
 from reclens.concepts.text import MAX_TITLE, clean
+from reclens.contracts import JudgeName
 from reclens.data.dataset import Items
 
 TRUSTED_CONFIDENCE = 0.7
 """Least confidence of a trusted label."""
 _SEPARATOR = " · "
+_NO_QUOTES = str.maketrans("", "", "“”")
+# Figures of a judgement that a row repeats.
+_FIGURES: Final = [
+    field.name
+    for field in fields(Judgement)
+    if field.name != "judge" and not field.name.startswith("shuffled")
+]
 
 
-def labelled_row(
+def keyword_row(
     latent: int,
     label: KeywordLabel | None,
-    confidence: Confidence | None,
     *,
     evidence: Evidence,
     items: Items,
     vocabulary: Vocabulary,
 ) -> LatentLabel:
-    """The row of one latent, its concept left open.
+    """The row of a latent that is labelled by keywords, its concept and its worth left open.
 
     Args:
         latent: index of the latent.
         label: None where nothing can honestly be said.
-        confidence: None where it cannot be measured.
         evidence: of all latents.
         items: of the data set.
         vocabulary: that the label's terms are columns of.
@@ -44,7 +53,7 @@ def labelled_row(
         why = "No term stands out in what it fires for." if fires else "It does not fire."
         return LatentLabel(latent, description=why, evidence_items=evidence_items)
     text, keywords, description = _worded(label, evidence, latent, items, vocabulary)
-    row = LatentLabel(
+    return LatentLabel(
         latent,
         label=text,
         description=description,
@@ -53,13 +62,22 @@ def labelled_row(
         lift=label.lift,
         evidence_items=evidence_items,
     )
-    if confidence is None:
-        return row
-    counts = confidence.confusion
+
+
+def keyword_statement(row: LatentLabel, label: KeywordLabel) -> Statement:
+    """What judges are told of a row that is labelled by keywords."""
+    # Quotes mark title words for people; to a judge of sentences they mean nothing.
+    text = " or ".join(row.keywords).translate(_NO_QUOTES)
+    return Statement(text, label)
+
+
+def judgement_of(judge: JudgeName, found: Confidence) -> Judgement:
+    """What a judge achieved, as the table keeps it."""
+    counts = found.confusion
     recall = wilson_interval(counts.true_positive, counts.n_positive)
     specificity = wilson_interval(counts.true_negative, counts.n_negative)
-    return replace(
-        row,
+    return Judgement(
+        judge=judge,
         confidence=counts.balanced_accuracy,
         precision=counts.precision,
         recall=counts.recall,
@@ -68,13 +86,34 @@ def labelled_row(
         specificity=counts.specificity,
         specificity_low=specificity[0],
         specificity_high=specificity[1],
-        balanced_accuracy=counts.balanced_accuracy,
-        auroc=confidence.auroc,
-        paper_p=None if math.isnan(confidence.paper_p) else confidence.paper_p,
+        auroc=found.auroc,
+        paper_p=None if math.isnan(found.paper_p) else found.paper_p,
         n_positive=counts.n_positive,
         n_negative=counts.n_negative,
-        trusted=is_trusted(confidence),
+        trusted=is_trusted(found),
     )
+
+
+def with_control(judgement: Judgement, found: Confidence) -> Judgement:
+    """The judgement beside its control: what the judge achieved with another latent's label."""
+    return replace(
+        judgement,
+        shuffled_confidence=found.confusion.balanced_accuracy,
+        shuffled_auroc=found.auroc,
+        shuffled_paper_p=None if math.isnan(found.paper_p) else found.paper_p,
+    )
+
+
+def with_judgements(
+    row: LatentLabel, judgements: Sequence[Judgement], first: JudgeName
+) -> LatentLabel:
+    """The row with what judges made of it; its own figures are those of the judge ``first``."""
+    row = replace(row, judgements=tuple(judgements))
+    own = next((one for one in judgements if one.judge == first), None)
+    if own is None:
+        return row
+    figures = {name: getattr(own, name) for name in _FIGURES}
+    return replace(row, **figures, balanced_accuracy=own.confidence)
 
 
 def with_concept(row: LatentLabel, concept_id: str, found: Confidence | None) -> LatentLabel:

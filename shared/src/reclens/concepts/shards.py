@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.concepts.grouping import LatentLabel
 from reclens.concepts.keywords import KeywordLabel
 from reclens.concepts.labelling import LabelledLatent
-from reclens.concepts.table import SCHEMA
+from reclens.concepts.readers import Statement
+from reclens.concepts.table import SCHEMA, row_of
 from reclens.errors import CorruptArtifact
 
+_KEYWORDS: Final = pa.struct(
+    [
+        ("terms", pa.list_(pa.int32())),
+        ("item", pa.int32()),
+        ("support", pa.float64()),
+        ("lift", pa.float64()),
+    ]
+)
 SHARD_SCHEMA: Final = pa.schema(
     [
         *SCHEMA,
-        pa.field("matcher_terms", pa.list_(pa.int32())),
-        pa.field("matcher_item", pa.int32()),
-        pa.field("threshold", pa.float64()),
+        pa.field("statement", pa.struct([("text", pa.string()), ("keywords", _KEYWORDS)])),
+        pa.field(
+            "thresholds", pa.list_(pa.struct([("judge", pa.string()), ("score", pa.float64())]))
+        ),
     ]
 )
-"""The concepts table, its concept columns empty, and what the keyword matcher takes the label for:
-columns of the vocabulary, or the index of one item, both null where there is no label."""
+"""The concepts table, its concept columns empty; what judges were told, null where there is no
+label: its text, and as far as it has any its columns of the vocabulary or the index of one item;
+and the score from which each judge says that the latent fires."""
 
 
 def write_shard(latents: Sequence[LabelledLatent], path: Path) -> None:
@@ -51,30 +61,27 @@ def read_shard(path: Path, expected: range) -> list[LabelledLatent]:
 
 def to_json(one: LabelledLatent) -> dict[str, Any]:
     """JSON types only; an infinite threshold stays a float."""
-    label = one.label
     return {
-        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(one.row).items()},
-        "matcher_terms": None if label is None else list(label.terms),
-        "matcher_item": None if label is None else label.item,
-        "threshold": one.threshold,
+        **asdict(one.row),
+        "statement": None if one.statement is None else asdict(one.statement),
+        "thresholds": [{"judge": judge, "score": score} for judge, score in one.thresholds.items()],
     }
 
 
 def from_json(values: dict[str, Any]) -> LabelledLatent:
     """Take up what `to_json` gave."""
-    row = LatentLabel(**{name: _frozen(values[name]) for name in _ROW})
-    terms, item = values["matcher_terms"], values["matcher_item"]
-    label = None
-    if terms is not None:
-        label = KeywordLabel(tuple(terms), item, row.support or 0.0, row.lift or 0.0)
-    return LabelledLatent(row, label, values["threshold"])
+    row = row_of({name: values[name] for name in SCHEMA.names})
+    thresholds = {entry["judge"]: entry["score"] for entry in values["thresholds"]}
+    return LabelledLatent(row, _statement(values["statement"]), thresholds)
 
 
-_ROW: Final = [field.name for field in fields(LatentLabel)]
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _statement(values: dict[str, Any] | None) -> Statement | None:
+    if values is None:
+        return None
+    keywords = values["keywords"]
+    if keywords is not None:
+        keywords = KeywordLabel(**{**keywords, "terms": tuple(keywords["terms"])})
+    return Statement(values["text"], keywords)
 
 
 def _corrupt(path: Path, what: str) -> CorruptArtifact:

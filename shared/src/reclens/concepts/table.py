@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput
 
-_TYPES: Final = {
+_SCALARS: Final = {
     "int": pa.int32(),
     "bool": pa.bool_(),
     "str": pa.string(),
     "str | None": pa.string(),
+    "float": pa.float64(),
     "float | None": pa.float64(),
+}
+_TYPES: Final = {
+    **_SCALARS,
     "tuple[str, ...]": pa.list_(pa.string()),
+    "tuple[Judgement, ...]": pa.list_(
+        pa.struct([(field.name, _SCALARS[str(field.type)]) for field in fields(Judgement)])
+    ),
 }
 
 SCHEMA: Final = pa.schema(
@@ -56,15 +63,17 @@ def read_concepts(path: Path) -> list[LatentLabel]:
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise _corrupt(path, f"has no column {', '.join(missing)}")
-    rows = [_row(values) for values in table.select(SCHEMA.names).to_pylist()]
+    rows = [row_of(values) for values in table.select(SCHEMA.names).to_pylist()]
     if [row.latent for row in rows] != list(range(len(rows))):
         raise _corrupt(path, "does not have latent j in row j")
     return rows
 
 
-def _row(values: dict) -> LatentLabel:
+def row_of(values: dict[str, Any]) -> LatentLabel:
+    """The row whose fields are ``values``, as Parquet and JSON give them back."""
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return LatentLabel(**{**values, **lists})
+    judgements = tuple(Judgement(**one) for one in lists.get("judgements", ()))
+    return LatentLabel(**{**values, **lists, "judgements": judgements})
 
 
 def _corrupt(path: Path, what: str) -> CorruptArtifact:

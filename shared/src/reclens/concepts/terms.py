@@ -1,4 +1,4 @@
-"""What can be said of an item: its tags, when it is from, how popular it is, its title, and more."""
+"""What can be said of an item: its tags, its time, its popularity, its title, and pairs of them."""
 
 from __future__ import annotations
 

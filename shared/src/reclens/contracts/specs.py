@@ -273,7 +273,7 @@ class LlmOptions(Contract):
     """Length of an answer at most."""
 
 
-Judge = Literal["keywords", "embedding", "llm"]
+JudgeName = Literal["keywords", "embedding", "llm"]
 """Who predicts from a label alone whether its latent fires: a matcher of the label's keywords, the
 likeness of sentence embeddings, or a language model."""
 
@@ -284,7 +284,7 @@ class ConceptsOptions(Contract):
     source: Literal["keywords", "llm"] = "keywords"
     """Labeller. ``llm`` shows a language model the keywords with the evidence, and lets it name the
     latent or abstain."""
-    judges: tuple[Judge, ...] = Field(default=("keywords",), min_length=1, max_length=3)
+    judges: tuple[JudgeName, ...] = Field(default=("keywords",), min_length=1, max_length=3)
     """Judges of every label. The first one's verdict is the label's ``confidence``."""
     llm: LlmOptions = LlmOptions()
     """What the language model is asked, where it labels or judges."""

@@ -55,12 +55,7 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
             shards, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
         )
 
-    def report(done: int) -> None:
-        job.progress(Progress(stage="label", step=done, total=len(scale), unit="latents"))
-
-    labelling = label_latents(
-        cases("construct"), cases("verify"), items, scale, options=spec, on_latent=report
-    )
+    labelling = label_latents(cases("construct"), cases("verify"), items, scale, options=spec)
     path = job.folder / CONCEPTS
     write_concepts(labelling.rows, path)
     job.add(path)
