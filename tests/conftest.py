@@ -1,4 +1,5 @@
-"""Real servers for the whole session: Redis and S3, started once, on free ports."""
+"""Real servers for the whole session: Redis, S3, and look-alikes of language model servers,
+started once, on free ports."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_lookalike import Lookalike, lookalike
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings, WorkerSettings
@@ -25,6 +27,32 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running Redis."""
     with redis_server(tmp_path_factory.mktemp("redis")) as settings:
         yield settings.url.get_secret_value()
+
+
+@pytest.fixture(scope="session")
+def _tgi_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookalike]:
+    with lookalike("tgi", tmp_path_factory.mktemp("tgi")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _openai_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookalike]:
+    with lookalike("openai", tmp_path_factory.mktemp("openai")) as server:
+        yield server
+
+
+@pytest.fixture
+def tgi(_tgi_process: Lookalike) -> Lookalike:
+    """A server that looks like TGI, fresh for each test."""
+    _tgi_process.reset()
+    return _tgi_process
+
+
+@pytest.fixture
+def openai_server(_openai_process: Lookalike) -> Lookalike:
+    """A server of OpenAI's dialect, as vLLM's and llama.cpp's are, fresh for each test."""
+    _openai_process.reset()
+    return _openai_process
 
 
 @pytest.fixture

@@ -95,6 +95,25 @@ class Unavailable(RecLensError):
     retryable = True
 
 
+class LlmUnavailable(Unavailable):
+    """The language model's server gives no answer just now, though it was asked repeatedly."""
+
+    reason = "LLM_UNAVAILABLE"
+
+
+class LlmInterrupted(LlmUnavailable):
+    """The worker is stopping and waited for a language model no longer; ask again elsewhere."""
+
+    reason = "LLM_INTERRUPTED"
+
+
+class LlmRefused(RecLensError):
+    """The language model's server understood and said no, and would again."""
+
+    reason = "LLM_REFUSED"
+    grpc_code = "FAILED_PRECONDITION"
+
+
 class StoreRefused(RecLensError):
     """The object store understood and said no: credentials or rights."""
 

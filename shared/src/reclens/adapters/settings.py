@@ -7,8 +7,10 @@ Read from the environment with the prefix ``RECLENS_`` and ``__`` between levels
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -53,6 +55,40 @@ class GatewayTarget(Section):
 
     target: str = "127.0.0.1:50051"
     """``host:port`` of SteeringService."""
+
+
+class LlmSettings(Section):
+    """Language model that labels and judges, where a job asks for one."""
+
+    endpoint: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://")
+    """Address of a server with ``/v1/chat/completions``; that path may be left out."""
+    dialect: Literal["tgi", "openai"] = "tgi"
+    """How the server is told the JSON schema of the answer: ``tgi`` for Hugging Face TGI,
+    ``openai`` for vLLM, SGLang, llama.cpp and hosted services. A server that does not know the form
+    it is given may ignore it silently."""
+    token: SecretStr | None = None
+    """Sent as bearer token. None: nothing is sent, whoever is logged in to Hugging Face here."""
+    concurrency: int = Field(default=8, ge=1, le=256)
+    """Requests in flight at most, per process and endpoint."""
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    """Patience with one request."""
+    retries: int = Field(default=5, ge=0, le=20)
+    """Attempts after the first, where a fault can pass: overload, time-out, cut connection."""
+    prompt_price: float = Field(default=0, ge=0)
+    """Price of a million tokens read, in any currency, for the account in the manifest."""
+    completion_price: float = Field(default=0, ge=0)
+    """Price of a million tokens written, in the same currency."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _only_an_address(cls, endpoint: str) -> str:
+        parts = urlsplit(endpoint)
+        if not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("give http(s)://host:port, with a path at most")
+        if "@" in parts.netloc:
+            # The address is named in errors and logs.
+            raise ValueError("put credentials into RECLENS_LLM__TOKEN, not into the address")
+        return endpoint.rstrip("/")
 
 
 class DataSettings(Section):
@@ -121,6 +157,8 @@ class WorkerSettings(ComputeSettings):
     """Redis."""
     data: DataSettings = DataSettings()
     """Local raw data."""
+    llm: LlmSettings = LlmSettings()
+    """Language model; only the labeler asks one."""
     compile: bool = False
     """Compile the training step of autoencoders with ``torch.compile``, where it is PyTorch that
     computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends

@@ -1,0 +1,45 @@
+"""How long to wait before asking an overloaded server again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+FIRST_SECONDS = 1.0
+"""Longest wait after the first failed attempt; it doubles with each further one."""
+LONGEST_SECONDS = 30.0
+"""Longest wait that is our own choice."""
+
+
+def backoff_seconds(attempt: int, jitter: float) -> float:
+    """Wait after failed attempt ``attempt`` (from 0): between half and all of 1, 2, 4, ... 30 s.
+
+    Args:
+        attempt: how many failed before this one.
+        jitter: drawn from [0, 1), so that those who failed together do not return together.
+    """
+    longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempt)
+    return longest * (1 + jitter) / 2
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """Seconds that a ``Retry-After`` header asks for: a number of them, or a date (RFC 9110).
+
+    A date that has passed asks for 0; what is neither is ignored.
+
+    Args:
+        value: of the header.
+        now: aware.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])  # Anything longer is years all the same.
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
