@@ -11,6 +11,10 @@ from reclens.concepts.cases import Cases
 
 N_LEVELS = 10
 """Equal-frequency levels of a latent's activation, 1 (weakest) to 10."""
+MIN_CASES = 3
+"""A latent that fired for fewer cases is not labelled."""
+MIN_USERS = 2
+"""Likewise for users: one person's taste is not yet a meaning."""
 _STRATIFIED_SHARE = 0.5
 """Weaker cases per strongest case."""
 
@@ -38,6 +42,17 @@ class Evidence:
     """int64 [n_latents]: firing cases, before any is left out."""
     n_users: np.ndarray
     """int64 [n_latents]: users among them."""
+
+    def is_enough(self, latent: int) -> bool:
+        """Whether the latent fired often enough, and for more than one person, to be labelled."""
+        return bool(self.n_cases[latent] >= MIN_CASES and self.n_users[latent] >= MIN_USERS)
+
+    def lacking_items(self, latent: int, n: int) -> np.ndarray:
+        """Items that are answered less when the latent fires than in general, int64 [at most n],
+        those that are lacking most first."""
+        lack = self.background - self.item_shares[latent].toarray().ravel()
+        order = np.lexsort((np.arange(len(lack)), -lack))[:n]
+        return order[lack[order] > 0]
 
 
 def gather_evidence(cases: Cases, n_items: int, *, n_evidence: int) -> Evidence:

@@ -13,10 +13,6 @@ from reclens.concepts.evidence import Evidence
 from reclens.concepts.measures import auroc, ranks
 from reclens.concepts.terms import Vocabulary
 
-MIN_CASES = 3
-"""A latent that fired for fewer cases is not labelled."""
-MIN_USERS = 2
-"""Likewise for users: one person's taste is not yet a meaning."""
 MIN_GAIN = 0.02
 """A further term must raise the separation of firing from silent cases by this much AUROC."""
 MIN_SEPARATION = 0.55
@@ -177,7 +173,7 @@ def choose_labels(
     by_item = sparse.csc_matrix(answers)
     n_cases = len(activations.indptr) - 1
     for latent in range(len(by_latent.indptr) - 1) if latents is None else latents:
-        if evidence.n_cases[latent] < MIN_CASES or evidence.n_users[latent] < MIN_USERS:
+        if not evidence.is_enough(latent):
             yield None
             continue
         inside = statistics.of(latent)
@@ -197,9 +193,23 @@ def choose_labels(
                 yield single
                 continue
         if picked:
-            yield _described(latent, candidates[picked], evidence, vocabulary)
+            yield described_label(latent, candidates[picked].tolist(), evidence, vocabulary)
         else:
             yield None
+
+
+def described_label(
+    latent: int, terms: Sequence[int], evidence: Evidence, vocabulary: Vocabulary
+) -> KeywordLabel:
+    """A label of these terms, with how far the latent's evidence supports it."""
+    carries = np.asarray(vocabulary.membership[:, list(terms)].sum(axis=1)).ravel() > 0
+    items = evidence.items[latent]
+    share = float((evidence.item_shares[latent] @ carries)[0])
+    return KeywordLabel(
+        terms=tuple(terms),
+        support=float(carries[items].mean()),
+        lift=share / float(evidence.background @ carries),
+    )
 
 
 def label_vector(
@@ -264,16 +274,3 @@ def _single_item(latent: int, evidence: Evidence, min_lift: float) -> KeywordLab
         return None
     lift = share / float(evidence.top_background[item])
     return KeywordLabel(item=item, support=share, lift=lift) if lift >= min_lift else None
-
-
-def _described(
-    latent: int, terms: np.ndarray, evidence: Evidence, vocabulary: Vocabulary
-) -> KeywordLabel:
-    carries = np.asarray(vocabulary.membership[:, terms].sum(axis=1)).ravel() > 0
-    items = evidence.items[latent]
-    share = float((evidence.item_shares[latent] @ carries)[0])
-    return KeywordLabel(
-        terms=tuple(int(term) for term in terms),
-        support=float(carries[items].mean()),
-        lift=share / float(evidence.background @ carries),
-    )

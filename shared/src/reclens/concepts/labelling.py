@@ -21,6 +21,7 @@ from reclens.concepts.item_text import describe_items
 from reclens.concepts.judging import Judge, JudgedStatement
 from reclens.concepts.keywords import KeywordLabel, TermStatistics, choose_labels, term_statistics
 from reclens.concepts.label_metrics import label_metrics
+from reclens.concepts.llm.account import Usage
 from reclens.concepts.readers import Embed, EmbeddingReader, KeywordReader, Reader, Statement
 from reclens.concepts.rows import (
     judgement_of,
@@ -123,6 +124,8 @@ class LabelledLatent:
     thresholds: dict[JudgeName, float] = field(default_factory=dict)
     """By judge that reads items: score from which it says that the latent fires. A judge that
     could not measure the label is not in it."""
+    usage: Usage = field(default_factory=Usage)
+    """What a language model was asked for it."""
 
 
 class Labeller(Protocol):

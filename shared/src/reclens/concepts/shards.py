@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from reclens.concepts.keywords import KeywordLabel
 from reclens.concepts.labelling import LabelledLatent
+from reclens.concepts.llm.account import Usage
 from reclens.concepts.readers import Statement
 from reclens.concepts.table import SCHEMA, row_of
 from reclens.errors import CorruptArtifact
@@ -31,11 +32,15 @@ SHARD_SCHEMA: Final = pa.schema(
         pa.field(
             "thresholds", pa.list_(pa.struct([("judge", pa.string()), ("score", pa.float64())]))
         ),
+        pa.field(
+            "usage",
+            pa.struct([(field.name, pa.scalar(field.default).type) for field in fields(Usage)]),
+        ),
     ]
 )
 """The concepts table, its concept columns empty; what judges were told, null where there is no
 label: its text, and as far as it has any its columns of the vocabulary or the index of one item;
-and the score from which each judge says that the latent fires."""
+the score from which each judge says that the latent fires; and what a language model was asked."""
 
 
 def write_shard(latents: Sequence[LabelledLatent], path: Path) -> None:
@@ -65,6 +70,7 @@ def to_json(one: LabelledLatent) -> dict[str, Any]:
         **asdict(one.row),
         "statement": None if one.statement is None else asdict(one.statement),
         "thresholds": [{"judge": judge, "score": score} for judge, score in one.thresholds.items()],
+        "usage": asdict(one.usage),
     }
 
 
@@ -72,7 +78,8 @@ def from_json(values: dict[str, Any]) -> LabelledLatent:
     """Take up what `to_json` gave."""
     row = row_of({name: values[name] for name in SCHEMA.names})
     thresholds = {entry["judge"]: entry["score"] for entry in values["thresholds"]}
-    return LabelledLatent(row, _statement(values["statement"]), thresholds)
+    usage = Usage(**values["usage"])
+    return LabelledLatent(row, _statement(values["statement"]), thresholds, usage)
 
 
 def _statement(values: dict[str, Any] | None) -> Statement | None:
