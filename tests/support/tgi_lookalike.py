@@ -182,6 +182,7 @@ class Handler(BaseHTTPRequestHandler):
     """The API, and beside it ``/control``, ``/log`` and ``/reset``."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: State
 
     def do_GET(self) -> None:

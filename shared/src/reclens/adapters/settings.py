@@ -83,7 +83,8 @@ class LlmSettings(Section):
     @classmethod
     def _only_an_address(cls, endpoint: str) -> str:
         parts = urlsplit(endpoint)
-        if not parts.hostname or parts.query or parts.fragment:
+        # Reading the port checks it.
+        if not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
             raise ValueError("give http(s)://host:port, with a path at most")
         if "@" in parts.netloc:
             # The address is named in errors and logs.

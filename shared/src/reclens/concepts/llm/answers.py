@@ -19,11 +19,11 @@ MAX_REASON = 200
 """Characters of a reason."""
 MAX_GRADE = 10
 """Best grade of a judge; the worst is 0."""
-MAX_ANSWER = 20_000
+MAX_ANSWER = 100_000
 """Characters of a model's text that are looked at: the last ones, where an answer stands."""
 
 _MAX_OBJECTS = 200  # beginnings of JSON objects that are tried
-_SEVERAL = 5  # problems that a repair is told of
+_SEVERAL = 8  # problems that a repair is told of
 
 
 class InvalidAnswer(ValueError):

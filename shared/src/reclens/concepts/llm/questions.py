@@ -106,16 +106,15 @@ class LabelQuestion:
         return {"data": data_block(self.shown(options))}
 
     def schema(self) -> dict[str, Any]:
-        """What the server is asked to hold the answer to. Lengths are left to our own validation:
-        servers differ in what they make of them, and some build huge automata."""
-        offered = self.offered()
-        keyword = {"type": "string", "enum": offered} if offered else {"type": "string"}
+        """What the server is asked to hold the answer to: the same for all latents, as servers
+        compile a schema before they answer, and keep what they compiled. Lengths are left to our
+        own validation: some servers build huge automata of them."""
         return _object(
             reason={"type": "string"},
             abstain={"type": "boolean"},
             name={"type": "string"},
             description={"type": "string"},
-            keywords={"type": "array", "items": keyword},
+            keywords={"type": "array", "items": {"type": "string"}},
         )
 
 

@@ -1,0 +1,120 @@
+"""Answers in a real object store: what is there is never paid for again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from running_lookalike import Lookalike
+
+from reclens.adapters.answer_cache import AnswerStore, object_name
+from reclens.adapters.llm import HubLlmClient
+from reclens.adapters.objectstore import ObjectStore
+from reclens.adapters.settings import LlmSettings, S3Settings
+from reclens.concepts.llm import ChatAnswer, EvidenceItem, LabelQuestion, ask_label, evidence_hash
+from reclens.contracts import LlmOptions
+from reclens.errors import LlmInterrupted, Unavailable
+from reclens.local.ports import free_ports
+
+ANSWER = ChatAnswer('{"a": "ü\\u2026"}', 10, 3, "some/model", 0.25, "length")
+KEY = "ab" + "0" * 62
+
+
+@pytest.fixture
+def objects(s3: S3Settings) -> ObjectStore:
+    objects = ObjectStore(s3)
+    objects.ensure_bucket()
+    for key in objects.list("llm-cache/"):
+        objects.delete(key)
+    return objects
+
+
+def question(number: int) -> LabelQuestion:
+    return LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
+
+
+def test_an_answer_comes_back_as_it_was_kept(objects: ObjectStore):
+    AnswerStore(objects).put("label-1", KEY, ANSWER)
+    assert AnswerStore(objects).get("label-1", KEY) == ANSWER
+    assert objects.list("llm-cache/") == [f"llm-cache/label-1/ab/{KEY}.json"]
+    assert json.loads(objects.get(object_name("label-1", KEY)))["text"] == ANSWER.text
+
+
+def test_versions_of_a_prompt_are_apart(objects: ObjectStore):
+    AnswerStore(objects).put("label-1", KEY, ANSWER)
+    assert AnswerStore(objects).get("label-2", KEY) is None
+    assert AnswerStore(objects).get("label-1", "ac" + KEY[2:]) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b'{"text": "a"}',
+        b'{"prompt": "label-1", "key": "other", "text": "{}", "prompt_tokens": 1,'
+        b' "completion_tokens": 1, "model": "m", "seconds": 0.1, "finish_reason": "stop"}',
+    ],
+    ids=["empty", "bytes", "list", "incomplete", "another's"],
+)
+def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
+    objects: ObjectStore, tgi: Lookalike, data: bytes
+):
+    one, options = question(1), LlmOptions()
+    name = object_name("label-1", evidence_hash(one, options))
+    objects.put(name, data)
+    client = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    cache = AnswerStore(objects)
+    for _ in range(2):
+        assert ask_label(client, one, options, cache=cache).answer.name == "kind 1"
+    assert len(tgi.requests) == 1
+    assert json.loads(objects.get(name))["key"] == evidence_hash(one, options)
+
+
+def test_a_second_run_costs_nothing(objects: ObjectStore, tgi: Lookalike):
+    client, options = HubLlmClient(LlmSettings(endpoint=tgi.url)), LlmOptions()
+    runs = [
+        [ask_label(client, question(n), options, cache=AnswerStore(objects)) for n in range(5)]
+        for _ in range(2)
+    ]
+    assert [one.answer for one in runs[0]] == [one.answer for one in runs[1]]
+    assert sum(one.usage.calls for one in runs[0]) == 5
+    assert sum(one.usage.calls for one in runs[1]) == 0
+    assert len({entry["prompt_hash"] for entry in tgi.requests}) == len(tgi.requests) == 5
+
+
+def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
+    objects: ObjectStore, tgi: Lookalike
+):
+    options, stop = LlmOptions(), threading.Event()
+    cache = AnswerStore(objects)
+    first = HubLlmClient(LlmSettings(endpoint=tgi.url), stop=stop)
+    for number in range(3):
+        ask_label(first, question(number), options, cache=cache)
+    stop.set()
+    with pytest.raises(LlmInterrupted):
+        ask_label(first, question(3), options, cache=cache)
+    second = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    outcomes = [ask_label(second, question(n), options, cache=cache) for n in range(5)]
+    assert [one.usage.cached for one in outcomes] == [1, 1, 1, 0, 0]
+    assert len({entry["prompt_hash"] for entry in tgi.requests}) == len(tgi.requests) == 5
+
+
+def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tgi: Lookalike):
+    client, cache = HubLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects)
+    for options in (LlmOptions(), LlmOptions(model="b"), LlmOptions(temperature=1)):
+        ask_label(client, question(1), options, cache=cache)
+    ask_label(client, replace(question(1), keywords=("other",)), LlmOptions(), cache=cache)
+    assert len(tgi.requests) == 4
+
+
+def test_an_answer_that_cannot_be_kept_is_not_used(s3: S3Settings, tgi: Lookalike):
+    (port,) = free_ports(1)
+    gone = ObjectStore(s3.model_copy(update={"endpoint": f"127.0.0.1:{port}"}))
+    client = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    with pytest.raises(Unavailable, match="object store"):
+        ask_label(client, question(1), LlmOptions(), cache=AnswerStore(gone))
+    assert tgi.requests == []
