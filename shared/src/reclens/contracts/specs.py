@@ -319,7 +319,7 @@ class ConceptsSpec(ConceptsOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.CONCEPTS_LABEL
     KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
-    ALGORITHM: ClassVar[int] = 2
+    ALGORITHM: ClassVar[int] = 3
 
     autoencoder: ArtifactRef
     """Autoencoder whose latents to label."""

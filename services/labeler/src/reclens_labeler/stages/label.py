@@ -1,72 +1,92 @@
-"""Stage: an autoencoder's codes and a data set's item text to labelled, measured concepts."""
+"""Stage: one range of latents to labelled, measured rows that wait to be joined."""
 
 from __future__ import annotations
 
-import fnmatch
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-import pyarrow.parquet as pq
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
-from reclens.contracts.tables import CONCEPTS, LATENTS
 from reclens.errors import InvalidInput
+from reclens_labeler.stages.workbench import workbench_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from reclens.adapters.jobs import JobContext
-    from reclens.contracts import ConceptsSpec
+    from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
+    from reclens.contracts import ConceptShardSpec
 
-_CODES: Final = "codes-*.parquet"
+SHARD = "shard.parquet"
+"""The one object of a shard."""
 
 
-def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
-    """Label every latent from the ``construct`` users, judge every label on the ``verify`` users.
+def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
+    """Label the latents of the range from the ``construct`` users, judge them on ``verify`` users.
 
-    Object made: ``concepts.parquet``.
+    Object made: ``shard.parquet``.
 
     Raises:
-        InvalidInput: the data set is not the one that the autoencoder's recommender learned from.
+        InvalidInput: the range lies outside the dictionary.
         MissingData: the codes hold no construct or no verify user.
         MalformedData: codes and data set, or codes and latents, do not fit.
     """
-    from reclens.concepts.cases import Cases, CaseSplit, read_cases
-    from reclens.concepts.labelling import label_latents
-    from reclens.concepts.table import write_concepts
-    from reclens.data import read_dataset
+    from reclens.concepts.shards import write_shard
 
-    learned = job.store.lineage(spec.autoencoder).get("dataset")
-    if learned != spec.dataset:
-        raise InvalidInput(
-            f"{spec.autoencoder} comes from {learned}, not from {spec.dataset}.",
-            field="dataset",
-            remedy="name the data set that the recommender was trained on.",
-        )
     job.progress(Progress(stage="read"))
-    items = read_dataset(job.store.fetch_all(spec.dataset)).items
-    scale = _scale(job.store.fetch(spec.autoencoder, LATENTS))
-    names = [entry.name for entry in job.store.manifest(spec.autoencoder).objects]
-    shards = [
-        job.store.fetch(spec.autoencoder, name) for name in sorted(fnmatch.filter(names, _CODES))
-    ]
-
-    def cases(split: CaseSplit) -> Cases:
-        return read_cases(
-            shards, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
+    workbench = workbench_of(spec.labelling(), job.store)
+    if spec.stop > workbench.n_latents:
+        raise InvalidInput(
+            f"the dictionary has {workbench.n_latents} latents, the range ends at {spec.stop}.",
+            field="stop",
+            remedy="submit reclens.concepts.label.v1, which divides them itself.",
         )
-
-    def report(done: int) -> None:
-        job.progress(Progress(stage="label", step=done, total=len(scale), unit="latents"))
-
-    labelling = label_latents(
-        cases("construct"), cases("verify"), items, scale, options=spec, on_latent=report
-    )
-    path = job.folder / CONCEPTS
-    write_concepts(labelling.rows, path)
+    labelling = RangeLabelling(labeller_of(spec, workbench), spec.latents)
+    job.drive(labelling)
+    path = job.folder / SHARD
+    write_shard(labelling.done, path)
     job.add(path)
-    return labelling.metrics
+    rows = [one.row for one in labelling.done]
+    return {
+        "latents": len(rows),
+        "labelled": sum(row.label is not None for row in rows),
+        "judged": sum(row.confidence is not None for row in rows),
+    }
 
 
-def _scale(path: Path) -> np.ndarray:
-    """The 99th percentile of each latent, float32 [n_latents]."""
-    return pq.read_table(path, columns=["p99"])["p99"].to_numpy()
+def labeller_of(_spec: ConceptShardSpec, workbench: Workbench) -> Labeller:
+    """The labeller that ``spec.source`` names."""
+    from reclens.concepts.labelling import KeywordLabeller
+
+    return KeywordLabeller(workbench)
+
+
+class RangeLabelling:
+    """Labels a range latent by latent: it can be left between any two, and taken up again."""
+
+    def __init__(self, labeller: Labeller, latents: range) -> None:
+        self.done: list[LabelledLatent] = []
+        """Labelled so far, in order."""
+        self._labeller = labeller
+        self._latents = latents
+
+    def steps(self) -> Iterator[Progress]:
+        """Label on."""
+        for one in self._labeller.label(self._latents[len(self.done) :]):
+            self.done.append(one)
+            yield Progress(
+                stage="label", step=len(self.done), total=len(self._latents), unit="latents"
+            )
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """No tensors, and what is done."""
+        from reclens.concepts.shards import to_json
+
+        return {}, {"done": [to_json(one) for one in self.done]}
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Take up such a state."""
+        from reclens.concepts.shards import from_json
+
+        self.done = [from_json(values) for values in meta["done"]]
+        if [one.row.latent for one in self.done] != list(self._latents[: len(self.done)]):
+            raise ValueError("it holds other latents")
