@@ -22,6 +22,9 @@ class RecLensError(Exception):
     reason: ClassVar[str] = "RECLENS_ERROR"
     grpc_code: ClassVar[str] = "UNKNOWN"
     retryable: ClassVar[bool] = False
+    patient: ClassVar[bool] = False
+    """A job waits for it to pass as long as the worker's ``patience_seconds``, however often it has
+    to try again. For parts that may be away for long, e.g. while a language model loads."""
 
     def __init__(self, message: str, *, field: str = "", remedy: str = "") -> None:
         self.message = message
@@ -99,6 +102,7 @@ class LlmUnavailable(Unavailable):
     """The language model's server gives no answer just now, though it was asked repeatedly."""
 
     reason = "LLM_UNAVAILABLE"
+    patient = True
 
 
 class LlmInterrupted(LlmUnavailable):
@@ -149,6 +153,13 @@ class JobCancelled(RecLensError):
 
     reason = "CANCELLED"
     grpc_code = "CANCELLED"
+
+
+class Partial(RecLensError):
+    """Some parts of a job were made and kept, others were not; it made no artifact."""
+
+    reason = "PARTIAL"
+    grpc_code = "ABORTED"
 
 
 class Poisoned(RecLensError):

@@ -9,8 +9,9 @@ from reclens.adapters.jobs import JobRunner
 from reclens.adapters.logs import configure_logging
 from reclens.adapters.settings import WorkerSettings
 from reclens.adapters.worker import run_worker
-from reclens.contracts import ConceptsSpec, QueueName
+from reclens.contracts import QueueName
 from reclens_labeler.conductor import Conductor
+from reclens_labeler.fanout import FanOut
 
 _THREADS = 4
 
@@ -25,7 +26,7 @@ def main() -> None:
     configure_logging("labeler")
     app = make_app(WorkerSettings().redis)
     runner = JobRunner(app, WorkerSettings)
-    runner.register(ConceptsSpec, "reclens_labeler.stages.label:run")
+    FanOut(app, runner).register()
     Conductor(app, runner).register()
     run_worker(
         app,

@@ -21,6 +21,13 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
+    # Messages of dead workers are looked for every so often: by default every 100 seconds, which
+    # would come on top of a short time-out.
+    restore = {
+        "unacked_restore_interval": max(1, min(10, redis.visibility_timeout_seconds // 10)),
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": 30,
+    }
     app = Celery(name, broker=url, backend=url)
     app.conf.update(
         task_serializer="json",
@@ -35,7 +42,7 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=transport,
+        broker_transport_options=transport | restore,
         result_backend_transport_options=transport,
         redis_socket_keepalive=True,
         redis_socket_connect_timeout=5,

@@ -19,7 +19,7 @@ from reclens.adapters.lease import Lease
 from reclens.adapters.memory import PeakMemory
 from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import JobResult, Progress
-from reclens.errors import JobCancelled, RecLensError, StaleCheckpoint
+from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
 
 _PUBLISH_SECONDS = 1.0
 
@@ -46,6 +46,12 @@ class Paused(Exception):
     """The job saved its state and goes on as a new message: a signal to the runner."""
 
 
+def ancestors(task: Task) -> list[str]:
+    """The job and those that it is a part of: its labelling or stage, its pipeline."""
+    request = task.request
+    return [one for one in (request.id, request.parent_id, request.root_id) if one]
+
+
 class Runtime:
     """Clients of one worker process. Made in the child, after the fork, at its first job."""
 
@@ -56,6 +62,12 @@ class Runtime:
         self.joblog = JobLog(settings.redis, app)
         self.stopping = stopping
 
+    @property
+    def longest_countdown(self) -> float:
+        """Seconds that a message may wait in a worker before it counts as lost and is sent twice,
+        and no more than a minute."""
+        return min(60.0, self.settings.redis.visibility_timeout_seconds / 2)
+
 
 class JobContext:
     """What a stage may do besides compute.
@@ -64,6 +76,7 @@ class JobContext:
         store: artifacts, for reading.
         settings: the worker's settings.
         folder: an empty scratch folder, removed afterwards.
+        stopping: set when the worker was told to stop.
     """
 
     def __init__(
@@ -83,7 +96,7 @@ class JobContext:
         self._redis = runtime.redis
         self._lease = lease
         self._writer = writer
-        self._stopping = runtime.stopping
+        self.stopping = runtime.stopping
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._pace = Pace()
@@ -118,7 +131,7 @@ class JobContext:
         if now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
-        if self._joblog.cancelled(self._task.request.id, self._task.request.root_id):
+        if self._joblog.cancelled(*ancestors(self._task)):
             raise JobCancelled(f"cancelled while {progress.stage} was at {progress.step}.")
         self._task.update_state(
             state="PROGRESS", meta=self._pace.measured(progress, now).canonical()
@@ -132,20 +145,30 @@ class JobContext:
     def drive(self, trainer: Resumable) -> None:
         """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
         self._resume(trainer)
-        last_saved = self._started
-        for progress in trainer.steps():
-            now = time.monotonic()
-            leaving = self._stopping.is_set() or now - self._started > self.settings.segment_seconds
-            try:
-                self.progress(progress)
-            except JobCancelled:
+        last_saved, advanced = self._started, False
+        try:
+            for progress in trainer.steps():
+                advanced = True
+                now = time.monotonic()
+                spent = now - self._started > self.settings.segment_seconds
+                leaving = self.stopping.is_set() or spent
+                try:
+                    self.progress(progress)
+                except JobCancelled:
+                    self._save(trainer)
+                    raise
+                if leaving or now - last_saved > self.settings.checkpoint_seconds:
+                    self._save(trainer)
+                    last_saved = time.monotonic()
+                if leaving:
+                    raise Paused
+        except RecLensError as error:
+            # It is going to wait, perhaps for long: what it has done is not done again.
+            if error.patient and advanced:
                 self._save(trainer)
-                raise
-            if leaving or now - last_saved > self.settings.checkpoint_seconds:
-                self._save(trainer)
-                last_saved = time.monotonic()
-            if leaving:
-                raise Paused
+            if isinstance(error, LlmInterrupted):
+                raise Paused from error
+            raise
 
     def _resume(self, trainer: Resumable) -> None:
         saved = self._checkpoints.load()
@@ -177,7 +200,7 @@ class JobContext:
             },
         )
         # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref))
+        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
 
     def finish(self, metrics: dict[str, Any]) -> JobResult:
         """Commit the artifact and forget the checkpoint."""
@@ -214,6 +237,11 @@ class Pace:
         if eta is None and rate and progress.total is not None:
             eta = max(0, progress.total - progress.step) / rate
         return progress.model_copy(update={"rate": rate, "eta_seconds": eta})
+
+
+def waiting_key(job_id: str) -> str:
+    """Where a job that waits notes since when, and how often it has tried."""
+    return f"reclens:waiting:{job_id}"
 
 
 def deliveries_key(ref: str) -> str:

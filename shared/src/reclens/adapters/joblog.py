@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from celery import Celery
@@ -21,107 +20,39 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobview import (
+    JobError,
+    JobState,
+    JobView,
+    ShardView,
+    StageView,
+    outcome_of,
+    shard_view,
+    with_shards,
+)
 from reclens.adapters.settings import RedisSettings
 from reclens.contracts import (
     MAX_SPEC_BYTES,
-    Contract,
-    JobResult,
-    Progress,
+    ConceptShardSpec,
     Stage,
     TaskName,
     canonical_json,
 )
-from reclens.errors import InvalidSpec, JobCancelled, NotFound, Unavailable
+from reclens.errors import InvalidSpec, NotFound, Unavailable
 
+__all__ = [
+    "JobError",
+    "JobLog",
+    "JobState",
+    "JobView",
+    "ShardView",
+    "StageView",
+    "connect",
+]
+
+_BROKEN = {JobState.FAILED, JobState.CANCELLED, JobState.PARTIAL}
 _INDEX = "reclens:jobs"
 _WATCH_SECONDS = 0.5
-
-
-class JobState(StrEnum):
-    """Where a job is."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    RETRYING = "RETRYING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    SKIPPED = "SKIPPED"
-    """A stage that never ran, because one before it failed or was cancelled."""
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen."""
-        return self not in {JobState.QUEUED, JobState.RUNNING, JobState.RETRYING}
-
-
-_STATES = {
-    "PENDING": JobState.QUEUED,
-    "RECEIVED": JobState.QUEUED,
-    "STARTED": JobState.RUNNING,
-    "PROGRESS": JobState.RUNNING,
-    "RETRY": JobState.RETRYING,
-    "SUCCESS": JobState.SUCCEEDED,
-    "FAILURE": JobState.FAILED,
-    "REVOKED": JobState.CANCELLED,
-}
-
-
-class JobError(Contract):
-    """Why a job failed."""
-
-    type: str
-    """Class of the error, e.g. ``MalformedData``."""
-    message: str
-    """One readable sentence, with the remedy."""
-    traceback: str = ""
-    """Where in the worker."""
-
-
-class StageView(Contract):
-    """One stage of a pipeline."""
-
-    name: str
-    """``dataset``, ``recommender``, ..."""
-    job_id: str
-    """Its own job."""
-    artifact: str
-    """What it makes."""
-    state: JobState
-    """Where it is."""
-    progress: Progress | None = None
-    """While it runs."""
-    result: JobResult | None = None
-    """Once it has succeeded."""
-    error: JobError | None = None
-    """Once it has failed."""
-
-
-class JobView(Contract):
-    """One job, whole."""
-
-    id: str
-    """The Celery task id."""
-    task: str
-    """Name of the task."""
-    state: JobState
-    """Where it is."""
-    spec: dict[str, Any]
-    """As submitted."""
-    submitted_at: str | None = None
-    """UTC, ISO 8601."""
-    started_at: str | None = None
-    """UTC, ISO 8601; the first start."""
-    finished_at: str | None = None
-    """UTC, ISO 8601."""
-    progress: Progress | None = None
-    """While it runs."""
-    result: JobResult | None = None
-    """Once it has succeeded."""
-    error: JobError | None = None
-    """Once it has failed."""
-    stages: tuple[StageView, ...] = ()
-    """Stages of a pipeline, in order."""
 
 
 class JobLog:
@@ -182,12 +113,15 @@ class JobLog:
                     remedy="`reclens jobs list` shows the jobs that are kept.",
                 )
             stages = self._stages(json.loads(record.get("stages") or "[]"))
-            outcome = self._outcome(job_id)
+            outcome = self._outcome(job_id, json.loads(record.get("shards") or "[]"))
         # A pipeline hands its id on to its last stage: until that one has run, its own Celery
         # state says nothing, its stages do.
         if stages and not outcome["state"].final:
-            outcome["state"] = JobState.RUNNING
+            busy = next((stage for stage in stages if not stage.state.final), None)
+            stuck = busy is not None and busy.state is JobState.RETRYING
+            outcome["state"] = JobState.RETRYING if stuck else JobState.RUNNING
             outcome["progress"] = next((s.progress for s in stages if s.progress), None)
+            outcome["waiting"] = next((s.waiting for s in stages if s.waiting), None)
         return JobView(
             id=job_id,
             task=record["task"],
@@ -242,6 +176,25 @@ class JobLog:
         ]
         self._redis.hset(_key(job_id), "stages", json.dumps(plan))
 
+    def planned_shards(
+        self, job_id: str, shards: Sequence[tuple[str | None, ConceptShardSpec]]
+    ) -> None:
+        """Note the shards of a labelling with their job ids; None for one that was found."""
+        plan = [
+            {
+                "job_id": shard_id,
+                "first": shard.first,
+                "stop": shard.stop,
+                "artifact": shard.artifact_ref(),
+            }
+            for shard_id, shard in shards
+        ]
+        self._redis.hset(_key(job_id), "shards", json.dumps(plan))
+
+    def shards(self, job_id: str) -> tuple[ShardView, ...]:
+        """The planned shards of a labelling, and where they are; none where none were planned."""
+        return tuple(self._shards(self._planned_shards(job_id)))
+
     def cancelled(self, *job_ids: str | None) -> bool:
         """Whether any of these jobs (a stage and its pipeline) was asked to stop."""
         keys = [f"reclens:cancel:{job_id}" for job_id in job_ids if job_id]
@@ -252,43 +205,42 @@ class JobLog:
     def _hash(self, key: str) -> dict[bytes, bytes]:
         return self._redis.hgetall(key)  # type: ignore[return-value]
 
+    def _planned_shards(self, job_id: str) -> list[dict[str, Any]]:
+        noted: bytes | None = self._redis.hget(_key(job_id), "shards")  # type: ignore[assignment]
+        return json.loads(noted or b"[]")
+
     def _stages(self, planned: list[dict[str, str]]) -> list[StageView]:
         views: list[StageView] = []
         broken = False
         for stage in planned:
-            outcome = self._outcome(stage["job_id"])
+            outcome = self._outcome(stage["job_id"], self._planned_shards(stage["job_id"]))
             del outcome["finished_at"]
             if broken:
                 # Celery gives the stages after a failed one its failure; they never ran.
                 outcome |= {"state": JobState.SKIPPED, "error": None}
-            broken = broken or outcome["state"] in {JobState.FAILED, JobState.CANCELLED}
+            broken = broken or outcome["state"] in _BROKEN
             views.append(StageView(**stage, **outcome))
         return views
 
-    def _outcome(self, job_id: str) -> dict[str, Any]:
-        meta = self._app.backend.get_task_meta(job_id, cache=False)
-        state = _STATES.get(meta["status"], JobState.QUEUED)
-        result = meta.get("result")
-        found: dict[str, Any] = {
-            "state": state,
-            "progress": None,
-            "result": None,
-            "error": None,
-            "finished_at": meta.get("date_done") if state.final else None,
-        }
-        if state is JobState.SUCCEEDED:
-            found["result"] = JobResult.parse(result)
-        elif isinstance(result, JobCancelled):
-            found["state"] = JobState.CANCELLED
-        elif isinstance(result, BaseException):
-            found["error"] = JobError(
-                type=type(result).__name__,
-                message=str(result),
-                traceback=meta.get("traceback") or "",
-            )
-        elif meta["status"] == "PROGRESS":
-            found["progress"] = Progress.parse(result)
-        return found
+    def _outcome(self, job_id: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
+        (meta,) = self._metas([job_id])
+        return with_shards(outcome_of(meta), self._shards(shards))
+
+    def _shards(self, planned: list[dict[str, Any]]) -> list[ShardView]:
+        sent = [shard["job_id"] for shard in planned if shard["job_id"]]
+        metas = dict(zip(sent, self._metas(sent), strict=True))
+        return [shard_view(shard, metas.get(shard["job_id"])) for shard in planned]
+
+    def _metas(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What Celery keeps of these tasks, in one round trip."""
+        if not job_ids:
+            return []
+        backend: Any = self._app.backend
+        stored = backend.mget([backend.get_key_for_task(job_id) for job_id in job_ids])
+        return [
+            backend.decode_result(one) if one else {"status": "PENDING", "result": None}
+            for one in stored
+        ]
 
 
 def connect(settings: RedisSettings) -> Redis:

@@ -9,37 +9,48 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
-import random
 import shutil
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from celery import Celery, Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, TaskPredicate
 from celery.signals import worker_shutting_down
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.adapters.jobcontext import JobContext, Paused, Runtime, deliveries_key
+from reclens.adapters.artifacts import ArtifactWriter
+from reclens.adapters.jobcontext import JobContext, Paused, Runtime, ancestors, deliveries_key
 from reclens.adapters.lease import Lease
+from reclens.adapters.patience import backoff, wait_patiently
 from reclens.adapters.settings import WorkerSettings
-from reclens.contracts import JobResult, JobSpec, TaskName, canonical_json
-from reclens.errors import JobCancelled, LeaseLost, Poisoned, RecLensError, Unavailable
+from reclens.contracts import FailureReport, JobResult, JobSpec, TaskName, canonical_json
+from reclens.errors import (
+    InternalError,
+    JobCancelled,
+    LeaseLost,
+    Poisoned,
+    RecLensError,
+    Unavailable,
+)
 
 __all__ = ["JobContext", "JobRunner", "Stage"]
 
 SpecT = TypeVar("SpecT", bound=JobSpec)
 Stage = Callable[[SpecT, JobContext], dict[str, Any]]
 """Makes the objects of an artifact and returns the manifest's metrics."""
+Action = Callable[[Task, dict[str, Any]], dict[str, Any]]
+"""What a task does with its payload; returns the result, or replaces the task."""
 
 _LEASE_RETRY_SECONDS = 3.0
-_BACKOFF_LIMIT_SECONDS = 60.0
+# Characters of a report: a result is no place for large payloads.
+_MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
 
 _log = structlog.get_logger(__name__)
 
@@ -74,37 +85,65 @@ class JobRunner:
                 self._runtime = Runtime(self._settings(), self._app, self._stopping)
             return self._runtime
 
-    def register(self, spec_type: type[SpecT], stage: str) -> None:
+    def register(self, spec_type: type[SpecT], stage: str, *, part: bool = False) -> None:
         """Register the task that makes the artifact of ``spec_type``.
 
         Args:
             spec_type: what the payload must be.
             stage: ``package.module:function``, a `Stage`; imported at the first job.
+            part: see `register_action`.
         """
 
         def make(task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-            spec = spec_type.parse(payload)
-            module, function = stage.split(":")
-            run = getattr(importlib.import_module(module), function)
-            return self._make(task, spec, run).canonical()
+            return self.make(task, spec_type.parse(payload), stage)
 
-        self.register_action(spec_type.TASK, make)
+        self.register_action(spec_type.TASK, make, part=part)
 
-    def register_action(
-        self, name: TaskName, action: Callable[[Task, dict[str, Any]], dict[str, Any]]
-    ) -> None:
-        """Register a task that makes no artifact: it is noted, and retried, but takes no lease."""
+    def register_action(self, name: TaskName, action: Action, *, part: bool = False) -> None:
+        """Register a task that makes no artifact: it is noted, and retried, but takes no lease.
+
+        Args:
+            name: of the task.
+            action: what it does.
+            part: a task of a chord's header. One that fails would break the chord; so it returns
+                ``{"failed": FailureReport}``, for the body to see.
+        """
 
         @self._app.task(name=name.value, bind=True)
         def _task(self_: Task, spec: dict[str, Any]) -> dict[str, Any]:
-            return self._guard(self_, spec, action)
+            if not part:
+                return self._guard(self_, spec, action)
+            try:
+                return self._guard(self_, spec, action)
+            except TaskPredicate:
+                raise  # sent again, or replaced
+            except Exception as error:  # noqa: BLE001 - whatever it is, the body must learn of it
+                return {"failed": _report(error).canonical()}
 
-    def _guard(
-        self,
-        task: Task,
-        payload: dict[str, Any],
-        action: Callable[[Task, dict[str, Any]], dict[str, Any]],
-    ) -> dict[str, Any]:
+    def make(self, task: Task, spec: JobSpec, stage: str) -> dict[str, Any]:
+        """Make the artifact of ``spec``, or find it, or send the job again for later.
+
+        Args:
+            task: that is being run.
+            spec: of the artifact.
+            stage: as for `register`.
+
+        Returns:
+            A `JobResult` as JSON.
+        """
+        module, function = stage.split(":")
+        run = getattr(importlib.import_module(module), function)
+        return self._make(task, spec, run).canonical()
+
+    def found(self, ref: str) -> JobResult | None:
+        """The result of a job whose artifact exists already; None where it does not."""
+        store = self.runtime.store
+        if not store.exists(ref):
+            return None
+        metrics = store.manifest(ref).metrics
+        return JobResult(artifact=ref, reused=True, seconds=0.0, metrics=metrics)
+
+    def _guard(self, task: Task, payload: dict[str, Any], action: Action) -> dict[str, Any]:
         request, job_id = task.request, str(task.request.id)
         with structlog.contextvars.bound_contextvars(job_id=job_id, task=task.name):
             try:
@@ -112,16 +151,22 @@ class JobRunner:
                 is_stage = request.root_id not in (None, job_id)
                 joblog.record(job_id, str(task.name), payload, listed=not is_stage)
                 joblog.started(job_id)
-                if joblog.cancelled(job_id, request.root_id):
+                if joblog.cancelled(*ancestors(task)):
                     raise JobCancelled("cancelled before it started.")
                 return action(task, payload)
             except Paused:
                 _send_again(task, countdown=0)
             except _Busy:
-                _send_again(task, countdown=_LEASE_RETRY_SECONDS)
+                _send_again(
+                    task, countdown=min(_LEASE_RETRY_SECONDS, self.runtime.longest_countdown)
+                )
             except (RedisConnectionError, RedisTimeoutError) as error:
                 raise self._retry(task, error) from error
             except RecLensError as error:
+                if error.patient:
+                    countdown = wait_patiently(task, self.runtime, error)
+                    _send_again(task, countdown=countdown)
+                    raise Ignore from error
                 if error.retryable:
                     raise self._retry(task, error) from error
                 _log.warning("job.failed", reason=error.reason, error=str(error))
@@ -131,13 +176,13 @@ class JobRunner:
     def _make(self, task: Task, spec: SpecT, run: Stage[SpecT]) -> JobResult:
         ref, runtime = spec.artifact_ref(), self.runtime
         structlog.contextvars.bind_contextvars(artifact=ref)
-        if (found := _found(runtime.store, ref)) is not None:
+        if (found := self.found(ref)) is not None:
             return found
         with Lease(runtime.redis, ref, runtime.settings.lease_seconds) as lease:
             if not lease.acquire():
                 raise _Busy
             # Whoever held the lease before may have committed meanwhile.
-            if (found := _found(runtime.store, ref)) is not None:
+            if (found := self.found(ref)) is not None:
                 return found
             self._count_delivery(task, spec)
             try:
@@ -185,18 +230,10 @@ class JobRunner:
 
     def _retry(self, task: Task, error: Exception) -> Exception:
         """The retry to raise, with exponential back-off and jitter; the error itself at the end."""
-        ceiling = min(_BACKOFF_LIMIT_SECONDS, 2.0**task.request.retries)
-        countdown = ceiling / 2 + random.uniform(0, ceiling / 2)
+        countdown = backoff(task.request.retries, self.runtime.longest_countdown)
         return task.retry(
             exc=error, countdown=countdown, max_retries=self._settings().max_retries, throw=False
         )
-
-
-def _found(store: ArtifactStore, ref: str) -> JobResult | None:
-    if not store.exists(ref):
-        return None
-    manifest = store.manifest(ref)
-    return JobResult(artifact=ref, reused=True, seconds=0.0, metrics=manifest.metrics)
 
 
 def _send_again(task: Task, countdown: float) -> None:
@@ -210,3 +247,18 @@ def _send_again(task: Task, countdown: float) -> None:
     )
     assert signature is not None
     signature.apply_async()
+
+
+def _report(error: Exception) -> FailureReport:
+    if not isinstance(error, RecLensError):
+        _log.error("job.failed", error=repr(error), exc_info=error)
+    message = error.message if isinstance(error, RecLensError) else str(error)
+    return FailureReport(
+        reason=getattr(error, "reason", InternalError.reason),
+        type=type(error).__name__,
+        message=message[:_MAX_MESSAGE],
+        field=getattr(error, "field", ""),
+        remedy=getattr(error, "remedy", ""),
+        retryable=getattr(error, "retryable", False),
+        traceback="".join(traceback.format_exception(error))[-_MAX_TRACEBACK:],
+    )

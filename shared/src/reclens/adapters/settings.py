@@ -27,7 +27,7 @@ class RedisSettings(Section):
     """Redis address, credentials included."""
     result_expires_seconds: int = Field(default=7 * 24 * 3600, ge=60)
     """How long job results and the job log are kept."""
-    visibility_timeout_seconds: int = Field(default=600, ge=60)
+    visibility_timeout_seconds: int = Field(default=600, ge=1)
     """After this long without acknowledgement a job is delivered again: what the death of a whole
     worker costs at most. A job that runs longer is delivered twice, which the lease makes
     harmless."""
@@ -175,3 +175,6 @@ class WorkerSettings(ComputeSettings):
     """Deliveries without progress after which a job becomes a dead letter."""
     max_retries: int = Field(default=6, ge=0)
     """Retries of a job on faults that can pass."""
+    patience_seconds: float = Field(default=3600, ge=0)
+    """How long a job waits, trying again, for a part that may be away for long, as a language model
+    does while it loads."""

@@ -12,7 +12,14 @@ from reclens.contracts.artifacts import (
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
 from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
-from reclens.contracts.jobs import MAX_SPEC_BYTES, JobResult, JobSpec, Progress
+from reclens.contracts.jobs import (
+    MAX_SPEC_BYTES,
+    FailureReport,
+    JobResult,
+    JobSpec,
+    Progress,
+    Waiting,
+)
 from reclens.contracts.models import (
     BprMfConfig,
     LightGcnConfig,
@@ -22,6 +29,7 @@ from reclens.contracts.models import (
     WeightsFile,
 )
 from reclens.contracts.pipeline import PipelineSpec, Stage
+from reclens.contracts.shards import ConceptShardSpec
 from reclens.contracts.specs import (
     AutoencoderOptions,
     AutoencoderSpec,
@@ -56,12 +64,14 @@ __all__ = [
     "CaptureOptions",
     "CaptureSpec",
     "ColumnNames",
+    "ConceptShardSpec",
     "ConceptsOptions",
     "ConceptsSpec",
     "Contract",
     "DatasetSpec",
     "EvaluationOptions",
     "EvaluationSpec",
+    "FailureReport",
     "InputEntry",
     "JobResult",
     "JobSpec",
@@ -87,6 +97,7 @@ __all__ = [
     "TaskName",
     "UserShares",
     "UserSplit",
+    "Waiting",
     "WeightsFile",
     "canonical_json",
     "sha256_hex",

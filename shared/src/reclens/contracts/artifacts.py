@@ -20,6 +20,7 @@ class ArtifactKind(StrEnum):
     ACTIVATIONS = "activations"
     AUTOENCODER = "autoencoders"
     CONCEPTS = "concepts"
+    CONCEPT_SHARDS = "concept-shards"
     EVALUATION = "evaluations"
 
 

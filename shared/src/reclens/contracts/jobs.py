@@ -56,6 +56,38 @@ class Progress(Contract):
     """Current values, e.g. ``loss``, ``fvu``, ``l0``, ``dead_fraction``, ``hr@10``."""
 
 
+class Waiting(Contract):
+    """Why a job that has begun does nothing just now, and when it tries again."""
+
+    reason: str
+    """Machine-readable, e.g. ``UNAVAILABLE``."""
+    message: str
+    """What it waits for, and what that answered."""
+    since: str
+    """UTC, ISO 8601: when it first went without."""
+    next_try_at: str
+    """UTC, ISO 8601."""
+
+
+class FailureReport(Contract):
+    """What a part of a larger job returns instead of failing: how it failed for good."""
+
+    reason: str
+    """Machine-readable, e.g. ``UNAVAILABLE``."""
+    type: str
+    """Class of the error."""
+    message: str
+    """What went wrong."""
+    field: str = ""
+    """Dotted name of the offending input."""
+    remedy: str = ""
+    """What can be done about it."""
+    retryable: bool = False
+    """Whether the same job may succeed later."""
+    traceback: str = ""
+    """Where in the worker."""
+
+
 class JobResult(Contract):
     """What a finished job returns: references and numbers, never tensors."""
 

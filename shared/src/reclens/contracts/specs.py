@@ -307,6 +307,11 @@ class ConceptsOptions(Contract):
     seed: int = Field(default=0, ge=0)
     """Seed of the sampling of cases."""
 
+    @property
+    def asks_llm(self) -> bool:
+        """Whether a language model labels or judges."""
+        return self.source == "llm" or "llm" in self.judges
+
     @model_validator(mode="after")
     def _each_judge_once(self) -> Self:
         if len(set(self.judges)) < len(self.judges):
@@ -319,7 +324,7 @@ class ConceptsSpec(ConceptsOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.CONCEPTS_LABEL
     KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
-    ALGORITHM: ClassVar[int] = 2
+    ALGORITHM: ClassVar[int] = 3
 
     autoencoder: ArtifactRef
     """Autoencoder whose latents to label."""

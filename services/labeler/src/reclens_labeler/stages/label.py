@@ -1,67 +1,128 @@
-"""Stage: an autoencoder's codes and a data set's item text to labelled, measured concepts."""
+"""Stage: one range of latents to labelled, measured rows that wait to be joined."""
 
 from __future__ import annotations
 
-import fnmatch
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-import pyarrow.parquet as pq
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
-from reclens.contracts.tables import CONCEPTS, LATENTS
 from reclens.errors import InvalidInput
+from reclens_labeler.stages.workbench import workbench_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from reclens.adapters.jobs import JobContext
-    from reclens.contracts import ConceptsSpec
+    from reclens.adapters.settings import LlmSettings
+    from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
+    from reclens.concepts.llm import LlmAccount
+    from reclens.contracts import ConceptShardSpec
 
-_CODES: Final = "codes-*.parquet"
+SHARD = "shard.parquet"
+"""The one object of a shard."""
 
 
-def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
-    """Label every latent from the ``construct`` users, judge every label on the ``verify`` users.
+def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
+    """Label the latents of the range from the ``construct`` users, judge them on ``verify`` users.
 
-    Object made: ``concepts.parquet``.
+    Object made: ``shard.parquet``.
 
     Raises:
-        InvalidInput: the data set is not the one that the autoencoder's recommender learned from.
+        InvalidInput: the range lies outside the dictionary.
         MissingData: the codes hold no construct or no verify user.
         MalformedData: codes and data set, or codes and latents, do not fit.
+        NotReady: the judge ``embedding`` is asked for and its model is not installed.
+        LlmUnavailable, LlmRefused: a language model is asked for and does not answer.
     """
-    from reclens.concepts.cases import Cases, CaseSplit, read_cases
-    from reclens.concepts.labelling import label_latents
-    from reclens.concepts.table import write_concepts
-    from reclens.data import read_dataset
+    from reclens.concepts.shards import write_shard
 
-    learned = job.store.lineage(spec.autoencoder).get("dataset")
-    if learned != spec.dataset:
-        raise InvalidInput(
-            f"{spec.autoencoder} comes from {learned}, not from {spec.dataset}.",
-            field="dataset",
-            remedy="name the data set that the recommender was trained on.",
-        )
     job.progress(Progress(stage="read"))
-    items = read_dataset(job.store.fetch_all(spec.dataset)).items
-    scale = _scale(job.store.fetch(spec.autoencoder, LATENTS))
-    names = [entry.name for entry in job.store.manifest(spec.autoencoder).objects]
-    shards = [
-        job.store.fetch(spec.autoencoder, name) for name in sorted(fnmatch.filter(names, _CODES))
-    ]
-
-    def cases(split: CaseSplit) -> Cases:
-        return read_cases(
-            shards, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
+    workbench = workbench_of(spec.labelling(), job.store)
+    if spec.stop > workbench.n_latents:
+        raise InvalidInput(
+            f"the dictionary has {workbench.n_latents} latents, the range ends at {spec.stop}.",
+            field="stop",
+            remedy="submit reclens.concepts.label.v1, which divides them itself.",
         )
-
-    labelling = label_latents(cases("construct"), cases("verify"), items, scale, options=spec)
-    path = job.folder / CONCEPTS
-    write_concepts(labelling.rows, path)
+    with labeller_of(workbench, job) as labeller:
+        labelling = RangeLabelling(labeller, spec.latents)
+        job.drive(labelling)
+    path = job.folder / SHARD
+    write_shard(labelling.done, path)
     job.add(path)
-    return labelling.metrics
+    rows = [one.row for one in labelling.done]
+    return {
+        "latents": len(rows),
+        "labelled": sum(row.label is not None for row in rows),
+        "judged": sum(row.confidence is not None for row in rows),
+        **account_of(labelling.done, job.settings.llm).metrics(),
+    }
 
 
-def _scale(path: Path) -> np.ndarray:
-    """The 99th percentile of each latent, float32 [n_latents]."""
-    return pq.read_table(path, columns=["p99"])["p99"].to_numpy()
+@contextmanager
+def labeller_of(workbench: Workbench, job: JobContext) -> Iterator[Labeller]:
+    """The labeller that the options ask for; a language model is reached only where they do."""
+    from reclens.concepts.labelling import KeywordLabeller
+
+    if not workbench.options.asks_llm:
+        yield KeywordLabeller(workbench)
+        return
+    from reclens.adapters.answer_cache import AnswerStore
+    from reclens.adapters.llm import HubLlmClient
+    from reclens.concepts.llm.labelling import LlmLabeller
+
+    client = HubLlmClient(job.settings.llm, stop=job.stopping)
+    try:
+        yield LlmLabeller(
+            workbench,
+            client,
+            cache=AnswerStore(job.store.objects),
+            concurrency=job.settings.llm.concurrency,
+        )
+    finally:
+        client.close()
+
+
+def account_of(latents: Sequence[LabelledLatent], settings: LlmSettings) -> LlmAccount:
+    """What a language model was asked for these latents, and what it cost."""
+    from reclens.concepts.llm import LlmAccount
+
+    account = LlmAccount(
+        prompt_price=settings.prompt_price, completion_price=settings.completion_price
+    )
+    for one in latents:
+        account.add(one.usage)
+    return account
+
+
+class RangeLabelling:
+    """Labels a range latent by latent: it can be left between any two, and taken up again."""
+
+    def __init__(self, labeller: Labeller, latents: range) -> None:
+        self.done: list[LabelledLatent] = []
+        """Labelled so far, in order."""
+        self._labeller = labeller
+        self._latents = latents
+
+    def steps(self) -> Iterator[Progress]:
+        """Label on."""
+        for one in self._labeller.label(self._latents[len(self.done) :]):
+            self.done.append(one)
+            yield Progress(
+                stage="label", step=len(self.done), total=len(self._latents), unit="latents"
+            )
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """No tensors, and what is done."""
+        from reclens.concepts.shards import to_json
+
+        return {}, {"done": [to_json(one) for one in self.done]}
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Take up such a state."""
+        from reclens.concepts.shards import from_json
+
+        self.done = [from_json(values) for values in meta["done"]]
+        if [one.row.latent for one in self.done] != list(self._latents[: len(self.done)]):
+            raise ValueError("it holds other latents")

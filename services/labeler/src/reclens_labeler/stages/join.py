@@ -1,0 +1,48 @@
+"""Stage: all shards of a labelling to its concepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reclens.contracts import ConceptShardSpec, Progress
+from reclens.contracts.tables import CONCEPTS
+from reclens_labeler.stages.label import SHARD, account_of
+from reclens_labeler.stages.workbench import forget_workbench, workbench_of
+
+if TYPE_CHECKING:
+    from reclens.adapters.jobs import JobContext
+    from reclens.contracts import ConceptsSpec
+
+
+def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
+    """Verify every shard and join their latents to concepts.
+
+    Object made: ``concepts.parquet``.
+
+    Raises:
+        NotFound: a shard is missing.
+        CorruptArtifact: a shard holds other bytes than its manifest promises, or other latents.
+    """
+    from reclens.concepts.labelling import join_latents
+    from reclens.concepts.shards import read_shard
+    from reclens.concepts.table import write_concepts
+
+    job.progress(Progress(stage="read"))
+    workbench = workbench_of(spec, job.store)
+    latents = [
+        one
+        for shard in ConceptShardSpec.of(spec, workbench.n_latents)
+        for one in read_shard(job.store.fetch(shard.artifact_ref(), SHARD), shard.latents)
+    ]
+
+    def report(done: int, total: int) -> None:
+        job.progress(Progress(stage="join", step=done, total=total, unit="concepts"))
+
+    labelling = join_latents(workbench, latents, on_concept=report)
+    path = job.folder / CONCEPTS
+    write_concepts(labelling.rows, path)
+    job.add(path)
+    forget_workbench(spec)
+    if not spec.asks_llm:
+        return labelling.metrics
+    return {**labelling.metrics, **account_of(latents, job.settings.llm).metrics()}

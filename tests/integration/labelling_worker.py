@@ -1,0 +1,104 @@
+"""The labeler's own tasks, with a labeller that misbehaves on demand.
+
+Files in ``FOLDER`` say how, named by the seed of the labelling and the first latent of a shard.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from reclens.adapters.celery_app import make_app
+from reclens.adapters.jobs import JobRunner
+from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.worker import run_worker
+from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
+from reclens.contracts import (
+    AutoencoderSpec,
+    CaptureSpec,
+    ConceptShardSpec,
+    DatasetSpec,
+    QueueName,
+    RecommenderSpec,
+)
+from reclens.errors import InvalidInput, Unavailable
+from reclens_labeler.conductor import Conductor
+from reclens_labeler.fanout import FanOut
+from reclens_labeler.stages import label
+
+FOLDER = Path(os.environ.get("LABELLING_FOLDER", "."))
+
+
+class Away(Unavailable):
+    """As a language model's server that loads for long."""
+
+    patient: ClassVar[bool] = True
+
+
+class Misbehaving:
+    """Labels as it should, and before each latent looks for what to do wrong."""
+
+    def __init__(self, labeller: Labeller, spec: ConceptShardSpec) -> None:
+        self._labeller = labeller
+        self._name = f"{spec.seed}-{spec.first}"
+        self._seed = spec.seed
+        self._note("runs", str(os.getpid()))
+
+    def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+        for one in self._labeller.label(latents):
+            self._misbehave(one.row.latent)
+            self._note("latents", str(one.row.latent))
+            yield one
+
+    def _misbehave(self, latent: int) -> None:
+        in_the_middle = latent % 4 == 2
+        if in_the_middle and self._asked("fail"):
+            raise InvalidInput("a planted fault.", field="plant", remedy="dig it up.")
+        if in_the_middle and self._asked("bug"):
+            raise ZeroDivisionError("no deliberate error")
+        if self._asked("poison"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if in_the_middle and self._asked("kill"):
+            (FOLDER / f"{self._name}.kill").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if in_the_middle and (self._asked("away") or (FOLDER / f"{self._seed}.away").exists()):
+            raise Away("http://127.0.0.1:9: answered 503")
+        if in_the_middle and self._asked("hold"):
+            (FOLDER / f"{self._name}.holding").touch()
+            while self._asked("hold"):
+                time.sleep(0.01)
+
+    def _asked(self, what: str) -> bool:
+        return (FOLDER / f"{self._name}.{what}").exists()
+
+    def _note(self, what: str, line: str) -> None:
+        with (FOLDER / f"{self._name}.{what}").open("a") as file:
+            file.write(f"{line}\n")
+
+
+_labeller_of = label.labeller_of
+
+
+def _misbehaving(spec: ConceptShardSpec, workbench: Workbench) -> Labeller:
+    return Misbehaving(_labeller_of(spec, workbench), spec)
+
+
+if __name__ == "__main__":
+    label.labeller_of = _misbehaving
+    app = make_app(WorkerSettings().redis)
+    runner = JobRunner(app, WorkerSettings)
+    # Their artifacts exist, so they are found and nothing is run.
+    for found in (DatasetSpec, RecommenderSpec, CaptureSpec, AutoencoderSpec):
+        runner.register(found, "labelling_worker:never_run")
+    FanOut(app, runner).register()
+    Conductor(app, runner).register()
+    run_worker(app, service="test", queues=list(QueueName), pool="threads", concurrency=4)
+
+
+def never_run() -> None:
+    """Stands for stages that nothing is left to do for."""
+    raise AssertionError
