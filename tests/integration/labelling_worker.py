@@ -9,11 +9,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from reclens.adapters.celery_app import make_app
-from reclens.adapters.jobs import JobRunner
+from reclens.adapters.jobs import JobContext, JobRunner
 from reclens.adapters.settings import WorkerSettings
 from reclens.adapters.worker import run_worker
 from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
@@ -83,8 +84,12 @@ class Misbehaving:
 _labeller_of = label.labeller_of
 
 
-def _misbehaving(spec: ConceptShardSpec, workbench: Workbench) -> Labeller:
-    return Misbehaving(_labeller_of(spec, workbench), spec)
+@contextmanager
+def _misbehaving(
+    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+) -> Iterator[Labeller]:
+    with _labeller_of(spec, workbench, job) as labeller:
+        yield Misbehaving(labeller, spec)
 
 
 if __name__ == "__main__":

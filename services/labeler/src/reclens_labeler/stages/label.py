@@ -45,7 +45,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
             field="stop",
             remedy="submit reclens.concepts.label.v1, which divides them itself.",
         )
-    with labeller_of(workbench, job) as labeller:
+    with labeller_of(spec, workbench, job) as labeller:
         labelling = RangeLabelling(labeller, spec.latents)
         job.drive(labelling)
     path = job.folder / SHARD
@@ -61,11 +61,13 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
 
 
 @contextmanager
-def labeller_of(workbench: Workbench, job: JobContext) -> Iterator[Labeller]:
-    """The labeller that the options ask for; a language model is reached only where they do."""
+def labeller_of(
+    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+) -> Iterator[Labeller]:
+    """The labeller that ``spec`` asks for; a language model is reached only where it does."""
     from reclens.concepts.labelling import KeywordLabeller
 
-    if not workbench.options.asks_llm:
+    if not spec.asks_llm:
         yield KeywordLabeller(workbench)
         return
     from reclens.adapters.answer_cache import AnswerStore
