@@ -48,7 +48,10 @@ source string, prompt_version string or null, model string or null. Beside them:
 the keywords; recall_low, recall_high, specificity_low, specificity_high (95 % Wilson intervals);
 auroc, paper_p float64 or null; trusted bool; and concept_confidence, concept_precision,
 concept_recall, concept_auroc float64 or null, concept_n_positive, concept_n_negative int32,
-concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id."""
+concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id.
+duplicate_group int32 or null: lowest latent of those that are copies of each other; parent int32 or
+null: latent of an earlier nested level that this one is part of. Tables made by earlier versions
+lack these two."""
 
 # evaluations/{id}/
 FIDELITY: Final = "fidelity.parquet"
