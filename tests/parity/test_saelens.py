@@ -26,7 +26,6 @@ from torch.nn import functional
 
 from reclens.sae import SparseAutoencoder
 from reclens.sae.dense import multiply_float32
-from reclens.sae.matryoshka import level_ends
 from reclens.sae.metrics import measure
 from reclens.sae.saelens import load_saelens, save_saelens
 from reclens.sae.sources import as_source
@@ -114,7 +113,7 @@ def test_a_training_batch_of_matryoshka_has_the_same_latents_and_levels(
     drawn: Drawn, x: Tensor
 ) -> None:
     ours = drawn("matryoshka", normalised=False)
-    widths = level_ends(ours.config)
+    widths = ours.config.level_ends
     config = MatryoshkaBatchTopKTrainingSAEConfig(
         d_in=24,
         d_sae=160,

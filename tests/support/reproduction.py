@@ -161,6 +161,12 @@ def dictionary(
         "above_random": [0.2, 0.15, 0.25],
         "inter": 0.05,
         "distinct_first_items": 4,
+        "coherence": 0.25,
+        "coherence_random": 0.125,
+        "coherence_above_random": [0.125, 0.1, 0.15],
+        "intruder_latents": 3,
+        "intruder": [0.6, 0.5, 0.7],
+        "intruder_hard": [0.4, 0.3, 0.5],
     }
     evaluation = {
         # As JSON gives it back: sorted by key.
@@ -179,6 +185,7 @@ def dictionary(
         },
         "popularity": quality(0.04),
         "similarity": {"interpretable": similar, "firing": similar},
+        "similarity_text": {"interpretable": similar, "firing": similar},
         "levels": {"interpretable": levels(4), "labelled": levels(8)},
         "stability": {
             "retrained": stability(0.9),

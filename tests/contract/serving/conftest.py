@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,6 +154,8 @@ class Publisher:
                 dead: ("never", "Never", None),
             }
         )
+        # As a nested dictionary has it: part of what an earlier latent stands for.
+        rows[dead] = replace(rows[dead], parent=silent[1])
         self.commit(concepts_spec, lambda folder: write_concepts(rows, folder / "concepts.parquet"))
         pointer = ReleaseSpec(
             name=name,

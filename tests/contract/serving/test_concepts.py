@@ -56,6 +56,15 @@ def test_concept_is_given_with_its_latents_and_evidence(sasrec) -> None:
     assert answer.versions.release_version == world.release.version
 
 
+def test_a_part_names_the_whole(sasrec) -> None:
+    def parent(concept_id: str) -> str:
+        request = pb.GetConceptRequest(concept_id=concept_id)
+        return sasrec.steering.GetConcept(request).concept.parent_concept_id
+
+    assert parent("never") == "western"
+    assert parent("western") == ""
+
+
 def test_concepts_are_found_by_words_items_and_users(sasrec) -> None:
     search, world = sasrec.steering.SearchConcepts, sasrec.world
     assert ids(search(pb.SearchConceptsRequest(text="NOIR film")).concepts) == ["film-noir"]

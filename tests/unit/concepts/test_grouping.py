@@ -44,9 +44,44 @@ def test_latents_with_one_id_form_one_concept():
     assert war.weights == (1.0,)
 
 
+def test_a_concept_is_part_of_that_of_its_lowest_latents_parent():
+    def row(latent, concept_id, parent):
+        return LatentLabel(latent, concept_id=concept_id, label=concept_id, parent=parent)
+
+    rows = [
+        row(0, "drama", None),
+        row(1, "comedy", None),
+        row(2, None, 0),
+        row(3, "romance", 1),  # lowest of romance
+        row(4, "romance", 0),
+        row(5, "war", 2),  # its parent has no concept, the parent's parent has
+        row(6, "comedy", 3),  # comedy has latent 1, which is part of nothing
+        row(7, "drama", 4),
+        row(8, "noir", 7),
+        row(9, "lost", 99),
+    ]
+    parents = {concept.concept_id: concept.parent_id for concept in group_concepts(rows)}
+    assert parents == {
+        "drama": None,
+        "comedy": None,
+        "romance": "comedy",
+        "war": "drama",
+        "noir": "drama",
+        "lost": None,
+    }
+
+
 def test_table_is_read_as_it_was_written(tmp_path):
-    write_concepts(ROWS, tmp_path / "concepts.parquet")
-    assert read_concepts(tmp_path / "concepts.parquet") == ROWS
+    rows = [replace(ROWS[0], duplicate_group=0), *ROWS[1:3], replace(ROWS[3], parent=2)]
+    write_concepts(rows, tmp_path / "concepts.parquet")
+    assert read_concepts(tmp_path / "concepts.parquet") == rows
+
+
+def test_a_table_of_before_copies_and_parents_is_read(tmp_path):
+    path = tmp_path / "concepts.parquet"
+    write_concepts(ROWS, path)
+    pq.write_table(pq.read_table(path).drop_columns(["duplicate_group", "parent"]), path)
+    assert read_concepts(path) == ROWS
 
 
 def test_rows_out_of_order_are_refused(tmp_path):

@@ -199,6 +199,32 @@ def test_likeness_is_held_against_that_of_the_controls(
     assert f"the latents of an untrained autoencoder {words}" in told
 
 
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ([0.6, 0.5, 0.7], "is told among the five strongest that do: 0.600 [0.500 to 0.700]"),
+        ([0.2, 0.15, 0.25], "is not told better than by guessing"),
+        ([0.1, 0.05, 0.15], "is told less often than by guessing"),
+    ],
+)
+def test_intruders_are_held_against_guessing(
+    collected: Collected, own: list[float], words: str
+) -> None:
+    assert collected.main.evaluation is not None
+    by_text = collected.main.evaluation.metrics["similarity_text"]
+    firing = {**by_text["firing"], "intruder": own}
+    told = sentence(with_evaluation(collected, similarity_text={"firing": firing}), "By text")
+    assert words in told
+    assert "0.167 by guessing" in told
+    assert "the latents of an untrained autoencoder do" in told
+
+
+def test_without_text_nothing_is_told_of_it(collected: Collected) -> None:
+    bare = with_evaluation(collected, similarity_text=None)
+    assert not [one for one in what_it_shows(bare) if one.startswith("By text")]
+    assert sentence(bare, "By the recommender's item vectors")
+
+
 def test_labels_are_held_against_every_control(collected: Collected) -> None:
     easier = "easier to name than the latents of an untrained autoencoder"
     assert easier in sentence(collected, "latents are")

@@ -16,6 +16,7 @@ from reproduction import fidelity_rows
 
 from reclens.reproduce.claims import check_claims
 from reclens.reproduce.collecting import Collected, Dictionary
+from reclens.reproduce.concept_tables import concepts
 from reclens.reproduce.dictionary_tables import health, probing
 from reclens.reproduce.document import anchor, as_html, as_markdown
 from reclens.reproduce.opening import paragraphs
@@ -178,6 +179,26 @@ def test_rows_stand_beside_their_controls(collected: Collected) -> None:
     for table in all_tables(collected):
         if table.key in {"T2", "T3", "T3b", "T4", "T5"}:
             assert any("control" in str(row[0]) for row in table.rows), table.key
+
+
+def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
+    by_vectors, by_text, intruders = concepts(collected)[1:]
+    assert by_text.rows == by_vectors.rows
+    assert by_text.title == "Are the cases of one latent alike by what is written of the items?"
+    measured = [0.25, 0.125, "0.600 [0.500 to 0.700]", "0.400 [0.300 to 0.500]"]
+    assert intruders.rows[0] == ["topk 1,000/2 (main)", 3, *measured, *measured]
+    bare = [
+        replace(
+            one,
+            evaluation=one.evaluation.model_copy(
+                update={"metrics": {**one.evaluation.metrics, "similarity_text": None}}
+            ),
+        )
+        for one in collected.dictionaries
+        if one.evaluation is not None
+    ]
+    _, _, intruders = concepts(replace(collected, dictionaries=tuple(bare)))
+    assert intruders.rows[0] == ["topk 1,000/2 (main)", 3, *measured]
 
 
 def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Collected) -> None:

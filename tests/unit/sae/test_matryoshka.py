@@ -12,7 +12,7 @@ import torch
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, build_autoencoder
 from reclens.sae.dense import multiply_float32
-from reclens.sae.matryoshka import MatryoshkaAutoencoder, level_ends
+from reclens.sae.matryoshka import MatryoshkaAutoencoder
 from reclens.sae.sources import SequenceSource
 
 # As wide as four times k, so that no row is capped.
@@ -60,7 +60,7 @@ def test_levels_end_at_their_shares(
     config = AutoencoderConfig(
         kind="matryoshka", n_latents=n_latents, k=1, matryoshka_levels=shares
     )
-    assert level_ends(config) == ends
+    assert config.level_ends == ends
     group = MatryoshkaAutoencoder(config, d_model=2).group
     assert group.bincount().cumsum(0).tolist() == ends
 

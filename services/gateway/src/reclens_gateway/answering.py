@@ -117,6 +117,7 @@ def concept_message(served: ServedRelease, concept: Concept) -> steering.Concept
         latents=concept.latents,
         evidence=history_items(served, concept.evidence_items),
         source=concept.source,
+        parent_concept_id=concept.parent_id or "",
     )
 
 

@@ -76,6 +76,8 @@ def show(
         f"{concept.n_negative} silent held-out cases"
     )
     print(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
+    if concept.parent_concept_id:
+        print(f"  part of    {concept.parent_concept_id}")
     print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
         print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")

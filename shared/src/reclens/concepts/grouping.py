@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -117,6 +117,12 @@ class LatentLabel:
     judgements: tuple[Judgement, ...] = ()
     """Of every judge that could measure the label; ``confidence`` and the figures beside it repeat
     those of the judge that was named first."""
+    duplicate_group: int | None = None
+    """Lowest latent of those that are copies of each other and share one label; None for a latent
+    without a copy, and where copies were not looked for."""
+    parent: int | None = None
+    """Latent of an earlier nested level that fires in most cases in which this one does; None where
+    there is none."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,9 @@ class Concept:
     of each, and so on."""
     source: str
     """Labeller."""
+    parent_id: str | None = None
+    """Id of the wider concept that it is part of: of the parent of its first latent, the one of the
+    earliest level; where the parent carries no concept, of the parent's parent, and so on."""
 
 
 def group_concepts(rows: Iterable[LatentLabel]) -> list[Concept]:
@@ -164,15 +173,30 @@ def group_concepts(rows: Iterable[LatentLabel]) -> list[Concept]:
     a whole, which fires where any of its latents does, with one threshold. That is the question a
     reader of the label asks, and a mean would count a case once per latent.
     """
+    by_latent = {row.latent: row for row in rows}
     members: dict[str, list[LatentLabel]] = {}
-    for row in rows:
+    for row in by_latent.values():
         if row.concept_id is not None:
             members.setdefault(row.concept_id, []).append(row)
-    concepts = [_concept(concept_id, latents) for concept_id, latents in members.items()]
+    concepts = [
+        _concept(concept_id, latents, _parent_concept(latents, by_latent))
+        for concept_id, latents in members.items()
+    ]
     return sorted(concepts, key=lambda c: (-_or(c.confidence, -1.0), c.concept_id))
 
 
-def _concept(concept_id: str, rows: list[LatentLabel]) -> Concept:
+def _parent_concept(rows: list[LatentLabel], by_latent: Mapping[int, LatentLabel]) -> str | None:
+    # A parent is of an earlier level, so a lower latent. By the lowest latent alone a concept's
+    # parent has a lower one still: concepts cannot be each other's parents.
+    row = min(rows, key=lambda row: row.latent)
+    while row.parent is not None and row.parent < row.latent and row.parent in by_latent:
+        row = by_latent[row.parent]
+        if row.concept_id is not None:
+            return row.concept_id
+    return None
+
+
+def _concept(concept_id: str, rows: list[LatentLabel], parent_id: str | None) -> Concept:
     ordered = sorted(rows, key=lambda row: (-_or(row.confidence, -1.0), row.latent))
     first = ordered[0]
     above_chance = [max(0.0, _or(row.confidence, 0.5) - 0.5) for row in ordered]
@@ -193,6 +217,7 @@ def _concept(concept_id: str, rows: list[LatentLabel]) -> Concept:
         weights=tuple(gain / most if most else 1.0 for gain in above_chance),
         evidence_items=_interleaved([row.evidence_items for row in ordered]),
         source=first.source,
+        parent_id=parent_id,
     )
 
 

@@ -15,6 +15,7 @@ from reclens.errors import CorruptArtifact, InvalidInput
 
 _SCALARS: Final = {
     "int": pa.int32(),
+    "int | None": pa.int32(),
     "bool": pa.bool_(),
     "str": pa.string(),
     "str | None": pa.string(),
@@ -37,6 +38,9 @@ SCHEMA: Final = pa.schema(
 )
 """Columns in the order of the fields of `LatentLabel`."""
 
+_LATER: Final = ("judgements", "duplicate_group", "parent")
+"""Columns that tables made before them lack."""
+
 
 def write_concepts(rows: Sequence[LatentLabel], path: Path) -> None:
     """Write the table.
@@ -54,16 +58,18 @@ def write_concepts(rows: Sequence[LatentLabel], path: Path) -> None:
 
 
 def read_concepts(path: Path) -> list[LatentLabel]:
-    """Read what `write_concepts` wrote; columns of later versions are ignored.
+    """Read what `write_concepts` wrote, with this version or an earlier one; columns of later
+    versions are ignored.
 
     Raises:
         CorruptArtifact: a column is missing, or row j is not latent j.
     """
     table = pq.read_table(path)
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    known = [name for name in SCHEMA.names if name in table.column_names or name not in _LATER]
+    missing = [name for name in known if name not in table.column_names]
     if missing:
         raise _corrupt(path, f"has no column {', '.join(missing)}")
-    rows = [row_of(values) for values in table.select(SCHEMA.names).to_pylist()]
+    rows = [row_of(values) for values in table.select(known).to_pylist()]
     if [row.latent for row in rows] != list(range(len(rows))):
         raise _corrupt(path, "does not have latent j in row j")
     return rows

@@ -82,6 +82,21 @@ class AutoencoderConfig(Contract):
         rarity = max(1.0, self.n_latents / (64 * self.k))
         return 0.06 * (64 / self.n_latents) ** (2 / 3) * rarity ** (3 / 4)
 
+    @property
+    def level_ends(self) -> list[int]:
+        """Number of latents in each nested prefix, rising, the last being all of them; one prefix
+        for kinds without levels."""
+        shares = self.matryoshka_levels if self.kind == "matryoshka" else (1.0,)
+        return [max(1, round(share * self.n_latents)) for share in shares]
+
+    @property
+    def latent_levels(self) -> list[int]:
+        """Nested level of each latent, 0 the first."""
+        starts = [0, *self.level_ends]
+        return [
+            level for level, (start, end) in enumerate(pairwise(starts)) for _ in range(start, end)
+        ]
+
     @model_serializer(mode="wrap")
     def _leave_out_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Autoencoders that were made before there was a choice keep their ids.

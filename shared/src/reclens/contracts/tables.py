@@ -48,7 +48,10 @@ source string, prompt_version string or null, model string or null. Beside them:
 the keywords; recall_low, recall_high, specificity_low, specificity_high (95 % Wilson intervals);
 auroc, paper_p float64 or null; trusted bool; and concept_confidence, concept_precision,
 concept_recall, concept_auroc float64 or null, concept_n_positive, concept_n_negative int32,
-concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id."""
+concept_trusted bool: the same for the whole concept, equal in all rows of one concept_id.
+duplicate_group int32 or null: lowest latent of those that are copies of each other; parent int32 or
+null: latent of an earlier nested level that this one is part of. Tables made by earlier versions
+lack these two."""
 
 # evaluations/{id}/
 FIDELITY: Final = "fidelity.parquet"
@@ -56,9 +59,12 @@ FIDELITY: Final = "fidelity.parquet"
 (history, learned, folded), variant (base, reconstruction, random_sae, mean) string; hr@k, ndcg@k,
 overlap@k, kendall, spearman float64."""
 LATENT_QUALITY: Final = "latent_quality.parquet"
-"""Row j is latent j: latent int32, paper_p, intra, intra_distinct, random_case float64 or null
-(cosines of the items of its strongest cases, and of those of random ones), first_item string or
-null. On test users."""
+"""Row j is latent j, on test users: latent int32, paper_p float64 or null, first_item string or
+null (of its strongest case); and float64 or null: intra, intra_distinct, random_case (cosines of
+the items of its strongest cases, and of those of random ones), coherence, coherence_random (mean
+pairwise cosine of its strongest items, and of random ones as popular), intruder, intruder_hard
+(share of draws in which a silent case is told from five firing ones). These by the recommender's
+item vectors; the same with ``_text`` behind by item text."""
 LEVELS: Final = "levels.parquet"
 """A row per activation level and labelled latent that fires in enough test cases: latent int32,
 level int32 (0: silent), cases, hits, exchanged_hits int64 (with the concept of another latent)."""

@@ -1,21 +1,31 @@
-"""Table T5: what labels are worth, and whether cases of a latent are alike."""
+"""Table T5: what labels are worth, and whether a latent stands for one thing."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from reclens.evaluation.coherence import N_ITEMS
+from reclens.evaluation.intruder import CHANCE, N_MEMBERS
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.comparing import INTERPRETABLE, interpretable, interpretable_share
 from reclens.reproduce.dictionary_tables import held_out_cases, labelled
 from reclens.reproduce.plan import Role
 from reclens.reproduce.table import Column, Table
+from reclens.reproduce.verdicts import shown
 
 _SIMILARITIES = ("intra", "intra_distinct", "random_case", "inter")
+_BY_VECTORS = ("similarity", "the recommender's own vectors of items")
+_BY_TEXT = ("similarity_text", "TF-IDF vectors of the items' titles and tags")
 
 
 def concepts(collected: Collected) -> list[Table]:
     """T5."""
-    return [_labels(collected), _similarities(collected)]
+    return [
+        _labels(collected),
+        _similarities(collected, *_BY_VECTORS),
+        *([_similarities(collected, *_BY_TEXT)] if _has_text(collected) else []),
+        _intruders(collected),
+    ]
 
 
 def _labels(collected: Collected) -> Table:
@@ -98,7 +108,7 @@ def _label_row(one: Dictionary) -> list[Any]:
     ]
 
 
-def _similarities(collected: Collected) -> Table:
+def _similarities(collected: Collected, measured: str, vectors: str) -> Table:
     def columns(group: str) -> list[Column]:
         names = ("intra", "intra, other user and item", "random case", "inter")
         return [
@@ -106,23 +116,80 @@ def _similarities(collected: Collected) -> Table:
             *(Column(f"{group}: {name}", ".3f") for name in names),
         ]
 
+    by = " by what is written of the items" if measured == _BY_TEXT[0] else ""
     return Table(
         "T5",
-        "Are the cases of one latent alike?",
+        f"Are the cases of one latent alike{by}?",
         (Column("dictionary"), *columns("fire"), *columns(f"P ≥ {INTERPRETABLE}")),
-        [_similarity_row(one) for one in collected.evaluated],
-        "Cosines between the recommender's own vectors of items, on test users. Intra: the items "
-        "on top of a latent's two strongest cases; then the same with the second case of another "
-        "user and with another item. Random case: its control, with the second case drawn from all "
-        "cases of other users with another item. Inter: mean over pairs of different latents' "
-        "strongest items. First over all latents that fire, then over those with a high P.",
+        [_similarity_row(one, measured) for one in collected.evaluated],
+        f"Cosines between {vectors}, on test users. Intra: the items on top of a latent's two "
+        "strongest cases; then the same with the second case of another user and with another "
+        "item. Random case: its control, with the second case drawn from all cases of other users "
+        "with another item. Inter: mean over pairs of different latents' strongest items. First "
+        "over all latents that fire, then over those with a high P.",
     )
 
 
-def _similarity_row(one: Dictionary) -> list[Any]:
-    assert one.evaluation is not None
+def _similarity_row(one: Dictionary, measured: str) -> list[Any]:
     row: list[Any] = [labelled(one)]
     for group in ("firing", "interpretable"):
-        measured = one.evaluation.metrics["similarity"][group]
-        row += [measured["latents"], *(measured[name] for name in _SIMILARITIES)]
+        found = _found(one, measured, group)
+        row += [found["latents"], *(found[name] for name in _SIMILARITIES)]
     return row
+
+
+def _intruders(collected: Collected) -> Table:
+    """Coherence and intruder test, by item vectors and by text."""
+
+    def columns(by: str) -> list[Column]:
+        return [
+            Column(f"{by}: coherence", ".3f"),
+            Column(f"{by}: as popular items at random", ".3f"),
+            Column(f"{by}: intruder told"),
+            Column(f"{by}: as popular an intruder told"),
+        ]
+
+    text = _has_text(collected)
+    return Table(
+        "T5",
+        "Do a latent's cases hold together, and can one that does not fire it be told among them?",
+        (
+            Column("dictionary"),
+            Column("latents tested", ",d"),
+            *columns("vectors"),
+            *(columns("text") if text else []),
+        ),
+        [_intruder_row(one, text) for one in collected.evaluated],
+        "All latents that fire for test users. Coherence: mean cosine over pairs of the up to "
+        f"{N_ITEMS} strongest distinct items of a latent, of different users, weighted by the "
+        "product of activations; beside it random items in their place, each as popular. Intruder "
+        f"test: {N_MEMBERS} strongest cases of different items and users and one silent case; how "
+        "often the item least like the others is the silent one, with 95 % interval over latents "
+        f"with enough cases. Guessing reaches {CHANCE:.3f}. The intruder is drawn from all silent "
+        "cases of other users, or as popular as one of the firing ones.",
+    )
+
+
+def _intruder_row(one: Dictionary, text: bool) -> list[Any]:
+    row: list[Any] = [
+        labelled(one),
+        _found(one, _BY_VECTORS[0], "firing")["intruder_latents"],
+    ]
+    for measured in (_BY_VECTORS[0], *([_BY_TEXT[0]] if text else [])):
+        found = _found(one, measured, "firing")
+        row += [
+            found["coherence"],
+            found["coherence_random"],
+            *(shown(found[name], ".3f") for name in ("intruder", "intruder_hard")),
+        ]
+    return row
+
+
+def _has_text(collected: Collected) -> bool:
+    assert collected.main.evaluation is not None
+    return collected.main.evaluation.metrics[_BY_TEXT[0]] is not None
+
+
+def _found(one: Dictionary, measured: str, group: str) -> dict[str, Any]:
+    assert one.evaluation is not None
+    return one.evaluation.metrics[measured][group]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reclens.evaluation.bootstrap import Interval
+from reclens.evaluation.intruder import CHANCE
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.comparing import (
     INTERPRETABLE,
@@ -49,6 +50,7 @@ def what_it_shows(collected: Collected) -> list[str]:
         *_names(collected),
         *_few_names(collected),
         *_alike(collected),
+        *_odd_one_out(collected),
         *_stability(collected),
         *_probing(collected),
         *_prediction(collected),
@@ -168,6 +170,38 @@ def _alike(collected: Collected) -> Iterator[str]:
             "Items on top of a latent's strongest cases of two users are closer than those of "
             f"random cases by {shown(own)}; {_listed(beside)}."
         )
+
+
+def _odd_one_out(collected: Collected) -> Iterator[str]:
+    """Whether a machine tells the case that does not fire a latent, by vectors and by text."""
+    for measured, by in (
+        ("similarity", "the recommender's item vectors"),
+        ("similarity_text", "text"),
+    ):
+        own = _intruder(collected.main, measured)
+        if own is None:
+            continue
+        told = {Verdict.HOLDS: "is told", Verdict.FAILS: "is told less often than by guessing"}.get(
+            above(own, CHANCE), "is not told better than by guessing"
+        )
+        beside = [
+            f"{_called(one)} {_beside(own, theirs)} ({shown(theirs, '.3f')})"
+            for one in collected.controls
+            if (theirs := _intruder(one, measured)) is not None
+        ]
+        yield (
+            f"By {by}, a case that does not fire a latent {told} among the five strongest that do: "
+            f"{shown(own, '.3f')}, {CHANCE:.3f} by guessing"
+            f"{f'; {_listed(beside)}' if beside else ''}."
+        )
+
+
+def _intruder(one: Dictionary, measured: str) -> list[float] | None:
+    assert one.evaluation is not None
+    found = one.evaluation.metrics[measured]
+    if found is None or None in found["firing"]["intruder"]:
+        return None
+    return found["firing"]["intruder"]
 
 
 def _above_random(one: Dictionary) -> list[float] | None:

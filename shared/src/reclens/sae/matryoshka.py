@@ -25,10 +25,7 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
 
     def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
         super().__init__(config, d_model)
-        ends = torch.tensor(level_ends(config))
-        latent = torch.arange(config.n_latents)
-        group = torch.searchsorted(ends, latent, right=True)
-        self.register_buffer("group", group, persistent=False)
+        self.register_buffer("group", torch.tensor(config.latent_levels), persistent=False)
 
     def choose(self, strongest: Strongest, progress: float) -> Chosen:
         chosen = super().choose(strongest, progress)
@@ -43,13 +40,8 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
         self, values: Float[Tensor, "batch n_latents"], multiply: Product
     ) -> Float[Tensor, "n_levels batch d_model"]:
         levels, x_hat, start = [], self.b_dec, 0
-        for end in level_ends(self.config):
+        for end in self.config.level_ends:
             x_hat = x_hat + multiply(values[:, start:end], self.W_dec[start:end])
             levels.append(x_hat)
             start = end
         return torch.stack(levels)
-
-
-def level_ends(config: AutoencoderConfig) -> list[int]:
-    """Number of latents in each nested prefix, rising, the last being all of them."""
-    return [max(1, round(share * config.n_latents)) for share in config.matryoshka_levels]

@@ -49,7 +49,8 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         ``fidelity`` by origin of the representation, and in ``eligible`` how many held-out users
         it could have been measured on; ``origins``, cases and reconstruction by origin;
         ``described``, how many items have a title or a tag; ``popularity``, the quality on test of
-        recommending what is popular; ``similarity``, ``levels``, ``probing``, ``examples``;
+        recommending what is popular; ``similarity`` by the recommender's item vectors and
+        ``similarity_text`` by item text; ``levels``, ``probing``, ``examples``;
         ``stability`` of directions over seeds beside random ones, None without a second training.
 
     Raises:
@@ -62,8 +63,9 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
+    from reclens.evaluation.item_vectors import text_vectors
     from reclens.evaluation.levels import measure_levels
-    from reclens.evaluation.similarity import measure_similarity
+    from reclens.evaluation.monosemanticity import measure_monosemanticity
     from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
@@ -80,15 +82,16 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     job.progress(Progress(stage="similarity"))
     # Labels were made on construct and judged on verify users; these are the others.
     test = read.cases(_TEST, max_cases=spec.max_cases, seed=spec.seed)
-    similarity = measure_similarity(
+    quality = measure_monosemanticity(
         test,
         read.labels,
+        read.dataset.items,
         read.model.item_weights().detach().cpu().numpy(),
-        read.dataset.items.ids,
+        text_vectors(read.dataset.items),
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
-    _store(job, similarity, LATENT_QUALITY)
+    _store(job, quality, LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
@@ -110,7 +113,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         "origins": measure_origins(read.sae, read.codes, read.activations),
         "described": described_items(read.dataset.items),
         "popularity": popularity_quality(read.dataset, spec.ks),
-        "similarity": similarity.metrics,
+        **quality.metrics,
         "levels": levels.metrics,
         "probing": _probing(spec, job, read),
         "stability": _stability(spec, job, read),

@@ -239,7 +239,7 @@ class HistoryItem(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Concept(_message.Message):
-    __slots__ = ("concept_id", "label", "description", "keywords", "confidence", "precision", "recall", "n_positive", "n_negative", "latents", "evidence", "source")
+    __slots__ = ("concept_id", "label", "description", "keywords", "confidence", "precision", "recall", "n_positive", "n_negative", "latents", "evidence", "source", "parent_concept_id")
     CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +252,7 @@ class Concept(_message.Message):
     LATENTS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
     concept_id: str
     label: str
     description: str
@@ -264,7 +265,8 @@ class Concept(_message.Message):
     latents: _containers.RepeatedScalarFieldContainer[int]
     evidence: _containers.RepeatedCompositeFieldContainer[HistoryItem]
     source: str
-    def __init__(self, concept_id: _Optional[str] = ..., label: _Optional[str] = ..., description: _Optional[str] = ..., keywords: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., latents: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., source: _Optional[str] = ...) -> None: ...
+    parent_concept_id: str
+    def __init__(self, concept_id: _Optional[str] = ..., label: _Optional[str] = ..., description: _Optional[str] = ..., keywords: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., latents: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., source: _Optional[str] = ..., parent_concept_id: _Optional[str] = ...) -> None: ...
 
 class ListConceptsRequest(_message.Message):
     __slots__ = ("release", "page_size", "page_token", "min_confidence")
