@@ -18,7 +18,7 @@ from running_stack import wait_for
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobLog, JobState, JobView
 from reclens.adapters.settings import RedisSettings, S3Settings, StoreSettings
-from reclens.concepts.labelling import label_latents
+from reclens.concepts.joining import label_latents
 from reclens.concepts.table import read_concepts
 from reclens.contracts import (
     ConceptShardSpec,

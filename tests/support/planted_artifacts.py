@@ -9,16 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from planted_world import World
+from safetensors.numpy import save_file
 
 from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
 from reclens.concepts.cases import Cases
+from reclens.concepts.decoder import CONFIG, WEIGHTS
 from reclens.contracts import (
+    AutoencoderConfig,
     AutoencoderSpec,
     CaptureSpec,
     DatasetSpec,
     JobSpec,
     PipelineSpec,
     RecommenderSpec,
+    canonical_json,
 )
 from reclens.contracts.tables import LATENTS
 from reclens.data.dataset import Dataset, Interactions, Users
@@ -67,6 +71,10 @@ def _write_codes(world: World, folder: Path) -> None:
         pq.write_table(_codes(world, split, cases), folder / f"codes-{number:05d}.parquet")
     p99 = pa.array(np.full(world.n_latents, 2.0), pa.float32())
     pq.write_table(pa.table({"p99": p99}), folder / LATENTS)
+    config = AutoencoderConfig(d_model=world.n_latents, n_latents=world.n_latents, k=2)
+    (folder / CONFIG).write_bytes(canonical_json(config.canonical()))
+    directions = np.eye(world.n_latents, dtype=np.float32)
+    save_file({"W_dec": directions}, folder / WEIGHTS)
 
 
 def _codes(world: World, split: str, cases: Cases) -> pa.Table:

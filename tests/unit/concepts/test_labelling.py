@@ -6,7 +6,7 @@ from scipy import sparse
 
 from reclens.concepts.cases import Cases
 from reclens.concepts.grouping import group_concepts
-from reclens.concepts.labelling import label_latents
+from reclens.concepts.joining import label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput

@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 
 from reclens.concepts.cases import Cases
-from reclens.concepts.labelling import Labelling, label_latents
+from reclens.concepts.joining import Labelling, label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.sae import AutoencoderConfig, train_autoencoder

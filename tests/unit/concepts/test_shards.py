@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reclens.concepts.labelling import (
-    join_latents,
-    label_latents,
-    label_range,
-    prepare_workbench,
-)
+from reclens.concepts.joining import join_latents, label_latents
+from reclens.concepts.labelling import label_range, prepare_workbench
 from reclens.concepts.shards import from_json, read_shard, to_json, write_shard
 from reclens.contracts import ConceptsOptions
 from reclens.errors import CorruptArtifact, InvalidInput

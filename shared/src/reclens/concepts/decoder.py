@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 
 from reclens.errors import CorruptArtifact
 
+CONFIG = "config.json"
+"""Object of an autoencoder that holds its `AutoencoderConfig`."""
 WEIGHTS = "weights.safetensors"
 """Object of an autoencoder that holds its tensors."""
 _DECODER = "W_dec"

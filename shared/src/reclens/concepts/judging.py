@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from reclens.concepts.confidence import Confidence, best_threshold, judge
-from reclens.concepts.held_out import CONSTRUCT, VERIFY, HeldOutCases
+from reclens.concepts.held_out import CONSTRUCT, VERIFY, HeldOutCases, SideIndex
 from reclens.concepts.readers import Reader, Statement
 from reclens.contracts import JudgeName
 
@@ -46,6 +45,11 @@ class Judge:
         """Which judge it is."""
         return self._reader.name
 
+    def case_scores(self, side: SideIndex, statement: Statement) -> np.ndarray | None:
+        """What each case scores by the label, float64 [n_cases]; None: it cannot be read."""
+        item_scores = self._reader.item_scores(statement)
+        return None if item_scores is None else self._cases.scores(side, item_scores)
+
     def of_latent(self, latent: int, statement: Statement) -> Confidence | None:
         """What the label is worth for one latent; None where it cannot be measured or read."""
         return self._judge([latent], statement, [JUDGED, latent])
@@ -79,22 +83,21 @@ class Judge:
     def _judge(
         self, latents: Sequence[int], statement: Statement, stream: list[int]
     ) -> Confidence | None:
-        item_scores = self._reader.item_scores(statement)
-        if item_scores is None:
+        scores = self.case_scores(CONSTRUCT, statement)
+        if scores is None:
             return None
         asked = self._cases.sample(CONSTRUCT, latents, self._n_judged, stream)
-        scores = self._cases.scores(CONSTRUCT, item_scores)
         threshold = best_threshold(scores[asked.rows], asked.fires)
         return self._on_verify(latents, statement, threshold, stream)
 
     def _on_verify(
         self, latents: Sequence[int], statement: Statement, threshold: float, stream: list[int]
     ) -> Confidence | None:
-        item_scores = self._reader.item_scores(statement)
-        if item_scores is None or math.isnan(threshold):
+        scores = self.case_scores(VERIFY, statement)
+        if scores is None:
             return None
         return judge(
-            self._cases.scores(VERIFY, item_scores),
+            scores,
             self._cases.values(VERIFY, latents),
             threshold,
             self._cases.sample(VERIFY, latents, self._n_judged, stream),

@@ -1,14 +1,14 @@
-"""Labels the latents of a dictionary and measures every label: all in one go, or in ranges.
+"""Labels latents and measures every label, range by range.
 
 What every latent is compared with (evidence, vocabulary, false discovery control) is made once, as
-a `Workbench`. On it any range of latents can be labelled by itself, and the rows of all ranges,
-however the latents were divided, join to the same concepts.
+a `Workbench`. On it any range of latents can be labelled by itself; the rows of all ranges are
+joined to concepts by `reclens.concepts.joining`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -18,34 +18,20 @@ from reclens.concepts.evidence import Evidence, gather_evidence
 from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.concepts.held_out import HeldOutCases
 from reclens.concepts.item_text import describe_items
-from reclens.concepts.judging import Judge, JudgedStatement
+from reclens.concepts.judging import Judge
 from reclens.concepts.keywords import KeywordLabel, TermStatistics, choose_labels, term_statistics
-from reclens.concepts.label_metrics import label_metrics
 from reclens.concepts.llm.account import Usage
 from reclens.concepts.readers import Embed, EmbeddingReader, KeywordReader, Reader, Statement
 from reclens.concepts.rows import (
     judgement_of,
     keyword_row,
     keyword_statement,
-    with_concept,
-    with_control,
     with_judgements,
 )
 from reclens.concepts.terms import Vocabulary, build_vocabulary
-from reclens.concepts.text import unique_slugs
 from reclens.contracts import ConceptsOptions, JudgeName
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """Labels of all latents, and what they are worth in sum."""
-
-    rows: list[LatentLabel]
-    """Row j is latent j."""
-    metrics: dict[str, object]
-    """See docs/concepts.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,56 +189,6 @@ def label_range(workbench: Workbench, latents: Sequence[int]) -> Iterator[Labell
     return KeywordLabeller(workbench).label(latents)
 
 
-def join_latents(
-    workbench: Workbench,
-    latents: Sequence[LabelledLatent],
-    *,
-    on_concept: Callable[[int, int], None] = lambda done, total: None,
-) -> Labelling:
-    """Give latents with the same label one concept id, and measure what only all of them show.
-
-    Args:
-        workbench: that they were labelled on, or one made from the same.
-        latents: all of the dictionary, each once, in order.
-        on_concept: called with the number of concepts measured and of all.
-
-    Raises:
-        InvalidInput: entry j is not latent j, or one is missing.
-    """
-    if [one.row.latent for one in latents] != list(range(workbench.n_latents)):
-        raise InvalidInput(
-            f"to join {workbench.n_latents} latents takes each of them once, in order.",
-            field="latents",
-            remedy="give the rows of all ranges, first range first.",
-        )
-    rows = _with_controls(latents, workbench.judges)
-    rows = _with_concepts(rows, latents, workbench.judges, on_concept)
-    metrics = {
-        "construct_cases": len(workbench.construct),
-        "verify_cases": workbench.n_verify,
-        "alive": int((workbench.evidence.n_cases > 0).sum()),
-        **label_metrics(rows, workbench.options.judges),
-    }
-    return Labelling(rows, metrics)
-
-
-def label_latents(
-    construct: Cases,
-    verify: Cases,
-    items: Items,
-    scale: np.ndarray,
-    *,
-    options: ConceptsOptions,
-    embed: Embed | None = None,
-) -> Labelling:
-    """Label every latent from ``construct`` cases and judge every label on ``verify`` cases.
-
-    All in one go and by keywords; for arguments and errors see `prepare_workbench`.
-    """
-    workbench = prepare_workbench(construct, verify, items, scale, options=options, embed=embed)
-    return join_latents(workbench, list(label_range(workbench, range(workbench.n_latents))))
-
-
 def _readers(
     options: ConceptsOptions,
     items: Items,
@@ -281,51 +217,3 @@ def _check_disjoint(construct: Cases, verify: Cases) -> None:
             field="autoencoder",
             remedy="capture again; a user belongs to one division.",
         )
-
-
-def _with_controls(latents: Sequence[LabelledLatent], judges: Sequence[Judge]) -> list[LatentLabel]:
-    """Put beside every judgement what the judge achieves with another latent's label."""
-    controls = {judge.name: judge.shuffled(_judged_by(judge, latents)) for judge in judges}
-    rows = []
-    for one in latents:
-        judgements = [
-            with_control(judgement, found)
-            if (found := controls.get(judgement.judge, {}).get(one.row.latent)) is not None
-            else judgement
-            for judgement in one.row.judgements
-        ]
-        rows.append(replace(one.row, judgements=tuple(judgements)))
-    return rows
-
-
-def _judged_by(judge: Judge, latents: Sequence[LabelledLatent]) -> dict[int, JudgedStatement]:
-    return {
-        one.row.latent: JudgedStatement(one.statement, one.thresholds[judge.name])
-        for one in latents
-        if one.statement is not None and judge.name in one.thresholds
-    }
-
-
-def _with_concepts(
-    rows: list[LatentLabel],
-    latents: Sequence[LabelledLatent],
-    judges: Sequence[Judge],
-    on_concept: Callable[[int, int], None],
-) -> list[LatentLabel]:
-    """Give latents with the same label one concept id, and the figures of that concept.
-
-    They are of the first judge that reads items: a language model is not asked again.
-    """
-    slugs = unique_slugs([row.label for row in rows if row.label is not None])
-    members: dict[str, list[int]] = {}
-    for row in rows:
-        if row.label is not None:
-            members.setdefault(row.label, []).append(row.latent)
-    rows = list(rows)
-    for done, (text, ids) in enumerate(members.items()):
-        on_concept(done, len(members))
-        statement = latents[ids[0]].statement
-        found = judges[0].of_concept(ids, statement) if judges and statement else None
-        for latent in ids:
-            rows[latent] = with_concept(rows[latent], slugs[text], found)
-    return rows

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reclens.contracts import ConceptShardSpec, Progress
+from reclens.contracts import AutoencoderConfig, ConceptShardSpec, Progress
 from reclens.contracts.tables import CONCEPTS
 from reclens_labeler.stages.label import SHARD, account_of
 from reclens_labeler.stages.workbench import forget_workbench, workbench_of
 
 if TYPE_CHECKING:
+    from reclens.adapters.artifacts import ArtifactStore
     from reclens.adapters.jobs import JobContext
+    from reclens.concepts.joining import Directions
     from reclens.contracts import ConceptsSpec
 
 
@@ -23,7 +25,7 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
         NotFound: a shard is missing.
         CorruptArtifact: a shard holds other bytes than its manifest promises, or other latents.
     """
-    from reclens.concepts.labelling import join_latents
+    from reclens.concepts.joining import join_latents
     from reclens.concepts.shards import read_shard
     from reclens.concepts.table import write_concepts
 
@@ -38,7 +40,8 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
     def report(done: int, total: int) -> None:
         job.progress(Progress(stage="join", step=done, total=total, unit="concepts"))
 
-    labelling = join_latents(workbench, latents, on_concept=report)
+    directions = _directions(spec.autoencoder, job.store)
+    labelling = join_latents(workbench, latents, directions=directions, on_concept=report)
     path = job.folder / CONCEPTS
     write_concepts(labelling.rows, path)
     job.add(path)
@@ -46,3 +49,11 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
     if not spec.asks_llm:
         return labelling.metrics
     return {**labelling.metrics, **account_of(latents, job.settings.llm).metrics()}
+
+
+def _directions(autoencoder: str, store: ArtifactStore) -> Directions:
+    from reclens.concepts.decoder import CONFIG, WEIGHTS, read_decoder
+    from reclens.concepts.joining import Directions
+
+    config = AutoencoderConfig.parse(store.fetch(autoencoder, CONFIG).read_bytes())
+    return Directions(read_decoder(store.fetch(autoencoder, WEIGHTS)), config.latent_levels)
