@@ -34,14 +34,19 @@ class State:
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
         self.lock = threading.Condition()
+        self.in_flight = 0
+        self.resets = 0
         self.reset()
 
     def reset(self) -> None:
+        """Forget everything, once the requests that are held or slow have left."""
         with self.lock:
+            self.resets += 1
+            self.lock.notify_all()
+            self.lock.wait_for(lambda: not self.in_flight, timeout=_PATIENCE)
             self.script: list[Json] = []
             self.always: Json = {}
             self.log: list[Json] = []
-            self.in_flight = 0
             self.peak = 0
 
     def enter(self, body: Any, headers: Json) -> Json:
@@ -59,11 +64,15 @@ class State:
     def leave(self) -> None:
         with self.lock:
             self.in_flight -= 1
+            self.lock.notify_all()
 
     def wait_for(self, n_in_flight: int) -> None:
         """Hold the request until so many have been in flight at once."""
         with self.lock:
-            self.lock.wait_for(lambda: self.peak >= n_in_flight, timeout=_PATIENCE)
+            before = self.resets
+            self.lock.wait_for(
+                lambda: self.peak >= n_in_flight or self.resets > before, timeout=_PATIENCE
+            )
 
 
 def prompt_hash(body: Any) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
 import pytest
 from running_lookalike import Lookalike
+from tgi_lookalike import shown_data
 
 from reclens.adapters.answer_cache import AnswerStore, object_name
 from reclens.adapters.llm import HubLlmClient
@@ -101,6 +106,45 @@ def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
     outcomes = [ask_label(second, question(n), options, cache=cache) for n in range(5)]
     assert [one.usage.cached for one in outcomes] == [1, 1, 1, 0, 0]
     assert len({entry["prompt_hash"] for entry in tgi.requests}) == len(tgi.requests) == 5
+
+
+_WORKER = """
+import sys
+from reclens.adapters.answer_cache import AnswerStore
+from reclens.adapters.llm import HubLlmClient
+from reclens.adapters.objectstore import ObjectStore
+from reclens.adapters.settings import WorkerSettings
+from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
+from reclens.contracts import LlmOptions
+
+settings = WorkerSettings()
+client, cache = HubLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3))
+for number in range(5):
+    question = LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
+    ask_label(client, question, LlmOptions(), cache=cache)
+"""
+
+
+def test_a_killed_worker_pays_again_for_the_answer_in_flight_only(
+    objects: ObjectStore, s3: S3Settings, tgi: Lookalike
+):
+    secrets = {
+        "RECLENS_S3__ENDPOINT": s3.endpoint,
+        "RECLENS_S3__BUCKET": s3.bucket,
+        "RECLENS_S3__ACCESS_KEY": s3.access_key.get_secret_value(),
+        "RECLENS_S3__SECRET_KEY": s3.secret_key.get_secret_value(),
+        "RECLENS_LLM__ENDPOINT": tgi.url,
+    }
+    tgi.behave({}, {}, {}, {"hold_until": 99})
+    command, environment = [sys.executable, "-c", _WORKER], {**os.environ, **secrets}
+    worker = subprocess.Popen(command, env=environment)
+    while len(tgi.requests) < 4 and worker.poll() is None:
+        pass
+    worker.kill()
+    assert worker.wait(30) == -signal.SIGKILL
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    asked = [shown_data(entry["body"]["messages"])["keywords"][0] for entry in tgi.requests]
+    assert asked == ["kind 0", "kind 1", "kind 2", "kind 3", "kind 3", "kind 4"]
 
 
 def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tgi: Lookalike):
