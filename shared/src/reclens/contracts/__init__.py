@@ -40,6 +40,7 @@ from reclens.contracts.specs import (
     UserShares,
     UserSplit,
 )
+from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 from reclens.contracts.tasks import ROUTES, QueueName, TaskName
 
 __all__ = [
@@ -63,6 +64,8 @@ __all__ = [
     "InputEntry",
     "JobResult",
     "JobSpec",
+    "KeyCase",
+    "KeyQuestion",
     "LightGcnConfig",
     "Manifest",
     "ModelConfig",
@@ -80,6 +83,7 @@ __all__ = [
     "SourceSpec",
     "SplitSpec",
     "Stage",
+    "SurveyKey",
     "TaskName",
     "UserShares",
     "UserSplit",
