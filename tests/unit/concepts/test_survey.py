@@ -104,6 +104,20 @@ def test_what_raters_see_tells_neither_what_fired_nor_how_good_the_label_is(worl
     assert question["description"] == "What is recommended here is word3."
 
 
+@pytest.mark.parametrize(
+    ("source", "description", "shown"),
+    [
+        ("llm", "Films with ghosts.", "Films with ghosts."),
+        ("human", "Ghosts. Named by ann; figures are those of the machine's label 'X'.", "Ghosts."),
+        ("human", "Named by ann; figures are those of the machine's label 'X'.", ""),
+    ],
+)
+def test_raters_see_what_a_label_says_and_not_who_gave_it(world, source, description, shown):
+    about = concept((3,), 0.8, source=source, description=description)
+    survey, _ = survey_of([about], world.verify, world.items)
+    assert survey.questions[0].description == shown
+
+
 def test_firing_cases_stand_at_any_place(world):
     concepts = [concept((latent,), 0.6) for latent in range(12)]
     _, key = survey_of(concepts, world.verify, world.items, n=12)

@@ -9,8 +9,8 @@ from reclens.adapters.jobs import JobRunner
 from reclens.adapters.logs import configure_logging
 from reclens.adapters.settings import WorkerSettings
 from reclens.adapters.worker import run_worker
-from reclens.contracts import ConceptsSpec, QueueName
-from reclens_labeler.conductor import Conductor
+from reclens.contracts import ConceptsEditSpec, ConceptsSpec, QueueName
+from reclens_labeler.conductor import EDIT_STAGE, Conductor
 
 _THREADS = 4
 
@@ -26,6 +26,7 @@ def main() -> None:
     app = make_app(WorkerSettings().redis)
     runner = JobRunner(app, WorkerSettings)
     runner.register(ConceptsSpec, "reclens_labeler.stages.label:run")
+    runner.register(ConceptsEditSpec, EDIT_STAGE)
     Conductor(app, runner).register()
     run_worker(
         app,

@@ -83,12 +83,24 @@ class JobRunner:
         """
 
         def make(task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-            spec = spec_type.parse(payload)
-            module, function = stage.split(":")
-            run = getattr(importlib.import_module(module), function)
-            return self._make(task, spec, run).canonical()
+            return self.make(task, spec_type.parse(payload), stage)
 
         self.register_action(spec_type.TASK, make)
+
+    def make(self, task: Task, spec: JobSpec, stage: str) -> dict[str, Any]:
+        """Make the artifact of ``spec``, or find it, or send the job again for later.
+
+        Args:
+            task: that is being run.
+            spec: of the artifact.
+            stage: as for `register`.
+
+        Returns:
+            A `JobResult` as JSON.
+        """
+        module, function = stage.split(":")
+        run = getattr(importlib.import_module(module), function)
+        return self._make(task, spec, run).canonical()
 
     def register_action(
         self, name: TaskName, action: Callable[[Task, dict[str, Any]], dict[str, Any]]

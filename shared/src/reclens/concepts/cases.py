@@ -57,6 +57,25 @@ class Cases:
         )
 
 
+def strongest_activation(
+    by_latent: sparse.csc_matrix, latents: Sequence[int], scale: np.ndarray
+) -> np.ndarray:
+    """The strongest activation of any of some latents in each case, float64 [n_cases].
+
+    Args:
+        by_latent: [n_cases, n_latents], `Cases.activations` by column.
+        latents: of one concept.
+        scale: float [n_latents], above 0: unit of each latent's activation, in which they are
+            compared.
+    """
+    strongest = np.zeros(by_latent.get_shape()[0])
+    for latent in latents:
+        inside = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
+        rows = by_latent.indices[inside]
+        strongest[rows] = np.maximum(strongest[rows], by_latent.data[inside] / scale[latent])
+    return strongest
+
+
 def read_cases(
     shards: Sequence[Path],
     split: CaseSplit,

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from reclens.concepts.cases import Cases, CaseSplit
+from reclens.concepts.cases import Cases, CaseSplit, strongest_activation
+from reclens.concepts.edits import CREDIT, HUMAN
 from reclens.concepts.grouping import Concept
 from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
 from reclens.contracts import KeyCase, KeyQuestion, SurveyKey, canonical_json, sha256_hex
@@ -192,10 +193,13 @@ def _stratified(
 
 
 def _description(concept: Concept) -> str:
-    """What the label says, without how often it is right: that would tell the confidence."""
+    """What the label says, without how often it is right, which would tell the confidence, and
+    without who gave it."""
     if concept.source == "keywords":
         keywords = " or ".join(concept.keywords) or concept.label
         return clean(f"What is recommended here is {keywords}.", _MAX_DESCRIPTION)
+    if concept.source == HUMAN:
+        return clean(concept.description.rpartition(CREDIT)[0], _MAX_DESCRIPTION)
     return clean(concept.description, _MAX_DESCRIPTION)
 
 
@@ -267,14 +271,7 @@ class _Source:
         return ShownItem(title, None if year is None else int(year), tuple(filter(None, tags)))
 
     def _values(self, concept: Concept) -> np.ndarray:
-        """The strongest activation of any of its latents, float64 [n_cases]."""
-        strongest = np.zeros(len(self._cases))
-        for latent in concept.latents:
-            inside = slice(self._by_latent.indptr[latent], self._by_latent.indptr[latent + 1])
-            rows = self._by_latent.indices[inside]
-            scaled = self._by_latent.data[inside] / self._scale[latent]
-            strongest[rows] = np.maximum(strongest[rows], scaled)
-        return strongest
+        return strongest_activation(self._by_latent, concept.latents, self._scale)
 
     def _one_per_user(self, rows: np.ndarray, least: int, rng: np.random.Generator) -> np.ndarray:
         """One row of each user, drawn at random; all rows where that leaves fewer than least."""

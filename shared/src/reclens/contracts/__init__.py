@@ -11,6 +11,7 @@ from reclens.contracts.artifacts import (
 )
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.edits import ConceptEdit, ConceptsEditSpec, EditOperation, edits_hash
 from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
 from reclens.contracts.jobs import MAX_SPEC_BYTES, JobResult, JobSpec, Progress
 from reclens.contracts.models import (
@@ -55,10 +56,13 @@ __all__ = [
     "CaptureOptions",
     "CaptureSpec",
     "ColumnNames",
+    "ConceptEdit",
+    "ConceptsEditSpec",
     "ConceptsOptions",
     "ConceptsSpec",
     "Contract",
     "DatasetSpec",
+    "EditOperation",
     "EvaluationOptions",
     "EvaluationSpec",
     "InputEntry",
@@ -89,6 +93,7 @@ __all__ = [
     "UserSplit",
     "WeightsFile",
     "canonical_json",
+    "edits_hash",
     "sha256_hex",
     "split_ref",
 ]

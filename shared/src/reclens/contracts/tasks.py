@@ -13,6 +13,7 @@ class TaskName(StrEnum):
     ACTIVATIONS_CAPTURE = "reclens.activations.capture.v1"
     AUTOENCODER_TRAIN = "reclens.autoencoder.train.v1"
     CONCEPTS_LABEL = "reclens.concepts.label.v1"
+    CONCEPTS_EDIT = "reclens.concepts.edit.v1"
     AUTOENCODER_EVALUATE = "reclens.autoencoder.evaluate.v1"
     RELEASE_PUBLISH = "reclens.release.publish.v1"
     PIPELINE_RUN = "reclens.pipeline.run.v1"
@@ -33,6 +34,7 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.ACTIVATIONS_CAPTURE: QueueName.CAPTURE,
     TaskName.AUTOENCODER_TRAIN: QueueName.TRAIN,
     TaskName.CONCEPTS_LABEL: QueueName.LABEL,
+    TaskName.CONCEPTS_EDIT: QueueName.LABEL,
     # It runs the recommender.
     TaskName.AUTOENCODER_EVALUATE: QueueName.CAPTURE,
     TaskName.RELEASE_PUBLISH: QueueName.PIPELINE,
