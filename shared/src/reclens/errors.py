@@ -185,6 +185,13 @@ class DeadlineExceeded(RecLensError):
     retryable = True
 
 
+class StaleEdit(RecLensError):
+    """Somebody changed the same thing meanwhile; what was decided on may no longer be so."""
+
+    reason = "STALE_EDIT"
+    grpc_code = "ABORTED"
+
+
 class Cancelled(RecLensError):
     """The call was given up by the caller or by a server that shuts down."""
 

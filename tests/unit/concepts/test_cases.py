@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reclens.concepts.cases import read_cases
+from reclens.concepts.cases import read_cases, read_histories
 from reclens.errors import MalformedData, MissingData
 
 
@@ -68,3 +68,28 @@ def test_a_latent_outside_the_dictionary_is_refused(tmp_path):
     path = _write(tmp_path / "0", ["verify"], [["a"]])
     with pytest.raises(MalformedData, match="2 latents"):
         read_cases([path], "verify", ["a"], 2, max_cases=10, seed=0)
+
+
+def test_histories_are_those_of_the_cases_that_are_read_and_end_where_they_end(tmp_path):
+    paths = []
+    for shard in range(2):
+        rows = range(10 * shard, 10 * shard + 10)
+        table = pa.table(
+            {
+                "user_id": [f"u{row}" for row in rows],
+                "split": ["test" if row % 2 else "verify" for row in rows],
+                "context": [[f"h{row}-{place}" for place in range(row % 4)] for row in rows],
+                "top_items": [["a"]] * 10,
+                "latents": pa.array([[0]] * 10, pa.list_(pa.int32())),
+                "values": pa.array([[1.0]] * 10, pa.list_(pa.float32())),
+            }
+        )
+        pq.write_table(table, tmp_path / str(shard))
+        paths.append(tmp_path / str(shard))
+    drawn = {"max_cases": 6, "seed": 4}
+    users = _read(paths, "test", **drawn).user_ids
+    histories = read_histories(paths, "test", last=2, **drawn)
+    assert len(users) == len(histories) == 6
+    for user, history in zip(users, histories, strict=True):
+        whole = [f"h{user[1:]}-{place}" for place in range(int(user[1:]) % 4)]
+        assert history == tuple(whole[-2:])

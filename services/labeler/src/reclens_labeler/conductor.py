@@ -9,13 +9,18 @@ from typing import Any
 from celery import Celery, Task, chain
 
 from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.editlog import EditLog, base_of
 from reclens.adapters.jobs import JobRunner
-from reclens.contracts import JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.contracts import ConceptsEditSpec, JobResult, PipelineSpec, Release, ReleaseSpec
 from reclens.errors import InvalidSpec
+
+EDIT_STAGE = "reclens_labeler.stages.edit:run"
+"""The stage that applies people's edits; publishing runs it too."""
 
 
 class Conductor:
-    """The tasks of the ``pipeline`` queue. They compute nothing, so they never block a stage."""
+    """The tasks of the ``pipeline`` queue. They never block a stage for long: the one thing that
+    they compute is people's edits, which takes seconds."""
 
     def __init__(self, app: Celery, runner: JobRunner) -> None:
         self._app = app
@@ -40,23 +45,46 @@ class Conductor:
             signature.set(task_id=stage_id)
         return task.replace(chain(*signatures))  # type: ignore[return-value]
 
-    def publish(self, _task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-        """Point a release at its artifacts, after checking that they belong together."""
+    def publish(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
+        """Point a release at its artifacts, after checking that they belong together.
+
+        What people said of the autoencoder's concepts stands over any labelling: where there is a
+        log of edits, it is applied first, and the release names the concepts that come of it.
+        """
         spec = ReleaseSpec.parse(payload)
         store = self._runner.runtime.store
         check_release(store, spec)
-        release = Release(
-            name=spec.name,
-            version=spec.version(),
-            recommender=spec.recommender,
-            autoencoder=spec.autoencoder,
-            concepts=spec.concepts,
-            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        store.publish(release)
+        release = None
+        # Again where somebody edited meanwhile: what they published, this may have overwritten.
+        while release is None or release.concepts != self._edited(task, spec):
+            release = _pointer(spec, self._edited(task, spec))
+            store.publish(release)
         return JobResult(
             artifact=f"releases/{release.name}", metrics={"version": release.version}
         ).canonical()
+
+    def _edited(self, task: Task, spec: ReleaseSpec) -> str:
+        """The concepts with all edits that there are now; made where they were not yet."""
+        store = self._runner.runtime.store
+        machine, applied = base_of(store, spec.concepts)
+        edits = EditLog(store, spec.autoencoder).read()
+        if len(edits) <= applied:
+            return spec.concepts
+        edit = ConceptsEditSpec.of(machine, edits)
+        self._runner.make(task, edit, EDIT_STAGE)
+        return edit.artifact_ref()
+
+
+def _pointer(spec: ReleaseSpec, concepts: str) -> Release:
+    current = spec.model_copy(update={"concepts": concepts})
+    return Release(
+        name=current.name,
+        version=current.version(),
+        recommender=current.recommender,
+        autoencoder=current.autoencoder,
+        concepts=current.concepts,
+        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def check_release(store: ArtifactStore, spec: ReleaseSpec) -> None:

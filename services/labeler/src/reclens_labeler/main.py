@@ -9,8 +9,8 @@ from reclens.adapters.jobs import JobRunner
 from reclens.adapters.logs import configure_logging
 from reclens.adapters.settings import WorkerSettings
 from reclens.adapters.worker import run_worker
-from reclens.contracts import QueueName
-from reclens_labeler.conductor import Conductor
+from reclens.contracts import ConceptsEditSpec, QueueName
+from reclens_labeler.conductor import EDIT_STAGE, Conductor
 from reclens_labeler.fanout import FanOut
 
 _THREADS = 4
@@ -27,6 +27,7 @@ def main() -> None:
     app = make_app(WorkerSettings().redis)
     runner = JobRunner(app, WorkerSettings)
     FanOut(app, runner).register()
+    runner.register(ConceptsEditSpec, EDIT_STAGE)
     Conductor(app, runner).register()
     run_worker(
         app,

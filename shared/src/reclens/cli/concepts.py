@@ -1,4 +1,4 @@
-"""``concepts``: what the latents of a release mean."""
+"""``concepts``: what the latents of a release mean, and what people say of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reclens.cli.concept_edits import edit, edits
 from reclens.cli.connection import client_settings
 from reclens.cli.messages import CONCEPT_COLUMNS, as_json, concept_row
 from reclens.cli.output import Json, print_json, print_table
@@ -81,3 +82,7 @@ def show(
     print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
         print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
+
+
+app.command()(edit)
+app.command()(edits)

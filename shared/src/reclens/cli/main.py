@@ -36,6 +36,7 @@ _COMMANDS = {
     "jobs": "reclens.cli.jobs",
     "artifacts": "reclens.cli.artifacts",
     "concepts": "reclens.cli.concepts",
+    "survey": "reclens.cli.survey",
     "recommend": "reclens.cli.recommend",
     "explain": "reclens.cli.recommend",
     "demo": "reclens.cli.demo",

@@ -18,18 +18,19 @@ def as_json(message: Message) -> dict[str, Any]:
 
 
 def concept_row(concept: pb.Concept) -> list[Any]:
-    """Id, label, confidence, number of latents, the first evidence."""
+    """Id, label, confidence, number of latents, who labelled it, the first evidence."""
     evidence = "; ".join(item.title or item.item_id for item in list(concept.evidence)[:3])
     return [
         concept.concept_id,
         concept.label,
         f"{concept.confidence:.2f}",
         len(concept.latents),
+        concept.source,
         evidence,
     ]
 
 
-CONCEPT_COLUMNS = ["id", "label", "confidence", "latents", "read from"]
+CONCEPT_COLUMNS = ["id", "label", "confidence", "latents", "labelled by", "read from"]
 """Headings of ``concept_row``."""
 
 

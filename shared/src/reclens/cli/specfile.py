@@ -10,6 +10,7 @@ import yaml
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
+    ConceptsEditSpec,
     ConceptsSpec,
     Contract,
     DatasetSpec,
@@ -30,6 +31,7 @@ SPECS: dict[TaskName, type[Contract]] = {
         CaptureSpec,
         AutoencoderSpec,
         ConceptsSpec,
+        ConceptsEditSpec,
         EvaluationSpec,
         ReleaseSpec,
         PipelineSpec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,6 +57,25 @@ class Cases:
         )
 
 
+def strongest_activation(
+    by_latent: sparse.csc_matrix, latents: Sequence[int], scale: np.ndarray
+) -> np.ndarray:
+    """The strongest activation of any of some latents in each case, float64 [n_cases].
+
+    Args:
+        by_latent: [n_cases, n_latents], `Cases.activations` by column.
+        latents: of one concept.
+        scale: float [n_latents], above 0: unit of each latent's activation, in which they are
+            compared.
+    """
+    strongest = np.zeros(by_latent.get_shape()[0])
+    for latent in latents:
+        inside = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
+        rows = by_latent.indices[inside]
+        strongest[rows] = np.maximum(strongest[rows], by_latent.data[inside] / scale[latent])
+    return strongest
+
+
 def read_cases(
     shards: Sequence[Path],
     split: CaseSplit,
@@ -80,6 +99,45 @@ def read_cases(
         MissingData: the shards hold no case of ``split``.
         MalformedData: an item or latent is not of this data set and dictionary.
     """
+    ids = {item_id: index for index, item_id in enumerate(item_ids)}
+    parts = []
+    for path, rows in _chosen(shards, split, max_cases, seed):
+        table = pq.read_table(path, columns=_COLUMNS).take(pa.array(rows))
+        parts.append(_cases(table, path.name, ids, n_latents))
+    return _joined(parts)
+
+
+def read_histories(
+    shards: Sequence[Path], split: CaseSplit, *, last: int, max_cases: int, seed: int
+) -> list[tuple[str, ...]]:
+    """The histories behind the cases that `read_cases` reads with the same arguments, in its order.
+
+    Args:
+        shards: as for `read_cases`.
+        split: likewise.
+        last: ids kept of each history, the latest ones; oldest of them first.
+        max_cases: likewise.
+        seed: likewise.
+
+    Raises:
+        MissingData: the shards hold no case of ``split``.
+    """
+    histories: list[tuple[str, ...]] = []
+    for path, rows in _chosen(shards, split, max_cases, seed):
+        table = pq.read_table(path, columns=["context"]).take(pa.array(rows))
+        items, lengths = _flat(table["context"])
+        ends = np.cumsum(lengths)
+        histories += [
+            tuple(items[int(end - min(length, last)) : int(end)].to_pylist())
+            for end, length in zip(ends, lengths, strict=True)
+        ]
+    return histories
+
+
+def _chosen(
+    shards: Sequence[Path], split: CaseSplit, max_cases: int, seed: int
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each shard with the rows to read from it, where there are any."""
     counts = [_rows_of(path, split) for path in shards]
     total = sum(map(len, counts))
     if total == 0:
@@ -93,14 +151,10 @@ def read_cases(
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(total, size=max_cases, replace=False))
     starts = np.cumsum([0, *map(len, counts)])
-    ids = {item_id: index for index, item_id in enumerate(item_ids)}
-    parts = []
     for path, rows, start in zip(shards, counts, starts, strict=False):
         inside = chosen[(chosen >= start) & (chosen < start + len(rows))] - start
         if len(inside):
-            table = pq.read_table(path, columns=_COLUMNS).take(pa.array(rows[inside]))
-            parts.append(_cases(table, path.name, ids, n_latents))
-    return _joined(parts)
+            yield path, rows[inside]
 
 
 def _rows_of(path: Path, split: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from reclens.concepts.cases import Cases
+from reclens.concepts.cases import Cases, strongest_activation
 from reclens.concepts.confidence import JudgedCases, sample_cases
 from reclens.concepts.evidence import Evidence
 
@@ -82,13 +82,7 @@ class _Side:
         )
 
     def values(self, latents: Sequence[int], scale: np.ndarray) -> np.ndarray:
-        strongest = np.zeros(len(self.top_items))
-        for latent in latents:
-            inside = slice(self.by_latent.indptr[latent], self.by_latent.indptr[latent + 1])
-            rows = self.by_latent.indices[inside]
-            scaled = self.by_latent.data[inside] / scale[latent]
-            strongest[rows] = np.maximum(strongest[rows], scaled)
-        return strongest
+        return strongest_activation(self.by_latent, latents, scale)
 
     def scores(self, item_scores: np.ndarray) -> np.ndarray:
         # Rounding makes equal sums equal: their order within a row must not decide a tie.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 MAX_TITLE = 120
 """Characters of an item's title that are kept in a label or description."""
@@ -41,12 +42,17 @@ def unique_slugs(labels: list[str]) -> dict[str, str]:
     slugs: dict[str, str] = {}
     taken: set[str] = set()
     for label in sorted(set(labels)):
-        base = candidate = slug(label)
-        number = 1
-        while candidate in taken:
-            number += 1
-            suffix = f"-{number}"
-            candidate = base[: MAX_SLUG - len(suffix)].rstrip("-") + suffix
-        taken.add(candidate)
-        slugs[label] = candidate
+        slugs[label] = free_slug(label, taken)
+        taken.add(slugs[label])
     return slugs
+
+
+def free_slug(text: str, taken: Collection[str]) -> str:
+    """``text`` as a slug that is not taken: where it is, with the first free number from 2."""
+    base = candidate = slug(text)
+    number = 1
+    while candidate in taken:
+        number += 1
+        suffix = f"-{number}"
+        candidate = base[: MAX_SLUG - len(suffix)].rstrip("-") + suffix
+    return candidate

@@ -11,6 +11,7 @@ from reclens.contracts.artifacts import (
 )
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.edits import ConceptEdit, ConceptsEditSpec, EditOperation, edits_hash
 from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
 from reclens.contracts.jobs import (
     MAX_SPEC_BYTES,
@@ -50,6 +51,7 @@ from reclens.contracts.specs import (
     UserShares,
     UserSplit,
 )
+from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 from reclens.contracts.tasks import ROUTES, QueueName, TaskName
 
 __all__ = [
@@ -64,11 +66,14 @@ __all__ = [
     "CaptureOptions",
     "CaptureSpec",
     "ColumnNames",
+    "ConceptEdit",
     "ConceptShardSpec",
+    "ConceptsEditSpec",
     "ConceptsOptions",
     "ConceptsSpec",
     "Contract",
     "DatasetSpec",
+    "EditOperation",
     "EvaluationOptions",
     "EvaluationSpec",
     "FailureReport",
@@ -76,6 +81,8 @@ __all__ = [
     "JobResult",
     "JobSpec",
     "JudgeName",
+    "KeyCase",
+    "KeyQuestion",
     "LightGcnConfig",
     "LlmOptions",
     "Manifest",
@@ -94,12 +101,14 @@ __all__ = [
     "SourceSpec",
     "SplitSpec",
     "Stage",
+    "SurveyKey",
     "TaskName",
     "UserShares",
     "UserSplit",
     "Waiting",
     "WeightsFile",
     "canonical_json",
+    "edits_hash",
     "sha256_hex",
     "split_ref",
 ]

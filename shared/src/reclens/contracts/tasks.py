@@ -15,6 +15,7 @@ class TaskName(StrEnum):
     CONCEPTS_LABEL = "reclens.concepts.label.v1"
     CONCEPTS_SHARD = "reclens.concepts.shard.v1"
     CONCEPTS_JOIN = "reclens.concepts.join.v1"
+    CONCEPTS_EDIT = "reclens.concepts.edit.v1"
     AUTOENCODER_EVALUATE = "reclens.autoencoder.evaluate.v1"
     RELEASE_PUBLISH = "reclens.release.publish.v1"
     PIPELINE_RUN = "reclens.pipeline.run.v1"
@@ -37,6 +38,7 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.CONCEPTS_LABEL: QueueName.LABEL,
     TaskName.CONCEPTS_SHARD: QueueName.LABEL,
     TaskName.CONCEPTS_JOIN: QueueName.LABEL,
+    TaskName.CONCEPTS_EDIT: QueueName.LABEL,
     # It runs the recommender.
     TaskName.AUTOENCODER_EVALUATE: QueueName.CAPTURE,
     TaskName.RELEASE_PUBLISH: QueueName.PIPELINE,

@@ -1,0 +1,77 @@
+"""Stage: machine-made concepts and people's edits to concepts that say what people say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from reclens.adapters.editlog import EditLog, base_of
+from reclens.contracts import ConceptsSpec, Progress, edits_hash
+from reclens.contracts.tables import CONCEPTS
+from reclens.errors import InvalidInput
+from reclens_labeler.stages.workbench import workbench_of
+
+if TYPE_CHECKING:
+    from reclens.adapters.artifacts import ArtifactStore
+    from reclens.adapters.jobs import JobContext
+    from reclens.concepts.confidence import Confidence
+    from reclens.concepts.edits import Measure
+    from reclens.concepts.grouping import LatentLabel
+    from reclens.contracts import ConceptsEditSpec
+
+
+def run(spec: ConceptsEditSpec, job: JobContext) -> dict[str, Any]:
+    """Apply the first entries of the autoencoder's log of edits to machine-made concepts.
+
+    Object made: ``concepts.parquet``. Cases are read only where a concept must be measured anew.
+
+    Raises:
+        InvalidInput: the concepts are edited already, or the log is not the one of the
+            specification.
+    """
+    from reclens.concepts.edits import apply_edits, edited_metrics
+    from reclens.concepts.table import read_concepts, write_concepts
+
+    if base_of(job.store, spec.concepts)[0] != spec.concepts:
+        raise InvalidInput(
+            f"{spec.concepts} holds edits already.",
+            field="concepts",
+            remedy="name the machine-made concepts under them; the log has all edits.",
+        )
+    base = job.store.manifest(spec.concepts)
+    autoencoder = base.inputs["autoencoder"].artifact
+    edits = EditLog(job.store, autoencoder).read()[: spec.n_edits]
+    if len(edits) != spec.n_edits or edits_hash(edits) != spec.edits_sha256:
+        raise InvalidInput(
+            f"the log of edits to {autoencoder} does not begin with the {spec.n_edits} entries "
+            "of the specification.",
+            field="edits_sha256",
+            remedy="publish the release again; that applies the log as it is.",
+        )
+    job.progress(Progress(stage="edit", total=len(edits), unit="edits"))
+    labelled = ConceptsSpec.parse(base.spec)
+
+    @cache
+    def measure_of_labels() -> Measure:
+        job.progress(Progress(stage="measure"))
+        return _measure_of(labelled, job.store)
+
+    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+        return measure_of_labels()(rows)
+
+    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS))
+    rows = apply_edits(machine, edits, measure)
+    path = job.folder / CONCEPTS
+    write_concepts(rows, path)
+    job.add(path)
+    return edited_metrics(base.metrics, rows, edits)
+
+
+def _measure_of(labelled: ConceptsSpec, store: ArtifactStore) -> Measure:
+    """The keyword matcher, on the cases that the labels were judged on."""
+    from reclens.concepts.remeasuring import keyword_measure
+
+    # Other judges are not asked, so neither is their model needed.
+    by_keywords = labelled.model_copy(update={"source": "keywords", "judges": ("keywords",)})
+    return keyword_measure(workbench_of(by_keywords, store))

@@ -1,0 +1,89 @@
+"""The log of people's edits to the concepts of one autoencoder, in the object store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.contracts import (
+    ConceptEdit,
+    ConceptsEditSpec,
+    TaskName,
+    canonical_json,
+    split_ref,
+)
+from reclens.errors import CorruptArtifact, StaleEdit
+
+_PREFIX: Final = "edits"
+
+
+class EditLog:
+    """Append-only: entry n is the object ``edits/{autoencoder_id}/{n:06d}.json``, n from 1.
+
+    Args:
+        store: with the autoencoder.
+        autoencoder: ``autoencoders/id``, whose latents the edits are about.
+    """
+
+    def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
+        self._objects = store.objects
+        self._folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
+
+    def read(self) -> tuple[ConceptEdit, ...]:
+        """All entries in order.
+
+        Raises:
+            CorruptArtifact: an entry is missing in between.
+        """
+        keys = sorted(self._objects.list(self._folder))
+        wanted = [self._key(number) for number in range(1, len(keys) + 1)]
+        if keys != wanted:
+            missing = next(key for key in wanted if key not in keys)
+            raise CorruptArtifact(
+                f"the log of edits has no {missing}, but later entries.",
+                field="edits",
+                remedy="bring the object back from a copy of the bucket.",
+            )
+        return tuple(ConceptEdit.parse(self._objects.get(key)) for key in keys)
+
+    def append(self, edit: ConceptEdit, *, seen: int) -> tuple[ConceptEdit, ...]:
+        """Add an entry at the end and return the log with it.
+
+        Args:
+            edit: to add.
+            seen: entries that its author knew of.
+
+        Raises:
+            StaleEdit: somebody edited one of its latents after what the author had seen.
+        """
+        while True:
+            entries = self.read()
+            for number, other in enumerate(entries[seen:], start=seen + 1):
+                if set(other.latents) & set(edit.latents):
+                    raise _stale(edit, number, other)
+            data = canonical_json(edit.canonical())
+            # Of two who append at once one finds the number taken, and reads again.
+            if self._objects.put_if_absent(self._key(len(entries) + 1), data):
+                return (*entries, edit)
+
+    def _key(self, number: int) -> str:
+        return f"{self._folder}{number:06d}.json"
+
+
+def base_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
+    """The machine-made concepts under ``concepts``, and how many edits that has applied."""
+    manifest = store.manifest(concepts)
+    if manifest.task != TaskName.CONCEPTS_EDIT:
+        return concepts, 0
+    spec = ConceptsEditSpec.parse(manifest.spec)
+    return spec.concepts, spec.n_edits
+
+
+def _stale(edit: ConceptEdit, number: int, other: ConceptEdit) -> StaleEdit:
+    done = f"{other.operation} {other.was!r}" + (f" to {other.name!r}" if other.name else "")
+    return StaleEdit(
+        f"{other.author} has changed {edit.was!r} meanwhile (edit {number}: {done}).",
+        field="concept_id",
+        remedy="look at it again (`reclens concepts list`) and edit what it is now; if it still "
+        "looks the same, publish that edit first (`reclens concepts edits --apply`).",
+    )

@@ -1,0 +1,66 @@
+"""Measures a concept that people made of several, as the machine measures its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from reclens.concepts.confidence import Confidence
+from reclens.concepts.edits import Measure
+from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.judging import Judge
+from reclens.concepts.keywords import KeywordLabel, label_vector
+from reclens.concepts.labelling import Workbench
+from reclens.concepts.readers import Statement
+from reclens.concepts.text import MAX_TITLE, clean
+from reclens.contracts import JudgeName
+
+
+def keyword_measure(workbench: Workbench) -> Measure:
+    """The keyword matcher as a judge of the union of latents, by the union of their keywords.
+
+    A machine's own concept measured by it gets the figures that the matcher gave it.
+    """
+    items, background = workbench.items, workbench.evidence.background
+    vocabulary, inverse = workbench.vocabulary, workbench.statistics.inverse_frequency
+    mean_terms = float(np.asarray(background @ vocabulary.membership).sum())
+    terms = {term.text: index for index, term in enumerate(vocabulary.terms)}
+    titles = [
+        clean(title, MAX_TITLE) or clean(items.ids[i], MAX_TITLE)
+        for i, title in enumerate(items.titles)
+    ]
+
+    def item_scores(rows: Sequence[LatentLabel]) -> np.ndarray | None:
+        words = list(dict.fromkeys(word for row in rows for word in row.keywords))
+        known = tuple(terms[word] for word in words if word in terms)
+        found = label_vector(KeywordLabel(terms=known), vocabulary, inverse)
+        for word in words:
+            if word in terms:
+                continue
+            # A label that names one item: of those with its title the one most recommended.
+            named = [item for item, title in enumerate(titles) if title == word]
+            share, item = max(((background[i], i) for i in named), default=(0.0, -1))
+            if share > 0:
+                found[item] += math.log1p(mean_terms / share)
+        return found if found.any() else None
+
+    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+        reader = _Known(item_scores(rows))
+        judge = Judge(reader, workbench.held_out, n_judged=workbench.options.n_judged)
+        return judge.of_concept([row.latent for row in rows], Statement(""))
+
+    return measure
+
+
+class _Known:
+    """A reader that was told what each item says."""
+
+    name: JudgeName = "keywords"
+
+    def __init__(self, item_scores: np.ndarray | None) -> None:
+        self._item_scores = item_scores
+
+    def item_scores(self, statement: Statement) -> np.ndarray | None:
+        return self._item_scores

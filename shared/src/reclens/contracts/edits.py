@@ -1,0 +1,81 @@
+"""What people change of a dictionary's concepts: entries of an append-only log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
+from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.jobs import JobSpec
+from reclens.contracts.tasks import TaskName
+
+Latent = Annotated[int, Field(ge=0)]
+Line = Annotated[str, Field(min_length=1, max_length=120)]
+EditOperation = Literal["rename", "merge", "reject", "restore"]
+"""``rename``: give the latents a name. ``merge``: make one concept of several and name it.
+``reject``: take the label away. ``restore``: give back what the machine says."""
+
+
+class ConceptEdit(Contract):
+    """One edit. It belongs to latents: concept ids change when the latents are labelled again."""
+
+    operation: EditOperation
+    """What is done."""
+    concept_id: str
+    """Concept that was edited, as it was called then."""
+    was: str
+    """Its label then."""
+    latents: tuple[Latent, ...] = Field(min_length=1)
+    """Latents that carried it then; for ``merge`` those of all concepts joined. Rising."""
+    name: Line | None = None
+    """Label to give, for ``rename`` and ``merge``."""
+    description: str | None = Field(default=None, min_length=1, max_length=400)
+    """Sentence to give with it."""
+    author: Line
+    """Who edited."""
+    reason: str = Field(default="", max_length=400)
+    """Why."""
+    at: str
+    """UTC, ISO 8601."""
+
+    @model_validator(mode="after")
+    def _named_where_it_names(self) -> Self:
+        names = self.operation in {"rename", "merge"}
+        if names != (self.name is not None) or (self.description is not None and not names):
+            raise ValueError(
+                f"give a name where one is given: rename or merge, not {self.operation}"
+            )
+        if list(self.latents) != sorted(set(self.latents)):
+            raise ValueError("latents must rise, each once")
+        return self
+
+
+def edits_hash(edits: Sequence[ConceptEdit]) -> str:
+    """SHA-256 of the edits in their order, 64 hexadecimal digits."""
+    return sha256_hex(canonical_json([edit.canonical() for edit in edits]))
+
+
+class ConceptsEditSpec(JobSpec):
+    """Apply people's edits to machine-made concepts."""
+
+    TASK: ClassVar[TaskName] = TaskName.CONCEPTS_EDIT
+    KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
+    ALGORITHM: ClassVar[int] = 1
+
+    concepts: ArtifactRef
+    """Labels as the machine made them."""
+    n_edits: int = Field(ge=1)
+    """Entries of the log of their autoencoder that are applied: the first so many."""
+    edits_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash of these entries."""
+
+    @classmethod
+    def of(cls, concepts: str, edits: Sequence[ConceptEdit]) -> ConceptsEditSpec:
+        """The job that applies ``edits``, a log from its beginning, to ``concepts``."""
+        return cls(concepts=concepts, n_edits=len(edits), edits_sha256=edits_hash(edits))
+
+    def input_refs(self) -> dict[str, str]:
+        return {"concepts": self.concepts}
