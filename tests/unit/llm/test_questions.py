@@ -158,7 +158,15 @@ def test_the_schema_of_grades_asks_for_one_each(noir_cases: JudgeQuestion):
 @pytest.mark.parametrize("n_cases", [0, 101])
 def test_too_few_or_many_cases_are_refused(n_cases: int):
     with pytest.raises(InvalidInput, match="1 to 100 cases"):
-        JudgeQuestion("a", "", (("b",),) * n_cases).shown(OPTIONS)
+        JudgeQuestion("a", "", (("b",),) * n_cases).shown(LlmOptions(max_tokens=1000))
+
+
+def test_an_answer_must_have_room_for_all_grades():
+    question = JudgeQuestion("a", "", (("b",),) * 20)
+    assert question.shown(LlmOptions(max_tokens=68))
+    with pytest.raises(InvalidInput, match="20 grades take about 68 tokens, more than the 67") as e:
+        question.shown(LlmOptions(max_tokens=67))
+    assert (e.value.field, e.value.remedy) == ("llm.max_tokens", "raise it, or lower llm.n_judged.")
 
 
 def test_a_label_needs_evidence():
