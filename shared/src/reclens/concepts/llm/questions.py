@@ -27,7 +27,7 @@ MAX_LABEL = 120
 """Characters of a label's name that a judge is shown; keyword labels and titles are within it."""
 MAX_DESCRIPTION = 300
 """Characters of a description."""
-MAX_CASES = 100
+MAX_CASES = 120
 """Cases of one question."""
 MAX_CASE_ITEMS = 20
 """Items of a case that are shown at most: the best ones."""
@@ -138,7 +138,7 @@ class JudgeQuestion:
         """All data that the model sees, as plain JSON.
 
         Raises:
-            InvalidInput: there are no cases, or more than 100, or than the answer has room for.
+            InvalidInput: there are no cases, or more than 120, or than the answer has room for.
         """
         if not 1 <= len(self.cases) <= MAX_CASES:
             raise InvalidInput(
