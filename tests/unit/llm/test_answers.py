@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from reclens.concepts.llm.answers import InvalidAnswer, find_object, read_grades, read_label
+from reclens.concepts.llm.answers import (
+    InvalidAnswer,
+    abstention,
+    find_object,
+    read_grades,
+    read_label,
+)
 from reclens.concepts.llm.questions import JudgeQuestion, LabelQuestion
 
 GOOD: dict[str, Any] = {
@@ -115,6 +121,20 @@ def test_an_abstention_keeps_its_reason_only(noir: LabelQuestion):
         "description": "",
         "keywords": [],
     }
+
+
+def test_halves_of_characters_do_not_come_through(noir: LabelQuestion):
+    """JSON can name them, and nothing that writes UTF-8 can take them."""
+    text = json.dumps({**GOOD, "name": "Dark \ud800 films", "reason": "\udfff"})
+    answer = read_label(text, noir)
+    assert (answer.name, answer.reason) == ("Dark films", "")
+    with pytest.raises(InvalidAnswer) as caught:
+        read_label(r'{"\udfff": 1, "abstain": true}', noir)
+    assert str(caught.value).encode()
+
+
+def test_the_reason_of_any_abstention_is_bounded():
+    assert len(abstention("x " * 500).reason) <= 200
 
 
 def test_grades_are_taken_in_order(noir_cases: JudgeQuestion):

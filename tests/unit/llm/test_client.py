@@ -114,6 +114,11 @@ def test_broken_transport_is_tried_again(tgi: Lookalike, make_client, waiting, f
     assert waiting.waits == [0.5]
 
 
+def test_half_a_character_in_an_answer_can_still_be_written(tgi: Lookalike, make_client):
+    tgi.behave({"text": "half \ud800 of one"})
+    assert make_client(tgi).complete(REQUEST).text == "half ? of one"
+
+
 def test_after_the_last_attempt_the_answer_and_a_remedy_are_named(
     tgi: Lookalike, make_client, waiting
 ):

@@ -155,10 +155,25 @@ def test_the_schema_of_grades_asks_for_one_each(noir_cases: JudgeQuestion):
     assert grades["items"]["enum"] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
-@pytest.mark.parametrize("n_cases", [0, 101])
+@pytest.mark.parametrize("n_cases", [0, 121])
 def test_too_few_or_many_cases_are_refused(n_cases: int):
-    with pytest.raises(InvalidInput, match="1 to 100 cases"):
-        JudgeQuestion("a", "", (("b",),) * n_cases).shown(OPTIONS)
+    with pytest.raises(InvalidInput, match="1 to 120 cases"):
+        JudgeQuestion("a", "", (("b",),) * n_cases).shown(LlmOptions(max_tokens=1000))
+
+
+def test_the_most_that_a_job_may_ask_for_fits_into_one_question():
+    """As many firing as silent cases, and the published protocol's ten."""
+    n_judged = LlmOptions.model_json_schema()["properties"]["n_judged"]["maximum"]
+    question = JudgeQuestion("a", "", (("b",),) * (2 * n_judged + 10))
+    assert len(question.shown(LlmOptions(max_tokens=1000))["cases"]) == 110
+
+
+def test_an_answer_must_have_room_for_all_grades():
+    question = JudgeQuestion("a", "", (("b",),) * 20)
+    assert question.shown(LlmOptions(max_tokens=68))
+    with pytest.raises(InvalidInput, match="20 grades take about 68 tokens, more than the 67") as e:
+        question.shown(LlmOptions(max_tokens=67))
+    assert (e.value.field, e.value.remedy) == ("llm.max_tokens", "raise it, or lower llm.n_judged.")
 
 
 def test_a_label_needs_evidence():

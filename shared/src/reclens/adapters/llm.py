@@ -141,7 +141,8 @@ class HubLlmClient:
             raise _Fault("something that is no chat completion") from error
         choice = said.choices[0]
         return ChatAnswer(
-            text=choice.message.content or "",
+            # Half a surrogate pair, which JSON can name, could not be kept.
+            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
             prompt_tokens=said.usage.prompt_tokens,
             completion_tokens=said.usage.completion_tokens,
             model=clean(said.model, _MAX_SAID),

@@ -71,9 +71,8 @@ def read_label(text: str, question: LabelQuestion) -> LabelAnswer:
         InvalidAnswer: there is no valid label in it.
     """
     answer = _validated(text, LabelAnswer)
-    reason = clean(answer.reason, MAX_REASON)
     if answer.abstain:
-        return abstention(reason)
+        return abstention(answer.reason)
     name = clean(answer.name, MAX_NAME + 1)
     if not any(char.isalnum() for char in name):
         raise InvalidAnswer('"name" is empty though "abstain" is false.')
@@ -89,7 +88,11 @@ def read_label(text: str, question: LabelQuestion) -> LabelAnswer:
     said = (clean(keyword, MAX_NAME).casefold() for keyword in answer.keywords)
     keywords = list(dict.fromkeys(offered[keyword] for keyword in said if keyword in offered))
     return LabelAnswer(
-        reason=reason, abstain=False, name=name, description=description, keywords=keywords
+        reason=clean(answer.reason, MAX_REASON),
+        abstain=False,
+        name=name,
+        description=description,
+        keywords=keywords,
     )
 
 
@@ -108,7 +111,8 @@ def read_grades(text: str, question: JudgeQuestion) -> JudgeAnswer:
 
 
 def abstention(reason: str) -> LabelAnswer:
-    """A label that is none."""
+    """A label that is none, with the reason cleaned and bounded."""
+    reason = clean(reason, MAX_REASON)
     return LabelAnswer(reason=reason, abstain=True, name="", description="", keywords=[])
 
 

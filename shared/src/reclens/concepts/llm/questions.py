@@ -27,12 +27,14 @@ MAX_LABEL = 120
 """Characters of a label's name that a judge is shown; keyword labels and titles are within it."""
 MAX_DESCRIPTION = 300
 """Characters of a description."""
-MAX_CASES = 100
+MAX_CASES = 120
 """Cases of one question."""
 MAX_CASE_ITEMS = 20
 """Items of a case that are shown at most: the best ones."""
 MAX_ITEM_TEXT = 200
 """Characters of an item's text in a case."""
+
+_ANSWER_TOKENS, _GRADE_TOKENS = 8, 3  # of '{"grades": [...]}', and of '10, ' in it
 
 # As these characters open the delimiters of the block and the control tokens of chat templates
 # (<|im_start|>, <s>, [INST]), none of them leaves the quoted data as itself.
@@ -136,13 +138,20 @@ class JudgeQuestion:
         """All data that the model sees, as plain JSON.
 
         Raises:
-            InvalidInput: there are no cases, or more than 100.
+            InvalidInput: there are no cases, or more than 120, or than the answer has room for.
         """
         if not 1 <= len(self.cases) <= MAX_CASES:
             raise InvalidInput(
                 f"a question is about 1 to {MAX_CASES} cases, got {len(self.cases)}.",
                 field="cases",
                 remedy="split them over several questions.",
+            )
+        if (needed := _ANSWER_TOKENS + _GRADE_TOKENS * len(self.cases)) > options.max_tokens:
+            raise InvalidInput(
+                f"{len(self.cases)} grades take about {needed} tokens, more than the "
+                f"{options.max_tokens} that an answer may have.",
+                field="llm.max_tokens",
+                remedy="raise it, or lower llm.n_judged.",
             )
         return {
             "label": {
