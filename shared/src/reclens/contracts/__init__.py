@@ -48,9 +48,10 @@ from reclens.contracts.specs import (
     UserShares,
     UserSplit,
 )
-from reclens.contracts.tasks import ROUTES, QueueName, TaskName
+from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
 
 __all__ = [
+    "INTERNAL",
     "MAX_SPEC_BYTES",
     "ROUTES",
     "ArtifactKind",
