@@ -16,6 +16,7 @@ from planted_world import planted_world
 from running_stack import wait_for
 
 from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.celery_app import make_app
 from reclens.adapters.joblog import JobLog, JobState, JobView
 from reclens.adapters.settings import RedisSettings, S3Settings, StoreSettings
 from reclens.concepts.joining import label_latents
@@ -238,7 +239,7 @@ def test_two_equal_jobs_at_once_label_every_latent_once(stack: Stack, bucket: Ar
         gate.unlink()
     views = [stack.finish(job_id) for job_id in (first, second)]
     assert [view.state for view in views] == [JobState.SUCCEEDED] * 2
-    assert list(stack.noted(5, "latents")) == [
+    assert stack.noted(5, "latents") == [
         [str(latent) for latent in range(first, first + 4)] for first in FIRSTS
     ]
     assert_complete(bucket, 5)
@@ -372,3 +373,52 @@ def test_a_shard_that_is_gone_is_made_again_before_anything_is_joined(
     assert stack.finish(job_id).state is JobState.SUCCEEDED
     assert stack.runs(12) == [2, 1, 1, 1]
     assert_complete(bucket, 12)
+
+
+def test_a_join_that_comes_too_early_sends_what_is_missing_and_commits_nothing(
+    stack: Stack, bucket: ArtifactStore, redis_url: str
+):
+    gate = stack.ask(13, 4, "hold")
+    job_id = stack.submit(13)
+    wait_for((stack.folder / "13-4.holding").exists, "a shard to run")
+    planned = [view.job_id for view in stack.joblog.show(job_id).shards]
+    app = make_app(RedisSettings.model_validate({"url": redis_url}))
+    app.send_task(
+        TaskName.CONCEPTS_JOIN.value, kwargs={"spec": spec(13).canonical()}, task_id=job_id
+    )
+    wait_for(
+        lambda: [view.job_id for view in stack.joblog.show(job_id).shards] != planned,
+        "the join to have found a gap",
+    )
+    assert not stack.joblog.show(job_id).state.final
+    assert not bucket.exists(spec(13).artifact_ref())
+    gate.unlink()
+    assert stack.finish(job_id).state is JobState.SUCCEEDED
+    assert stack.runs(13) == [1, 1, 1, 1]
+    assert_complete(bucket, 13)
+
+
+def test_a_shard_whose_bytes_have_changed_is_not_joined(stack: Stack, bucket: ArtifactStore):
+    gate = stack.ask(14, 12, "hold")
+    job_id = stack.submit(14)
+    ref = shard(14, 0).artifact_ref()
+    wait_for(lambda: bucket.exists(ref), "the first shard to be made")
+    sound = bucket.objects.get(f"{ref}/shard.parquet")
+    bucket.objects.put(f"{ref}/shard.parquet", sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
+    gate.unlink()
+    view = stack.finish(job_id)
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert view.error.type == "CorruptArtifact"
+    assert ref in view.error.message
+    assert not bucket.exists(spec(14).artifact_ref())
+
+
+def test_a_data_set_of_another_lineage_fails_before_anything_is_sent(stack: Stack):
+    other = {**spec(15).canonical(), "dataset": "datasets/0123456789abcdef"}
+    view = stack.finish(stack.joblog.submit(TaskName.CONCEPTS_LABEL, other))
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert view.error.type == "InvalidInput"
+    assert view.error.message.startswith("dataset:")
+    assert view.shards == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,6 @@ def _write_codes(world: World, folder: Path) -> None:
 
 def _codes(world: World, split: str, cases: Cases) -> pa.Table:
     codes = cases.activations
-    bounds = codes.indptr
     return pa.table(
         {
             "user_id": pa.array(cases.user_ids.tolist()),
@@ -88,11 +87,11 @@ def _codes(world: World, split: str, cases: Cases) -> pa.Table:
                 [[world.items.ids[item] for item in row] for row in cases.top_items]
             ),
             "latents": pa.array(
-                [codes.indices[a:b].tolist() for a, b in itertools.pairwise(bounds)],
+                [codes.indices[a:b].tolist() for a, b in pairwise(codes.indptr)],
                 pa.list_(pa.int32()),
             ),
             "values": pa.array(
-                [codes.data[a:b].tolist() for a, b in itertools.pairwise(bounds)],
+                [codes.data[a:b].tolist() for a, b in pairwise(codes.indptr)],
                 pa.list_(pa.float32()),
             ),
         }

@@ -16,6 +16,7 @@ from reclens.errors import (
     MalformedData,
     MissingData,
     NotReady,
+    Partial,
     RecLensError,
     Unavailable,
 )
@@ -31,6 +32,7 @@ from reclens.local.ports import free_ports
         (Unavailable, 4),
         (NotReady, 5),
         (JobCancelled, 6),
+        (Partial, 7),
         (CorruptArtifact, 1),
     ],
 )

@@ -30,6 +30,7 @@ from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 MANIFEST = "manifest.json"
 _LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
 _READ_BYTES = 1 << 20
+_PARTS = {ArtifactKind.CONCEPT_SHARDS}
 
 
 class ArtifactStore:
@@ -85,8 +86,11 @@ class ArtifactStore:
         return manifest, data
 
     def list(self, kind: ArtifactKind | None = None) -> list[Manifest]:
-        """Manifests of all committed artifacts, of one kind if given, newest first."""
-        kinds = [kind] if kind else list(ArtifactKind)
+        """Manifests of all committed artifacts, of one kind if given, newest first.
+
+        Shards are parts of an artifact to be: they are listed when their kind is asked for.
+        """
+        kinds = [kind] if kind else [one for one in ArtifactKind if one not in _PARTS]
         refs = [
             key.removesuffix(f"/{MANIFEST}")
             for one in kinds

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from reclens.adapters.joblog import JobLog, JobState, JobView
+from reclens.adapters.joblog import JobLog, JobState, JobView, ShardView
 from reclens.cli.connection import client_settings
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.cli.watching import describe, rows_of
+from reclens.cli.watching import describe, describe_waiting, rows_of
 from reclens.cli.watching import watch as show_progress
 
 app = typer.Typer(name="jobs", no_args_is_help=True, help="Submitted jobs.")
@@ -27,13 +29,13 @@ def list_jobs(
     if json:
         print_json([view.canonical() for view in views])
         return
-    rows = [[view.id, view.task, view.state, view.submitted_at or ""] for view in views]
-    print_table(["job", "task", "state", "submitted"], rows)
+    rows = [[view.id, view.task, view.state, view.submitted_at or "", _at(view)] for view in views]
+    print_table(["job", "task", "state", "submitted", "at"], rows)
 
 
 @app.command()
 def show(job_id: JobId, json: Json = False) -> None:
-    """Show one job with its stages, its result or its error."""
+    """Show one job with its stages, its shards, its result or its error."""
     view = JobLog(client_settings().redis).show(job_id)
     if json:
         print_json(view.canonical())
@@ -81,6 +83,8 @@ def finish(view: JobView, *, json: bool) -> None:
 def _exit_by(view: JobView) -> None:
     if view.state is JobState.CANCELLED:
         raise typer.Exit(6)
+    if view.state is JobState.PARTIAL:
+        raise typer.Exit(7)
     if view.state is JobState.FAILED:
         raise typer.Exit(1)
 
@@ -95,9 +99,16 @@ def _print(view: JobView) -> None:
         if moment:
             print(f"  {label:<10} {moment}")
     stages = {stage.name: stage for stage in view.stages}
-    for name, state, reused, progress in rows_of(view) if stages else []:
-        more = describe(progress) if progress else ("found" if reused else "")
-        print(f"  {name:<12} {state.value:<10} {stages[name].artifact:<34} {more}".rstrip())
+    for name, state, reused, progress, waiting in rows_of(view):
+        if stages:
+            more = describe(progress) if progress else ("found" if reused else "")
+            print(f"  {name:<12} {state.value:<10} {stages[name].artifact:<34} {more}".rstrip())
+        elif progress:
+            print(f"  {describe(progress)}")
+        if waiting:
+            print(f"  {describe_waiting(waiting)}")
+    for part in (view, *view.stages):
+        _print_shards(part.shards)
     if view.result is not None and not stages:
         print(f"  made {view.result.artifact} in {view.result.seconds:.1f} s")
     said: set[str] = set()
@@ -106,3 +117,34 @@ def _print(view: JobView) -> None:
         if error is not None and error.message not in said:
             said.add(error.message)
             print(f"  {name} failed: {error.type}: {error.message}")
+
+
+def _print_shards(shards: Sequence[ShardView]) -> None:
+    """How many there are of each state, and a line for each that needs a look."""
+    if not shards:
+        return
+    counts = Counter(shard.state for shard in shards)
+    listed = ", ".join(
+        f"{counts[state]} {state.value.lower()}" for state in JobState if counts[state]
+    )
+    print(f"  {len(shards)} shards: {listed}")
+    for shard in shards:
+        more = ""
+        if shard.failure is not None:
+            more = f"{shard.failure.type}: {shard.failure.message}"
+        elif shard.waiting is not None:
+            more = describe_waiting(shard.waiting)
+        if more:
+            named = f"latents {shard.first}-{shard.stop - 1}"
+            print(f"    {named:<22} {shard.state.value:<10} {more}")
+
+
+def _at(view: JobView) -> str:
+    """In a few words, for a line of a list."""
+    if view.waiting is not None:
+        return describe_waiting(view.waiting)
+    if view.progress is not None:
+        return describe(view.progress)
+    shards = [shard for part in (view, *view.stages) for shard in part.shards]
+    made = sum(shard.state is JobState.SUCCEEDED for shard in shards)
+    return f"{made} of {len(shards)} shards made" if view.state is JobState.PARTIAL else ""

@@ -14,6 +14,7 @@ from reclens.errors import (
     JobCancelled,
     NotFound,
     NotReady,
+    Partial,
     RecLensError,
     Unavailable,
 )
@@ -24,6 +25,7 @@ EXIT_CODES: dict[type[RecLensError], int] = {
     Unavailable: 4,
     NotReady: 5,
     JobCancelled: 6,
+    Partial: 7,
 }
 """Exit code by class of error, subclasses included; 1 for every other error, 130 for Ctrl-C."""
 
@@ -77,7 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit codes: 0 done; 1 a job or the command failed; 2 usage or bad input; 3 not found;
-    4 unavailable; 5 not ready; 6 cancelled; 130 interrupted.
+    4 unavailable; 5 not ready; 6 cancelled; 7 a job was done in part, and submitted again makes
+    only the rest; 130 interrupted.
     """
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Set
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -12,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from reclens.cli.specfile import SPECS
-from reclens.contracts import ROUTES, Contract, TaskName
+from reclens.contracts import ROUTES, ConceptShardSpec, ConceptsSpec, Contract, TaskName
 
 _HEAD = """\
 # Jobs
@@ -49,6 +50,27 @@ _ORDER = (
     TaskName.RELEASE_PUBLISH,
 )
 
+_SENT = """\
+## Sent by other tasks
+
+`reclens.concepts.label.v1` replaces itself by a Celery chord of these. They are not submitted; they
+are named here because whoever watches a queue meets them.
+"""
+
+_SENT_SPECS: dict[TaskName, tuple[type[Contract], str]] = {
+    TaskName.CONCEPTS_SHARD: (
+        ConceptShardSpec,
+        "Label one range of latents: the fields of `reclens.concepts.label.v1` and two of its own. "
+        "Its result is that of any job or, where it has failed for good, an object with `failed`: "
+        "`reason`, `type`, `message`, `field`, `remedy`, `retryable`, `traceback`.",
+    ),
+    TaskName.CONCEPTS_JOIN: (
+        ConceptsSpec,
+        "Verify the shards and join them. It runs under the id of the labelling, whose `spec` it "
+        "has. Where shards are missing the labelling ends `PARTIAL`, or sends them again.",
+    ),
+}
+
 
 def jobs_reference() -> str:
     """The whole page."""
@@ -58,6 +80,12 @@ def jobs_reference() -> str:
         spec = SPECS[task]
         parts.append(f"## `{task.value}`\n\n{_summary(spec)} Queue `{ROUTES[task].value}`.\n")
         parts.append(_table(spec, nested))
+    parts.append(_SENT)
+    for task, (spec, more) in _SENT_SPECS.items():
+        parts.append(f"## `{task.value}`\n\n{more} Queue `{ROUTES[task].value}`.\n")
+        if spec is not ConceptsSpec:
+            own = set(spec.model_fields) - set(ConceptsSpec.model_fields)
+            parts.append(_table(spec, nested, only=own))
     shown: set[str] = set()
     parts.append("## Parts of specifications\n")
     while pending := [name for name in nested if name not in shown]:
@@ -72,9 +100,13 @@ def _summary(contract: type[Contract]) -> str:
     return " ".join((contract.__doc__ or "").strip().splitlines()[0].split())
 
 
-def _table(contract: type[Contract], nested: dict[str, type[Contract]]) -> str:
+def _table(
+    contract: type[Contract], nested: dict[str, type[Contract]], only: Set[str] | None = None
+) -> str:
     lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for name, field in contract.model_fields.items():
+        if only is not None and name not in only:
+            continue
         for part in _contracts(field.annotation):
             nested.setdefault(part.__name__, part)
         shown = _type(field.annotation) + _bounds(field)

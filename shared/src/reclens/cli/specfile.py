@@ -37,7 +37,7 @@ SPECS: dict[TaskName, type[Contract]] = {
         PipelineSpec,
     )
 }
-"""Specification of every task."""
+"""Specification of every task that is submitted; others are sent by these."""
 
 
 class JobRequest(NamedTuple):
@@ -85,14 +85,13 @@ def complete(document: Any) -> JobRequest:
         raise InvalidSpec(
             "expected two keys at the top: task and spec.", remedy="see docs/jobs.md."
         )
-    try:
-        task = TaskName(document.get("task"))
-    except ValueError as error:
+    task = next((task for task in SPECS if task.value == document.get("task")), None)
+    if task is None:
         raise InvalidSpec(
-            f"there is no task {document.get('task')!r}.",
+            f"there is no task {document.get('task')!r} to submit.",
             field="task",
             remedy=f"choose one of {', '.join(SPECS)}.",
-        ) from error
+        )
     spec = SPECS[task].parse(document.get("spec") or {})
     if isinstance(spec, DatasetSpec):
         spec = _pinned(spec)

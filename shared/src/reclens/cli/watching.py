@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
-from reclens.adapters.joblog import JobState, JobView, StageView
+from reclens.adapters.jobview import JobState, JobView, StageView, seconds_until
 from reclens.cli.output import say
-from reclens.contracts import Progress
+from reclens.contracts import Progress, Waiting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +23,7 @@ _MARKS = {
     JobState.SUCCEEDED: "✓",
     JobState.FAILED: "✗",
     JobState.CANCELLED: "■",
+    JobState.PARTIAL: "◐",
     JobState.SKIPPED: "-",
 }
 _SHOWN_METRICS = ("loss", "fvu", "l0", "dead_fraction", "hr@10", "ndcg@10")
@@ -39,16 +42,31 @@ def watch(views: Iterable[JobView], *, live: bool | None = None) -> JobView:
     return _watch_lines(views)
 
 
-def rows_of(view: JobView) -> list[tuple[str, JobState, bool, Progress | None]]:
-    """Name, state, whether it was found instead of made, and progress: of each stage or the job."""
+class Row(NamedTuple):
+    """A stage, or a job without stages."""
+
+    name: str
+    """What it is called."""
+    state: JobState
+    """Where it is."""
+    reused: bool
+    """Whether it was found instead of made."""
+    progress: Progress | None
+    """While it runs."""
+    waiting: Waiting | None
+    """While it waits for a part that is away."""
+
+
+def rows_of(view: JobView) -> list[Row]:
+    """A row of each stage, or of the job."""
     parts: list[tuple[str, JobView | StageView]] = [(stage.name, stage) for stage in view.stages]
-    rows = []
+    rows: list[Row] = []
     waits = False
     for name, part in parts or [(view.task, view)]:
         # The last stage runs under the pipeline's own id, which is busy from the start.
         state = JobState.QUEUED if waits and not part.state.final else part.state
         reused = part.result is not None and part.result.reused
-        rows.append((name, state, reused, part.progress))
+        rows.append(Row(name, state, reused, part.progress, part.waiting))
         waits = waits or not part.state.final
     return rows
 
@@ -71,21 +89,33 @@ def describe(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def describe_waiting(waiting: Waiting) -> str:
+    """One line: what for, and how long until the next try."""
+    seconds = math.ceil(seconds_until(waiting.next_try_at, datetime.now(UTC)))
+    when = f"next try in {_duration(seconds)}" if seconds else "trying again"
+    return f"waiting for {waiting.message.rstrip('.')}; {when}"
+
+
 def _watch_lines(views: Iterable[JobView]) -> JobView:
     said: dict[str, str] = {}
     spoke: dict[str, float] = {}
     last: JobView | None = None
     for view in views:
-        for name, state, reused, progress in rows_of(view):
+        for name, state, reused, progress, waiting in rows_of(view):
             word = "found" if reused else state.value.lower()
             if said.get(name) != word:
                 # A stage that waits is no news.
                 if state is not JobState.QUEUED:
                     say(f"{_MARKS[state]} {name}: {word}")
+                if waiting:
+                    say(f"  {name}: {describe_waiting(waiting)}")
                 said[name] = word
                 spoke[name] = time.monotonic()
-            elif progress and time.monotonic() - spoke[name] >= _LINE_SECONDS:
-                say(f"  {name}: {describe(progress)}")
+            elif (progress or waiting) and time.monotonic() - spoke[name] >= _LINE_SECONDS:
+                if progress:
+                    say(f"  {name}: {describe(progress)}")
+                if waiting:
+                    say(f"  {name}: {describe_waiting(waiting)}")
                 spoke[name] = time.monotonic()
         last = view
     return _checked(last)
@@ -109,7 +139,7 @@ def _table(view: JobView) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table.grid(padding=(0, 1))
-    for name, state, reused, progress in rows_of(view):
+    for name, state, reused, progress, waiting in rows_of(view):
         running = state is JobState.RUNNING
         mark = Spinner("dots") if running else _MARKS[state]
         if progress is None:
@@ -119,6 +149,8 @@ def _table(view: JobView) -> Table:
             total = progress.total or None
             bar = ProgressBar(total=total, completed=progress.step, width=24, pulse=total is None)
             text = describe(progress)
+        if waiting is not None:
+            text = f"{text}, {describe_waiting(waiting)}"
         table.add_row(mark, name, bar or "", text)
     return table
 

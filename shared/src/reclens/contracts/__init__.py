@@ -52,9 +52,10 @@ from reclens.contracts.specs import (
     UserSplit,
 )
 from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
-from reclens.contracts.tasks import ROUTES, QueueName, TaskName
+from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
 
 __all__ = [
+    "INTERNAL",
     "MAX_SPEC_BYTES",
     "ROUTES",
     "ArtifactKind",

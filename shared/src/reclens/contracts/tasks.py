@@ -45,3 +45,6 @@ ROUTES: dict[TaskName, QueueName] = {
     TaskName.PIPELINE_RUN: QueueName.PIPELINE,
 }
 """The queue that each task is sent to."""
+
+INTERNAL = frozenset({TaskName.CONCEPTS_SHARD, TaskName.CONCEPTS_JOIN})
+"""Tasks that other tasks send; they are not submitted."""

@@ -114,7 +114,7 @@ def _ask(
     read: Callable[[str], T],
 ) -> _Asked[T]:
     key = evidence_hash(question, options)
-    kept = cache.get(question.prompt, key) if cache else None
+    kept = cache.get(question.prompt, key) if cache is not None else None
     if kept is not None:
         try:
             return _Asked(read(kept.text), "", key, _usage_of_cached(kept))
@@ -143,7 +143,7 @@ def _ask(
 def _kept(
     asked: _Asked[T], answer: ChatAnswer, question: Question, cache: AnswerCache | None
 ) -> _Asked[T]:
-    if cache:
+    if cache is not None:
         # With what all calls for it took: that is what the cache saves.
         paid = replace(
             answer,
