@@ -13,6 +13,7 @@ from reclens.contracts import (
     ArtifactKind,
     AutoencoderConfig,
     AutoencoderSpec,
+    ConceptsOptions,
     DatasetSpec,
     PipelineSpec,
     RecommenderSpec,
@@ -159,3 +160,15 @@ def test_a_reference_of_the_wrong_form_is_named_in_a_specification():
     with pytest.raises(InvalidSpec) as caught:
         AutoencoderSpec.parse({"activations": "activations/../../etc"})
     assert caught.value.field == "activations"
+
+
+def test_a_judging_model_must_have_room_for_its_grades():
+    llm = {"n_judged": 50, "max_tokens": 100}
+    with pytest.raises(InvalidSpec, match="give at least 338"):
+        ConceptsOptions.parse({"judges": ["llm"], "llm": llm})
+    ConceptsOptions.parse({"judges": ["keywords"], "llm": llm})
+
+
+def test_a_judge_is_named_once():
+    with pytest.raises(InvalidSpec, match="once"):
+        ConceptsOptions.parse({"judges": ["llm", "llm"]})

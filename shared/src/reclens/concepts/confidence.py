@@ -9,11 +9,10 @@ import numpy as np
 
 from reclens.concepts.evidence import N_LEVELS, activation_levels
 from reclens.concepts.measures import Confusion, auroc, ranks
+from reclens.contracts import PAPER_CASES
 
 MIN_POSITIVE = 5
 """A label with fewer firing verification cases is left without confidence."""
-PAPER_CASES = 5
-"""Positives, and negatives, of the published protocol."""
 
 _PAPER_LEVEL = 5
 _PAPER_STRONGEST = 10

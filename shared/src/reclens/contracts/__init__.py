@@ -32,6 +32,7 @@ from reclens.contracts.models import (
 from reclens.contracts.pipeline import PipelineSpec, Stage
 from reclens.contracts.shards import ConceptShardSpec
 from reclens.contracts.specs import (
+    PAPER_CASES,
     AutoencoderOptions,
     AutoencoderSpec,
     CaptureOptions,
@@ -50,6 +51,7 @@ from reclens.contracts.specs import (
     SplitSpec,
     UserShares,
     UserSplit,
+    tokens_of_grades,
 )
 from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
@@ -57,6 +59,7 @@ from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
 __all__ = [
     "INTERNAL",
     "MAX_SPEC_BYTES",
+    "PAPER_CASES",
     "ROUTES",
     "ArtifactKind",
     "ArtifactRef",
@@ -112,4 +115,5 @@ __all__ = [
     "edits_hash",
     "sha256_hex",
     "split_ref",
+    "tokens_of_grades",
 ]

@@ -255,6 +255,15 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 # --- concepts ------------------------------------------------------------------------------------
 
 
+PAPER_CASES = 5
+"""Positives, and negatives, of the published protocol (arXiv 2411.06112, code)."""
+
+
+def tokens_of_grades(n_cases: int) -> int:
+    """Tokens that the grades of so many cases take at most: ``{"grades": [10, 10, ...]}``."""
+    return 8 + 3 * n_cases
+
+
 class LlmOptions(Contract):
     """What a language model is asked. Where it is reached is a setting of the labeler."""
 
@@ -271,6 +280,12 @@ class LlmOptions(Contract):
     """Of sampling; 0 takes the likeliest token."""
     max_tokens: int = Field(default=300, ge=16, le=8192)
     """Length of an answer at most."""
+
+    @property
+    def judging_tokens(self) -> int:
+        """Length of an answer with all grades of a label: those judged, and ten cases of the
+        published protocol."""
+        return tokens_of_grades(2 * self.n_judged + 2 * PAPER_CASES)
 
 
 JudgeName = Literal["keywords", "embedding", "llm"]
@@ -316,6 +331,16 @@ class ConceptsOptions(Contract):
     def _each_judge_once(self) -> Self:
         if len(set(self.judges)) < len(self.judges):
             raise ValueError(f"name each judge once, got {', '.join(self.judges)}")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_have_room(self) -> Self:
+        needed = self.llm.judging_tokens
+        if "llm" in self.judges and self.llm.max_tokens < needed:
+            raise ValueError(
+                f"llm.max_tokens {self.llm.max_tokens} cannot hold the grades of llm.n_judged "
+                f"{self.llm.n_judged} firing cases and as many silent ones; give at least {needed}"
+            )
         return self
 
 

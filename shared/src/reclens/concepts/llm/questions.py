@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
-from reclens.contracts import LlmOptions, canonical_json, sha256_hex
+from reclens.contracts import LlmOptions, canonical_json, sha256_hex, tokens_of_grades
 from reclens.errors import InvalidInput
 
 LABEL_PROMPT: Final = "label-1"
@@ -34,7 +34,6 @@ MAX_CASE_ITEMS = 20
 MAX_ITEM_TEXT = 200
 """Characters of an item's text in a case."""
 
-_ANSWER_TOKENS, _GRADE_TOKENS = 8, 3  # of '{"grades": [...]}', and of '10, ' in it
 
 # As these characters open the delimiters of the block and the control tokens of chat templates
 # (<|im_start|>, <s>, [INST]), none of them leaves the quoted data as itself.
@@ -146,7 +145,7 @@ class JudgeQuestion:
                 field="cases",
                 remedy="split them over several questions.",
             )
-        if (needed := _ANSWER_TOKENS + _GRADE_TOKENS * len(self.cases)) > options.max_tokens:
+        if (needed := tokens_of_grades(len(self.cases))) > options.max_tokens:
             raise InvalidInput(
                 f"{len(self.cases)} grades take about {needed} tokens, more than the "
                 f"{options.max_tokens} that an answer may have.",
