@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from celery import Task
 
 from reclens.adapters.celery_app import make_app
 from reclens.adapters.jobs import JobContext, JobRunner
@@ -81,6 +83,24 @@ class Misbehaving:
             file.write(f"{line}\n")
 
 
+class Accidents(FanOut):
+    """Dies once it has sent everything, or cannot find the first shard, whatever is done."""
+
+    def plan(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return super().plan(task, payload)
+        finally:
+            fatal = FOLDER / f"{payload['seed']}.kill-plan"
+            if fatal.exists():
+                fatal.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _missing(self, shards: list[ConceptShardSpec]) -> list[ConceptShardSpec]:
+        if (FOLDER / f"{shards[0].seed}.losing").exists():
+            return shards[:1]
+        return super()._missing(shards)
+
+
 _labeller_of = label.labeller_of
 
 
@@ -99,7 +119,7 @@ if __name__ == "__main__":
     # Their artifacts exist, so they are found and nothing is run.
     for found in (DatasetSpec, RecommenderSpec, CaptureSpec, AutoencoderSpec):
         runner.register(found, "labelling_worker:never_run")
-    FanOut(app, runner).register()
+    Accidents(app, runner).register()
     Conductor(app, runner).register()
     run_worker(app, service="test", queues=list(QueueName), pool="threads", concurrency=4)
 
