@@ -222,9 +222,24 @@ def test_intruders_are_held_against_guessing(
 @pytest.mark.parametrize(
     ("independent", "above", "words", "by"),
     [
-        (False, [0.25, 0.2, 0.3], "label more than another", "the very tags that the labels"),
-        (True, [0.01, -0.1, 0.1], "label as much as another", "tags of people whose tags"),
-        (True, [-0.2, -0.3, -0.1], "label less than another", "tags of people whose tags"),
+        (
+            False,
+            [0.25, 0.2, 0.3],
+            "on top more than with another latent's",
+            "the very tags that the labels",
+        ),
+        (
+            True,
+            [0.01, -0.1, 0.1],
+            "on top as much as with another latent's",
+            "tags of people whose tags",
+        ),
+        (
+            True,
+            [-0.2, -0.3, -0.1],
+            "on top less than with another latent's",
+            "tags of people whose tags",
+        ),
     ],
 )
 def test_labels_are_held_against_tags(

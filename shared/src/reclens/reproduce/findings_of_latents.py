@@ -80,8 +80,8 @@ def labels_hold(collected: Collected) -> Iterator[str]:
         if (theirs := _by_tags(one)) is not None
     ]
     yield (
-        f"Held against {by}, what is on top carries a latent's label {told} another latent's as it "
-        f"fires more (point-biserial correlation, {found['latents']:,} labels: median "
+        f"Held against {by}, a latent's activation goes with its label on top {told} with another "
+        f"latent's (point-biserial correlation, {found['latents']:,} labels: median "
         f"{shown(found['point_biserial']['median'], '.3f')}; above the other label's "
         f"{shown(interval)}"
         f"{f'; {listed(beside)}' if beside else ''}); of the ten strongest items "
