@@ -168,6 +168,24 @@ def dictionary(
         "intruder": [0.6, 0.5, 0.7],
         "intruder_hard": [0.4, 0.3, 0.5],
     }
+    by_tags = {
+        "latents": 3,
+        "point_biserial": {
+            "latents": 3,
+            "median": [0.3, 0.2, 0.4],
+            "shuffled": 0.01,
+            "above_shuffled": [0.25, 0.2, 0.3],
+        },
+        **{
+            f"purity_{n}": {
+                "latents": 2,
+                "median": [0.5, 0.4, 0.6],
+                "shuffled": 0.1,
+                "above_shuffled": [0.4, 0.3, 0.5],
+            }
+            for n in (10, 20, 50)
+        },
+    }
     evaluation = {
         # As JSON gives it back: sorted by key.
         "fidelity": {"history": {"held_out": fidelity(0.098, 0.9), "test": fidelity(0.097, 0.9)}},
@@ -186,6 +204,7 @@ def dictionary(
         "popularity": quality(0.04),
         "similarity": {"interpretable": similar, "firing": similar},
         "similarity_text": {"interpretable": similar, "firing": similar},
+        "label_truth": {"independent": False, "labelled": by_tags, "interpretable": by_tags},
         "levels": {"interpretable": levels(4), "labelled": levels(8)},
         "stability": {
             "retrained": stability(0.9),

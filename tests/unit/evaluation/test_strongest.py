@@ -55,8 +55,9 @@ def test_equally_popular_items_are_together() -> None:
 
 
 def test_no_case_has_an_answer() -> None:
-    found = distinct_cases(ACTIVATIONS, np.full(6, -1), n=2)
-    assert (found.items == -1).all()
+    top = np.full(6, -1)
+    assert (distinct_cases(ACTIVATIONS, top, n=2).items == -1).all()
+    assert PopularityTenths(top, np.array([3, 5])).of_item.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("n", [1, 2])

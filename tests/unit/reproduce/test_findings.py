@@ -219,6 +219,49 @@ def test_intruders_are_held_against_guessing(
     assert "the latents of an untrained autoencoder do" in told
 
 
+@pytest.mark.parametrize(
+    ("independent", "above", "words", "by"),
+    [
+        (
+            False,
+            [0.25, 0.2, 0.3],
+            "on top more than with another latent's",
+            "the very tags that the labels",
+        ),
+        (
+            True,
+            [0.01, -0.1, 0.1],
+            "on top as much as with another latent's",
+            "tags of people whose tags",
+        ),
+        (
+            True,
+            [-0.2, -0.3, -0.1],
+            "on top less than with another latent's",
+            "tags of people whose tags",
+        ),
+    ],
+)
+def test_labels_are_held_against_tags(
+    collected: Collected, independent: bool, above: list[float], words: str, by: str
+) -> None:
+    assert collected.main.evaluation is not None
+    found = collected.main.evaluation.metrics["label_truth"]
+    labels = found["labelled"]
+    changed = {
+        "independent": independent,
+        "labelled": {
+            **labels,
+            "point_biserial": {**labels["point_biserial"], "above_shuffled": above},
+        },
+    }
+    told = sentence(with_evaluation(collected, label_truth=changed), "Held against")
+    assert words in told
+    assert by in told
+    assert "median 0.300 [0.200 to 0.400]" in told
+    assert "of the ten strongest items 50% carry it, 10% the other" in told
+
+
 def test_without_text_nothing_is_told_of_it(collected: Collected) -> None:
     bare = with_evaluation(collected, similarity_text=None)
     assert not [one for one in what_it_shows(bare) if one.startswith("By text")]

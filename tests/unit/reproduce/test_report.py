@@ -182,7 +182,7 @@ def test_rows_stand_beside_their_controls(collected: Collected) -> None:
 
 
 def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
-    by_vectors, by_text, intruders = concepts(collected)[1:]
+    by_vectors, by_text, intruders, _ = concepts(collected)[1:]
     assert by_text.rows == by_vectors.rows
     assert by_text.title == "Are the cases of one latent alike by what is written of the items?"
     measured = [0.25, 0.125, "0.600 [0.500 to 0.700]", "0.400 [0.300 to 0.500]"]
@@ -197,8 +197,33 @@ def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
         for one in collected.dictionaries
         if one.evaluation is not None
     ]
-    _, _, intruders = concepts(replace(collected, dictionaries=tuple(bare)))
+    _, _, intruders, _ = concepts(replace(collected, dictionaries=tuple(bare)))
     assert intruders.rows[0] == ["topk 1,000/2 (main)", 3, *measured]
+
+
+def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> None:
+    table = concepts(collected)[-1]
+    purity = [2, 0.5, 0.1]
+    assert table.rows[0] == [
+        "topk 1,000/2 (main)",
+        3,
+        "0.300 [0.200 to 0.400]",
+        0.01,
+        "+0.250 [+0.200 to +0.300]",
+        *purity * 3,
+    ]
+    assert "no independent truth" in table.note
+    main, *others = collected.dictionaries
+    assert main.evaluation is not None
+    held = {**main.evaluation.metrics["label_truth"], "independent": True}
+    evaluation = main.evaluation.model_copy(
+        update={"metrics": {**main.evaluation.metrics, "label_truth": held}}
+    )
+    table = concepts(
+        replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
+    )[-1]
+    assert table.title == "Do the labels hold against the tags of other people?"
+    assert "people whose tags no label is made of" in table.note
 
 
 def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Collected) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.autoencoder import AutoencoderConfig
@@ -104,6 +110,17 @@ class DatasetSpec(JobSpec):
     """Users and items with fewer interactions are left out, until none is left to leave out."""
     split: SplitSpec = SplitSpec()
     """Division into train, valid and test."""
+    held_out_taggers: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the users who gave tags whose tags describe no item: labels are not made of them, so
+    they can judge labels. For sources that tell who gave which tag (``lastfm-2k``)."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_taggers(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Data sets that were made before there was a choice keep their ids.
+        fields = handler(self)
+        if fields["held_out_taggers"] == 0:
+            del fields["held_out_taggers"]
+        return fields
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,8 @@ USERS: Final = "users.parquet"
 ITEM_TAGS: Final = "item_tags.parquet"
 """Only where the source tells who gave which tag: a row per item and tag, item_index int32, tag
 string, users int32 (number of users who gave it). Sorted by item_index, then tag; tags that
-``items.parquet`` leaves out are here too."""
+``items.parquet`` leaves out are here too. Where taggers were held out, held_out_users int32: those
+among these users whose tags ``items.parquet`` is not made of."""
 
 # activations/{id}/
 ACTIVATION_SHARD: Final = "shard-{:05d}.parquet"
@@ -63,8 +64,9 @@ LATENT_QUALITY: Final = "latent_quality.parquet"
 null (of its strongest case); and float64 or null: intra, intra_distinct, random_case (cosines of
 the items of its strongest cases, and of those of random ones), coherence, coherence_random (mean
 pairwise cosine of its strongest items, and of random ones as popular), intruder, intruder_hard
-(share of draws in which a silent case is told from five firing ones). These by the recommender's
-item vectors; the same with ``_text`` behind by item text."""
+(share of draws in which a silent case is told from five firing ones), these by the recommender's
+item vectors, the same with ``_text`` behind by item text; point_biserial, purity_10, purity_20,
+purity_50 (of the label by tags), and these with ``shuffled_`` before (of another's label)."""
 LEVELS: Final = "levels.parquet"
 """A row per activation level and labelled latent that fires in enough test cases: latent int32,
 level int32 (0: silent), cases, hits, exchanged_hits int64 (with the concept of another latent)."""

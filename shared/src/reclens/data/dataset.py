@@ -65,7 +65,10 @@ class Items:
     """[n_items] number of train interactions."""
     tag_users: list[dict[str, int]] | None = None
     """Number of users who gave an item each tag, all tags; None where the source does not tell.
-    No interaction and no label is made from it: a truth of its own."""
+    ``tags`` are the most given ones."""
+    held_out_tag_users: list[dict[str, int]] | None = None
+    """The same of held-out users alone, whose tags ``tags`` are not made of; None where none were
+    held out. No label is made from it: a truth of its own."""
 
     def __len__(self) -> int:
         return len(self.ids)

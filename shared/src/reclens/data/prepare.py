@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from reclens.data.indexing import compact, index_ids
 from reclens.data.raw import ItemText, Order, RawData
 from reclens.data.readers import READERS, SourceFiles
 from reclens.data.splits import assign_splits
+from reclens.data.tagging import hold_out_taggers
 from reclens.errors import InvalidInput, MissingData
 
 _SPLITS: dict[Order, tuple[tuple[str, ...], str]] = {
@@ -36,14 +38,16 @@ def prepare(spec: DatasetSpec, folder: Path) -> Dataset:
     Raises:
         MissingData: a file is not there.
         MalformedData: a row cannot be read.
-        InvalidInput: nothing is left after filtering or for training, or a rating or an order of
-            interactions is asked for that the source does not have.
+        InvalidInput: nothing is left after filtering or for training, or a rating, an order of
+            interactions or taggers are asked for that the source does not have.
     """
     if spec.source is None:
         source = built_in_source(spec.name, folder)
     else:
         source = spec.source.model_copy(update={"path": str(folder)})
     raw = READERS[source.format].read(source_files(source), source.columns)
+    if spec.held_out_taggers:
+        raw = replace(raw, items=hold_out_taggers(raw.items, spec.held_out_taggers))
     return index_and_split(raw, spec)
 
 
@@ -89,6 +93,7 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
             [text.year for text in texts],
             popularity.astype(np.int32),
             [dict(text.tag_users) for text in texts] if tells_tag_users else None,
+            [dict(text.held_out_tag_users) for text in texts] if spec.held_out_taggers else None,
         ),
         Users(user_ids, [dict(raw.users.get(user_id, {})) for user_id in user_ids]),
     )

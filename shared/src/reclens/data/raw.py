@@ -27,6 +27,10 @@ class ItemText:
     tag_users: dict[str, int] = field(default_factory=dict)
     """Number of users who gave the item each tag, where the source tells; may have more tags than
     ``tags``."""
+    taggers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Ids of these users by tag, where the source tells."""
+    held_out_tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of held-out users who gave the item each tag; their tags are not in ``tags``."""
 
 
 @dataclass(frozen=True, eq=False)

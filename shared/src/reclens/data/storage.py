@@ -51,6 +51,9 @@ _SCHEMAS: Final = {
 }
 
 
+_HELD_OUT: Final = pa.field("held_out_users", pa.int32(), nullable=False)
+
+
 def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
     """Write the tables into ``folder`` (made if need be) and return the files' names.
 
@@ -65,19 +68,31 @@ def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
         ITEMS: [items.ids, items.titles, items.tags, items.years, items.popularity],
         USERS: [users.ids, [list(attributes.items()) for attributes in users.attributes]],
     }
+    schemas = dict(_SCHEMAS)
     if items.tag_users is not None:
-        rows = [
-            (index, tag, count)
-            for index, counts in enumerate(items.tag_users)
-            for tag, count in sorted(counts.items())
-        ]
-        columns[ITEM_TAGS] = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+        columns[ITEM_TAGS], schemas[ITEM_TAGS] = _item_tags(items.tag_users, items)
     for name, values in columns.items():
-        schema = _SCHEMAS[name]
+        schema = schemas[name]
         arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
         table = pa.Table.from_arrays(arrays, schema=schema)
         pq.write_table(table, folder / name, compression="zstd")
     return list(columns)
+
+
+def _item_tags(tag_users: list[dict[str, int]], items: Items) -> tuple[list[list], pa.Schema]:
+    """Columns of the table of tags; with one more where taggers were held out."""
+    rows = [
+        (index, tag, count)
+        for index, counts in enumerate(tag_users)
+        for tag, count in sorted(counts.items())
+    ]
+    columns = [[row[column] for row in rows] for column in range(3)]
+    schema = _SCHEMAS[ITEM_TAGS]
+    held_out = items.held_out_tag_users
+    if held_out is None:
+        return columns, schema
+    columns.append([held_out[index].get(tag, 0) for index, tag, _ in rows])
+    return columns, schema.append(_HELD_OUT)
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -115,7 +130,7 @@ def read_dataset(folder: Path) -> Dataset:
             items.column("tags").to_pylist(),
             items.column("year").to_pylist(),
             _numpy(items, "popularity"),
-            _tag_users(folder, len(items)),
+            *_tag_users(folder, len(items)),
         ),
         Users(
             users.column("user_id").to_pylist(),
@@ -124,7 +139,7 @@ def read_dataset(folder: Path) -> Dataset:
     )
 
 
-def _read(folder: Path, name: str) -> pa.Table:
+def _read(folder: Path, name: str, *optional: pa.Field) -> pa.Table:
     schema = _SCHEMAS[name]
     path = folder / name
     if not path.is_file():
@@ -136,20 +151,29 @@ def _read(folder: Path, name: str) -> pa.Table:
     try:
         # ParquetFile, because read_table takes folder names like a=b for columns.
         table = pq.ParquetFile(path).read()
+        for column in optional:
+            if column.name in table.column_names:
+                schema = schema.append(column)
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, ValueError) as error:
         raise _malformed(name, f"it does not have the layout of this table ({error})") from error
 
 
-def _tag_users(folder: Path, n_items: int) -> list[dict[str, int]] | None:
+def _tag_users(
+    folder: Path, n_items: int
+) -> tuple[list[dict[str, int]] | None, list[dict[str, int]] | None]:
+    """Of all users, and of those that were held out; None where the data set does not tell."""
     if not (folder / ITEM_TAGS).is_file():
-        return None
-    table = _read(folder, ITEM_TAGS)
+        return None, None
+    table = _read(folder, ITEM_TAGS, _HELD_OUT)
     _check_range("item_index", _numpy(table, "item_index"), n_items, ITEM_TAGS)
     counts: list[dict[str, int]] = [{} for _ in range(n_items)]
+    held_out: list[dict[str, int]] = [{} for _ in range(n_items)]
     for row in table.to_pylist():
         counts[row["item_index"]][row["tag"]] = row["users"]
-    return counts
+        if row.get(_HELD_OUT.name):
+            held_out[row["item_index"]][row["tag"]] = row[_HELD_OUT.name]
+    return counts, held_out if _HELD_OUT.name in table.column_names else None
 
 
 def _numpy(table: pa.Table, name: str) -> npt.NDArray:

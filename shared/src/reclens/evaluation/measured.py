@@ -19,6 +19,13 @@ class Measured(NamedTuple):
     metrics: dict[str, Any]
     """JSON types only; None for what could not be measured."""
 
+    def beside(self, other: Measured) -> Measured:
+        """Both in one: ``other`` has a row for each row of this, in order, and other columns."""
+        table = self.table
+        for name in other.table.column_names:
+            table = table.append_column(name, other.table[name])
+        return Measured(table, {**self.metrics, **other.metrics})
+
 
 def number(value: float) -> float | None:
     """``value`` for JSON, which has no NaN."""

@@ -18,7 +18,8 @@ class PopularityTenths:
 
     def __init__(self, top: np.ndarray, popularity: np.ndarray) -> None:
         answered = np.unique(top[top >= 0])
-        edges = np.quantile(popularity[answered], np.arange(1, N_TENTHS) / N_TENTHS)
+        shares = np.arange(1, N_TENTHS) / N_TENTHS
+        edges = np.quantile(popularity[answered], shares) if len(answered) else np.empty(0)
         self.of_item = np.searchsorted(edges, popularity, side="right")
         """int64 [n_items]: tenth of each item, 0 the least popular; equals are together."""
         self._pools = [answered[self.of_item[answered] == tenth] for tenth in range(N_TENTHS)]

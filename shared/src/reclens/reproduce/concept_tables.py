@@ -6,6 +6,7 @@ from typing import Any
 
 from reclens.evaluation.coherence import N_ITEMS
 from reclens.evaluation.intruder import CHANCE, N_MEMBERS
+from reclens.evaluation.label_truth import PURITIES
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.comparing import INTERPRETABLE, interpretable, interpretable_share
 from reclens.reproduce.dictionary_tables import held_out_cases, labelled
@@ -25,6 +26,7 @@ def concepts(collected: Collected) -> list[Table]:
         _similarities(collected, *_BY_VECTORS),
         *([_similarities(collected, *_BY_TEXT)] if _has_text(collected) else []),
         _intruders(collected),
+        _by_tags(collected),
     ]
 
 
@@ -182,6 +184,64 @@ def _intruder_row(one: Dictionary, text: bool) -> list[Any]:
             found["coherence_random"],
             *(shown(found[name], ".3f") for name in ("intruder", "intruder_hard")),
         ]
+    return row
+
+
+def _by_tags(collected: Collected) -> Table:
+    """Labels against tags."""
+    assert collected.main.evaluation is not None
+    independent = collected.main.evaluation.metrics["label_truth"]["independent"]
+    truth = (
+        "people whose tags no label is made of: labels that fit by chance do not hold"
+        if independent
+        else "the very tags that keyword labels are made of, so this is no independent truth: the "
+        "users are others, the items and their tags are the same"
+    )
+    purities = [f"purity@{n}" for n in PURITIES]
+    return Table(
+        "T5",
+        "Do the labels hold against tags?"
+        if not independent
+        else "Do the labels hold against the tags of other people?",
+        (
+            Column("dictionary"),
+            Column("labels with a tag", ",d"),
+            Column("point-biserial, median"),
+            Column("of another's label", ".3f"),
+            Column("above it, mean"),
+            *(
+                column
+                for name in purities
+                for column in (
+                    Column(f"{name}: labels", ",d"),
+                    Column(f"{name}, median", ".2f"),
+                    Column(f"{name} of another's label", ".2f"),
+                )
+            ),
+        ),
+        [_by_tags_row(one) for one in collected.evaluated],
+        "All labels that have a tag and whose latent fires for test users. Point-biserial: "
+        "correlation of a latent's activation with whether the item on top carries the label, over "
+        "all cases. Purity@n: share of the n strongest distinct items that carry it, over latents "
+        "with as many. Control: the label of another latent. With 95 % intervals over latents. The "
+        f"tags are of {truth}.",
+    )
+
+
+def _by_tags_row(one: Dictionary) -> list[Any]:
+    assert one.evaluation is not None
+    found = one.evaluation.metrics["label_truth"]["labelled"]
+    correlation = found["point_biserial"]
+    row: list[Any] = [
+        labelled(one),
+        found["latents"],
+        shown(correlation["median"], ".3f"),
+        correlation["shuffled"],
+        shown(correlation["above_shuffled"]),
+    ]
+    for n in PURITIES:
+        purity = found[f"purity_{n}"]
+        row += [purity["latents"], purity["median"][0], purity["shuffled"]]
     return row
 
 

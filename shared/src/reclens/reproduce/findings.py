@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from reclens.evaluation.bootstrap import Interval
-from reclens.evaluation.intruder import CHANCE
 from reclens.reproduce.collecting import Collected, Dictionary
 from reclens.reproduce.comparing import (
     INTERPRETABLE,
@@ -17,6 +16,13 @@ from reclens.reproduce.comparing import (
     interpretable_share,
     paired,
     share_difference,
+)
+from reclens.reproduce.findings_of_latents import (
+    alike,
+    called,
+    labels_hold,
+    listed,
+    odd_one_out,
 )
 from reclens.reproduce.plan import Role
 from reclens.reproduce.verdicts import Verdict, above, number, shown
@@ -36,11 +42,6 @@ MANY_DEAD = 0.1
 
 _MOVED = {Verdict.HOLDS: "raises", Verdict.FAILS: "lowers"}
 _NEITHER = "neither clearly easier nor clearly harder"
-_CONTROL_NAMES = {
-    Role.UNTRAINED: "the latents of an untrained autoencoder",
-    Role.DIMENSIONS: "raw dimensions",
-    Role.PCA: "principal components",
-}
 
 
 def what_it_shows(collected: Collected) -> list[str]:
@@ -49,8 +50,9 @@ def what_it_shows(collected: Collected) -> list[str]:
         *_linear(collected),
         *_names(collected),
         *_few_names(collected),
-        *_alike(collected),
-        *_odd_one_out(collected),
+        *alike(collected),
+        *odd_one_out(collected),
+        *labels_hold(collected),
         *_stability(collected),
         *_probing(collected),
         *_prediction(collected),
@@ -124,12 +126,12 @@ def _names(collected: Collected) -> Iterator[str]:
         if one.concepts.metrics["auroc_median"] is not None:
             verdicts.add(above(auroc_difference(main, one)))
         if verdicts == {Verdict.HOLDS}:
-            groups["easier"].append(_called(one))
+            groups["easier"].append(called(one))
         elif verdicts == {Verdict.FAILS}:
-            groups["harder"].append(_called(one))
+            groups["harder"].append(called(one))
         else:
-            groups[_NEITHER].append(_called(one))
-    told = [f"{words} to name than {_listed(names)}" for words, names in groups.items() if names]
+            groups[_NEITHER].append(called(one))
+    told = [f"{words} to name than {listed(names)}" for words, names in groups.items() if names]
     yield (
         f"The main dictionary's latents are {'; '.join(told)}. Measured by the share with P ≥ "
         f"{INTERPRETABLE} and by the median AUROC of the labels (T5); where the two do not agree "
@@ -153,68 +155,6 @@ def _few_names(collected: Collected) -> Iterator[str]:
         "all items carry. What is left to name a latent by is one item on top of most of its "
         f"cases: {metrics['single_item']:,} of the labels."
     )
-
-
-def _alike(collected: Collected) -> Iterator[str]:
-    """Whether a latent's cases are more alike than the controls'."""
-    own = _above_random(collected.main)
-    if own is None:
-        return
-    beside = [
-        f"{_called(one)} {_beside(own, theirs)} ({shown(theirs)})"
-        for one in collected.controls
-        if (theirs := _above_random(one)) is not None
-    ]
-    if beside:
-        yield (
-            "Items on top of a latent's strongest cases of two users are closer than those of "
-            f"random cases by {shown(own)}; {_listed(beside)}."
-        )
-
-
-def _odd_one_out(collected: Collected) -> Iterator[str]:
-    """Whether a machine tells the case that does not fire a latent, by vectors and by text."""
-    for measured, by in (
-        ("similarity", "the recommender's item vectors"),
-        ("similarity_text", "text"),
-    ):
-        own = _intruder(collected.main, measured)
-        if own is None:
-            continue
-        told = {Verdict.HOLDS: "is told", Verdict.FAILS: "is told less often than by guessing"}.get(
-            above(own, CHANCE), "is not told better than by guessing"
-        )
-        beside = [
-            f"{_called(one)} {_beside(own, theirs)} ({shown(theirs, '.3f')})"
-            for one in collected.controls
-            if (theirs := _intruder(one, measured)) is not None
-        ]
-        yield (
-            f"By {by}, a case that does not fire a latent {told} among the five strongest that do: "
-            f"{shown(own, '.3f')}, {CHANCE:.3f} by guessing"
-            f"{f'; {_listed(beside)}' if beside else ''}."
-        )
-
-
-def _intruder(one: Dictionary, measured: str) -> list[float] | None:
-    assert one.evaluation is not None
-    found = one.evaluation.metrics[measured]
-    if found is None or None in found["firing"]["intruder"]:
-        return None
-    return found["firing"]["intruder"]
-
-
-def _above_random(one: Dictionary) -> list[float] | None:
-    assert one.evaluation is not None
-    found = one.evaluation.metrics["similarity"]["firing"]["above_random"]
-    return None if None in found else found
-
-
-def _beside(own: list[float], theirs: list[float]) -> str:
-    """Intervals of different latents that do not meet differ for sure."""
-    if theirs[1] > own[2]:
-        return "do better"
-    return "do worse" if theirs[2] < own[1] else "do as well"
 
 
 def _stability(collected: Collected) -> Iterator[str]:
@@ -290,7 +230,7 @@ def _prediction(collected: Collected) -> Iterator[str]:
             for name, change in changed.items()
             if above(change) not in _MOVED
         ]
-        told = [*moved, *([f"no change beyond the interval in {_listed(still)}"] if still else [])]
+        told = [*moved, *([f"no change beyond the interval in {listed(still)}"] if still else [])]
         of = f", {origin} vectors" if len(one.fidelity_by_origin) > 1 else ""
         yield (
             f"The prediction-aware term (k {k}, weight {weight:g}{of}): {'; '.join(told)}; FVU "
@@ -360,11 +300,3 @@ def _by_ratio(own: float, theirs: float) -> str:
 def _by_interval(interval: Interval | None) -> str:
     found: dict[Any, str] = {Verdict.HOLDS: "more", Verdict.FAILS: "less"}
     return found.get(above(interval), "about as much")
-
-
-def _called(one: Dictionary) -> str:
-    return next(name for role, name in _CONTROL_NAMES.items() if one.has(role))
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -41,6 +41,7 @@ _SPLITS: dict[tuple[str, str], SplitSpec] = {
     ("ml-100k", "bprmf"): _RATIO,
     ("ml-100k", "lightgcn"): _RATIO,
 }
+_HELD_OUT_TAGGERS = {"lastfm-2k": 0.5}  # half of them describe items, half judge labels
 _MAIN: dict[str, dict[str, int]] = {"grocery": {"n_latents": 2048, "k": 32}}
 _MAIN_DEFAULT = {"n_latents": 1024, "k": 16}
 
@@ -294,6 +295,8 @@ def _dataset(dataset_name: str, model_name: str) -> DatasetSpec:
     split = _SPLITS.get((dataset_name, model_name))
     if split is not None:
         fields["split"] = split.canonical()
+    if dataset_name in _HELD_OUT_TAGGERS:
+        fields["held_out_taggers"] = _HELD_OUT_TAGGERS[dataset_name]
     return DatasetSpec.parse(fields)
 
 

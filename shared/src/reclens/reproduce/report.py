@@ -125,7 +125,7 @@ def as_json(collected: Collected, claims: list[Claim], *, seconds: float) -> dic
             ),
             "paper_p_share_08_of_alive": interpretable_share(main),
         },
-        **_pick(main.evaluation.metrics, "similarity", "similarity_text"),
+        **_pick(main.evaluation.metrics, "similarity", "similarity_text", "label_truth"),
         "origins": collected.origins,
         "findings": what_it_shows(collected),
         "claims": [claim.as_json() for claim in claims],

@@ -50,7 +50,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         it could have been measured on; ``origins``, cases and reconstruction by origin;
         ``described``, how many items have a title or a tag; ``popularity``, the quality on test of
         recommending what is popular; ``similarity`` by the recommender's item vectors and
-        ``similarity_text`` by item text; ``levels``, ``probing``, ``examples``;
+        ``similarity_text`` by item text; ``label_truth``; ``levels``, ``probing``, ``examples``;
         ``stability`` of directions over seeds beside random ones, None without a second training.
 
     Raises:
@@ -64,6 +64,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
     from reclens.evaluation.item_vectors import text_vectors
+    from reclens.evaluation.label_truth import measure_label_truth
     from reclens.evaluation.levels import measure_levels
     from reclens.evaluation.monosemanticity import measure_monosemanticity
     from reclens.evaluation.tags import described_items
@@ -91,10 +92,18 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
-    _store(job, quality, LATENT_QUALITY)
+    activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
+    truth = measure_label_truth(
+        activations,
+        top,
+        read.labels,
+        read.dataset.items,
+        interpretable=spec.interpretable,
+        seed=spec.seed,
+    )
+    _store(job, quality.beside(truth), LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
     carriers = Carriers(read.dataset.items, min_items=read.min_items).of_all(read.labels)
     levels = measure_levels(
         activations,
@@ -114,6 +123,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         "described": described_items(read.dataset.items),
         "popularity": popularity_quality(read.dataset, spec.ks),
         **quality.metrics,
+        **truth.metrics,
         "levels": levels.metrics,
         "probing": _probing(spec, job, read),
         "stability": _stability(spec, job, read),

@@ -6,7 +6,7 @@ Cantador, Brusilovsky and Kuflik, HetRec 2011, RecSys 2011.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from reclens.contracts import ColumnNames
 from reclens.data.files import read_delimited
 from reclens.data.raw import ItemText, RawData
 from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.data.tagging import most_given
 from reclens.errors import MissingData
 
 _PLAYS = "user_artists.dat"
 _TAGS = "tags.dat"
 _TAGGINGS = "user_taggedartists*.dat"  # one table; a copy may be divided into several files
 _DATED_OTHERWISE = "timestamps"  # user_taggedartists-timestamps.dat: the same rows again
-_TAGS_KEPT = 10
 
 
 def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
@@ -83,29 +83,32 @@ def _items(files: SourceFiles) -> dict[str, ItemText]:
         table = read_delimited(files.items, "\t")
         table.require("id", "name")
         titles = dict(zip(table.unique_ids("id"), table.texts("name"), strict=True))
-    tag_users = _tag_users(files.tags)
-    artists_with = Counter(tag for tags in tag_users.values() for tag in tags)
-    items: dict[str, ItemText] = {}
-    for artist in titles | tag_users:
-        counts = tag_users.get(artist, {})
-        ranked = sorted(counts, key=lambda tag: (-counts[tag], -artists_with[tag], tag))
-        items[artist] = ItemText(
+    taggers = _taggers(files.tags)
+    artists = list(titles | taggers)
+    counts = [
+        {tag: len(users) for tag, users in sorted(taggers.get(artist, {}).items())}
+        for artist in artists
+    ]
+    return {
+        artist: ItemText(
             titles.get(artist, ""),
-            tuple(ranked[:_TAGS_KEPT]),
-            tag_users=dict(sorted(counts.items())),
+            tuple(tags),
+            tag_users=tag_users,
+            taggers=taggers.get(artist, {}),
         )
-    return items
+        for artist, tags, tag_users in zip(artists, most_given(counts), counts, strict=True)
+    }
 
 
-def _tag_users(paths: tuple[Path, ...]) -> dict[str, dict[str, int]]:
-    """Number of different users by artist and tag."""
+def _taggers(paths: tuple[Path, ...]) -> dict[str, dict[str, frozenset[str]]]:
+    """Users by artist and tag."""
     if not paths:
         return {}
     names_path, *taggings = paths
     table = read_delimited(names_path, "\t", encoding="latin-1")
     table.require("tagID", "tagValue")
     names = dict(zip(table.unique_ids("tagID"), table.texts("tagValue"), strict=True))
-    given: set[tuple[str, str, str]] = set()
+    given: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in taggings:
         table = read_delimited(path, "\t")
         table.require("userID", "artistID", "tagID")
@@ -115,8 +118,8 @@ def _tag_users(paths: tuple[Path, ...]) -> dict[str, dict[str, int]]:
         for row, tag in enumerate(tags):
             if not names.get(tag):
                 raise table.refuse(row, "tagID", f"the tag has no name in {names_path.name}")
-            given.add((users[row], artists[row], names[tag]))
-    tag_users: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for _, artist, tag in given:
-        tag_users[artist][tag] += 1
-    return {artist: dict(counts) for artist, counts in tag_users.items()}
+            given[artists[row]][names[tag]].add(users[row])
+    return {
+        artist: {tag: frozenset(users) for tag, users in by_tag.items()}
+        for artist, by_tag in given.items()
+    }
