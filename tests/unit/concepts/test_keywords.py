@@ -136,7 +136,7 @@ def test_evidence_takes_one_case_per_top_item():
     assert evidence.cases.toarray().tolist() == [[0, 5, 0, 3]]
     assert evidence.n_cases.tolist() == [4]
     assert evidence.top_item.tolist() == [0]
-    assert evidence.top_item_share.tolist() == pytest.approx([8 / 11])
+    assert evidence.top_shares.toarray()[0] == pytest.approx([8 / 11, 3 / 11])
 
 
 def test_evidence_adds_weaker_cases_spread_over_the_rest():

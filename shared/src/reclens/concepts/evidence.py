@@ -34,8 +34,9 @@ class Evidence:
     """Per latent, int64: items whose share most exceeds the background, most first."""
     top_item: np.ndarray
     """int64 [n_latents]: the item that is on top for most of the activation; -1 when silent."""
-    top_item_share: np.ndarray
-    """float64 [n_latents]: share of the activation that falls on cases with ``top_item`` on top."""
+    top_shares: sparse.csr_matrix
+    """float64 [n_latents, n_items]: share of the activation that falls on cases with the item on
+    top."""
     top_background: np.ndarray
     """float64 [n_items]: share of all cases with the item on top."""
     n_cases: np.ndarray
@@ -81,14 +82,15 @@ def gather_evidence(cases: Cases, n_items: int, *, n_evidence: int) -> Evidence:
     answers = cases.item_weights(n_items)
     shares = _rows_to_one(sparse.csr_matrix(evidence_cases @ answers))
     background = np.asarray(answers.mean(axis=0)).ravel()
-    top_item, top_share = _dominating_items(latents, top, values, cases.n_latents, n_items)
+    top_shares = _shares_on_top(latents, top, values, cases.n_latents, n_items)
+    top_item = np.asarray(top_shares.argmax(axis=1)).ravel().astype(np.int64)
     return Evidence(
         cases=evidence_cases,
         item_shares=shares,
         background=background,
         items=_exceeding_items(shares, background, n_evidence),
-        top_item=top_item,
-        top_item_share=top_share,
+        top_item=np.where(np.diff(top_shares.indptr) > 0, top_item, -1),
+        top_shares=top_shares,
         top_background=np.bincount(tops[tops >= 0], minlength=n_items) / len(cases),
         n_cases=np.bincount(latents, minlength=cases.n_latents),
         n_users=_distinct_users(cases, latents, rows),
@@ -149,19 +151,16 @@ def _exceeding_items(
     return items
 
 
-def _dominating_items(
+def _shares_on_top(
     latents: np.ndarray, top: np.ndarray, values: np.ndarray, n_latents: int, n_items: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> sparse.csr_matrix:
     known = top >= 0
     mass = sparse.csr_matrix(
         (values[known], (latents[known], top[known])), shape=(n_latents, n_items)
     )
     totals = np.bincount(latents, weights=values, minlength=n_latents)
-    fires = totals > 0
-    best = np.asarray(mass.argmax(axis=1)).ravel().astype(np.int64)
-    most = mass.max(axis=1).toarray().ravel()
-    share = np.divide(most, totals, out=np.zeros(n_latents), where=fires)
-    return np.where(fires, best, -1), share
+    scale = np.divide(1.0, totals, out=np.zeros(n_latents), where=totals > 0)
+    return sparse.csr_matrix(sparse.diags(scale) @ mass)
 
 
 def _distinct_users(cases: Cases, latents: np.ndarray, rows: np.ndarray) -> np.ndarray:

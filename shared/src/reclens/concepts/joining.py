@@ -157,10 +157,21 @@ def _relabelled(
 ) -> LabelledLatent:
     """The latent with the label of another, measured anew; what a model said of its own is gone."""
     assert winner.statement is not None
-    row = replace(
-        winner.row, latent=one.row.latent, evidence_items=one.row.evidence_items, judgements=()
-    )
-    return replace(workbench.judged(row, winner.statement), usage=one.usage)
+    latent, label = one.row.latent, winner.statement.keywords
+    if label is not None:
+        label = workbench.supported(latent, label)
+    if winner.row.source == "keywords":
+        row = workbench.keyword_row(latent, label)
+    else:
+        row = replace(
+            winner.row,
+            latent=latent,
+            evidence_items=one.row.evidence_items,
+            support=label.support if label else None,
+            lift=label.lift if label else None,
+        )
+    judged = workbench.judged(row, replace(winner.statement, keywords=label))
+    return replace(judged, usage=one.usage)
 
 
 def _with_parents(

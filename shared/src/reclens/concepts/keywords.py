@@ -212,6 +212,12 @@ def described_label(
     )
 
 
+def item_label(latent: int, item: int, evidence: Evidence) -> KeywordLabel:
+    """A label of one item that is on top in some case, with how far the evidence supports it."""
+    share = float(evidence.top_shares[latent, item])
+    return KeywordLabel(item=item, support=share, lift=share / evidence.top_background[item])
+
+
 def label_vector(
     label: KeywordLabel, vocabulary: Vocabulary, inverse_frequency: np.ndarray
 ) -> np.ndarray:
@@ -269,8 +275,8 @@ def _forward(
 
 
 def _single_item(latent: int, evidence: Evidence, min_lift: float) -> KeywordLabel | None:
-    item, share = int(evidence.top_item[latent]), float(evidence.top_item_share[latent])
-    if item < 0 or share < DOMINANCE:
+    item = int(evidence.top_item[latent])
+    if item < 0:
         return None
-    lift = share / float(evidence.top_background[item])
-    return KeywordLabel(item=item, support=share, lift=lift) if lift >= min_lift else None
+    label = item_label(latent, item, evidence)
+    return label if label.support >= DOMINANCE and label.lift >= min_lift else None

@@ -19,7 +19,14 @@ from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.concepts.held_out import HeldOutCases
 from reclens.concepts.item_text import describe_items
 from reclens.concepts.judging import Judge
-from reclens.concepts.keywords import KeywordLabel, TermStatistics, choose_labels, term_statistics
+from reclens.concepts.keywords import (
+    KeywordLabel,
+    TermStatistics,
+    choose_labels,
+    described_label,
+    item_label,
+    term_statistics,
+)
 from reclens.concepts.llm.account import Usage
 from reclens.concepts.readers import Embed, EmbeddingReader, KeywordReader, Reader, Statement
 from reclens.concepts.rows import (
@@ -82,6 +89,12 @@ class Workbench:
         return keyword_row(
             latent, label, evidence=self.evidence, items=self.items, vocabulary=self.vocabulary
         )
+
+    def supported(self, latent: int, label: KeywordLabel) -> KeywordLabel:
+        """The same label for another latent, with how far that one's evidence supports it."""
+        if label.item is None:
+            return described_label(latent, label.terms, self.evidence, self.vocabulary)
+        return item_label(latent, label.item, self.evidence)
 
     def judged(
         self, row: LatentLabel, statement: Statement, others: Sequence[Judgement] = ()
