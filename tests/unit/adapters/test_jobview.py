@@ -107,6 +107,7 @@ def test_a_job_waits_where_a_shard_waits_and_none_works(log: JobLog, say: Say, j
     assert view.waiting == WAITING
     assert view.progress is not None
     assert view.progress.step == 14  # what it had done before counts on
+    assert view.progress.eta_seconds is None  # nobody knows
     say(ids[1], labelled(1, 1.0), "PROGRESS")
     view = log.show(job_id)
     assert view.state is JobState.RUNNING

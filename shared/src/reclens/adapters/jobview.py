@@ -227,7 +227,8 @@ def seconds_until(moment: str, now: datetime) -> float:
 
 def _over_all(shards: Sequence[ShardView]) -> Progress:
     done, total = sum(shard.done for shard in shards), sum(shard.size for shard in shards)
-    rate = sum(shard.progress.rate or 0.0 for shard in shards if shard.progress is not None)
+    running = [s.progress for s in shards if s.state is JobState.RUNNING and s.progress is not None]
+    rate = sum(progress.rate or 0.0 for progress in running)
     return Progress(
         stage="label",
         step=done,

@@ -13,6 +13,7 @@ from reclens.cli.connection import client_settings
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.cli.watching import describe, describe_waiting, rows_of
 from reclens.cli.watching import watch as show_progress
+from reclens.errors import Partial
 
 app = typer.Typer(name="jobs", no_args_is_help=True, help="Submitted jobs.")
 
@@ -116,7 +117,8 @@ def _print(view: JobView) -> None:
     for name, error in [*((s.name, s.error) for s in view.stages), (view.task, view.error)]:
         if error is not None and error.message not in said:
             said.add(error.message)
-            print(f"  {name} failed: {error.type}: {error.message}")
+            ended = "ended in part" if error.type == Partial.__name__ else f"failed: {error.type}"
+            print(f"  {name} {ended}: {error.message}")
 
 
 def _print_shards(shards: Sequence[ShardView]) -> None:
