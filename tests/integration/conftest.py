@@ -8,6 +8,7 @@ import pytest
 from labelling_stack import LabellingStack
 from planted_artifacts import commit_planted
 from planted_world import planted_world
+from running_lookalike import Lookalike
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings
@@ -15,11 +16,16 @@ from reclens.local.servers import redis_server
 
 
 @pytest.fixture(scope="session")
-def labelling(s3: S3Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabellingStack]:
+def labelling(
+    s3: S3Settings, _tgi_process: Lookalike, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LabellingStack]:
     """One worker on the planted artifacts, with queues of its own: it takes jobs of every kind."""
     with redis_server(tmp_path_factory.mktemp("labelling-redis")) as redis:
         stack = LabellingStack(
-            redis.url.get_secret_value(), s3, tmp_path_factory.mktemp("labelling")
+            redis.url.get_secret_value(),
+            s3,
+            _tgi_process.url,
+            tmp_path_factory.mktemp("labelling"),
         )
         store = ArtifactStore.from_settings(StoreSettings(s3=s3, cache_dir=stack.folder / "own"))
         store.objects.ensure_bucket()

@@ -27,9 +27,13 @@ FIRSTS = (0, 4, 8, 12)
 VISIBILITY_SECONDS = 4
 
 
-def spec(seed: int) -> ConceptsSpec:
+LLM_CONCURRENCY = 2
+
+
+def spec(seed: int, **options: object) -> ConceptsSpec:
     """A labelling of four shards; seeds keep those of different tests apart."""
-    (stage,) = [s for s in pipeline(shard_latents=4, seed=seed).plan() if s.name == "concepts"]
+    plan = pipeline(shard_latents=4, seed=seed, **options).plan()
+    (stage,) = [one for one in plan if one.name == "concepts"]
     return ConceptsSpec.parse(stage.spec)
 
 
@@ -41,7 +45,7 @@ def shard(seed: int, first: int) -> ConceptShardSpec:
 class LabellingStack:
     """Labelling workers and a client."""
 
-    def __init__(self, redis_url: str, s3: S3Settings, folder: Path) -> None:
+    def __init__(self, redis_url: str, s3: S3Settings, llm: str, folder: Path) -> None:
         self.folder = folder
         self.redis = RedisSettings.model_validate({"url": redis_url})
         self.joblog = JobLog(self.redis)
@@ -59,6 +63,9 @@ class LabellingStack:
             "RECLENS_CACHE_DIR": str(folder / "cache"),
             "RECLENS_CHECKPOINT_SECONDS": "1e-9",
             "RECLENS_LEASE_SECONDS": "2",
+            "RECLENS_LLM__ENDPOINT": llm,
+            "RECLENS_LLM__CONCURRENCY": str(LLM_CONCURRENCY),
+            "RECLENS_LLM__RETRIES": "0",
         }
 
     def start_worker(self) -> subprocess.Popen[bytes]:
@@ -72,8 +79,8 @@ class LabellingStack:
         self.workers.append(worker)
         return worker
 
-    def submit(self, seed: int) -> str:
-        return self.joblog.submit(TaskName.CONCEPTS_LABEL, spec(seed).canonical())
+    def submit(self, seed: int, **options: object) -> str:
+        return self.joblog.submit(TaskName.CONCEPTS_LABEL, spec(seed, **options).canonical())
 
     def submit_pipeline(self, seed: int) -> str:
         plan = pipeline(shard_latents=4, seed=seed)

@@ -154,7 +154,8 @@ class HubLlmClient:
         """Wait before the attempt after ``attempt`` (from 0), or give up."""
         asked = retry_after_seconds(fault.retry_after, self._now())
         if attempt == self._settings.retries:
-            raise self._unavailable(f"{attempt + 1} times, lastly with {fault.said}") from fault
+            tries = f"{attempt + 1} times, lastly " if attempt else ""
+            raise self._unavailable(f"{tries}with {fault.said}") from fault
         if asked is not None and asked > MAX_ASKED_SECONDS:
             raise self._unavailable(f"with {fault.said}, and asks to wait {asked:.0f} s") from fault
         jitter = self._jitter()

@@ -1,0 +1,107 @@
+"""Labelling by a language model: the labeler's own tasks and workers, and a look-alike of TGI."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from typing import Any
+
+import pytest
+from labelling_stack import LLM_CONCURRENCY, LabellingStack, spec
+from planted_world import TAGS
+from running_lookalike import Lookalike
+from running_stack import wait_for
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.joblog import JobState
+from reclens.concepts.table import read_concepts
+from reclens.contracts.tables import CONCEPTS
+
+
+@pytest.fixture
+def stack(labelling: LabellingStack) -> LabellingStack:
+    return labelling
+
+
+@pytest.fixture(autouse=True)
+def bucket(artifact_store: ArtifactStore) -> ArtifactStore:
+    return artifact_store
+
+
+def _options(seed: int) -> dict[str, Any]:
+    # A model of its own for each test: answers are kept in the bucket that all tests share.
+    llm = {"model": f"test-{seed}", "n_judged": 5}
+    return {"source": "llm", "judges": ["keywords", "llm"], "llm": llm}
+
+
+def _asked(tgi: Lookalike) -> Counter[str]:
+    return Counter(entry["prompt_hash"] for entry in tgi.requests)
+
+
+def test_a_model_names_the_latents_and_every_answer_is_paid_once(
+    stack: LabellingStack, bucket: ArtifactStore, tgi: Lookalike
+):
+    view = stack.finish(stack.submit(30, **_options(30)))
+    assert view.state is JobState.SUCCEEDED, view
+    ref = spec(30, **_options(30)).artifact_ref()
+    rows = read_concepts(bucket.fetch(ref, CONCEPTS))
+    assert [row.label for row in rows[: len(TAGS)]] == TAGS
+    assert {(row.source, row.model) for row in rows[: len(TAGS)]} == {("llm", "test-30")}
+    metrics = bucket.manifest(ref).metrics
+    assert metrics["llm_calls"] == len(tgi.requests) > 2 * len(TAGS)
+    assert metrics["llm_prompt_tokens"] > 0
+    assert set(_asked(tgi).values()) == {1}
+    assert tgi.peak <= LLM_CONCURRENCY
+
+    # Made again from nothing but the kept answers, the same labels cost nothing.
+    for name in bucket.objects.list("concept"):
+        if name.startswith(("concepts/", "concept-shards/")):
+            bucket.objects.delete(name)
+    tgi.reset()
+    assert stack.finish(stack.submit(30, **_options(30))).state is JobState.SUCCEEDED
+    assert tgi.requests == []
+    again = bucket.manifest(ref).metrics
+    assert (again["llm_calls"], again["llm_cached"]) == (0, metrics["llm_questions"])
+    assert read_concepts(bucket.fetch(ref, CONCEPTS)) == rows
+
+
+def test_a_killed_worker_loses_no_label_and_pays_again_for_what_was_in_flight_only(
+    stack: LabellingStack, bucket: ArtifactStore, tgi: Lookalike
+):
+    stack.ask(31, 4, "kill")
+    job_id = stack.submit(31, **_options(31))
+    assert stack.workers[-1].wait(60) == -signal.SIGKILL
+    stack.start_worker()
+    assert stack.finish(job_id).state is JobState.SUCCEEDED
+    rows = read_concepts(bucket.fetch(spec(31, **_options(31)).artifact_ref(), CONCEPTS))
+    assert [row.label for row in rows[: len(TAGS)]] == TAGS
+    asked = _asked(tgi)
+    assert max(asked.values()) <= 2
+    assert sum(count - 1 for count in asked.values()) <= LLM_CONCURRENCY
+
+
+def test_while_the_model_is_away_the_job_waits_and_says_for_what(
+    stack: LabellingStack, bucket: ArtifactStore, tgi: Lookalike
+):
+    tgi.always(status=503)
+    job_id = stack.submit(32, **_options(32))
+    wait_for(lambda: stack.joblog.show(job_id).state is JobState.RETRYING, "the job to wait")
+    view = stack.joblog.show(job_id)
+    assert view.waiting is not None
+    assert tgi.url in view.waiting.message
+    assert "503" in view.waiting.message
+    assert not bucket.exists(spec(32, **_options(32)).artifact_ref())
+    tgi.reset()
+    assert stack.finish(job_id).state is JobState.SUCCEEDED
+
+
+def test_a_model_that_refuses_ends_the_job_with_what_to_mend(
+    stack: LabellingStack, bucket: ArtifactStore, tgi: Lookalike
+):
+    tgi.always(status=401)
+    view = stack.finish(stack.submit(33, **_options(33)))
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert view.error.type == "LlmRefused"
+    assert "RECLENS_LLM__TOKEN" in view.error.message
+    assert not bucket.exists(spec(33, **_options(33)).artifact_ref())
