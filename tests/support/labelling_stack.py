@@ -45,7 +45,9 @@ def shard(seed: int, first: int) -> ConceptShardSpec:
 class LabellingStack:
     """Labelling workers and a client."""
 
-    def __init__(self, redis_url: str, s3: S3Settings, llm: str, folder: Path) -> None:
+    def __init__(
+        self, redis_url: str, s3: S3Settings, llm: str, folder: Path, *, dialect: str = "tgi"
+    ) -> None:
         self.folder = folder
         self.redis = RedisSettings.model_validate({"url": redis_url})
         self.joblog = JobLog(self.redis)
@@ -64,6 +66,7 @@ class LabellingStack:
             "RECLENS_CHECKPOINT_SECONDS": "1e-9",
             "RECLENS_LEASE_SECONDS": "2",
             "RECLENS_LLM__ENDPOINT": llm,
+            "RECLENS_LLM__DIALECT": dialect,
             "RECLENS_LLM__CONCURRENCY": str(LLM_CONCURRENCY),
             "RECLENS_LLM__RETRIES": "0",
         }
@@ -86,8 +89,8 @@ class LabellingStack:
         plan = pipeline(shard_latents=4, seed=seed)
         return self.joblog.submit(TaskName.PIPELINE_RUN, plan.canonical())
 
-    def finish(self, job_id: str) -> JobView:
-        wait_for(lambda: self.joblog.show(job_id).state.final, f"job {job_id}")
+    def finish(self, job_id: str, seconds: float = 60) -> JobView:
+        wait_for(lambda: self.joblog.show(job_id).state.final, f"job {job_id}", seconds)
         return self.joblog.show(job_id)
 
     def ask(self, seed: int, first: int, what: str) -> Path:

@@ -101,7 +101,7 @@ def test_what_raters_see_tells_neither_what_fired_nor_how_good_the_label_is(worl
     text = json.dumps(seen)
     for figure in ("8125", "9 of its 10", "3.5"):
         assert figure not in text
-    assert question["description"] == "What is recommended here is word3."
+    assert question["description"] == "What is recommended here: word3."
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ class _LazyGroup(TyperGroup):
             return None
         app: typer.Typer = importlib.import_module(_COMMANDS[cmd_name]).app
         loaded = typer.main.get_group(app)
+        for command in loaded.commands.values():
+            # What docstrings say of errors is for readers of the code.
+            command.help = (command.help or "").partition("Raises:")[0].strip()
         # A module holds one group of that name, or several commands.
         return loaded if loaded.name == cmd_name else loaded.commands[cmd_name]
 

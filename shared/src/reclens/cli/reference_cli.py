@@ -30,7 +30,8 @@ def cli_reference() -> str:
     context = typer.Context(root)
     parts = [_HEAD]
     for name, command in _leaves(root, context, "reclens"):
-        parts.append(f"## `{name}`\n\n{_help(command)}\n")
+        text = " ".join((command.help or "").split())
+        parts.append(f"## `{name}`\n\n{text}\n")
         parts.append(_parameters(command))
     return "\n".join(parts)
 
@@ -42,11 +43,6 @@ def _leaves(command: Any, context: Any, path: str) -> list[tuple[str, Any]]:
     for name in command.list_commands(context):
         found += _leaves(command.get_command(context, name), context, f"{path} {name}")
     return found
-
-
-def _help(command: Any) -> str:
-    # "Raises:" is for readers of the code.
-    return " ".join((command.help or "").partition("Raises:")[0].split())
 
 
 def _parameters(command: Any) -> str:

@@ -161,6 +161,7 @@ def _named(
             source=HUMAN,
             prompt_version=None,
             model=None,
+            evidence_hash=None,
         )
         for row in figured
     ]

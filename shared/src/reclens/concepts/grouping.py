@@ -114,6 +114,8 @@ class LatentLabel:
     """Version of the prompt, for labellers that have one."""
     model: str | None = None
     """Language model, for labellers that have one."""
+    evidence_hash: str | None = None
+    """Of what the language model was shown, under which its answer is kept."""
     judgements: tuple[Judgement, ...] = ()
     """Of every judge that could measure the label; ``confidence`` and the figures beside it repeat
     those of the judge that was named first."""

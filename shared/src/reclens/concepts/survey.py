@@ -197,7 +197,7 @@ def _description(concept: Concept) -> str:
     without who gave it."""
     if concept.source == "keywords":
         keywords = " or ".join(concept.keywords) or concept.label
-        return clean(f"What is recommended here is {keywords}.", _MAX_DESCRIPTION)
+        return clean(f"What is recommended here: {keywords}.", _MAX_DESCRIPTION)
     if concept.source == HUMAN:
         return clean(concept.description.rpartition(CREDIT)[0], _MAX_DESCRIPTION)
     return clean(concept.description, _MAX_DESCRIPTION)

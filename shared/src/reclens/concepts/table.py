@@ -38,7 +38,7 @@ SCHEMA: Final = pa.schema(
 )
 """Columns in the order of the fields of `LatentLabel`."""
 
-_LATER: Final = ("judgements", "duplicate_group", "parent")
+_LATER: Final = ("evidence_hash", "judgements", "duplicate_group", "parent")
 """Columns that tables made before them lack."""
 
 

@@ -180,6 +180,7 @@ class LlmLabeller:
             source="llm",
             prompt_version=LABEL_PROMPT,
             model=self._options.model,
+            evidence_hash=outcome.evidence_hash,
         )
         return named, Statement(f"{answer.name}. {answer.description}", label), outcome.usage
 

@@ -1,0 +1,91 @@
+"""What keyword labels are worth, by the number of their terms and by judge.
+
+Labels the latents of finished autoencoders again with labels of up to one, two and three terms, and
+measures every labelling by the keyword matcher and by sentence embeddings, each beside another
+latent's label.
+
+    . .reclens/env && python benchmarks/labels.py autoencoders/ID ... [--terms 1 2 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from machine import machine
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.sentence_embedding import SentenceEmbedder
+from reclens.adapters.settings import StoreSettings
+from reclens.concepts.cases import Cases, CaseSplit, read_cases
+from reclens.concepts.joining import label_latents
+from reclens.contracts import ConceptsOptions
+from reclens.contracts.tables import LATENTS
+from reclens.data import read_dataset
+
+JUDGES = ("keywords", "embedding")
+RESULTS = Path(__file__).parent / "results" / "labels.json"
+
+
+def labelled(
+    store: ArtifactStore, autoencoder: str, terms: list[int], embed: SentenceEmbedder
+) -> list[dict[str, Any]]:
+    """A row for each number of terms and judge."""
+    lineage = store.lineage(autoencoder)
+    dataset = store.manifest(lineage["dataset"]).spec["name"]
+    model = store.manifest(lineage["recommender"]).spec["model"]["kind"]
+    config = store.manifest(autoencoder).spec["config"]
+    items = read_dataset(store.fetch_all(lineage["dataset"])).items
+    scale = pq.read_table(store.fetch(autoencoder, LATENTS), columns=["p99"])["p99"].to_numpy()
+    names = [entry.name for entry in store.manifest(autoencoder).objects]
+    codes = [store.fetch(autoencoder, name) for name in fnmatch.filter(names, "codes-*.parquet")]
+    codes.sort()
+    rows = []
+    for max_terms in terms:
+        options = ConceptsOptions(max_terms=max_terms, judges=JUDGES)
+
+        def cases(split: CaseSplit, options: ConceptsOptions = options) -> Cases:
+            return read_cases(
+                codes, split, items.ids, len(scale), max_cases=options.max_cases, seed=options.seed
+            )
+
+        started = time.monotonic()
+        metrics = label_latents(
+            cases("construct"), cases("verify"), items, scale, options=options, embed=embed
+        ).metrics
+        seconds = time.monotonic() - started
+        shape = "untrained" if config["n_epochs"] == 0 else config["kind"]
+        name = f"{dataset}, {model}, {shape} {config['n_latents']}/{config['k']}"
+        counts = {key: metrics[key] for key in ("alive", "labelled", "distinct", "single_item")}
+        for judge in JUDGES:
+            row = {"name": name, "terms": max_terms, "judge": judge, **counts}
+            rows.append({**row, **metrics["judges"][judge], "seconds_of_both": round(seconds, 1)})
+            print(json.dumps(rows[-1]), flush=True)  # noqa: T201 - a command
+    return rows
+
+
+def main() -> None:
+    """Label, print and write ``benchmarks/results/labels.json``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("autoencoders", nargs="+", help="kind/id of each")
+    parser.add_argument("--terms", nargs="+", type=int, default=[1, 2, 3])
+    arguments = parser.parse_args()
+    store = ArtifactStore.from_settings(StoreSettings())
+    embed = SentenceEmbedder()
+    rows = [
+        row
+        for autoencoder in arguments.autoencoders
+        for row in labelled(store, autoencoder, arguments.terms, embed)
+    ]
+    result = {"machine": machine(torch.get_num_threads()), "rows": rows}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
