@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -6,7 +8,8 @@ from scipy.special import comb
 from reclens.concepts import terms
 from reclens.concepts.cases import Cases
 from reclens.concepts.evidence import gather_evidence
-from reclens.concepts.keywords import term_statistics
+from reclens.concepts.significance import UserDraws
+from reclens.concepts.term_statistics import term_statistics
 from reclens.concepts.terms import (
     LITTLE_KNOWN,
     POPULAR,
@@ -93,12 +96,23 @@ def test_a_vocabulary_is_bounded_and_drops_rare_combinations_first(monkeypatch):
     ]
 
 
+def _statistics(items, cases, *, min_items=1, n_evidence=5, min_support=0.1):
+    vocabulary = build_vocabulary(items, min_items=min_items)
+    answers = cases.item_weights(len(items))
+    return vocabulary, term_statistics(
+        gather_evidence(cases, len(items), n_evidence=n_evidence),
+        vocabulary,
+        draws=UserDraws(cases),
+        answer_terms=sparse.csc_matrix(answers @ vocabulary.membership),
+        min_support=min_support,
+    )
+
+
 def test_share_lift_and_tfidf_have_the_hand_worked_values():
     # Answers of one item. The latent fires 3 on item 0 (A), 1 on item 2 (B); silent on 1, 3.
     items = _items([["A"], ["B"], ["B"], ["B"]])
     cases = _cases([[0], [1], [2], [3]], [[3], [0], [1], [0]])
-    vocabulary = build_vocabulary(items, min_items=1)
-    statistics = term_statistics(gather_evidence(cases, 4, n_evidence=5), vocabulary)
+    vocabulary, statistics = _statistics(items, cases)
     assert vocabulary.terms[0].text == "A"
     assert statistics.background == pytest.approx([1 / 4, 3 / 4])
     # Item 2 exceeds its usual share of answers no more than by chance: 1/4 of either.
@@ -110,23 +124,27 @@ def test_share_lift_and_tfidf_have_the_hand_worked_values():
     assert statistics.ctfidf == pytest.approx([0.75 * np.log(5)])
 
 
-def test_significance_is_the_hypergeometric_tail():
-    # 20 items, 5 carry A; the latent's 4 items all carry it: p = C(5,4)/C(20,4) = 5/4845.
-    items = _items([["A"] if index < 5 else ["B"] for index in range(20)])
-    fires = [[1] if index < 4 else [0] for index in range(20)]
-    vocabulary = build_vocabulary(items, min_items=1)
-    found = term_statistics(
-        gather_evidence(_cases([[i] for i in range(20)], fires), 20, n_evidence=10), vocabulary
-    )
-    assert comb(5, 4) / comb(20, 4) < 0.05
+def test_a_term_must_be_more_than_chance_over_items():
+    # 40 users, an item each. The latent fires for 20 of them, all with A.
+    fires = [[1] if index < 20 else [0] for index in range(40)]
+    cases = _cases([[i] for i in range(40)], fires)
+    _, found = _statistics(_items([["A"]] * 20 + [["B"]] * 20), cases, n_evidence=30)
     assert found.terms.tolist() == [0]
-    assert found.significant.tolist() == [True]
     assert found.support.tolist() == [1.0]
-    # Two of four is no more than chance: p = .25.
-    fires = [[1] if index in {0, 1, 10, 11} else [0] for index in range(20)]
-    found = term_statistics(
-        gather_evidence(_cases([[i] for i in range(20)], fires), 20, n_evidence=10), vocabulary
-    )
+    assert found.significant.tolist() == [True]
+    # Where all but two items carry A, a draw of twenty has none without it in one case of four.
+    assert comb(38, 20) / comb(40, 20) > 0.2
+    _, found = _statistics(_items([["A"]] * 38 + [["B"]] * 2), cases, n_evidence=30)
+    assert not found.significant.any()
+
+
+def test_a_term_must_be_more_than_chance_over_users():
+    # The same forty cases; now they are of two users, one of whom is answered with A.
+    cases = _cases([[i] for i in range(40)], [[1] if i < 20 else [0] for i in range(40)])
+    of_two = replace(cases, user_ids=np.repeat(["u", "v"], 20))
+    items = _items([["A"]] * 20 + [["B"]] * 20)
+    _, found = _statistics(items, of_two, n_evidence=30)
+    assert found.support.tolist() == [1.0]
     assert not found.significant.any()
 
 

@@ -165,7 +165,7 @@ def test_a_reference_of_the_wrong_form_is_named_in_a_specification():
 def test_a_judging_model_must_have_room_for_its_grades():
     llm = {"n_judged": 50, "max_tokens": 100}
     with pytest.raises(InvalidSpec, match="give at least 338"):
-        ConceptsOptions.parse({"judges": ["llm"], "llm": llm})
+        ConceptsOptions.parse({"judges": ["keywords", "llm"], "llm": llm})
     ConceptsOptions.parse({"judges": ["keywords"], "llm": llm})
 
 

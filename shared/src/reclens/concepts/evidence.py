@@ -11,10 +11,10 @@ from reclens.concepts.cases import Cases
 
 N_LEVELS = 10
 """Equal-frequency levels of a latent's activation, 1 (weakest) to 10."""
-MIN_CASES = 3
-"""A latent that fired for fewer cases is not labelled."""
-MIN_USERS = 2
-"""Likewise for users: one person's taste is not yet a meaning."""
+MIN_CASES = 5
+"""A latent that fired for fewer cases is not labelled: three of a kind are soon found."""
+MIN_USERS = 3
+"""Likewise for users: two people's taste is not yet a meaning."""
 _STRATIFIED_SHARE = 0.5
 """Weaker cases per strongest case."""
 

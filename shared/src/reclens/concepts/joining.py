@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,8 @@ from reclens.concepts.text import unique_slugs
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -163,12 +166,19 @@ def _relabelled(
     if winner.row.source == "keywords":
         row = workbench.keyword_row(latent, label)
     else:
-        row = replace(
-            winner.row,
-            latent=latent,
-            evidence_items=one.row.evidence_items,
+        said = winner.row
+        row = LatentLabel(
+            latent,
+            label=said.label,
+            description=said.description,
+            keywords=said.keywords,
             support=label.support if label else None,
             lift=label.lift if label else None,
+            evidence_items=one.row.evidence_items,
+            source=said.source,
+            prompt_version=said.prompt_version,
+            model=said.model,
+            evidence_hash=said.evidence_hash,
         )
     judged = workbench.judged(row, replace(winner.statement, keywords=label))
     return replace(judged, usage=one.usage)
@@ -219,16 +229,31 @@ def _with_concepts(
 
     They are of the first judge that reads items: a language model is not asked again.
     """
-    slugs = unique_slugs([row.label for row in rows if row.label is not None])
     members: dict[str, list[int]] = {}
     for row in rows:
         if row.label is not None:
-            members.setdefault(row.label, []).append(row.latent)
+            members.setdefault(_meaning(row.label), []).append(row.latent)
+    # Of several spellings the most confident latent's is the concept's, and so is its statement.
+    heads = {
+        meaning: max(ids, key=lambda latent: (_confidence(rows[latent]), -latent))
+        for meaning, ids in members.items()
+    }
+    slugs = unique_slugs([rows[head].label or "" for head in heads.values()])
     rows = list(rows)
-    for done, (text, ids) in enumerate(members.items()):
+    for done, (meaning, ids) in enumerate(members.items()):
         on_concept(done, len(members))
-        statement = latents[ids[0]].statement
+        head = heads[meaning]
+        statement, concept_id = latents[head].statement, slugs[rows[head].label or ""]
         found = judges[0].of_concept(ids, statement) if judges and statement else None
         for latent in ids:
-            rows[latent] = with_concept(rows[latent], slugs[text], found)
+            rows[latent] = with_concept(rows[latent], concept_id, found)
     return rows
+
+
+def _meaning(label: str) -> str:
+    """Labels that differ in case and punctuation alone are one."""
+    return " ".join(_WORD.findall(label.casefold())) or label
+
+
+def _confidence(row: LatentLabel) -> float:
+    return -1.0 if row.confidence is None else row.confidence

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import false_discovery_control, hypergeom
 
+from reclens.concepts.cases import Cases
 from reclens.concepts.evidence import Evidence
 from reclens.concepts.measures import auroc, ranks
+from reclens.concepts.significance import FALSE_LABELS, UserDraws
+from reclens.concepts.term_statistics import term_statistics
 from reclens.concepts.terms import Vocabulary
+from reclens.contracts import ConceptsOptions
 
 MIN_GAIN = 0.02
 """A further term must raise the separation of firing from silent cases by this much AUROC."""
@@ -19,8 +22,6 @@ MIN_SEPARATION = 0.55
 """AUROC on the users that labels are made from, below which a label says too little."""
 DOMINANCE = 0.5
 """Share of a latent's activation on one top item, from which that item may be its meaning."""
-SIGNIFICANCE = 0.05
-"""False discovery rate over all latents and terms."""
 
 _MAX_CANDIDATES = 15
 _N_SILENT = 1500
@@ -43,159 +44,104 @@ class KeywordLabel:
     """How many times more of the answers carry them when the latent fires than in general."""
 
 
-@dataclass(frozen=True, eq=False)
-class TermStatistics:
-    """How often each term occurs in each latent's evidence, against the background.
-
-    Only terms that an evidence item carries are held, latent by latent: with thousands of latents
-    and terms most never meet.
-    """
-
-    bounds: np.ndarray
-    """int64 [n_latents + 1]: entries of latent j are ``bounds[j]:bounds[j + 1]``."""
-    terms: np.ndarray
-    """int64 [n_entries]: columns of the vocabulary, rising within a latent."""
-    share: np.ndarray
-    """float64 [n_entries]: share of the evidence answers that carry the term, weighted by
-    activation and rank."""
-    support: np.ndarray
-    """float64 [n_entries]: share of the evidence items that carry the term."""
-    significant: np.ndarray
-    """bool [n_entries]: the support is more than chance."""
-    background: np.ndarray
-    """float64 [n_terms]: share of all answers that carry the term, weighted by rank."""
-    inverse_frequency: np.ndarray
-    """float64 [n_terms]: log(1 + A / background), A the mean number of an item's terms."""
-
-    @property
-    def lift(self) -> np.ndarray:
-        """float64 [n_entries]: share over background."""
-        return self.share / self.background[self.terms]
-
-    @property
-    def ctfidf(self) -> np.ndarray:
-        """Class-based TF-IDF, float64 [n_entries]: share x inverse frequency.
-
-        Source: M. Grootendorst, arXiv 2203.05794, equation 2; a latent is a class, its evidence
-        the class's document, and all answers are the reference that frequencies are taken from.
-        """
-        return self.share * self.inverse_frequency[self.terms]
-
-    def of(self, latent: int) -> slice:
-        """Entries of a latent."""
-        return slice(int(self.bounds[latent]), int(self.bounds[latent + 1]))
-
-
-def term_statistics(evidence: Evidence, vocabulary: Vocabulary) -> TermStatistics:
-    """Count terms in the evidence of all latents at once.
-
-    The support is tested against drawing as many items from all that were ever answered
-    (hypergeometric), with the false discovery rate controlled over all latents and terms that
-    occur (Benjamini-Hochberg).
-    """
-    carried = vocabulary.membership
-    background = np.asarray(evidence.background @ carried).ravel()
-    mean_terms = float(background.sum())
-    inverse = np.log1p(
-        np.divide(mean_terms, background, out=np.zeros_like(background), where=background > 0)
-    )
-
-    sizes = np.array([len(items) for items in evidence.items], dtype=np.int64)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    columns = np.concatenate([*evidence.items, np.empty(0, np.int64)])
-    chosen = sparse.csr_matrix(
-        (np.ones(len(columns)), (rows, columns)), shape=evidence.item_shares.shape
-    )
-    counts = sparse.csr_matrix(chosen @ carried)
-    counts.sort_indices()
-    latent = np.repeat(np.arange(len(sizes)), np.diff(counts.indptr))
-    term = counts.indices.astype(np.int64)
-    share = sparse.csr_matrix(evidence.item_shares @ carried)[latent, term]
-
-    pool = evidence.background > 0
-    in_pool = np.asarray(carried[pool].sum(axis=0)).ravel()
-    significant = np.zeros(len(term), bool)
-    if len(term):
-        chance = hypergeom.sf(counts.data - 1, int(pool.sum()), in_pool[term], sizes[latent])
-        significant = false_discovery_control(np.clip(chance, 0, 1)) <= SIGNIFICANCE
-    return TermStatistics(
-        bounds=counts.indptr.astype(np.int64),
-        terms=term,
-        share=np.asarray(share).ravel(),
-        support=counts.data / np.maximum(sizes, 1)[latent],
-        significant=significant,
-        background=background,
-        inverse_frequency=inverse,
-    )
-
-
-def choose_labels(
-    activations: sparse.csr_matrix,
-    answers: sparse.csr_matrix,
-    evidence: Evidence,
-    vocabulary: Vocabulary,
-    *,
-    max_terms: int,
-    min_lift: float,
-    min_support: float,
-    seed: int,
-    statistics: TermStatistics | None = None,
-    latents: Sequence[int] | None = None,
-) -> Iterator[KeywordLabel | None]:
-    """Yield the label of each latent in turn, None where nothing can honestly be said.
+class KeywordChooser:
+    """Finds the label of any latent, or none where nothing can honestly be said.
 
     The significant terms with enough lift and support compete: candidates are the best by
     class-based TF-IDF, and of them those are taken, one after the other, that together separate
     firing from silent cases best. A latent whose activation falls mostly on one top item is
     labelled by that item, unless terms separate better. All of it sees only the users that labels
-    are made from.
+    are made from. Safe to share between threads.
 
     Args:
-        activations: [n_cases, n_latents], of these users.
-        answers: [n_cases, n_items], their `Cases.item_weights`.
+        cases: of these users.
         evidence: of the same cases.
         vocabulary: terms to choose from.
-        max_terms: terms of a label at most.
-        min_lift: least `TermStatistics.lift`.
-        min_support: least `TermStatistics.support`.
-        seed: of the draw of silent cases.
-        statistics: of the same evidence. None: made here.
-        latents: which to label, None: all. A latent's label does not depend on it.
+        options: how to label.
     """
-    statistics = statistics or term_statistics(evidence, vocabulary)
-    ctfidf = statistics.ctfidf
-    allowed = (
-        statistics.significant & (statistics.lift >= min_lift) & (statistics.support >= min_support)
-    )
-    kinds = np.array([term.kind for term in vocabulary.terms], dtype=np.int64)
-    by_latent = sparse.csc_matrix(activations)
-    columns = sparse.csc_matrix(answers @ vocabulary.membership)
-    by_item = sparse.csc_matrix(answers)
-    n_cases = len(activations.indptr) - 1
-    for latent in range(len(by_latent.indptr) - 1) if latents is None else latents:
-        if not evidence.is_enough(latent):
-            yield None
-            continue
-        inside = statistics.of(latent)
-        candidates, weight = (
-            array[inside][allowed[inside]] for array in (statistics.terms, ctfidf)
+
+    def __init__(
+        self, cases: Cases, evidence: Evidence, vocabulary: Vocabulary, options: ConceptsOptions
+    ) -> None:
+        self._evidence = evidence
+        self._vocabulary = vocabulary
+        self._options = options
+        answers = cases.item_weights(len(evidence.background))
+        self._by_latent = sparse.csc_matrix(cases.activations)
+        self._by_term = sparse.csc_matrix(answers @ vocabulary.membership)
+        self._by_item = sparse.csc_matrix(answers)
+        self._kinds = np.array([term.kind for term in vocabulary.terms], dtype=np.int64)
+        draws = UserDraws(cases)
+        self.statistics = term_statistics(
+            evidence,
+            vocabulary,
+            draws=draws,
+            answer_terms=self._by_term,
+            min_support=options.min_support,
         )
-        candidates = candidates[np.lexsort((candidates, -weight))[:_MAX_CANDIDATES]]
-        firing = by_latent.indices[by_latent.indptr[latent] : by_latent.indptr[latent + 1]]
-        rows, positive = _sample(firing, n_cases, np.random.default_rng([seed, latent]))
-        scores = columns[:, candidates].toarray()[rows]
-        scores *= statistics.inverse_frequency[candidates]
-        picked, separation = _forward(scores, positive, kinds[candidates], max_terms)
-        single = _single_item(latent, evidence, min_lift)
+        self._allowed = self.statistics.significant & (self.statistics.lift >= options.min_lift)
+        self._ctfidf = self.statistics.ctfidf
+        self._single = self._single_items(cases, draws)
+
+    def offered(self, latent: int) -> np.ndarray:
+        """Terms that may name a latent, int64, the best by class-based TF-IDF first."""
+        inside = self.statistics.of(latent)
+        allowed = self._allowed[inside]
+        terms, weights = self.statistics.terms[inside][allowed], self._ctfidf[inside][allowed]
+        return terms[np.lexsort((terms, -weights))]
+
+    def choose(self, latent: int) -> KeywordLabel | None:
+        """The label of a latent."""
+        if not self._evidence.is_enough(latent):
+            return None
+        candidates = self.offered(latent)[:_MAX_CANDIDATES]
+        rows, positive = self._sample(latent)
+        scores = self._by_term[:, candidates].toarray()[rows]
+        scores *= self.statistics.inverse_frequency[candidates]
+        picked, separation = _forward(
+            scores, positive, self._kinds[candidates], self._options.max_terms
+        )
+        single = self._single.get(latent)
         if single is not None:
-            alone = by_item[:, [single.item]].toarray()[rows, 0]
+            alone = self._by_item[:, [single.item]].toarray()[rows, 0]
             if not picked or auroc(ranks(alone), positive) >= separation:
-                yield single
-                continue
-        if picked:
-            yield described_label(latent, candidates[picked].tolist(), evidence, vocabulary)
-        else:
-            yield None
+                return single
+        if not picked:
+            return None
+        terms = candidates[picked].tolist()
+        return described_label(latent, terms, self._evidence, self._vocabulary)
+
+    def _single_items(self, cases: Cases, draws: UserDraws) -> dict[int, KeywordLabel]:
+        """Labels of latents that one item on top may be all of."""
+        labels: dict[int, KeywordLabel] = {}
+        for latent in np.nonzero(self._evidence.top_item >= 0)[0].tolist():
+            label = item_label(latent, int(self._evidence.top_item[latent]), self._evidence)
+            if label.support >= DOMINANCE and label.lift >= self._options.min_lift:
+                labels[latent] = label
+        latents = np.array(list(labels), dtype=np.int64)
+        items = self._evidence.top_item[latents]
+        top = cases.top_items[:, 0]
+        rows = np.nonzero(top >= 0)[0]
+        on_top = sparse.csc_matrix(
+            (np.ones(len(rows)), (rows, top[rows])), shape=self._by_item.get_shape()
+        )
+        # The item was chosen as the most frequent of all that were on top.
+        n_choices = np.diff(self._evidence.top_shares.indptr)[latents]
+        chances = draws.chances(on_top, latents, items) * n_choices
+        return {one: labels[one] for one in latents[chances <= FALSE_LABELS].tolist()}
+
+    def _sample(self, latent: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the firing and of some silent cases, and which of them fire."""
+        columns = self._by_latent
+        firing = columns.indices[columns.indptr[latent] : columns.indptr[latent + 1]]
+        fires = np.zeros(columns.get_shape()[0], bool)
+        fires[firing] = True
+        silent = np.nonzero(~fires)[0]
+        if len(silent) > _N_SILENT:
+            rng = np.random.default_rng([self._options.seed, latent])
+            silent = rng.choice(silent, size=_N_SILENT, replace=False)
+        rows = np.concatenate([firing, silent])
+        return rows, np.arange(len(rows)) < len(firing)
 
 
 def described_label(
@@ -234,18 +180,6 @@ def label_vector(
     return np.asarray(vocabulary.membership[:, terms] @ inverse_frequency[terms]).ravel()
 
 
-def _sample(
-    firing: np.ndarray, n_cases: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    fires = np.zeros(n_cases, bool)
-    fires[firing] = True
-    silent = np.nonzero(~fires)[0]
-    if len(silent) > _N_SILENT:
-        silent = rng.choice(silent, size=_N_SILENT, replace=False)
-    rows = np.concatenate([firing, silent])
-    return rows, np.arange(len(rows)) < len(firing)
-
-
 def _forward(
     scores: np.ndarray, positive: np.ndarray, kinds: np.ndarray, max_terms: int
 ) -> tuple[list[int], float]:
@@ -272,11 +206,3 @@ def _forward(
         total = total + scores[:, winner]
         picked.append(winner)
     return picked, reached
-
-
-def _single_item(latent: int, evidence: Evidence, min_lift: float) -> KeywordLabel | None:
-    item = int(evidence.top_item[latent])
-    if item < 0:
-        return None
-    label = item_label(latent, item, evidence)
-    return label if label.support >= DOMINANCE and label.lift >= min_lift else None

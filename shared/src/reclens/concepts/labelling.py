@@ -19,14 +19,7 @@ from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.concepts.held_out import HeldOutCases
 from reclens.concepts.item_text import describe_items
 from reclens.concepts.judging import Judge
-from reclens.concepts.keywords import (
-    KeywordLabel,
-    TermStatistics,
-    choose_labels,
-    described_label,
-    item_label,
-    term_statistics,
-)
+from reclens.concepts.keywords import KeywordChooser, KeywordLabel, described_label, item_label
 from reclens.concepts.llm.account import Usage
 from reclens.concepts.readers import Embed, EmbeddingReader, KeywordReader, Reader, Statement
 from reclens.concepts.rows import (
@@ -57,8 +50,8 @@ class Workbench:
     """Terms of the data set."""
     evidence: Evidence
     """Of all latents."""
-    statistics: TermStatistics
-    """Of all latents, with the false discovery rate controlled over all of them."""
+    keywords: KeywordChooser
+    """Finds keyword labels."""
     held_out: HeldOutCases
     """What judges are asked about."""
     judges: tuple[Judge, ...]
@@ -68,21 +61,6 @@ class Workbench:
     def n_latents(self) -> int:
         """Latents of the dictionary."""
         return self.construct.n_latents
-
-    def keyword_labels(self, latents: Sequence[int]) -> Iterator[KeywordLabel | None]:
-        """Yield the keyword label of each of these latents in turn."""
-        return choose_labels(
-            self.construct.activations,
-            self.construct.item_weights(len(self.items)),
-            self.evidence,
-            self.vocabulary,
-            max_terms=self.options.max_terms,
-            min_lift=self.options.min_lift,
-            min_support=self.options.min_support,
-            seed=self.options.seed,
-            statistics=self.statistics,
-            latents=latents,
-        )
 
     def keyword_row(self, latent: int, label: KeywordLabel | None) -> LatentLabel:
         """The row of a latent with that keyword label, its worth left open."""
@@ -147,7 +125,8 @@ class KeywordLabeller:
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn."""
         bench = self._workbench
-        for latent, label in zip(latents, bench.keyword_labels(latents), strict=True):
+        for latent in latents:
+            label = bench.keywords.choose(latent)
             row = bench.keyword_row(latent, label)
             if label is None:
                 yield LabelledLatent(row)
@@ -181,9 +160,10 @@ def prepare_workbench(
     _check_disjoint(construct, verify)
     vocabulary = build_vocabulary(items, min_items=options.min_items)
     evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
-    statistics = term_statistics(evidence, vocabulary)
+    keywords = KeywordChooser(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
-    readers = _readers(options, items, vocabulary, statistics, embed)
+    inverse_frequency = keywords.statistics.inverse_frequency
+    readers = _readers(options, items, vocabulary, inverse_frequency, embed)
     return Workbench(
         construct,
         len(verify),
@@ -191,7 +171,7 @@ def prepare_workbench(
         options,
         vocabulary,
         evidence,
-        statistics,
+        keywords,
         held_out,
         tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in readers),
     )
@@ -206,12 +186,12 @@ def _readers(
     options: ConceptsOptions,
     items: Items,
     vocabulary: Vocabulary,
-    statistics: TermStatistics,
+    inverse_frequency: np.ndarray,
     embed: Embed | None,
 ) -> Iterator[Reader]:
     for name in options.judges:
         if name == "keywords":
-            yield KeywordReader(vocabulary, statistics.inverse_frequency)
+            yield KeywordReader(vocabulary, inverse_frequency)
         elif name == "embedding":
             if embed is None:
                 raise InvalidInput(

@@ -24,7 +24,7 @@ def keyword_measure(workbench: Workbench) -> Measure:
     A machine's own concept measured by it gets the figures that the matcher gave it.
     """
     items, background = workbench.items, workbench.evidence.background
-    vocabulary, inverse = workbench.vocabulary, workbench.statistics.inverse_frequency
+    vocabulary, inverse = workbench.vocabulary, workbench.keywords.statistics.inverse_frequency
     mean_terms = float(np.asarray(background @ vocabulary.membership).sum())
     terms = {term.text: index for index, term in enumerate(vocabulary.terms)}
     titles = [

@@ -22,12 +22,15 @@ TRUSTED_CONFIDENCE = 0.7
 """Least confidence of a trusted label."""
 _SEPARATOR = " · "
 _NO_QUOTES = str.maketrans("", "", "“”")
-# Figures of a judgement that a row repeats.
+# Figures of a judgement that a row repeats, and what they are where there is none.
 _FIGURES: Final = [
     field.name
     for field in fields(Judgement)
     if field.name != "judge" and not field.name.startswith("shuffled")
 ]
+_UNMEASURED: Final = {
+    field.name: field.default for field in fields(LatentLabel) if field.name in _FIGURES
+}
 
 
 def keyword_row(
@@ -108,12 +111,14 @@ def with_judgements(
     row: LatentLabel, judgements: Sequence[Judgement], first: JudgeName
 ) -> LatentLabel:
     """The row with what judges made of it; its own figures are those of the judge ``first``."""
-    row = replace(row, judgements=tuple(judgements))
     own = next((one for one in judgements if one.judge == first), None)
-    if own is None:
-        return row
-    figures = {name: getattr(own, name) for name in _FIGURES}
-    return replace(row, **figures, balanced_accuracy=own.confidence)
+    figures = _UNMEASURED if own is None else {name: getattr(own, name) for name in _FIGURES}
+    return replace(
+        row,
+        **figures,
+        balanced_accuracy=None if own is None else own.confidence,
+        judgements=tuple(judgements),
+    )
 
 
 def with_concept(row: LatentLabel, concept_id: str, found: Confidence | None) -> LatentLabel:

@@ -220,7 +220,7 @@ class CaptureOptions(Contract):
     """Items of the untouched answer kept with each case. Labels are read from them: on
     MovieLens-100K, 50 label 82 % of the latents that fire and 10 label 66 %."""
     shares: UserShares = Field(
-        default={"train": 0.55, "construct": 0.2, "verify": 0.15, "test": 0.1}
+        default={"train": 0.45, "construct": 0.3, "verify": 0.15, "test": 0.1}
     )
     """Disjoint shares of users, for everything after capture."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -334,7 +334,7 @@ class ConceptsOptions(Contract):
     """Items of the data set that must carry a term, for it to be one."""
     n_judged: int = Field(default=100, ge=10, le=100_000)
     """Firing verification cases that a label is judged on at most, and as many silent ones."""
-    max_cases: int = Field(default=20_000, ge=100, le=10_000_000)
+    max_cases: int = Field(default=40_000, ge=100, le=10_000_000)
     """Cases read of the construct users, and of the verify users, at most."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sampling of cases."""
@@ -345,9 +345,12 @@ class ConceptsOptions(Contract):
         return self.source == "llm" or "llm" in self.judges
 
     @model_validator(mode="after")
-    def _each_judge_once(self) -> Self:
+    def _judges_are_sound(self) -> Self:
         if len(set(self.judges)) < len(self.judges):
             raise ValueError(f"name each judge once, got {', '.join(self.judges)}")
+        if self.judges == ("llm",):
+            # A concept of several latents is not what the model was asked about.
+            raise ValueError("name keywords or embedding too: they measure concepts as a whole")
         return self
 
     @model_validator(mode="after")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 
@@ -45,12 +46,12 @@ _LLM_JUDGED = 4
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is known of a latent before the model is asked."""
+class _Named:
+    """A latent with its label, not yet judged."""
 
-    latent: int
-    label: KeywordLabel | None
-    control: tuple[LatentLabel, KeywordLabel] | None
+    row: LatentLabel
+    statement: Statement | None
+    usage: Usage
 
 
 class LlmLabeller:
@@ -82,6 +83,8 @@ class LlmLabeller:
         self._standing = popularity_standing(workbench.items.popularity)
         self._item_texts = describe_items(workbench.items)
         self._columns = {term.text: i for i, term in enumerate(workbench.vocabulary.terms)}
+        self._named_once: dict[int, Future[_Named]] = {}
+        self._lock = Lock()
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn.
@@ -91,122 +94,117 @@ class LlmLabeller:
         """
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="llm")
         try:
-            yield from pool.map(self._labelled, self._work(latents))
+            yield from pool.map(self._labelled, latents)
         finally:
             # Requests in flight are waited for: they are paid for, and their answers kept.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, latents: Sequence[int]) -> list[_Work]:
-        """Keyword labels of these latents, and of those that lend theirs as a control."""
-        bench = self._bench
-        if "llm" not in bench.options.judges:
-            labels = bench.keyword_labels(latents)
-            return [_Work(one, label, None) for one, label in zip(latents, labels, strict=True)]
-        order = bench.held_out.rng([SHUFFLE, _LLM_JUDGED]).permutation(bench.n_latents)
-        place = np.argsort(order)
-        next_ones = {
-            one: np.roll(order, -int(place[one]) - 1)[:_N_CONTROLS].tolist() for one in latents
-        }
-        wanted = sorted({*latents, *(other for group in next_ones.values() for other in group)})
-        labels = dict(zip(wanted, bench.keyword_labels(wanted), strict=True))
-        return [
-            _Work(one, labels[one], self._control(labels[one], next_ones[one], labels))
-            for one in latents
-        ]
-
-    def _control(
-        self,
-        own: KeywordLabel | None,
-        others: Sequence[int],
-        labels: dict[int, KeywordLabel | None],
-    ) -> tuple[LatentLabel, KeywordLabel] | None:
-        for other in others:
-            label = labels[other]
-            same = own is not None and label is not None and _means(own) == _means(label)
-            if label is not None and not same:
-                return self._bench.keyword_row(other, label), label
-        return None
-
-    def _labelled(self, work: _Work) -> LabelledLatent:
-        row = self._bench.keyword_row(work.latent, work.label)
-        statement = None if work.label is None else keyword_statement(row, work.label)
-        usage = Usage()
-        if self._bench.options.source == "llm" and self._is_told(work.latent):
-            row, statement, usage = self._named(work, row, statement)
-        if statement is None:
-            return LabelledLatent(row, usage=usage)
+    def _labelled(self, latent: int) -> LabelledLatent:
+        named, usage = self._named(latent)
+        if named.statement is None:
+            return LabelledLatent(named.row, usage=usage)
         others = []
         if "llm" in self._bench.options.judges:
-            found, spent = self._judge(work.latent, row)
+            found, spent = self._judge(latent, named.row)
             usage += spent
             if found is not None:
                 judgement = judgement_of("llm", found)
-                if work.control is not None:
-                    control, spent = self._judge(work.latent, work.control[0])
-                    usage += spent
-                    judgement = judgement if control is None else with_control(judgement, control)
+                control, spent = self._control(latent, named.row)
+                usage += spent
+                if control is not None:
+                    judgement = with_control(judgement, control)
                 others.append(judgement)
-        return replace(self._bench.judged(row, statement, others), usage=usage)
+        return replace(self._bench.judged(named.row, named.statement, others), usage=usage)
 
-    def _is_told(self, latent: int) -> bool:
-        return (
-            self._bench.evidence.is_enough(latent) and len(self._bench.evidence.items[latent]) > 0
-        )
+    def _control(self, latent: int, row: LatentLabel) -> tuple[Confidence | None, Usage]:
+        """What the model says of the same cases with another latent's label.
+
+        The other is looked for in a random order of the same block of ``shard_latents`` latents,
+        whose names are asked for by the same worker anyway.
+        """
+        size = self._bench.options.shard_latents
+        first = latent // size * size
+        block = np.arange(first, min(first + size, self._bench.n_latents))
+        order = self._bench.held_out.rng([SHUFFLE, _LLM_JUDGED, first]).permutation(block).tolist()
+        place = order.index(latent)
+        usage = Usage()
+        for other in (order[place + 1 :] + order[:place])[:_N_CONTROLS]:
+            named, spent = self._named(other)
+            usage += spent
+            if named.row.label is not None and named.row.label != row.label:
+                found, spent = self._judge(latent, named.row)
+                return found, usage + spent
+        return None, usage
 
     # --- names -----------------------------------------------------------------------------------
 
-    def _named(
-        self, work: _Work, row: LatentLabel, statement: Statement | None
-    ) -> tuple[LatentLabel, Statement | None, Usage]:
-        question = self._question(work)
+    def _named(self, latent: int) -> tuple[_Named, Usage]:
+        """The label of a latent, and what it took this time: nothing where it is known already."""
+        mine: Future[_Named] = Future()
+        with self._lock:
+            known = self._named_once.setdefault(latent, mine)
+        if known is not mine:
+            return known.result(), Usage()
+        try:
+            named = self._name(latent)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        mine.set_result(named)
+        return named, named.usage
+
+    def _name(self, latent: int) -> _Named:
+        label = self._bench.keywords.choose(latent)
+        row = self._bench.keyword_row(latent, label)
+        statement = None if label is None else keyword_statement(row, label)
+        if self._bench.options.source != "llm" or not self._is_told(latent):
+            return _Named(row, statement, Usage())
+        question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
         answer = outcome.answer
         if answer.abstain:
-            return row, statement, outcome.usage
+            return _Named(row, statement, outcome.usage)
         terms = tuple(self._columns[text] for text in answer.keywords if text in self._columns)
-        label = None
+        rests_on = None
         if terms:
-            label = described_label(
-                work.latent, terms, self._bench.evidence, self._bench.vocabulary
-            )
+            rests_on = described_label(latent, terms, self._bench.evidence, self._bench.vocabulary)
         named = LatentLabel(
-            work.latent,
+            latent,
             label=answer.name,
             description=answer.description,
             keywords=tuple(answer.keywords),
-            support=label.support if label else None,
-            lift=label.lift if label else None,
+            support=rests_on.support if rests_on else None,
+            lift=rests_on.lift if rests_on else None,
             evidence_items=row.evidence_items,
             source="llm",
             prompt_version=LABEL_PROMPT,
             model=self._options.model,
             evidence_hash=outcome.evidence_hash,
         )
-        return named, Statement(f"{answer.name}. {answer.description}", label), outcome.usage
+        return _Named(
+            named, Statement(f"{answer.name}. {answer.description}", rests_on), outcome.usage
+        )
 
-    def _question(self, work: _Work) -> LabelQuestion:
+    def _is_told(self, latent: int) -> bool:
+        return (
+            self._bench.evidence.is_enough(latent) and len(self._bench.evidence.items[latent]) > 0
+        )
+
+    def _question(self, latent: int, label: KeywordLabel | None) -> LabelQuestion:
         evidence = self._bench.evidence
-        items = evidence.items[work.latent]
+        lacking = evidence.lacking_items(latent, self._options.n_counter_examples)
         return LabelQuestion(
-            keywords=self._offered(work),
-            evidence=tuple(self._item(item) for item in items[: self._options.n_examples]),
-            counter_examples=tuple(
-                self._item(item)
-                for item in evidence.lacking_items(work.latent, self._options.n_counter_examples)
+            keywords=self._offered(latent, label),
+            evidence=tuple(
+                self._item(item) for item in evidence.items[latent][: self._options.n_examples]
             ),
+            counter_examples=tuple(self._item(item) for item in lacking),
         )
 
-    def _offered(self, work: _Work) -> tuple[str, ...]:
-        """The label's own terms, then the other significant ones by class-based TF-IDF."""
-        own = () if work.label is None else work.label.terms
-        statistics = self._bench.statistics
-        inside = statistics.of(work.latent)
-        kept = statistics.significant[inside] & (
-            statistics.lift[inside] >= self._bench.options.min_lift
-        )
-        terms = statistics.terms[inside][kept]
-        order = np.lexsort((terms, -statistics.ctfidf[inside][kept]))
-        ranked = dict.fromkeys([*own, *terms[order].tolist()])
+    def _offered(self, latent: int, label: KeywordLabel | None) -> tuple[str, ...]:
+        """The keyword label's own terms, then the others that compete, best first."""
+        own = () if label is None else label.terms
+        ranked = dict.fromkeys([*own, *self._bench.keywords.offered(latent).tolist()])
         return tuple(self._bench.vocabulary.terms[term].text for term in ranked)[:MAX_KEYWORDS]
 
     def _item(self, item: int) -> EvidenceItem:
@@ -255,7 +253,3 @@ class LlmLabeller:
 
     def _case(self, top_items: np.ndarray) -> tuple[str, ...]:
         return tuple(self._item_texts[item] for item in top_items.tolist() if item >= 0)
-
-
-def _means(label: KeywordLabel) -> tuple[tuple[int, ...], int | None]:
-    return label.terms, label.item
