@@ -45,6 +45,14 @@ def test_items_that_carry_a_label(carriers, label, keywords, expected) -> None:
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("source", ["human", "llm"])
+def test_a_name_that_begins_like_an_items_is_read_by_its_keywords(carriers, source) -> None:
+    named = LatentLabel(0, label="One item: War", keywords=("War",), source=source)
+    found = carriers.of(named)
+    assert found is not None
+    assert found.tolist() == [False, True, True, False]
+
+
 def test_no_label_and_no_carrier_are_left_out(carriers) -> None:
     assert carriers.of(row(None)) is None
     assert carriers.of(row("Western", "Western")) is None

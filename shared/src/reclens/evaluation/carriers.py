@@ -8,11 +8,10 @@ import numpy as np
 from scipy import sparse
 
 from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.item_text import item_names
+from reclens.concepts.rows import names_one_item
 from reclens.concepts.terms import build_vocabulary
-from reclens.concepts.text import MAX_TITLE, clean
 from reclens.data.dataset import Items
-
-_SINGLE_ITEM = "One item: "
 
 
 class Carriers:
@@ -30,12 +29,7 @@ class Carriers:
         for column, term in enumerate(vocabulary.terms):
             # Terms are sorted simplest first; a later one of the same text is another statement.
             self._column.setdefault(term.text, column)
-        self._titles = np.array(
-            [
-                clean(title, MAX_TITLE) or clean(item_id, MAX_TITLE)
-                for title, item_id in zip(items.titles, items.ids, strict=True)
-            ]
-        )
+        self._names = np.array(item_names(items))
 
     def of(self, row: LatentLabel) -> np.ndarray | None:
         """Items that carry any of the label's keywords, bool [n_items].
@@ -44,8 +38,8 @@ class Carriers:
         """
         if row.label is None:
             return None
-        if row.label.startswith(_SINGLE_ITEM):
-            carries = np.isin(self._titles, row.keywords)
+        if names_one_item(row.label, row.source):
+            carries = np.isin(self._names, row.keywords)
         else:
             carries = self._any_of(row.keywords)
         return carries if carries.any() else None
@@ -56,7 +50,7 @@ class Carriers:
         return {latent: carries for latent, carries in found.items() if carries is not None}
 
     def _any_of(self, keywords: Sequence[str]) -> np.ndarray:
-        carries = np.zeros(len(self._titles), bool)
+        carries = np.zeros(len(self._names), bool)
         for keyword in keywords:
             column = self._column.get(keyword)
             if column is not None:
