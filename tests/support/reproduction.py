@@ -170,6 +170,8 @@ def dictionary(
     }
     by_tags = {
         "latents": 3,
+        "partly": 1,
+        "without_tag": 2,
         "point_biserial": {
             "latents": 3,
             "median": [0.3, 0.2, 0.4],

@@ -26,7 +26,7 @@ def keyword_measure(workbench: Workbench) -> Measure:
     items, background = workbench.items, workbench.evidence.background
     vocabulary, inverse = workbench.vocabulary, workbench.statistics.inverse_frequency
     mean_terms = float(np.asarray(background @ vocabulary.membership).sum())
-    terms = {term.text: index for index, term in enumerate(vocabulary.terms)}
+    terms = vocabulary.columns
     names = item_names(items)
 
     def item_scores(rows: Sequence[LatentLabel]) -> np.ndarray | None:

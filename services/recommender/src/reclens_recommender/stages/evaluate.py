@@ -60,6 +60,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
+    from reclens.concepts.terms import build_vocabulary
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
@@ -93,18 +94,20 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         seed=spec.seed,
     )
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
+    vocabulary = build_vocabulary(read.dataset.items, min_items=read.min_items)
     truth = measure_label_truth(
         activations,
         top,
         read.labels,
         read.dataset.items,
+        vocabulary,
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
     _store(job, quality.beside(truth), LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    carriers = Carriers(read.dataset.items, min_items=read.min_items).of_all(read.labels)
+    carriers = Carriers(read.dataset.items, vocabulary).of_all(read.labels)
     levels = measure_levels(
         activations,
         top,
