@@ -239,9 +239,8 @@ def _by_tags_row(one: Dictionary) -> list[Any]:
     row: list[Any] = [
         labelled(one),
         found["latents"],
-        # Evaluations by earlier versions do not say.
-        found.get("partly"),
-        found.get("without_tag"),
+        found["partly"],
+        found["without_tag"],
         shown(correlation["median"], ".3f"),
         correlation["shuffled"],
         shown(correlation["above_shuffled"]),

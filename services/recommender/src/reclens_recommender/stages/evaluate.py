@@ -156,6 +156,7 @@ class _Read:
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
+    from reclens.adapters.editlog import labelling_of
     from reclens.concepts.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
@@ -174,7 +175,7 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         site=model.site if site is None else ProbeSite(**site),
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
-        min_items=store.manifest(spec.concepts).spec["min_items"],
+        min_items=labelling_of(store, spec.concepts).min_items,
         codes=_fetch(job, spec.autoencoder, _CODES),
         activations=_fetch(job, lineage["activations"], _SHARDS),
     )
