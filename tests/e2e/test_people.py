@@ -13,7 +13,7 @@ from running_stack import PIPELINE, Stack, wait_for
 from reclens.adapters.editlog import EditLog
 from reclens.concepts.grouping import Concept, group_concepts
 from reclens.concepts.table import read_concepts
-from reclens.contracts import ConceptEdit, TaskName
+from reclens.contracts import ROUTES, ConceptEdit, TaskName
 from reclens.contracts.tables import CONCEPTS
 
 RELEASE = "people"
@@ -74,6 +74,22 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
     (entry,) = stack.cli_json("concepts", "edits", "--release", RELEASE)
     assert (entry["number"], entry["applied"], entry["author"]) == (1, True, "ann")
     assert entry["reason"] == "it is better"
+
+
+def test_concepts_that_people_named_are_evaluated(stack: Stack):
+    release = stack.store.release(RELEASE)
+    assert stack.store.manifest(release.concepts).task == TaskName.CONCEPTS_EDIT
+    spec = {
+        "autoencoder": release.autoencoder,
+        "concepts": release.concepts,
+        "max_users": 20,
+        "max_cases": 2000,
+    }
+    task = TaskName.AUTOENCODER_EVALUATE
+    sent = stack.celery.send_task(task.value, kwargs={"spec": spec}, queue=ROUTES[task].value)
+    found = stack.store.manifest(sent.get(timeout=200)["artifact"]).metrics
+    assert found["levels"]["labelled"]["latents"] > 0
+    assert found["label_truth"]["labelled"]["latents"] > 0
 
 
 def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stack):

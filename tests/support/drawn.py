@@ -35,7 +35,7 @@ def manifest(kind: str, metrics: dict[str, Any], **spec: Any) -> Manifest:
 def drawn_dictionary(
     role: Role, name: str, *, kind: str = "topk", weight: float = 0.0
 ) -> Dictionary:
-    """Four latents, three labels; it loses .002 of the base's NDCG@10 of .1."""
+    """Five latents, four labelled, three labels; it loses .002 of the base's NDCG@10 of .1."""
     kept = {
         "ndcg@10": 0.098,
         "overlap@10": 0.9,
@@ -66,11 +66,12 @@ def drawn_dictionary(
         evaluation=manifest("evaluations", measured, seed=0),
         labels=pa.table(
             {
-                "latent": pa.array(range(4), pa.int32()),
-                "label": ["Drama", "Drama", "Comedy", "Film-Noir <1940s>"],
-                "evidence_items": pa.array([["50"], ["50"], ["172"], ["181"]]),
-                "paper_p": pa.array([0.9, 0.8, 0.7, None], pa.float64()),
-                "confidence": pa.array([0.6, 0.7, 0.8, None], pa.float64()),
+                "latent": pa.array(range(5), pa.int32()),
+                "label": ["Drama", "Drama", "Comedy", "Film-Noir <1940s>", None],
+                "source": ["keywords"] * 5,
+                "evidence_items": pa.array([["50"], ["50"], ["172"], ["181"], []]),
+                "paper_p": pa.array([0.9, 0.8, 0.7, None, None], pa.float64()),
+                "confidence": pa.array([0.6, 0.7, 0.8, None, None], pa.float64()),
             }
         ),
     )

@@ -170,6 +170,8 @@ def dictionary(
     }
     by_tags = {
         "latents": 3,
+        "partly": 1,
+        "without_tag": 2,
         "point_biserial": {
             "latents": 3,
             "median": [0.3, 0.2, 0.4],
@@ -240,6 +242,7 @@ def dictionary(
             {
                 "latent": pa.array(range(600), pa.int32()),
                 "label": ["Drama", "Drama", "Comedy", "Film-Noir <1940s>"] * 150,
+                "source": ["keywords"] * 600,
                 "evidence_items": pa.array([["50"], ["50"], ["172"], ["181"]] * 150),
                 "paper_p": pa.array(paper_p * 150, pa.float64()),
                 "confidence": pa.array([0.6, 0.7, 0.8, None] * 150, pa.float64()),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from planted_artifacts import commit_planted, pipeline
+from planted_world import planted_world
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.editlog import EditLog
-from reclens.contracts import ConceptEdit
+from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
+from reclens.adapters.editlog import EditLog, base_of, labelling_of
+from reclens.contracts import ConceptEdit, ConceptsEditSpec, ConceptsSpec
 from reclens.errors import CorruptArtifact, StaleEdit
 
 
@@ -101,3 +104,17 @@ def test_a_gap_is_told_and_not_closed(artifact_store: ArtifactStore, autoencoder
     artifact_store.objects.delete(f"edits/{autoencoder.split('/')[1]}/000002.json")
     with pytest.raises(CorruptArtifact, match="000002"):
         log.append(edit("bob", 9), seen=3)
+
+
+def test_edited_concepts_are_labelled_as_the_machines_under_them(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    commit_planted(planted_world(), artifact_store, tmp_path)
+    (stage,) = (one for one in pipeline(min_items=7).plan() if one.name == "concepts")
+    machine = ArtifactWriter(artifact_store, ConceptsSpec.parse(stage.spec))
+    machine.commit({}, 0.0)
+    edited = ArtifactWriter(artifact_store, ConceptsEditSpec.of(machine.ref, [edit("ann", 1)]))
+    edited.commit({}, 0.0)
+    assert base_of(artifact_store, edited.ref) == (machine.ref, 1)
+    assert labelling_of(artifact_store, edited.ref) == labelling_of(artifact_store, machine.ref)
+    assert labelling_of(artifact_store, edited.ref).min_items == 7

@@ -77,6 +77,8 @@ def test_a_renamed_concept_keeps_keywords_and_figures_and_says_whose_they_are():
             source="human",
             model=None,
             prompt_version=None,
+            trusted=False,
+            concept_trusted=False,
             description="Named by ann; figures are those of the machine's label 'Horror'.",
         )
 
@@ -99,6 +101,40 @@ def test_merged_concepts_are_one_and_are_measured_on_all_their_latents():
     assert not dark.trusted
     assert "machine's labels 'Drama' and 'Horror'" in dark.description
     assert [rows[latent].confidence for latent in (0, 1, 2)] == [0.6, 0.8, 0.8]
+
+
+def test_a_name_that_nobody_measured_is_not_trusted_until_it_is_restored():
+    assert [one.trusted for one in MACHINE] == [False, True, True, False, True]
+    named = edit("rename", 1, name="Sad")
+    rows, _ = applied(named, edit("merge", 2, 4, name="Dark"))
+    for latent in (1, 2, 4):
+        assert not rows[latent].trusted
+        assert not rows[latent].concept_trusted
+    assert rows[1].confidence == 0.8, "the figures stay the machine's"
+    assert rows[1].concept_confidence == 0.9
+    rows, _ = applied(named, edit("restore", 1))
+    assert rows[1].trusted
+    assert rows[1].concept_trusted
+
+
+def test_a_concept_that_is_clearly_told_by_its_keywords_is_not_trusted_for_a_name():
+    clear = Confidence(Confusion(90, 100, 90, 100), threshold=1, auroc=0.9, paper_p=1)
+    rows = apply_edits(MACHINE, [edit("merge", 1, 4, name="Dark")], lambda _: clear)
+    assert rows[1].concept_confidence == 0.9
+    assert [rows[latent].concept_trusted for latent in (1, 4)] == [False, False]
+    # The machine's own concept, less one of its latents, keeps its name.
+    rows = apply_edits(MACHINE, [edit("rename", 0, name="Dark")], lambda _: clear)
+    assert (rows[2].label, rows[2].concept_trusted) == ("Horror", True)
+
+
+def test_a_description_of_the_machines_own_name_takes_no_trust_away():
+    rows, _ = applied(edit("rename", 1, name="Drama", description="It ends badly."))
+    assert rows[1].source == "human"
+    assert rows[1].trusted
+    assert rows[1].concept_trusted
+    # Joined to others under its name it is another statement.
+    rows, _ = applied(edit("merge", 1, 4, name="Drama"))
+    assert not rows[1].trusted
 
 
 def test_a_rejected_concept_has_no_label_and_says_who_and_why():
@@ -176,7 +212,7 @@ def test_the_metrics_count_what_the_edits_left():
         "labelled": 3,
         "judged": 3,
         "distinct": 1,
-        "trusted": 2,
+        "trusted": 0,
         "balanced_accuracy_median": 0.8,
         "auroc_median": None,
         "edits": 2,

@@ -116,6 +116,17 @@ def test_shared_traits_come_before_single_items_and_confidence_orders_both(
     assert MAX_ONE_ITEM == 2
 
 
+def test_a_name_that_people_gave_is_never_one_of_an_item(collected: Collected) -> None:
+    labels = collected.main.labels
+    assert labels is not None
+    people = pa.array(["human", "llm", *labels["source"].to_pylist()[2:]])
+    column = labels.column_names.index("source")
+    collected = with_main(collected, labels=labels.set_column(column, "source", people))
+    shown = (example(j, f"One item: {j}", 0.9 - j / 10, (0.9, 0.0)) for j in range(5))
+    found = chosen_examples(with_examples(collected, *shown))
+    assert [one["latent"] for one in found] == [0, 1, 2, 3], "two by an item, as ever"
+
+
 def test_a_latent_that_fires_less_with_its_concept_is_no_example(collected: Collected) -> None:
     found = chosen_examples(
         with_examples(
@@ -181,7 +192,7 @@ def test_latents_of_one_label_count_as_one(collected: Collected) -> None:
     labels = collected.main.labels
     assert labels is not None
     at = labels.column_names.index("label")
-    same = labels.set_column(at, "label", pa.array(["Drama"] * 4))
+    same = labels.set_column(at, "label", pa.array(["Drama"] * 5))
     curves = level_curves(with_main(collected, labels=same), least_p=0.0)
     assert curves is not None
     assert curves.labels == 1

@@ -207,6 +207,8 @@ def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> N
     assert table.rows[0] == [
         "topk 1,000/2 (main)",
         3,
+        1,
+        2,
         "0.300 [0.200 to 0.400]",
         0.01,
         "+0.250 [+0.200 to +0.300]",

@@ -8,6 +8,7 @@ from reclens.adapters.artifacts import ArtifactStore
 from reclens.contracts import (
     ConceptEdit,
     ConceptsEditSpec,
+    ConceptsSpec,
     TaskName,
     canonical_json,
     split_ref,
@@ -77,6 +78,11 @@ def base_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
         return concepts, 0
     spec = ConceptsEditSpec.parse(manifest.spec)
     return spec.concepts, spec.n_edits
+
+
+def labelling_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
+    """How the machine made the labels of ``concepts``, whether people have edited them or not."""
+    return ConceptsSpec.parse(store.manifest(base_of(store, concepts)[0]).spec)
 
 
 def _stale(edit: ConceptEdit, number: int, other: ConceptEdit) -> StaleEdit:

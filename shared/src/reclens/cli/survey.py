@@ -18,7 +18,7 @@ from reclens.errors import InvalidInput, MissingData
 
 if TYPE_CHECKING:
     from reclens.concepts.survey import Survey, SurveyOptions
-    from reclens.concepts.survey_agreement import SurveyResult
+    from reclens.evaluation.survey_agreement import SurveyResult
 
 _MAX_CASES: Final = 20_000
 """Cases that the survey is drawn from, at most."""
@@ -161,8 +161,8 @@ def import_answers(
         MalformedData: names file, line and column of what does not fit the survey.
         MissingData: a file is not there.
     """
-    from reclens.concepts.survey_agreement import survey_result  # noqa: PLC0415 - scipy
     from reclens.concepts.survey_sheet import read_answers  # noqa: PLC0415
+    from reclens.evaluation.survey_agreement import survey_result  # noqa: PLC0415 - scipy
 
     known = SurveyKey.parse(_read(key))
     result = survey_result(

@@ -33,7 +33,9 @@ def apply_edits(
     Of the edits to a latent the last one stands. Latents that one edit named carry one concept,
     whatever the machine says of them; the others keep the machine's. Figures of a latent are
     always those of the machine's label for it. Those of a concept are kept where its latents are
-    the machine's own concept, and measured anew where they are not.
+    the machine's own concept, and measured anew where they are not. A name that is not the
+    machine's is not trusted, neither for a latent nor for the concept, whatever the figures:
+    nobody measured it.
 
     A name that people gave has the id of that name; where a machine's concept has it, that one
     gets a number.
@@ -151,6 +153,7 @@ def _named(
     # Most telling first, as a concept lists its latents.
     ordered = sorted(members, key=lambda row: -1.0 if row.confidence is None else -row.confidence)
     keywords = tuple(dict.fromkeys(word for row in ordered for word in row.keywords))
+    measured = all(row.label == edit.name for row in members)
     return [
         replace(
             row,
@@ -158,6 +161,8 @@ def _named(
             label=edit.name,
             description=_description(edit, ordered),
             keywords=keywords,
+            trusted=row.trusted and measured,
+            concept_trusted=row.concept_trusted and measured,
             source=HUMAN,
             prompt_version=None,
             model=None,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reclens.concepts.grouping import Judgement, LatentLabel
+from reclens.concepts.rows import names_one_item
 from reclens.contracts import JudgeName
 
 _INTERPRETABLE = 0.8  # least P of an interpretable latent in the published protocol
@@ -24,7 +25,7 @@ def label_metrics(rows: Sequence[LatentLabel], judges: Sequence[JudgeName]) -> d
     by_judge = {name: _figures(_by(name, labelled)) for name in judges}
     return {
         "labelled": len(labelled),
-        "single_item": sum((row.label or "").startswith("One item: ") for row in labelled),
+        "single_item": sum(names_one_item(row.label, row.source) for row in labelled),
         "distinct": len({row.label for row in labelled}),
         **by_judge[judges[0]],
         "judges": by_judge,

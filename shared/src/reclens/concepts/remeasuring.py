@@ -10,11 +10,11 @@ import numpy as np
 from reclens.concepts.confidence import Confidence
 from reclens.concepts.edits import Measure
 from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.item_text import item_names
 from reclens.concepts.judging import Judge
 from reclens.concepts.keywords import KeywordLabel, label_vector
 from reclens.concepts.labelling import Workbench
 from reclens.concepts.readers import Statement
-from reclens.concepts.text import MAX_TITLE, clean
 from reclens.contracts import JudgeName
 
 
@@ -26,11 +26,8 @@ def keyword_measure(workbench: Workbench) -> Measure:
     items, background = workbench.items, workbench.evidence.background
     vocabulary, inverse = workbench.vocabulary, workbench.keywords.statistics.inverse_frequency
     mean_terms = float(np.asarray(background @ vocabulary.membership).sum())
-    terms = {term.text: index for index, term in enumerate(vocabulary.terms)}
-    titles = [
-        clean(title, MAX_TITLE) or clean(items.ids[i], MAX_TITLE)
-        for i, title in enumerate(items.titles)
-    ]
+    terms = vocabulary.columns
+    names = item_names(items)
 
     def item_scores(rows: Sequence[LatentLabel]) -> np.ndarray | None:
         words = list(dict.fromkeys(word for row in rows for word in row.keywords))
@@ -39,8 +36,8 @@ def keyword_measure(workbench: Workbench) -> Measure:
         for word in words:
             if word in terms:
                 continue
-            # A label that names one item: of those with its title the one most recommended.
-            named = [item for item, title in enumerate(titles) if title == word]
+            # A label that names one item: of those with its name the one most recommended.
+            named = [item for item, name in enumerate(names) if name == word]
             share, item = max(((background[i], i) for i in named), default=(0.0, -1))
             if share > 0:
                 found[item] += math.log1p(mean_terms / share)

@@ -10,16 +10,18 @@ from typing import Final
 from reclens.concepts.confidence import Confidence
 from reclens.concepts.evidence import Evidence
 from reclens.concepts.grouping import Judgement, LatentLabel
+from reclens.concepts.item_text import item_name
 from reclens.concepts.keywords import KeywordLabel
 from reclens.concepts.measures import wilson_interval
 from reclens.concepts.readers import Statement
 from reclens.concepts.terms import Vocabulary
-from reclens.concepts.text import MAX_TITLE, clean
 from reclens.contracts import JudgeName
 from reclens.data.dataset import Items
 
 TRUSTED_CONFIDENCE = 0.7
 """Least confidence of a trusted label."""
+ONE_ITEM: Final = "One item: "
+"""Begins a keyword label that is the name of one item."""
 _SEPARATOR = " · "
 _NO_QUOTES = str.maketrans("", "", "“”")
 # Figures of a judgement that a row repeats, and what they are where there is none.
@@ -65,6 +67,16 @@ def keyword_row(
         lift=label.lift,
         evidence_items=evidence_items,
     )
+
+
+def names_one_item(label: str | None, source: str) -> bool:
+    """Whether a label was made of one item's name, which then is its only keyword.
+
+    Args:
+        label: None where there is none.
+        source: who made it. What people or language models say may begin alike and means no item.
+    """
+    return source == "keywords" and label is not None and label.startswith(ONE_ITEM)
 
 
 def keyword_statement(row: LatentLabel, label: KeywordLabel) -> Statement:
@@ -153,14 +165,12 @@ def _worded(
 ) -> tuple[str, tuple[str, ...], str]:
     """Label, keywords, description."""
     if label.item is not None:
-        title = clean(items.titles[label.item], MAX_TITLE) or clean(
-            items.ids[label.item], MAX_TITLE
-        )
+        name = item_name(items, label.item)
         description = (
-            f"Fires when {title} is recommended first: {label.support:.0%} of its activation, "
+            f"Fires when {name} is recommended first: {label.support:.0%} of its activation, "
             f"{label.lift:.1f} times the item's usual share of first places."
         )
-        return f"One item: {title}", (title,), description
+        return f"{ONE_ITEM}{name}", (name,), description
     keywords = tuple(vocabulary.terms[term].text for term in label.terms)
     n_items = len(evidence.items[latent])
     description = (

@@ -17,6 +17,7 @@ from scipy import sparse
 from reclens.concepts.cases import Cases, CaseSplit, strongest_activation
 from reclens.concepts.edits import CREDIT, HUMAN
 from reclens.concepts.grouping import Concept
+from reclens.concepts.item_text import item_name
 from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
 from reclens.contracts import KeyCase, KeyQuestion, SurveyKey, canonical_json, sha256_hex
 from reclens.data.dataset import Items
@@ -265,10 +266,13 @@ class _Source:
 
     def _item(self, item: int) -> ShownItem:
         items = self._items
-        title = clean(items.titles[item], MAX_TITLE) or clean(items.ids[item], MAX_TITLE)
         tags = (clean(tag, MAX_TERM) for tag in items.tags[item][:_MAX_TAGS])
         year = items.years[item]
-        return ShownItem(title, None if year is None else int(year), tuple(filter(None, tags)))
+        return ShownItem(
+            item_name(items, item),
+            None if year is None else int(year),
+            tuple(filter(None, tags)),
+        )
 
     def _values(self, concept: Concept) -> np.ndarray:
         return strongest_activation(self._by_latent, concept.latents, self._scale)

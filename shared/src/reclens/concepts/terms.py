@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -63,6 +64,18 @@ class Term:
     quotes."""
 
 
+@dataclass(frozen=True)
+class TagStatement:
+    """What a term with tags says of an item, taken apart: all of it has to be true."""
+
+    tags: frozenset[str]
+    """Tags that the item has, cleaned as terms are."""
+    years: range | None
+    """Years of which one is the item's; None where the term tells no time."""
+    standing: str
+    """`POPULAR`, `LITTLE_KNOWN`, or nothing where the term tells no standing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """Terms of a data set."""
@@ -74,6 +87,22 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.terms)
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Column by text. Where two kinds read alike it is that of the simpler one."""
+        return {term.text: column for column, term in reversed(list(enumerate(self.terms)))}
+
+    def carriers(self, column: int) -> np.ndarray:
+        """Items that carry a term, int32, rising."""
+        inside = slice(self._by_term.indptr[column], self._by_term.indptr[column + 1])
+        return self._by_term.indices[inside]
+
+    @cached_property
+    def _by_term(self) -> sparse.csc_matrix:
+        by_term = sparse.csc_matrix(self.membership)
+        by_term.sort_indices()
+        return by_term
 
 
 def build_vocabulary(items: Items, *, min_items: int = 3) -> Vocabulary:
@@ -101,6 +130,35 @@ def build_vocabulary(items: Items, *, min_items: int = 3) -> Vocabulary:
     )
     membership.sort_indices()
     return Vocabulary(terms, membership)
+
+
+def tag_statements(
+    vocabulary: Vocabulary, texts: Collection[str], items: Items
+) -> dict[str, frozenset[TagStatement]]:
+    """What terms with tags say, taken apart as the items' own terms were put together.
+
+    That is one statement, but for tags that join to the same words: of ``a b`` with ``c`` and of
+    ``a`` with ``b c`` the term is true of the items of either.
+
+    Args:
+        vocabulary: of ``items``.
+        texts: of the terms.
+        items: that the vocabulary was made of.
+
+    Returns:
+        By text; none for a text that is no term, or one without tags.
+    """
+    columns = vocabulary.columns
+    kinds = {text: vocabulary.terms[columns[text]].kind for text in texts if text in columns}
+    found: dict[str, set[TagStatement]] = {}
+    standings = popularity_standing(items.popularity)
+    for tags, year, standing in zip(items.tags, items.years, standings, strict=True):
+        for kind, text, parts in _of_tags(_named(tags), year, standing):
+            if kinds.get(text) == kind:
+                told = standing if kind == TermKind.TAG_POPULARITY else ""
+                statement = TagStatement(frozenset(parts), _years(kind, year), told)
+                found.setdefault(text, set()).add(statement)
+    return {text: frozenset(statements) for text, statements in found.items()}
 
 
 def popularity_standing(popularity: np.ndarray) -> list[str]:
@@ -136,24 +194,47 @@ def _is_long(term: Term) -> bool:
     return TermKind.TAG_DECADE <= term.kind <= TermKind.TAG_PAIR_DECADE
 
 
+def _years(kind: TermKind, year: int | None) -> range | None:
+    if year is not None and kind == TermKind.TAG_YEAR:
+        return range(year, year + 1)
+    if year is not None and kind in {TermKind.TAG_DECADE, TermKind.TAG_PAIR_DECADE}:
+        return range(year // 10 * 10, year // 10 * 10 + 10)
+    return None
+
+
 def _terms(title: str, tags: list[str], year: int | None, popular: str) -> set[Term]:
-    named = sorted({cleaned for tag in tags[:_MAX_TAGS] if (cleaned := clean(tag, MAX_TERM))})
-    pairs = [f"{first} {second}" for first, second in combinations(named[:_MAX_PAIRED_TAGS], 2)]
-    terms = set(_all(TermKind.TAG, named)) | set(_all(TermKind.TAG_PAIR, pairs))
+    terms = {Term(kind, text) for kind, text, _ in _of_tags(_named(tags), year, popular)}
     if popular:
         terms.add(Term(TermKind.POPULARITY, popular))
-        terms |= set(_all(TermKind.TAG_POPULARITY, (f"{popular} {tag}" for tag in named)))
     if year is not None:
-        decade = f"{year // 10 * 10}s"
-        terms |= {Term(TermKind.DECADE, decade), Term(TermKind.YEAR, f"{year}")}
-        terms |= set(_all(TermKind.TAG_DECADE, (f"{tag} {decade}" for tag in named)))
-        terms |= set(_all(TermKind.TAG_YEAR, (f"{tag} {year}" for tag in named)))
-        terms |= set(_all(TermKind.TAG_PAIR_DECADE, (f"{pair} {decade}" for pair in pairs)))
+        terms |= {Term(TermKind.DECADE, _decade(year)), Term(TermKind.YEAR, f"{year}")}
     return terms | _of_title(clean(title, MAX_TITLE))
 
 
-def _all(kind: TermKind, texts: Iterable[str]) -> Iterable[Term]:
-    return (Term(kind, text) for text in texts)
+def _named(tags: list[str]) -> list[str]:
+    return sorted({cleaned for tag in tags[:_MAX_TAGS] if (cleaned := clean(tag, MAX_TERM))})
+
+
+def _decade(year: int) -> str:
+    return f"{year // 10 * 10}s"
+
+
+def _of_tags(
+    named: list[str], year: int | None, popular: str
+) -> Iterator[tuple[TermKind, str, tuple[str, ...]]]:
+    """Kind and text of the terms with tags, and the tags."""
+    for tag in named:
+        yield TermKind.TAG, tag, (tag,)
+        if popular:
+            yield TermKind.TAG_POPULARITY, f"{popular} {tag}", (tag,)
+        if year is not None:
+            yield TermKind.TAG_DECADE, f"{tag} {_decade(year)}", (tag,)
+            yield TermKind.TAG_YEAR, f"{tag} {year}", (tag,)
+    for pair in combinations(named[:_MAX_PAIRED_TAGS], 2):
+        text = " ".join(pair)
+        yield TermKind.TAG_PAIR, text, pair
+        if year is not None:
+            yield TermKind.TAG_PAIR_DECADE, f"{text} {_decade(year)}", pair
 
 
 def _of_title(title: str) -> set[Term]:

@@ -36,7 +36,7 @@ class EvaluationSpec(EvaluationOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_EVALUATE
     KIND: ClassVar[ArtifactKind] = ArtifactKind.EVALUATION
-    ALGORITHM: ClassVar[int] = 3
+    ALGORITHM: ClassVar[int] = 4
 
     autoencoder: ArtifactRef
     """Autoencoder to measure."""

@@ -2,64 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
-from scipy import sparse
 
 from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.terms import build_vocabulary
-from reclens.concepts.text import MAX_TITLE, clean
+from reclens.concepts.item_text import item_names
+from reclens.concepts.rows import names_one_item
+from reclens.concepts.terms import Vocabulary
 from reclens.data.dataset import Items
-
-_SINGLE_ITEM = "One item: "
 
 
 class Carriers:
-    """Items by what is said of them.
+    """Items by what is said of them. Labels of the same keywords share one array.
 
     Args:
         items: of the data set.
-        min_items: as the labels were made with.
+        vocabulary: of these items, made as the labels' was.
     """
 
-    def __init__(self, items: Items, *, min_items: int) -> None:
-        vocabulary = build_vocabulary(items, min_items=min_items)
-        self._membership = sparse.csc_matrix(vocabulary.membership)
-        self._column: dict[str, int] = {}
-        for column, term in enumerate(vocabulary.terms):
-            # Terms are sorted simplest first; a later one of the same text is another statement.
-            self._column.setdefault(term.text, column)
-        self._titles = np.array(
-            [
-                clean(title, MAX_TITLE) or clean(item_id, MAX_TITLE)
-                for title, item_id in zip(items.titles, items.ids, strict=True)
-            ]
-        )
+    def __init__(self, items: Items, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._named: dict[str, list[int]] = {}
+        for item, name in enumerate(item_names(items)):
+            self._named.setdefault(name, []).append(item)
+        self._known: dict[tuple[bool, tuple[str, ...]], np.ndarray] = {}
 
     def of(self, row: LatentLabel) -> np.ndarray | None:
-        """Items that carry any of the label's keywords, bool [n_items].
+        """Items that carry any of the label's keywords, int [n_carriers], rising.
 
-        None for a latent without a label, and where no item carries its keywords.
+        A keyword is a term, or else the name of an item, which people's and language models' labels
+        may have from the machine's. None for a latent without a label, and where no item carries
+        its keywords.
         """
         if row.label is None:
             return None
-        if row.label.startswith(_SINGLE_ITEM):
-            carries = np.isin(self._titles, row.keywords)
-        else:
-            carries = self._any_of(row.keywords)
-        return carries if carries.any() else None
+        by_name = names_one_item(row.label, row.source)
+        key = by_name, row.keywords
+        if key not in self._known:
+            parts = [self._of(keyword, by_name=by_name) for keyword in row.keywords]
+            self._known[key] = np.unique(np.concatenate([np.empty(0, np.int32), *parts]))
+        carries = self._known[key]
+        return carries if len(carries) else None
 
     def of_all(self, rows: Iterable[LatentLabel]) -> dict[int, np.ndarray]:
         """By latent, for those that have a label which items carry."""
         found = {row.latent: self.of(row) for row in rows}
         return {latent: carries for latent, carries in found.items() if carries is not None}
 
-    def _any_of(self, keywords: Sequence[str]) -> np.ndarray:
-        carries = np.zeros(len(self._titles), bool)
-        for keyword in keywords:
-            column = self._column.get(keyword)
-            if column is not None:
-                inside = slice(self._membership.indptr[column], self._membership.indptr[column + 1])
-                carries[self._membership.indices[inside]] = True
-        return carries
+    def _of(self, keyword: str, *, by_name: bool) -> np.ndarray:
+        column = self._vocabulary.columns.get(keyword)
+        if column is None or by_name:
+            return np.array(self._named.get(keyword, []), np.int32)
+        return self._vocabulary.carriers(column)
+
+
+def on_top(items: np.ndarray, carriers: np.ndarray) -> np.ndarray:
+    """Whether each item is a carrier, bool of the shape of ``items``; -1, no item, never is.
+
+    Args:
+        items: int, item on top of each answer.
+        carriers: int [n_carriers], as `Carriers` has them.
+    """
+    return np.isin(items, carriers)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.grouping import LatentLabel
+from reclens.evaluation.carriers import on_top
 from reclens.evaluation.measured import Measured, known_mean
 
 MIN_POSITIVE = 50
@@ -62,14 +63,12 @@ def example(
         row: its label.
         activations: float [n_cases, n_latents].
         top: int [n_cases], the item on top of each answer, -1 for none.
-        carries: bool [n_items], items that carry the label.
+        carries: int [n_carriers], items that carry the label.
     """
     values = np.zeros(len(top), np.float32)
     inside = slice(activations.indptr[row.latent], activations.indptr[row.latent + 1])
     values[activations.indices[inside]] = activations.data[inside]
-    hit = np.zeros(len(top), bool)
-    hit[top >= 0] = carries[top[top >= 0]]
-    return Example(row, values, hit)
+    return Example(row, values, on_top(top, carries))
 
 
 def measure_examples(

@@ -9,9 +9,7 @@ is not given again by others.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,13 @@ from scipy import sparse
 from scipy.stats import pointbiserialr
 
 from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.rows import names_one_item
+from reclens.concepts.terms import TagStatement, Vocabulary, popularity_standing, tag_statements
 from reclens.concepts.text import MAX_TERM, clean
 from reclens.data.dataset import Items
 from reclens.data.tagging import most_given
 from reclens.evaluation.bootstrap import statistic_interval
+from reclens.evaluation.carriers import on_top
 from reclens.evaluation.item_vectors import NO_ITEM
 from reclens.evaluation.levels import exchanged
 from reclens.evaluation.measured import Measured, interval_json, number
@@ -33,67 +34,78 @@ PURITIES = (10, 20, 50)
 """Strongest distinct items of a latent of which the share with the label is taken."""
 MEASURES = ("point_biserial", *(f"purity_{n}" for n in PURITIES))
 """Columns of ``LATENT_QUALITY``; with ``shuffled_`` before, with another latent's label."""
+_NO_YEAR = -1
 
-_DECADE = re.compile(r"(.+) (\d{3}0)s")
 
-
-@dataclass(frozen=True, eq=False)
 class TagTruth:
-    """What tags say of items."""
+    """What tags say of items.
 
-    independent: bool
-    """Whether nobody whose tags labels are made of gave any of them."""
-    tags: list[frozenset[str]]
-    """By item, cleaned as labels are."""
-    years: list[int | None]
-    """By item, for tags with a decade."""
-    named: frozenset[str]
-    """Tags that labels are made of, cleaned."""
+    Args:
+        items: of the data set. Truth are the most given tags of held-out taggers; where there are
+            none, the items' own tags.
+        vocabulary: of these items, made as the labels' was.
+        labels: that are asked about.
+    """
 
-    @classmethod
-    def of(cls, items: Items) -> TagTruth:
-        """The most given tags of held-out taggers; where there are none, the items' own tags."""
+    def __init__(self, items: Items, vocabulary: Vocabulary, labels: Sequence[LatentLabel]) -> None:
         given = items.held_out_tag_users
+        self.independent = given is not None
+        """Whether nobody whose tags labels are made of gave any of them."""
         tags = items.tags if given is None else most_given(given)
-        return cls(
-            independent=given is not None,
-            tags=[frozenset(clean(tag, MAX_TERM) for tag in one) for one in tags],
-            years=items.years,
-            named=frozenset(clean(tag, MAX_TERM) for one in items.tags for tag in one),
-        )
+        self.tagged = np.array([bool(one) for one in tags], bool)
+        """bool [n_items], whether anything is known of an item."""
+        # Other people's tags make the truth of tags, not the vocabulary.
+        keywords = {keyword for row in labels for keyword in row.keywords}
+        self._statements = tag_statements(vocabulary, keywords, items)
+        self._by_tag = _items_by_tag(tags)
+        self._years = np.array([_NO_YEAR if year is None else year for year in items.years], int)
+        self._standings = np.array(popularity_standing(items.popularity), str)
+        self._known: dict[str, np.ndarray] = {}
 
     def carriers(self, row: LatentLabel) -> np.ndarray | None:
-        """Items that carry any of the label's keywords, bool [n_items].
+        """Items of which any of the label's keywords is true, int [n_carriers], rising.
 
-        Words of titles and decades alone are no tags and do not count; None where a latent has no
-        label, or its label no tag.
+        A keyword is true of an item that has its tags, and is of its time and standing. None where
+        tags cannot tell: there is no label, or a keyword without tags (a time, a standing, a word
+        of titles, a series or an item alone), which as an alternative to the others would make the
+        label right about items that tags know nothing of.
         """
-        stated = [one for keyword in row.keywords if (one := self._stated(keyword)) is not None]
-        if row.label is None or not stated:
+        if row.label is None or self.tag_keywords(row) != len(row.keywords) or not row.keywords:
             return None
-        return np.array(
-            [
-                any(
-                    wanted <= tags and (decade is None or (year or -1) // 10 * 10 == decade)
-                    for wanted, decade in stated
-                )
-                for tags, year in zip(self.tags, self.years, strict=True)
-            ]
-        )
+        return np.unique(np.concatenate([self._carriers_of(one) for one in row.keywords]))
 
-    def _stated(self, keyword: str) -> tuple[frozenset[str], int | None] | None:
-        """Tags, and decade, that a keyword asks for: it is a tag, a tag with a decade or a pair."""
-        if keyword in self.named:
-            return frozenset([keyword]), None
-        dated = _DECADE.fullmatch(keyword)
-        if dated and dated[1] in self.named:
-            return frozenset([dated[1]]), int(dated[2])
-        words = keyword.split(" ")
-        for place in range(1, len(words)):
-            pair = frozenset([" ".join(words[:place]), " ".join(words[place:])])
-            if pair <= self.named:
-                return pair, None
-        return None
+    def tag_keywords(self, row: LatentLabel) -> int:
+        """How many of the label's keywords have tags."""
+        if names_one_item(row.label, row.source):
+            return 0
+        return sum(keyword in self._statements for keyword in row.keywords)
+
+    def _carriers_of(self, keyword: str) -> np.ndarray:
+        if keyword not in self._known:
+            parts = [self._fulfil(one) for one in self._statements[keyword]]
+            self._known[keyword] = np.unique(np.concatenate(parts))
+        return self._known[keyword]
+
+    def _fulfil(self, statement: TagStatement) -> np.ndarray:
+        none = np.empty(0, np.int32)
+        items, *others = sorted((self._by_tag.get(tag, none) for tag in statement.tags), key=len)
+        if statement.years is not None:
+            years = self._years[items]
+            items = items[(years >= statement.years.start) & (years < statement.years.stop)]
+        if statement.standing:
+            items = items[self._standings[items] == statement.standing]
+        for other in others:
+            items = items[np.isin(items, other, assume_unique=True)]
+        return items
+
+
+def _items_by_tag(tags: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """int32, rising, by tag, cleaned as labels are."""
+    found: dict[str, list[int]] = {}
+    for item, own in enumerate(tags):
+        for tag in {clean(tag, MAX_TERM) for tag in own}:
+            found.setdefault(tag, []).append(item)
+    return {tag: np.array(items, np.int32) for tag, items in found.items()}
 
 
 def measure_label_truth(
@@ -101,11 +113,12 @@ def measure_label_truth(
     top: np.ndarray,
     labels: Sequence[LatentLabel],
     items: Items,
+    vocabulary: Vocabulary,
     *,
     interpretable: float,
     seed: int,
 ) -> Measured:
-    """Hold every label that has a tag against the tags of the items on top.
+    """Hold every label whose keywords all have tags against the tags of the items on top.
 
     Point-biserial: correlation of the activation with whether the item on top carries the label,
     over all cases that have an answer; 0 where no item on top carries it. Purity: share of a
@@ -117,34 +130,42 @@ def measure_label_truth(
         top: int [n_cases], the item on top of each answer, -1 for none.
         labels: row j is latent j.
         items: of the data set.
+        vocabulary: of these items, made as the labels' was.
         interpretable: least P of the published protocol.
         seed: of the shuffle of labels, the control, and of the intervals.
 
     Returns:
         Columns of the table ``LATENT_QUALITY``, and under ``label_truth``: ``independent``, whether
         the tags are of people whose tags labels are not made of; and per group ``latents`` that are
-        judged, and for ``point_biserial`` and every ``purity_n`` the number of ``latents``, the
-        ``median`` with low and high, ``shuffled``, the median with another latent's label, and
-        ``above_shuffled``, the mean difference with low and high.
+        judged; ``without_tag``, latents left out whose label has no tag at all; ``partly``, those
+        left out because some of its keywords have none; and for ``point_biserial`` and every
+        ``purity_n`` the number of ``latents``, the ``median`` with low and high, ``shuffled``, the
+        median with another latent's label, and ``above_shuffled``, the mean difference with low
+        and high.
     """
-    truth = TagTruth.of(items)
+    truth = TagTruth(items, vocabulary, labels)
+    firing = np.diff(activations.indptr) > 0
+    labelled = [row for row in labels if row.label is not None and firing[row.latent]]
     carriers = {
-        row.latent: carries
-        for row in labels
-        if activations.indptr[row.latent + 1] > activations.indptr[row.latent]
-        and (carries := truth.carriers(row)) is not None
+        row.latent: carries for row in labelled if (carries := truth.carriers(row)) is not None
     }
-    tagged = np.array([bool(tags) for tags in truth.tags])
-    top = np.where((top >= 0) & tagged[top], top, NO_ITEM)
+    top = np.where((top >= 0) & truth.tagged[top], top, NO_ITEM)
     strongest = distinct_cases(activations, top, n=max(PURITIES)).items
     own = _measures(activations, top, strongest, carriers)
     other = _measures(activations, top, strongest, exchanged(carriers, seed=seed))
     p = np.array([-1.0 if row.paper_p is None else row.paper_p for row in labels])
-    judged = np.isin(np.arange(len(labels)), list(carriers))
+    judged, left_out, some = np.zeros((3, len(labels)), bool)
+    judged[list(carriers)] = True
+    left_out[[row.latent for row in labelled]] = True
+    left_out &= ~judged
+    some[[row.latent for row in labelled if truth.tag_keywords(row)]] = True
     metrics: dict[str, Any] = {"independent": truth.independent}
-    for name, group in {"labelled": judged, "interpretable": judged & (p >= interpretable)}.items():
+    for name, wanted in {"labelled": p >= -1, "interpretable": p >= interpretable}.items():
+        group = judged & wanted
         metrics[name] = {
             "latents": int(group.sum()),
+            "without_tag": int((left_out & wanted & ~some).sum()),
+            "partly": int((left_out & wanted & some).sum()),
             **{one: _summary(own[one][group], other[one][group], seed) for one in MEASURES},
         }
     columns = {
@@ -168,11 +189,12 @@ def _measures(
         values = np.zeros(len(top))
         inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
         values[activations.indices[inside]] = activations.data[inside]
-        found["point_biserial"][latent] = point_biserial(carries[top[answered]], values[answered])
+        hits = on_top(top[answered], carries)
+        found["point_biserial"][latent] = point_biserial(hits, values[answered])
         items = strongest[latent][strongest[latent] != NO_ITEM]
         for n in PURITIES:
             if len(items) >= n:
-                found[f"purity_{n}"][latent] = carries[items[:n]].mean()
+                found[f"purity_{n}"][latent] = on_top(items[:n], carries).mean()
     return found
 
 

@@ -16,6 +16,7 @@ from reclens.concepts.evidence import N_LEVELS, activation_levels
 from reclens.concepts.grouping import LatentLabel
 from reclens.evaluation.agreement import spearman
 from reclens.evaluation.bootstrap import statistic_interval
+from reclens.evaluation.carriers import on_top
 from reclens.evaluation.measured import Measured, interval_json, known_mean, number
 
 SILENT = 0
@@ -58,13 +59,11 @@ def count_levels(
     Args:
         activations: float [n_cases, n_latents].
         top: int [n_cases], the item on top of each answer, -1 for none.
-        carriers: by latent, bool [n_items], items that carry its concept.
+        carriers: by latent, int [n_carriers], items that carry its concept.
     """
-    answered = top >= 0
     counts: dict[int, LevelCounts] = {}
     for latent, carries in carriers.items():
-        hit = np.zeros(len(top), bool)
-        hit[answered] = carries[top[answered]]
+        hit = on_top(top, carries)
         inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
         rows = activations.indices[inside]
         level = np.zeros(len(top), np.int64)

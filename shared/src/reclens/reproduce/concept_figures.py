@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reclens.concepts.evidence import N_LEVELS
+from reclens.concepts.rows import ONE_ITEM, names_one_item
 from reclens.contracts import Manifest
 from reclens.contracts.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
@@ -38,7 +39,6 @@ MAX_EXAMPLES = 6
 MAX_ONE_ITEM = 2
 """Of them, latents labelled by one item at most: they say little of what a dictionary can."""
 
-_ONE_ITEM = "One item: "
 _N_LEVELS = 1 + N_LEVELS  # silent, then 1 to 10
 
 
@@ -166,9 +166,15 @@ def chosen_examples(collected: Collected) -> list[dict[str, Any]]:
         one for one in measured if (one["fires_with"] or 0.0) > (one["fires_without"] or 0.0)
     ]
     telling.sort(key=lambda one: (-one["confidence"], one["latent"]))
-    shared = [one for one in telling if not one["label"].startswith(_ONE_ITEM)]
-    single = [one for one in telling if one["label"].startswith(_ONE_ITEM)]
+    shared = [one for one in telling if not _names_one_item(collected, one)]
+    single = [one for one in telling if _names_one_item(collected, one)]
     return [*shared, *single[:MAX_ONE_ITEM]][:MAX_EXAMPLES]
+
+
+def _names_one_item(collected: Collected, one: dict[str, Any]) -> bool:
+    labels = collected.main.labels
+    assert labels is not None
+    return names_one_item(one["label"], labels["source"][one["latent"]].as_py())
 
 
 def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
@@ -199,8 +205,8 @@ def _untitled(collected: Collected, shown: list[dict[str, Any]]) -> str:
     assert labels is not None
     evidence = labels["evidence_items"]
     for one in shown:
-        name = one["label"].removeprefix(_ONE_ITEM)
-        if name != one["label"] and name in evidence[one["latent"]].as_py():
+        name = one["label"].removeprefix(ONE_ITEM)
+        if _names_one_item(collected, one) and name in evidence[one["latent"]].as_py():
             return " The data have no titles: an item is named by its id."
     return ""
 

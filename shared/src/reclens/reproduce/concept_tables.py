@@ -205,7 +205,9 @@ def _by_tags(collected: Collected) -> Table:
         else "Do the labels hold against the tags of other people?",
         (
             Column("dictionary"),
-            Column("labels with a tag", ",d"),
+            Column("labels by tags", ",d"),
+            Column("partly", ",d"),
+            Column("without", ",d"),
             Column("point-biserial, median"),
             Column("of another's label", ".3f"),
             Column("above it, mean"),
@@ -220,7 +222,9 @@ def _by_tags(collected: Collected) -> Table:
             ),
         ),
         [_by_tags_row(one) for one in collected.evaluated],
-        "All labels that have a tag and whose latent fires for test users. Point-biserial: "
+        "All labels whose latent fires for test users and whose keywords all have a tag, which are "
+        "judged by tag, time and popularity; left out are those of which some keywords (partly) or "
+        "all (without) have none. Point-biserial: "
         "correlation of a latent's activation with whether the item on top carries the label, over "
         "all cases. Purity@n: share of the n strongest distinct items that carry it, over latents "
         "with as many. Control: the label of another latent. With 95 % intervals over latents. The "
@@ -235,6 +239,8 @@ def _by_tags_row(one: Dictionary) -> list[Any]:
     row: list[Any] = [
         labelled(one),
         found["latents"],
+        found["partly"],
+        found["without_tag"],
         shown(correlation["median"], ".3f"),
         correlation["shuffled"],
         shown(correlation["above_shuffled"]),

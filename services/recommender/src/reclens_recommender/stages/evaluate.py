@@ -60,6 +60,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
+    from reclens.concepts.terms import build_vocabulary
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
@@ -93,18 +94,20 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         seed=spec.seed,
     )
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
+    vocabulary = build_vocabulary(read.dataset.items, min_items=read.min_items)
     truth = measure_label_truth(
         activations,
         top,
         read.labels,
         read.dataset.items,
+        vocabulary,
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
     _store(job, quality.beside(truth), LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    carriers = Carriers(read.dataset.items, min_items=read.min_items).of_all(read.labels)
+    carriers = Carriers(read.dataset.items, vocabulary).of_all(read.labels)
     levels = measure_levels(
         activations,
         top,
@@ -153,6 +156,7 @@ class _Read:
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
+    from reclens.adapters.editlog import labelling_of
     from reclens.concepts.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
@@ -171,7 +175,7 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         site=model.site if site is None else ProbeSite(**site),
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
-        min_items=store.manifest(spec.concepts).spec["min_items"],
+        min_items=labelling_of(store, spec.concepts).min_items,
         codes=_fetch(job, spec.autoencoder, _CODES),
         activations=_fetch(job, lineage["activations"], _SHARDS),
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from reclens.concepts.survey_agreement import survey_result
 from reclens.concepts.survey_sheet import Answers
 from reclens.contracts import KeyCase, KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
+from reclens.evaluation.survey_agreement import survey_result
 
 
 def key_of(*questions: tuple[float, str]) -> SurveyKey:
