@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.concepts.item_text import describe_items
+from reclens.concepts.item_text import describe_items, item_name, item_names
 from reclens.concepts.keywords import KeywordLabel
 from reclens.concepts.readers import EmbeddingReader, KeywordReader, Statement
 from reclens.concepts.terms import Term, TermKind, Vocabulary
@@ -50,3 +50,15 @@ def test_an_item_is_described_by_what_is_known_of_it():
         "Bad[31m title",
         "Babe (1995): Children's",
     ]
+
+
+def test_an_item_without_a_title_that_can_be_read_is_called_by_its_id() -> None:
+    items = Items(
+        ids=["a", "b", "c\n1"],
+        titles=["Heat\u202e", "", " \t"],
+        tags=[[], [], []],
+        years=[None, None, None],
+        popularity=np.ones(3, np.int32),
+    )
+    assert item_names(items) == ["Heat", "b", "c 1"]
+    assert item_name(items, 2) == "c 1"

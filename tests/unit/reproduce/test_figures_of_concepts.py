@@ -181,7 +181,7 @@ def test_latents_of_one_label_count_as_one(collected: Collected) -> None:
     labels = collected.main.labels
     assert labels is not None
     at = labels.column_names.index("label")
-    same = labels.set_column(at, "label", pa.array(["Drama"] * 4))
+    same = labels.set_column(at, "label", pa.array(["Drama"] * 5))
     curves = level_curves(with_main(collected, labels=same), least_p=0.0)
     assert curves is not None
     assert curves.labels == 1
