@@ -21,7 +21,7 @@ from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
 from reclens.adapters.settings import S3Settings, StoreSettings
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.api.steering.v1 import steering_pb2_grpc
-from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.grouping import Judgement, LatentLabel
 from reclens.concepts.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
@@ -52,6 +52,44 @@ MODELS = {
     "sasrec": SasRecConfig(d_model=8, n_layers=1, max_length=6, dropout=0.0),
     "bprmf": BprMfConfig(d_model=8),
 }
+
+
+JUDGEMENTS = (
+    Judgement(
+        judge="keywords",
+        confidence=0.9,
+        precision=0.92,
+        recall=0.88,
+        recall_low=0.8,
+        recall_high=0.94,
+        specificity=0.91,
+        specificity_low=0.83,
+        specificity_high=0.96,
+        auroc=0.97,
+        paper_p=1.0,
+        n_positive=100,
+        n_negative=90,
+        trusted=True,
+        shuffled_confidence=0.52,
+        shuffled_auroc=0.49,
+    ),
+    Judgement(
+        judge="llm",
+        confidence=0.5,
+        precision=0.25,
+        recall=0.75,
+        recall_low=0.4,
+        recall_high=0.9,
+        specificity=0.125,
+        specificity_low=0.1,
+        specificity_high=0.375,
+        auroc=0.625,
+        paper_p=None,
+        n_positive=8,
+        n_negative=10,
+        trusted=False,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +191,14 @@ class Publisher:
                 silent[1]: ("western", "Western", 0.6),
                 dead: ("never", "Never", None),
             }
+        )
+        # Figures of the whole concept, and of two judges on its first latent.
+        rows[firing[0]] = replace(
+            rows[firing[0]],
+            concept_auroc=0.95,
+            concept_trusted=True,
+            trusted=True,
+            judgements=JUDGEMENTS,
         )
         # As a nested dictionary has it: part of what an earlier latent stands for.
         rows[dead] = replace(rows[dead], parent=silent[1])

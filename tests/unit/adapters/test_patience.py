@@ -13,7 +13,7 @@ from reclens.adapters.celery_app import make_app
 from reclens.adapters.joblog import JobLog, connect
 from reclens.adapters.patience import backoff, wait_patiently
 from reclens.adapters.settings import RedisSettings, WorkerSettings
-from reclens.contracts import TaskName
+from reclens.contracts import Progress, TaskName
 from reclens.errors import Unavailable
 
 
@@ -58,6 +58,12 @@ class Waiter:
             settings=WorkerSettings(redis=redis, patience_seconds=patience_seconds),
             longest_countdown=60.0,
         )
+
+    def begin(self, progress: Progress | None = None) -> None:
+        """A worker takes it up, and says how far it is."""
+        self._task.update_state(state="STARTED")
+        if progress is not None:
+            self._task.update_state(state="PROGRESS", meta=progress.canonical())
 
     def fail(self) -> float:
         return wait_patiently(self._task, self._runtime, Away("http://x: answered 503"))
@@ -109,3 +115,22 @@ def test_what_it_waits_for_can_be_seen(redis_url: str, clock: Clock):
 def test_without_patience_the_fault_comes_at_once(redis_url: str, clock: Clock):
     with pytest.raises(Away):
         Waiter(redis_url, patience_seconds=0).fail()
+
+
+def test_how_far_it_was_is_shown_however_often_it_tries(redis_url: str, clock: Clock):
+    waiter = Waiter(redis_url, patience_seconds=1000)
+    shown: list[tuple[str, int] | None] = []
+
+    def attempt(progress: Progress | None) -> None:
+        waiter.begin(progress)
+        clock.now += waiter.fail()
+        seen = waiter.log.show(waiter.job_id).progress
+        shown.append(seen and (seen.stage, seen.step))
+
+    attempt(Progress(stage="read"))
+    attempt(Progress(stage="label", step=3, total=16, unit="latents"))
+    attempt(None)
+    attempt(Progress(stage="read"))
+    attempt(Progress(stage="label", step=5, total=16, unit="latents"))
+    attempt(None)
+    assert shown == [("read", 0), *[("label", 3)] * 3, *[("label", 5)] * 2]

@@ -41,7 +41,12 @@ def story() -> Story:
         explanation=pb.Explanation(
             latents=[
                 pb.FiringLatent(
-                    latent=3, concept_id="action", label="Action", confidence=0.7, activation=0.9
+                    latent=3,
+                    concept_id="action",
+                    label="Action",
+                    confidence=0.7,
+                    activation=0.9,
+                    measured=True,
                 ),
                 pb.FiringLatent(latent=77, activation=0.25),
             ]

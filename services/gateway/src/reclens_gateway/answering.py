@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
-from reclens.concepts.grouping import Concept
+from reclens.concepts.grouping import Concept, Judgement
 from reclens.contracts import Release
 from reclens_gateway.served_release import ServedRelease
 
@@ -85,6 +85,8 @@ def explanation(served: ServedRelease, answer: inference.RankResponse) -> steeri
                 activation=firing.activation,
                 edited_activation=firing.edited_activation,
                 contributions=firing.contributions,
+                measured=label is not None and label.confidence is not None,
+                trusted=label is not None and label.trusted,
             )
         )
     return steering.Explanation(
@@ -118,6 +120,30 @@ def concept_message(served: ServedRelease, concept: Concept) -> steering.Concept
         evidence=history_items(served, concept.evidence_items),
         source=concept.source,
         parent_concept_id=concept.parent_id or "",
+        measured=concept.confidence is not None,
+        trusted=concept.trusted,
+        auroc=concept.auroc or 0.0,
+        judgements=[_judgement(one) for one in concept.judgements],
+    )
+
+
+def _judgement(judgement: Judgement) -> steering.Judgement:
+    return steering.Judgement(
+        judge=judgement.judge,
+        confidence=judgement.confidence,
+        precision=judgement.precision,
+        recall=judgement.recall,
+        recall_low=judgement.recall_low,
+        recall_high=judgement.recall_high,
+        specificity=judgement.specificity,
+        specificity_low=judgement.specificity_low,
+        specificity_high=judgement.specificity_high,
+        auroc=judgement.auroc,
+        n_positive=judgement.n_positive,
+        n_negative=judgement.n_negative,
+        trusted=judgement.trusted,
+        shuffled_confidence=judgement.shuffled_confidence,
+        shuffled_auroc=judgement.shuffled_auroc,
     )
 
 

@@ -99,6 +99,7 @@ class JobContext:
         self.stopping = runtime.stopping
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
+        self._reached: Progress | None = None
         self._pace = Pace()
         self._started = time.monotonic()
         self.seconds_before = 0.0
@@ -128,14 +129,17 @@ class JobContext:
             JobCancelled: somebody asked the job to stop.
         """
         now = time.monotonic()
+        self._reached = progress
         if now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
         if self._joblog.cancelled(*ancestors(self._task)):
             raise JobCancelled(f"cancelled while {progress.stage} was at {progress.step}.")
-        self._task.update_state(
-            state="PROGRESS", meta=self._pace.measured(progress, now).canonical()
-        )
+        self._publish(progress)
+
+    def _publish(self, progress: Progress) -> None:
+        measured = self._pace.measured(progress, time.monotonic())
+        self._task.update_state(state="PROGRESS", meta=measured.canonical())
 
     def computes_on(self, device: str) -> None:
         """Note what torch computes on, in words, for the manifest."""
@@ -185,6 +189,10 @@ class JobContext:
         self._peak_before = meta["peak_memory_bytes"]
         # Checkpoints of older versions do not say.
         self._devices = list(dict.fromkeys([*meta.get("devices", []), *self._devices]))
+        # Until its first step is done it is as far as it was, however long that takes.
+        if (reached := meta.get("reached")) is not None:
+            self._reached = Progress.parse(reached)
+            self._publish(self._reached)
         _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
@@ -197,8 +205,12 @@ class JobContext:
                 "seconds": self.seconds,
                 "peak_memory_bytes": self.peak_memory_bytes,
                 "devices": self._devices,
+                "reached": self._reached and self._reached.canonical(),
             },
         )
+        if self._reached is not None:
+            # It may end here for now, and then this is what it shows.
+            self._publish(self._reached)
         # It got further than the checkpoint it came from, so it is not stuck.
         self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from datetime import UTC, datetime
@@ -54,14 +55,21 @@ def wait_patiently(task: Task, runtime: Runtime, error: RecLensError) -> float:
     _log.info("job.waiting", reason=error.reason, error=error.message, seconds=round(countdown, 1))
     task.update_state(
         state="WAITING",
-        meta={"waiting": waiting.canonical(), "progress": _last_progress(task, job_id)},
+        meta={"waiting": waiting.canonical(), "progress": _last_progress(task, runtime, job_id)},
     )
     return countdown
 
 
-def _last_progress(task: Task, job_id: str) -> dict[str, Any] | None:
+def _last_progress(task: Task, runtime: Runtime, job_id: str) -> dict[str, Any] | None:
+    """How far the job was when it last said so, in this try or in one before."""
     meta: Any = task.backend.get_task_meta(job_id, cache=False)
-    return meta["result"] if meta["status"] == "PROGRESS" else None
+    told = meta["result"] if meta["status"] == "PROGRESS" else None
+    key = waiting_key(job_id)
+    # While it reads its inputs again it has no total, and is no further back for that.
+    if told and told["total"] is not None:
+        runtime.redis.hset(key, "progress", json.dumps(told))
+    noted: bytes | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
+    return json.loads(noted) if noted else told
 
 
 def _moment(seconds: float) -> str:

@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
+from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.concept_edits import edit, edits
 from reclens.cli.connection import client_settings
-from reclens.cli.messages import CONCEPT_COLUMNS, as_json, concept_row
+from reclens.cli.messages import (
+    CONCEPT_COLUMNS,
+    as_json,
+    concept_row,
+    confidence_text,
+    judgement_line,
+)
 from reclens.cli.output import Json, print_json, print_table
 from reclens.client import SteeringClient
 
@@ -71,17 +78,26 @@ def show(
         return
     print(f"{concept.concept_id}: {concept.label}")
     print(f"  {concept.description}")
-    print(
-        f"  confidence {concept.confidence:.2f} (precision {concept.precision:.2f}, "
-        f"recall {concept.recall:.2f}) on {concept.n_positive} firing and "
-        f"{concept.n_negative} silent held-out cases"
-    )
+    print(f"  trusted    {'yes' if concept.trusted else 'no'}")
+    print(f"  confidence {confidence_text(concept)}{_details(concept)}")
+    for judgement in concept.judgements:
+        print(f"  judge      {judgement_line(judgement)}")
     print(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
     if concept.parent_concept_id:
         print(f"  part of    {concept.parent_concept_id}")
     print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
         print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
+
+
+def _details(concept: pb.Concept) -> str:
+    if not concept.measured:
+        return ""
+    return (
+        f" (precision {concept.precision:.2f}, recall {concept.recall:.2f}, AUROC "
+        f"{concept.auroc:.2f}) on {concept.n_positive} firing and {concept.n_negative} silent "
+        "held-out cases"
+    )
 
 
 app.command()(edit)

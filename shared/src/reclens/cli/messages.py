@@ -18,20 +18,42 @@ def as_json(message: Message) -> dict[str, Any]:
 
 
 def concept_row(concept: pb.Concept) -> list[Any]:
-    """Id, label, confidence, number of latents, who labelled it, the first evidence."""
+    """Id, label, confidence, whether it is trusted, number of latents, who labelled it, the first
+    evidence."""
     evidence = "; ".join(item.title or item.item_id for item in list(concept.evidence)[:3])
     return [
         concept.concept_id,
         concept.label,
-        f"{concept.confidence:.2f}",
+        confidence_text(concept),
+        "✓" if concept.trusted else "",
         len(concept.latents),
         concept.source,
         evidence,
     ]
 
 
-CONCEPT_COLUMNS = ["id", "label", "confidence", "latents", "labelled by", "read from"]
+CONCEPT_COLUMNS = ["id", "label", "confidence", "trusted", "latents", "labelled by", "read from"]
 """Headings of ``concept_row``."""
+
+
+def confidence_text(label: pb.Concept | pb.FiringLatent) -> str:
+    """Confidence with two digits, or that there is none."""
+    return f"{label.confidence:.2f}" if label.measured else "not measured"
+
+
+def judgement_line(judgement: pb.Judgement) -> str:
+    """What a judge makes of a label, beside its control, on one line."""
+    control = "no control"
+    if judgement.HasField("shuffled_confidence"):
+        control = f"another label {judgement.shuffled_confidence:.2f}"
+        if judgement.HasField("shuffled_auroc"):
+            control += f", AUROC {judgement.shuffled_auroc:.2f}"
+    return (
+        f"{judgement.judge}: {judgement.confidence:.2f}, AUROC {judgement.auroc:.2f} "
+        f"({control}); recall {judgement.recall_low:.2f}-{judgement.recall_high:.2f}, "
+        f"specificity {judgement.specificity_low:.2f}-{judgement.specificity_high:.2f} on "
+        f"{judgement.n_positive} firing and {judgement.n_negative} silent cases"
+    )
 
 
 def movement(item: pb.Recommendation) -> str:

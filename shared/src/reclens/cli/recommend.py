@@ -9,7 +9,7 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import client_settings
-from reclens.cli.messages import as_json, movement
+from reclens.cli.messages import as_json, confidence_text, movement
 from reclens.cli.output import Json, print_json, print_table
 from reclens.client import SteeringClient, add_latent, less, more
 
@@ -105,7 +105,7 @@ def explain(
             one.latent,
             one.label or "(unlabelled)",
             one.concept_id,
-            f"{one.confidence:.2f}" if one.concept_id else "",
+            confidence_text(one) if one.concept_id else "",
             f"{one.activation:.2f}",
             f"{one.contributions[0]:+.3f}" if one.contributions else "",
         ]

@@ -166,6 +166,9 @@ class Concept:
     parent_id: str | None = None
     """Id of the wider concept that it is part of: of the parent of its first latent, the one of the
     earliest level; where the parent carries no concept, of the parent's parent, and so on."""
+    judgements: tuple[Judgement, ...] = ()
+    """Of every judge, of the label for the first latent alone, the most confident one; the figures
+    above are of the concept as a whole."""
 
 
 def group_concepts(rows: Iterable[LatentLabel]) -> list[Concept]:
@@ -220,6 +223,7 @@ def _concept(concept_id: str, rows: list[LatentLabel], parent_id: str | None) ->
         evidence_items=_interleaved([row.evidence_items for row in ordered]),
         source=first.source,
         parent_id=parent_id,
+        judgements=first.judgements,
     )
 
 

@@ -61,7 +61,7 @@ def as_markdown(report: dict[str, Any], figures: Figures, story: Story) -> str:
         [
             f"{one.latent}",
             one.label or "(unlabelled)",
-            f"{one.confidence:.2f}" if one.concept_id else "",
+            f"{one.confidence:.2f}" if one.measured else "",
             f"{one.activation:.2f}",
         ]
         for one in list(story.explanation.explanation.latents)[:_LATENTS_SHOWN]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -22,18 +23,44 @@ if TYPE_CHECKING:
 
 _CODES: Final = "codes-*.parquet"
 _KEPT: Final = 2
+UNUSED_SECONDS: Final = 600.0
+"""Longer than a job runs at a stretch or waits between tries, so that nobody works on it."""
 
 T = TypeVar("T")
 
 
-class Latest(Generic[T]):
-    """Keeps what was made last, by key. Threads that want the same wait for the one making it."""
+def _in_background(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
 
-    def __init__(self, size: int) -> None:
+
+class Latest(Generic[T]):
+    """Keeps what was used last, by key. Threads that want the same wait for the one making it.
+
+    Args:
+        size: entries kept at most.
+        seconds: an entry is let go of once it has not been asked for this long.
+        now: a clock, in seconds.
+        later: calls a function after so many seconds, in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        seconds: float = UNUSED_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+        later: Callable[[float, Callable[[], None]], object] = _in_background,
+    ) -> None:
         self._size = size
+        self._seconds = seconds
+        self._now = now
+        self._later = later
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, T] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[T, float]] = OrderedDict()
         self._making: dict[str, threading.Lock] = {}
+        self._watched = False
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """What is kept under ``key``, made where nothing is. A failure is not kept."""
@@ -41,22 +68,48 @@ class Latest(Generic[T]):
             turn = self._making.setdefault(key, threading.Lock())
         with turn:
             with self._lock:
-                if key in self._kept:
-                    self._kept.move_to_end(key)
-                    return self._kept[key]
+                self._drop_unused()
+                found = self._kept.get(key)
+                if found is not None:
+                    return self._keep(key, found[0])
             made = make()
             with self._lock:
-                self._kept[key] = made
-                while len(self._kept) > self._size:
-                    old, _ = self._kept.popitem(last=False)
-                    self._making.pop(old, None)
-            return made
+                return self._keep(key, made)
 
     def forget(self, key: str) -> None:
         """Let go of what is kept under ``key``."""
         with self._lock:
-            self._kept.pop(key, None)
-            self._making.pop(key, None)
+            self._drop(key)
+
+    def _keep(self, key: str, value: T) -> T:
+        self._kept[key] = value, self._now()
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._drop(next(iter(self._kept)))
+        self._watch()
+        return value
+
+    def _drop(self, key: str) -> None:
+        self._kept.pop(key, None)
+        self._making.pop(key, None)
+
+    def _drop_unused(self) -> None:
+        latest = self._now() - self._seconds
+        for key in [key for key, (_, used) in self._kept.items() if used <= latest]:
+            self._drop(key)
+
+    def _watch(self) -> None:
+        """Look again when the first entry may have to go: nobody may ask for anything by then."""
+        if self._kept and not self._watched:
+            self._watched = True
+            _, used = next(iter(self._kept.values()))
+            self._later(used + self._seconds - self._now(), self._look)
+
+    def _look(self) -> None:
+        with self._lock:
+            self._watched = False
+            self._drop_unused()
+            self._watch()
 
 
 _workbenches: Latest[Workbench] = Latest(_KEPT)

@@ -125,7 +125,7 @@ class IdleEdit(_message.Message):
     def __init__(self, index: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class FiringLatent(_message.Message):
-    __slots__ = ("latent", "concept_id", "label", "confidence", "activation", "edited_activation", "contributions")
+    __slots__ = ("latent", "concept_id", "label", "confidence", "activation", "edited_activation", "contributions", "measured", "trusted")
     LATENT_FIELD_NUMBER: _ClassVar[int]
     CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,8 @@ class FiringLatent(_message.Message):
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     EDITED_ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_FIELD_NUMBER: _ClassVar[int]
     latent: int
     concept_id: str
     label: str
@@ -140,7 +142,9 @@ class FiringLatent(_message.Message):
     activation: float
     edited_activation: float
     contributions: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, latent: _Optional[int] = ..., concept_id: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., activation: _Optional[float] = ..., edited_activation: _Optional[float] = ..., contributions: _Optional[_Iterable[float]] = ...) -> None: ...
+    measured: bool
+    trusted: bool
+    def __init__(self, latent: _Optional[int] = ..., concept_id: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., activation: _Optional[float] = ..., edited_activation: _Optional[float] = ..., contributions: _Optional[_Iterable[float]] = ..., measured: _Optional[bool] = ..., trusted: _Optional[bool] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("latents", "unexplained", "biases")
@@ -239,7 +243,7 @@ class HistoryItem(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Concept(_message.Message):
-    __slots__ = ("concept_id", "label", "description", "keywords", "confidence", "precision", "recall", "n_positive", "n_negative", "latents", "evidence", "source", "parent_concept_id")
+    __slots__ = ("concept_id", "label", "description", "keywords", "confidence", "precision", "recall", "n_positive", "n_negative", "latents", "evidence", "source", "parent_concept_id", "measured", "trusted", "auroc", "judgements")
     CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +257,10 @@ class Concept(_message.Message):
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     PARENT_CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_FIELD_NUMBER: _ClassVar[int]
+    AUROC_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENTS_FIELD_NUMBER: _ClassVar[int]
     concept_id: str
     label: str
     description: str
@@ -266,7 +274,45 @@ class Concept(_message.Message):
     evidence: _containers.RepeatedCompositeFieldContainer[HistoryItem]
     source: str
     parent_concept_id: str
-    def __init__(self, concept_id: _Optional[str] = ..., label: _Optional[str] = ..., description: _Optional[str] = ..., keywords: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., latents: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., source: _Optional[str] = ..., parent_concept_id: _Optional[str] = ...) -> None: ...
+    measured: bool
+    trusted: bool
+    auroc: float
+    judgements: _containers.RepeatedCompositeFieldContainer[Judgement]
+    def __init__(self, concept_id: _Optional[str] = ..., label: _Optional[str] = ..., description: _Optional[str] = ..., keywords: _Optional[_Iterable[str]] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., latents: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ..., source: _Optional[str] = ..., parent_concept_id: _Optional[str] = ..., measured: _Optional[bool] = ..., trusted: _Optional[bool] = ..., auroc: _Optional[float] = ..., judgements: _Optional[_Iterable[_Union[Judgement, _Mapping]]] = ...) -> None: ...
+
+class Judgement(_message.Message):
+    __slots__ = ("judge", "confidence", "precision", "recall", "recall_low", "recall_high", "specificity", "specificity_low", "specificity_high", "auroc", "n_positive", "n_negative", "trusted", "shuffled_confidence", "shuffled_auroc")
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    RECALL_LOW_FIELD_NUMBER: _ClassVar[int]
+    RECALL_HIGH_FIELD_NUMBER: _ClassVar[int]
+    SPECIFICITY_FIELD_NUMBER: _ClassVar[int]
+    SPECIFICITY_LOW_FIELD_NUMBER: _ClassVar[int]
+    SPECIFICITY_HIGH_FIELD_NUMBER: _ClassVar[int]
+    AUROC_FIELD_NUMBER: _ClassVar[int]
+    N_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    N_NEGATIVE_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_FIELD_NUMBER: _ClassVar[int]
+    SHUFFLED_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SHUFFLED_AUROC_FIELD_NUMBER: _ClassVar[int]
+    judge: str
+    confidence: float
+    precision: float
+    recall: float
+    recall_low: float
+    recall_high: float
+    specificity: float
+    specificity_low: float
+    specificity_high: float
+    auroc: float
+    n_positive: int
+    n_negative: int
+    trusted: bool
+    shuffled_confidence: float
+    shuffled_auroc: float
+    def __init__(self, judge: _Optional[str] = ..., confidence: _Optional[float] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ..., recall_low: _Optional[float] = ..., recall_high: _Optional[float] = ..., specificity: _Optional[float] = ..., specificity_low: _Optional[float] = ..., specificity_high: _Optional[float] = ..., auroc: _Optional[float] = ..., n_positive: _Optional[int] = ..., n_negative: _Optional[int] = ..., trusted: _Optional[bool] = ..., shuffled_confidence: _Optional[float] = ..., shuffled_auroc: _Optional[float] = ...) -> None: ...
 
 class ListConceptsRequest(_message.Message):
     __slots__ = ("release", "page_size", "page_token", "min_confidence")
