@@ -112,7 +112,12 @@ class LabellingStack:
             held.unlink()
         for worker in self.workers:
             worker.send_signal(signal.SIGQUIT)
-            worker.wait(30)
+        for worker in self.workers:
+            try:
+                worker.wait(30)
+            except subprocess.TimeoutExpired:  # a request in flight is waited for
+                worker.kill()
+                worker.wait(10)
 
 
 def assert_complete(bucket: ArtifactStore, seed: int) -> None:

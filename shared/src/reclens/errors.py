@@ -116,6 +116,8 @@ class LlmRefused(RecLensError):
 
     reason = "LLM_REFUSED"
     grpc_code = "FAILED_PRECONDITION"
+    of_this_request: bool = False
+    """Whether it is the request that was refused (too long), so that others may pass."""
 
 
 class StoreRefused(RecLensError):

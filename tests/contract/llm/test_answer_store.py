@@ -41,16 +41,16 @@ def question(number: int) -> LabelQuestion:
 
 
 def test_an_answer_comes_back_as_it_was_kept(objects: ObjectStore):
-    AnswerStore(objects).put("label-1", KEY, ANSWER)
-    assert AnswerStore(objects).get("label-1", KEY) == ANSWER
-    assert objects.list("llm-cache/") == [f"llm-cache/label-1/ab/{KEY}.json"]
-    assert json.loads(objects.get(object_name("label-1", KEY)))["text"] == ANSWER.text
+    AnswerStore(objects, "tgi").put("label-1", KEY, ANSWER)
+    assert AnswerStore(objects, "tgi").get("label-1", KEY) == ANSWER
+    assert objects.list("llm-cache/") == [f"llm-cache/label-1-tgi/ab/{KEY}.json"]
+    assert json.loads(objects.get(object_name("label-1", "tgi", KEY)))["text"] == ANSWER.text
 
 
 def test_versions_of_a_prompt_are_apart(objects: ObjectStore):
-    AnswerStore(objects).put("label-1", KEY, ANSWER)
-    assert AnswerStore(objects).get("label-2", KEY) is None
-    assert AnswerStore(objects).get("label-1", "ac" + KEY[2:]) is None
+    AnswerStore(objects, "tgi").put("label-1", KEY, ANSWER)
+    assert AnswerStore(objects, "tgi").get("label-2", KEY) is None
+    assert AnswerStore(objects, "tgi").get("label-1", "ac" + KEY[2:]) is None
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
     objects: ObjectStore, tgi: Lookalike, data: bytes
 ):
     one, options = question(1), LlmOptions()
-    name = object_name("label-1", evidence_hash(one, options))
+    name = object_name("label-1", "tgi", evidence_hash(one, options))
     objects.put(name, data)
     client = HubLlmClient(LlmSettings(endpoint=tgi.url))
-    cache = AnswerStore(objects)
+    cache = AnswerStore(objects, "tgi")
     for _ in range(2):
         assert ask_label(client, one, options, cache=cache).answer.name == "kind 1"
     assert len(tgi.requests) == 1
@@ -82,7 +82,10 @@ def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
 def test_a_second_run_costs_nothing(objects: ObjectStore, tgi: Lookalike):
     client, options = HubLlmClient(LlmSettings(endpoint=tgi.url)), LlmOptions()
     runs = [
-        [ask_label(client, question(n), options, cache=AnswerStore(objects)) for n in range(5)]
+        [
+            ask_label(client, question(n), options, cache=AnswerStore(objects, "tgi"))
+            for n in range(5)
+        ]
         for _ in range(2)
     ]
     assert [one.answer for one in runs[0]] == [one.answer for one in runs[1]]
@@ -95,7 +98,7 @@ def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
     objects: ObjectStore, tgi: Lookalike
 ):
     options, stop = LlmOptions(), threading.Event()
-    cache = AnswerStore(objects)
+    cache = AnswerStore(objects, "tgi")
     first = HubLlmClient(LlmSettings(endpoint=tgi.url), stop=stop)
     for number in range(3):
         ask_label(first, question(number), options, cache=cache)
@@ -118,7 +121,7 @@ from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
 from reclens.contracts import LlmOptions
 
 settings = WorkerSettings()
-client, cache = HubLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3))
+client, cache = HubLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3), "tgi")
 for number in range(5):
     question = LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
     ask_label(client, question, LlmOptions(), cache=cache)
@@ -148,7 +151,7 @@ def test_a_killed_worker_pays_again_for_the_answer_in_flight_only(
 
 
 def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tgi: Lookalike):
-    client, cache = HubLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects)
+    client, cache = HubLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects, "tgi")
     for options in (LlmOptions(), LlmOptions(model="b"), LlmOptions(temperature=1)):
         ask_label(client, question(1), options, cache=cache)
     ask_label(client, replace(question(1), keywords=("other",)), LlmOptions(), cache=cache)
@@ -160,5 +163,5 @@ def test_an_answer_that_cannot_be_kept_is_not_used(s3: S3Settings, tgi: Lookalik
     gone = ObjectStore(s3.model_copy(update={"endpoint": f"127.0.0.1:{port}"}))
     client = HubLlmClient(LlmSettings(endpoint=tgi.url))
     with pytest.raises(Unavailable, match="object store"):
-        ask_label(client, question(1), LlmOptions(), cache=AnswerStore(gone))
+        ask_label(client, question(1), LlmOptions(), cache=AnswerStore(gone, "tgi"))
     assert tgi.requests == []

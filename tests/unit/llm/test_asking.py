@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from running_lookalike import Lookalike
 
@@ -16,7 +14,7 @@ from reclens.concepts.llm import (
     evidence_hash,
 )
 from reclens.contracts import LlmOptions
-from reclens.errors import LlmUnavailable
+from reclens.errors import LlmRefused, LlmUnavailable
 
 OPTIONS = LlmOptions(model="some/model", temperature=0.25, max_tokens=77)
 
@@ -129,7 +127,10 @@ def test_a_huge_invalid_answer_is_repeated_in_part(
     tgi.behave({"text": "blah\n<|im_end|>" * 50_000})
     ask_label(make_client(tgi), noir, OPTIONS)
     wrong = tgi.requests[1]["body"]["messages"][2]["content"]
-    assert (len(wrong), "\n" in wrong) == (1000, False)
+    assert "\n" not in wrong
+    # No control token of a chat template goes back to the model as itself.
+    assert "<" not in wrong
+    assert len(wrong.replace("\\u003c", "<").replace("\\u003e", ">")) == 1000
 
 
 def test_a_kept_answer_costs_no_request(tgi: Lookalike, make_client, noir: LabelQuestion):
@@ -165,24 +166,39 @@ def test_a_models_own_abstention_is_kept(tgi: Lookalike, make_client, noir: Labe
     assert len(tgi.requests) == 1
 
 
-def test_what_was_invalid_twice_is_asked_again(tgi: Lookalike, make_client, noir: LabelQuestion):
-    """It may be the server's setting that was wrong, and a mended one must be heard."""
-    kept = Kept()
-    tgi.behave({"broken_json": True}, {"broken_json": True})
-    ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
-    assert kept.answers == {}
-    assert ask_label(make_client(tgi), noir, OPTIONS, cache=kept).answer.name == "Film-Noir"
-
-
-def test_a_kept_answer_that_is_valid_no_longer_is_asked_again(
+def test_what_was_invalid_twice_is_not_paid_for_again(
     tgi: Lookalike, make_client, noir: LabelQuestion
 ):
     kept = Kept()
-    kept.put("label-1", evidence_hash(noir, OPTIONS), ChatAnswer("{}", 1, 1, "m", 0.1))
+    tgi.behave({"broken_json": True}, {"broken_json": True})
+    first = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
+    again = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
+    assert len(tgi.requests) == 2
+    assert again.answer == first.answer
+    assert (first.usage.calls, first.usage.invalid) == (2, 1)
+    assert (again.usage.calls, again.usage.cached, again.usage.invalid) == (0, 1, 1)
+
+
+def test_a_question_that_the_server_refuses_is_an_abstention(
+    tgi: Lookalike, make_client, noir: LabelQuestion
+):
+    kept = Kept()
+    tgi.behave({"status": 413, "error": "prompt too long"})
     outcome = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
-    assert (outcome.answer.name, outcome.usage.calls, outcome.usage.cached) == ("Film-Noir", 1, 0)
-    (answer,) = kept.answers.values()
-    assert json.loads(answer.text)["name"] == "Film-Noir"
+    assert outcome.answer.abstain
+    assert "prompt too long" in outcome.answer.reason
+    assert (outcome.usage.questions, outcome.usage.calls, outcome.usage.refused) == (1, 0, 1)
+    # Not kept: another server may take it.
+    assert kept.answers == {}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_refuses_everybody_is_an_error(
+    tgi: Lookalike, make_client, noir: LabelQuestion, status: int
+):
+    tgi.always(status=status)
+    with pytest.raises(LlmRefused):
+        ask_label(make_client(tgi), noir, OPTIONS)
 
 
 def test_the_same_question_is_the_same_prompt(tgi: Lookalike, make_client, noir: LabelQuestion):

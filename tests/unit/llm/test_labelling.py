@@ -17,6 +17,7 @@ from reclens.concepts.labelling import LabelledLatent, Workbench, prepare_workbe
 from reclens.concepts.llm import ChatAnswer
 from reclens.concepts.llm.labelling import LlmLabeller
 from reclens.contracts import ConceptsOptions
+from reclens.errors import LlmRefused
 
 N_PLANTED = 12
 
@@ -122,3 +123,24 @@ def test_a_model_that_only_judges_is_not_asked_for_names(world, make_client, tgi
     assert all([one.judge for one in row.judgements] == ["keywords", "llm"] for row in rows)
     prompts = {str(entry["body"]["messages"][0]["content"])[:40] for entry in tgi.requests}
     assert len(prompts) == 1
+
+
+def test_where_every_question_is_refused_the_labelling_fails(world, make_client, tgi):
+    bench = _bench(world, source="llm", judges=("keywords",))
+    tgi.always(status=422)
+    with pytest.raises(LlmRefused, match="every one of 3 questions"):
+        _all(bench, make_client(tgi))
+    # The one that was in flight when the third came back.
+    assert len(tgi.requests) <= 4
+
+
+def test_the_control_is_another_latents_final_label_and_is_not_paid_for(
+    asks_for_both, world, make_client, tgi
+):
+    latents = _all(asks_for_both, make_client(tgi), cache=Kept(), concurrency=4)
+    planted = [one.row for one in latents[:N_PLANTED]]
+    assert all(row.judgements[0].shuffled_auroc is not None for row in planted)
+    # A question for the name, and one about it with the own and one with another's cases: the
+    # names of others, that controls are made of, are asked for once only.
+    assert sum(one.usage.calls for one in latents) == len(tgi.requests)
+    assert len({entry["prompt_hash"] for entry in tgi.requests}) == len(tgi.requests)

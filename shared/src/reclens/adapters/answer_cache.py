@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 class AnswerStore:
-    """`AnswerCache` in a bucket: ``llm-cache/<prompt version>/<hash[:2]>/<hash>.json``.
+    """`AnswerCache` in a bucket: ``llm-cache/<prompt version>-<dialect>/<hash[:2]>/<hash>.json``.
 
     The hash covers prompt version, model, sampling and question, so an entry is never out of date;
     two workers that write it at once write answers to the same question, and either may stay.
@@ -26,12 +26,13 @@ class AnswerStore:
             later attempt would pay for it again.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, dialect: str) -> None:
         self._objects = objects
+        self._dialect = dialect
 
     def get(self, prompt: str, key: str) -> ChatAnswer | None:
         """The kept answer; None where there is none, or one that cannot be read."""
-        name = object_name(prompt, key)
+        name = object_name(prompt, self._dialect, key)
         try:
             data = self._objects.get(name)
         except NotFound:
@@ -49,12 +50,14 @@ class AnswerStore:
     def put(self, prompt: str, key: str, answer: ChatAnswer) -> None:
         """Keep an answer, in place of an unreadable one too."""
         entry = _Entry(prompt=prompt, key=key, **vars(answer))
-        self._objects.put(object_name(prompt, key), entry.model_dump_json(indent=1).encode())
+        self._objects.put(
+            object_name(prompt, self._dialect, key), entry.model_dump_json(indent=1).encode()
+        )
 
 
-def object_name(prompt: str, key: str) -> str:
+def object_name(prompt: str, dialect: str, key: str) -> str:
     """Where the answer to the question of that hash lies."""
-    return f"{PREFIX}/{prompt}/{key[:2]}/{key}.json"
+    return f"{PREFIX}/{prompt}-{dialect}/{key[:2]}/{key}.json"
 
 
 class _Entry(BaseModel):

@@ -39,6 +39,11 @@ _PASSING: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+_OF_ONE_REQUEST: Final = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 _NO_TOKEN: Final = "none"  # never sent
 
 _log = structlog.get_logger(__name__)
@@ -244,11 +249,13 @@ class _Hub(InferenceClient):
         said = f"{response.status_code} {_words(response)}".strip()
         if response.status_code in _PASSING:
             raise _Fault(said, response.headers.get("retry-after"))
-        raise LlmRefused(
+        refusal = LlmRefused(
             f"the language model at {self._endpoint} answered {said}.",
             field="llm.endpoint",
             remedy=_remedy(response.status_code),
         )
+        refusal.of_this_request = response.status_code in _OF_ONE_REQUEST
+        raise refusal
 
     def close(self) -> None:
         self._http.close()

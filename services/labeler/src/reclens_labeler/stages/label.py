@@ -79,7 +79,7 @@ def labeller_of(
         yield LlmLabeller(
             workbench,
             client,
-            cache=AnswerStore(job.store.objects),
+            cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
         )
     finally:

@@ -35,6 +35,8 @@ class Usage:
     """Questions without a usable answer: the model abstained, or was invalid twice."""
     invalid: int = 0
     """Of these, the ones whose answer was invalid twice."""
+    refused: int = 0
+    """Questions that the server refused, as too long or otherwise; counted as abstained too."""
     seconds: float = 0.0
     """Time that the model took, summed over calls: more than wall time where calls overlap."""
 

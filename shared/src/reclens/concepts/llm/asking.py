@@ -15,10 +15,17 @@ from reclens.concepts.llm.answers import (
     read_label,
 )
 from reclens.concepts.llm.chat import AnswerCache, ChatAnswer, ChatMessage, ChatRequest, LlmClient
-from reclens.concepts.llm.questions import JudgeQuestion, LabelQuestion, Question, evidence_hash
+from reclens.concepts.llm.questions import (
+    JudgeQuestion,
+    LabelQuestion,
+    Question,
+    escaped,
+    evidence_hash,
+)
 from reclens.concepts.prompts import load_prompt
 from reclens.concepts.text import clean
 from reclens.contracts import LlmOptions
+from reclens.errors import LlmRefused
 
 REPAIR_PROMPT: Final = "repair-1"
 """Version of the prompt that asks for a valid answer in place of an invalid one."""
@@ -67,7 +74,7 @@ def ask_label(
         client: the model.
         question: evidence; more than the options ask for is not shown.
         options: how to ask.
-        cache: valid answers of earlier runs. A new one is kept before this returns.
+        cache: answers of earlier runs. A new one is kept before this returns.
 
     Raises:
         InvalidInput: the question has no evidence.
@@ -116,43 +123,50 @@ def _ask(
     key = evidence_hash(question, options)
     kept = cache.get(question.prompt, key) if cache is not None else None
     if kept is not None:
-        try:
-            return _Asked(read(kept.text), "", key, _usage_of_cached(kept))
-        except InvalidAnswer:
-            pass  # An earlier version took it; ask again.
+        return _known(kept, key, read)
 
     request = _request(question, options)
-    answer = client.complete(request)
-    usage = _usage_of_call(answer, questions=1)
     try:
-        value = read(answer.text)
-    except InvalidAnswer as error:
-        first_problem = _problem(answer, error)
-    else:
-        return _kept(_Asked(value, "", key, usage), answer, question, cache)
-
-    answer = client.complete(_repair(request, answer.text, first_problem))
-    usage += _usage_of_call(answer)
-    try:
-        value = read(answer.text)
-    except InvalidAnswer as error:
-        return _Asked(None, _problem(answer, error), key, replace(usage, invalid=1))
-    return _kept(_Asked(value, "", key, replace(usage, repaired=1)), answer, question, cache)
-
-
-def _kept(
-    asked: _Asked[T], answer: ChatAnswer, question: Question, cache: AnswerCache | None
-) -> _Asked[T]:
+        answer = client.complete(request)
+        usage = _usage_of_call(answer, questions=1)
+        try:
+            asked = _Asked(read(answer.text), "", key, usage)
+        except InvalidAnswer as error:
+            first_problem = _problem(answer, error)
+            answer = client.complete(_repair(request, answer.text, first_problem))
+            usage += _usage_of_call(answer)
+            asked = _repaired(answer, key, usage, read)
+    except LlmRefused as error:
+        if not error.of_this_request:
+            raise
+        # Too long, most likely. Others may pass, and asked again it would be refused again.
+        return _Asked(None, error.message, key, Usage(questions=1, refused=1))
     if cache is not None:
         # With what all calls for it took: that is what the cache saves.
         paid = replace(
             answer,
-            prompt_tokens=asked.usage.prompt_tokens,
-            completion_tokens=asked.usage.completion_tokens,
-            seconds=asked.usage.seconds,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            seconds=usage.seconds,
         )
-        cache.put(question.prompt, asked.key, paid)
+        cache.put(question.prompt, key, paid)
     return asked
+
+
+def _known(kept: ChatAnswer, key: str, read: Callable[[str], T]) -> _Asked[T]:
+    """What an earlier run was told. It may have been invalid twice, and would be again."""
+    usage = _usage_of_cached(kept)
+    try:
+        return _Asked(read(kept.text), "", key, usage)
+    except InvalidAnswer as error:
+        return _Asked(None, _problem(kept, error), key, replace(usage, invalid=1))
+
+
+def _repaired(answer: ChatAnswer, key: str, usage: Usage, read: Callable[[str], T]) -> _Asked[T]:
+    try:
+        return _Asked(read(answer.text), "", key, replace(usage, repaired=1))
+    except InvalidAnswer as error:
+        return _Asked(None, _problem(answer, error), key, replace(usage, invalid=1))
 
 
 def _request(question: Question, options: LlmOptions) -> ChatRequest:
@@ -170,10 +184,11 @@ def _request(question: Question, options: LlmOptions) -> ChatRequest:
 
 
 def _repair(request: ChatRequest, said: str, problem: str) -> ChatRequest:
-    repeated = clean(said, _MAX_REPEATED) or "(nothing)"
+    # The model may have copied what strangers wrote.
+    repeated = escaped(clean(said, _MAX_REPEATED)) or "(nothing)"
     turns = (
         ChatMessage("assistant", repeated),
-        ChatMessage("user", load_prompt(REPAIR_PROMPT).ask(problem=problem)),
+        ChatMessage("user", load_prompt(REPAIR_PROMPT).ask(problem=escaped(problem))),
     )
     return replace(request, messages=(*request.messages, *turns))
 

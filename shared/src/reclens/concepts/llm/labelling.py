@@ -34,6 +34,7 @@ from reclens.concepts.measures import Confusion, auroc, ranks
 from reclens.concepts.readers import Statement
 from reclens.concepts.rows import judgement_of, keyword_statement, with_control
 from reclens.concepts.terms import popularity_standing
+from reclens.errors import LlmRefused
 
 FIRES_FROM = 6
 """Grade from which the model is taken to say that the latent fires (arXiv 2411.06112, code)."""
@@ -41,6 +42,8 @@ FIRES_FROM = 6
 _ITEMS_A_CASE = 5
 # A control label is looked for among the next few latents in a random order.
 _N_CONTROLS = 4
+# Questions refused one after the other from the start, after which no more are asked.
+_ALL_REFUSED = 3
 # Stream of random numbers of the cases that a model is asked about.
 _LLM_JUDGED = 4
 
@@ -85,6 +88,7 @@ class LlmLabeller:
         self._columns = {term.text: i for i, term in enumerate(workbench.vocabulary.terms)}
         self._named_once: dict[int, Future[_Named]] = {}
         self._lock = Lock()
+        self._total = Usage()
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn.
@@ -136,6 +140,20 @@ class LlmLabeller:
                 return found, usage + spent
         return None, usage
 
+    def _note(self, usage: Usage, reason: str) -> None:
+        """Count a question, and give up where the server refuses whatever it is asked."""
+        with self._lock:
+            self._total += usage
+            refused, asked = self._total.refused, self._total.questions
+        if refused == asked >= _ALL_REFUSED:
+            raise LlmRefused(
+                f"the language model's server refused every one of {asked} questions, the last one "
+                f"so: {reason}",
+                field="llm",
+                remedy="check RECLENS_LLM__DIALECT, and that the model takes prompts this long "
+                "(the job's llm.n_examples, llm.n_judged).",
+            )
+
     # --- names -----------------------------------------------------------------------------------
 
     def _named(self, latent: int) -> tuple[_Named, Usage]:
@@ -162,6 +180,7 @@ class LlmLabeller:
         question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
         answer = outcome.answer
+        self._note(outcome.usage, answer.reason)
         if answer.abstain:
             return _Named(row, statement, outcome.usage)
         terms = tuple(self._columns[text] for text in answer.keywords if text in self._columns)
@@ -236,6 +255,7 @@ class LlmLabeller:
             cases=tuple(self._case(top) for top in held_out.top_items(VERIFY, rows, _ITEMS_A_CASE)),
         )
         outcome = ask_judge(self._client, question, self._options, cache=self._cache)
+        self._note(outcome.usage, outcome.reason)
         if outcome.grades is None:
             return None, outcome.usage
         grade = np.zeros(len(values))

@@ -31,7 +31,7 @@ MAX_CASES = 120
 """Cases of one question."""
 MAX_CASE_ITEMS = 20
 """Items of a case that are shown at most: the best ones."""
-MAX_ITEM_TEXT = 200
+MAX_ITEM_TEXT = 120
 """Characters of an item's text in a case."""
 
 
@@ -201,6 +201,11 @@ def evidence_hash(question: Question, options: LlmOptions) -> str:
     )
 
 
+def escaped(text: str) -> str:
+    """``text`` without the characters that open delimiters and control tokens."""
+    return text.translate(_ESCAPED)
+
+
 def data_block(data: Mapping[str, Any]) -> str:
     """``data`` as JSON, one element of a list per line, without ``<>[]`` inside strings."""
     fields = [f"{json.dumps(key)}: {_value(value)}" for key, value in data.items()]
@@ -215,7 +220,7 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(k)}: {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)
+        return escaped(json.dumps(value, ensure_ascii=False))
     return json.dumps(value)
 
 
