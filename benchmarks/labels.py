@@ -10,23 +10,21 @@ latent's label.
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 from machine import machine
 
 from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.latents import codes_of, scale_of
 from reclens.adapters.sentence_embedding import SentenceEmbedder
 from reclens.adapters.settings import StoreSettings
 from reclens.concepts.cases import Cases, CaseSplit, read_cases
 from reclens.concepts.joining import label_latents
 from reclens.contracts import ConceptsOptions
-from reclens.contracts.tables import LATENTS
 from reclens.data import read_dataset
 
 JUDGES = ("keywords", "embedding")
@@ -42,10 +40,7 @@ def labelled(
     model = store.manifest(lineage["recommender"]).spec["model"]["kind"]
     config = store.manifest(autoencoder).spec["config"]
     items = read_dataset(store.fetch_all(lineage["dataset"])).items
-    scale = pq.read_table(store.fetch(autoencoder, LATENTS), columns=["p99"])["p99"].to_numpy()
-    names = [entry.name for entry in store.manifest(autoencoder).objects]
-    codes = [store.fetch(autoencoder, name) for name in fnmatch.filter(names, "codes-*.parquet")]
-    codes.sort()
+    scale, codes = scale_of(store, autoencoder), codes_of(store, autoencoder)
     rows = []
     for max_terms in terms:
         options = ConceptsOptions(max_terms=max_terms, judges=JUDGES)

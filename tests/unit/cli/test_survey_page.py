@@ -175,6 +175,88 @@ def test_what_was_saved_and_is_no_answer_is_forgotten(saved: str):
     assert run(f"s.restored({json.dumps(saved)}, P)") == {"rater": "", "answers": {}}
 
 
+ANN = '{"rater": "ann", "answers": {"1:1": "yes", "1:label": "4"}}'
+NOBODY = '{"rater": "", "answers": {"1:2": "no"}}'
+
+
+def under(state: str, name: str, saved: str = "null", take: str = "false"):
+    """Who answered what, once ``name`` is written over ``state``."""
+    theirs = f"s.restored('{saved}', P)"
+    return run(f"s.underName(s.restored('{state}', P), '{name}', {theirs}, {take})")
+
+
+def test_two_raters_on_one_browser_keep_their_answers_apart():
+    keys = run(f"['', 'ann', 'bob'].map(one => s.storageKey('{SURVEY}', one))")
+    assert len(set(keys)) == 3
+    assert run(f"s.lastRaterKey('{SURVEY}')") not in keys
+    assert under(ANN, "bob") == {"rater": "bob", "answers": {}}
+    bob = '{"rater": "bob", "answers": {"1:2": "no"}}'
+    for take in ("true", "false"):
+        found = under(ANN, "bob", bob, take)
+        assert found == {"rater": "bob", "answers": {"1:2": "no"}}, "not ann's, whatever is said"
+
+
+def test_a_name_put_right_and_a_name_given_late_keep_the_answers():
+    answers = {"1:1": "yes", "1:label": "4"}
+    assert under(ANN, "anna", take="true") == {"rater": "anna", "answers": answers}
+    assert under(ANN, "ann") == {"rater": "ann", "answers": answers}
+    assert under(NOBODY, "ann") == {"rater": "ann", "answers": {"1:2": "no"}}
+    assert under(NOBODY, "ann", ANN) == {"rater": "ann", "answers": {"1:2": "no", **answers}}
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "saved", "asks"),
+    [
+        (ANN, "bob", "null", True),
+        (ANN, "ann", "null", False),
+        (ANN, "bob", NOBODY, False),
+        (NOBODY, "bob", "null", False),
+        ('{"rater": "ann", "answers": {}}', "bob", "null", False),
+    ],
+)
+def test_whose_answers_they_are_is_asked_where_it_cannot_be_known(
+    state: str, name: str, saved: str, asks: bool
+):
+    code = f"s.mustAskWhose(s.restored('{state}', P), '{name}', s.restored('{saved}', P))"
+    assert run(code) is asks
+
+
+def test_whose_answers_were_found_is_said():
+    assert run("s.foundMessage(s.emptyState(), P)") == ""
+    told = run(f"s.foundMessage(s.restored('{ANN}', P), P)")
+    assert told.startswith("Found answers of ann in this browser: 1 of 2 lists.")
+    assert "start over" in told
+    assert "somebody who gave no name" in run(f"s.foundMessage(s.restored('{NOBODY}', P), P)")
+
+
+def test_a_saved_name_that_fits_no_file_is_forgotten_and_its_answers_are_not():
+    saved = """{"rater": "a/last", "answers": {"1:1": "yes"}}"""
+    assert run(f"s.restored('{saved}', P)") == {"rater": "", "answers": {"1:1": "yes"}}
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "keeps"),
+    [
+        ("BUTTON", "button", True),
+        ("INPUT", "text", True),
+        ("A", "", True),
+        ("INPUT", "radio", False),
+        ("FIELDSET", "fieldset", False),
+        ("BODY", "", False),
+    ],
+)
+def test_keys_answer_no_list_while_the_focus_is_on_a_button_or_a_name(
+    tag: str, kind: str, keeps: bool
+):
+    assert run(f"s.keepsItsKeys('{tag}', '{kind}')") is keeps
+
+
+def test_the_page_offers_to_start_over():
+    page = Page(survey_page.as_page(survey()))
+    assert {"download", "start-over"} <= {one.get("id") for one in page.all("button")}
+    assert all(one["type"] == "button" for one in page.all("button")), "none sends the form"
+
+
 def test_the_file_that_the_page_saves_is_read_back():
     saved = {"rater": "ann", "answers": {"1:1": "cannot tell", "1:label": "5", "1:2": "no"}}
     text = run(f"s.answersCsv(s.restored({json.dumps(json.dumps(saved))}, P), '{SURVEY}', P)")

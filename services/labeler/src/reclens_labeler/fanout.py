@@ -16,9 +16,9 @@ from celery import Celery, Task, chord
 
 from reclens.adapters.jobs import JobRunner
 from reclens.adapters.jobview import JobState
+from reclens.adapters.latents import scale_of
 from reclens.contracts import ConceptShardSpec, ConceptsSpec, TaskName
 from reclens.errors import InvalidInput, JobCancelled
-from reclens_labeler.stages.workbench import scale_of
 from reclens_labeler.verdict import verdict
 
 _LABEL = "reclens_labeler.stages.label:run"
@@ -89,7 +89,7 @@ class FanOut:
         return self._send(task, spec, shards, send=unexplained, ids=ids)
 
     def _shards(self, spec: ConceptsSpec) -> list[ConceptShardSpec]:
-        n_latents = len(scale_of(spec.autoencoder, self._runner.runtime.store))
+        n_latents = len(scale_of(self._runner.runtime.store, spec.autoencoder))
         return ConceptShardSpec.of(spec, n_latents)
 
     def _missing(self, shards: list[ConceptShardSpec]) -> list[ConceptShardSpec]:

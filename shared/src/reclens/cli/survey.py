@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.latents import codes_of, scale_of
 from reclens.cli.connection import client_settings
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import SurveyKey
-from reclens.contracts.tables import CONCEPTS, LATENTS
+from reclens.contracts.tables import CONCEPTS
 from reclens.errors import InvalidInput, MissingData
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def _make(
     split: Literal["construct", "verify", "test"],
     options: SurveyOptions,
 ) -> tuple[Survey, SurveyKey]:
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
     from reclens.concepts.cases import read_cases, read_histories  # noqa: PLC0415
     from reclens.concepts.grouping import group_concepts  # noqa: PLC0415
     from reclens.concepts.survey import HISTORY_SHOWN, make_survey  # noqa: PLC0415
@@ -108,11 +106,7 @@ def _make(
         )
     autoencoder = upstream["autoencoder"]
     items = read_dataset(store.fetch_all(upstream["dataset"])).items
-    scale = pq.read_table(store.fetch(autoencoder, LATENTS), columns=["p99"])["p99"].to_numpy()
-    names = [entry.name for entry in store.manifest(autoencoder).objects]
-    shards = [
-        store.fetch(autoencoder, name) for name in sorted(fnmatch.filter(names, "codes-*.parquet"))
-    ]
+    scale, shards = scale_of(store, autoencoder), codes_of(store, autoencoder)
     drawn = {"max_cases": _MAX_CASES, "seed": options.seed}
     return make_survey(
         group_concepts(read_concepts(store.fetch(artifact, CONCEPTS))),

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-import pyarrow.parquet as pq
-
-from reclens.contracts.tables import LATENTS
+from reclens.adapters.latents import codes_of, scale_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from reclens.adapters.artifacts import ArtifactStore
     from reclens.concepts.labelling import Workbench
     from reclens.concepts.readers import Embed
     from reclens.contracts import ConceptsSpec
 
-_CODES: Final = "codes-*.parquet"
 _KEPT: Final = 2
 UNUSED_SECONDS: Final = 600.0
 """Longer than a job runs at a stretch or waits between tries, so that nobody works on it."""
@@ -132,21 +126,14 @@ def forget_workbench(spec: ConceptsSpec) -> None:
     _workbenches.forget(spec.artifact_ref())
 
 
-def scale_of(autoencoder: str, store: ArtifactStore) -> np.ndarray:
-    """The 99th percentile of each latent, float32 [n_latents]."""
-    path = store.fetch(autoencoder, LATENTS)
-    return pq.read_table(path, columns=["p99"])["p99"].to_numpy()
-
-
 def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
     from reclens.concepts.cases import Cases, CaseSplit, read_cases
     from reclens.concepts.labelling import prepare_workbench
     from reclens.data import read_dataset
 
     items = read_dataset(store.fetch_all(spec.dataset)).items
-    scale = scale_of(spec.autoencoder, store)
-    names = [entry.name for entry in store.manifest(spec.autoencoder).objects]
-    codes = [store.fetch(spec.autoencoder, name) for name in sorted(fnmatch.filter(names, _CODES))]
+    scale = scale_of(store, spec.autoencoder)
+    codes = codes_of(store, spec.autoencoder)
 
     def cases(split: CaseSplit) -> Cases:
         return read_cases(

@@ -25,6 +25,7 @@ from reclens.errors import InvalidInput, MissingData
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
 
 if TYPE_CHECKING:
+    from reclens.adapters.artifacts import ArtifactStore
     from reclens.adapters.jobs import JobContext
     from reclens.concepts import LatentLabel
     from reclens.concepts.cases import Cases, CaseSplit
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from reclens.recommenders import Recommender
     from reclens.sae.base import SparseAutoencoder
 
-_CODES: Final = "codes-*.parquet"
 _SHARDS: Final = "shard-*.parquet"
 _TEST: Final = "test"
 
@@ -157,6 +157,7 @@ class _Read:
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
     from reclens.adapters.editlog import labelling_of
+    from reclens.adapters.latents import codes_of
     from reclens.concepts.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
@@ -176,14 +177,14 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
         min_items=labelling_of(store, spec.concepts).min_items,
-        codes=_fetch(job, spec.autoencoder, _CODES),
-        activations=_fetch(job, lineage["activations"], _SHARDS),
+        codes=codes_of(store, spec.autoencoder),
+        activations=_activations(store, lineage["activations"]),
     )
 
 
-def _fetch(job: JobContext, ref: str, pattern: str) -> list[Path]:
-    names = [entry.name for entry in job.store.manifest(ref).objects]
-    return [job.store.fetch(ref, name) for name in fnmatch.filter(names, pattern)]
+def _activations(store: ArtifactStore, ref: str) -> list[Path]:
+    names = [entry.name for entry in store.manifest(ref).objects]
+    return [store.fetch(ref, name) for name in fnmatch.filter(names, _SHARDS)]
 
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:

@@ -34,12 +34,55 @@ function restored(text, places) {
   }
   let state = emptyState();
   if (saved === null || typeof saved !== "object") return state;
-  if (typeof saved.rater === "string") state.rater = saved.rater.slice(0, 40);
+  if (typeof saved.rater === "string" && isRater(saved.rater)) state.rater = saved.rater;
   const answers = saved.answers !== null && typeof saved.answers === "object" ? saved.answers : {};
   for (const place of places) {
     if (Object.hasOwn(answers, placeKey(place))) state = withAnswer(state, place, answers[placeKey(place)]);
   }
   return state;
+}
+
+// Where answers are kept: under the survey, and the name of who gave them, once it is known.
+function storageKey(survey, rater) {
+  return "reclens-survey-" + survey + (rater === "" ? "" : "." + rater);
+}
+
+// Where the name of who answered last is kept; no name has a slash.
+function lastRaterKey(survey) {
+  return "reclens-survey-" + survey + "/last";
+}
+
+function hasAnswers(state) {
+  return Object.keys(state.answers).length > 0;
+}
+
+// Whether who writes another name has to be asked if the answers shown are theirs: it is a spelling
+// put right, or another person.
+function mustAskWhose(state, name, saved) {
+  return state.rater !== "" && state.rater !== name && hasAnswers(state) && !hasAnswers(saved);
+}
+
+// What is shown once a name is written: what was saved under it, with what was answered before there
+// was a name; else the answers shown, if they are to be taken along.
+function underName(state, name, saved, takeAlong) {
+  if (state.rater === name) return state;
+  const kept = state.rater === "" || (takeAlong && !hasAnswers(saved)) ? state.answers : {};
+  return { rater: name, answers: { ...kept, ...saved.answers } };
+}
+
+// What to say of answers that were here before; nothing where there are none.
+function foundMessage(state, places) {
+  if (!hasAnswers(state)) return "";
+  const { done, total } = progress(state, places);
+  const whose = state.rater === "" ? "somebody who gave no name" : state.rater;
+  return "Found answers of " + whose + " in this browser: " + done + " of " + total +
+    " lists. If that is not you, write your own name, or start over.";
+}
+
+// Whether an element does something of its own with keys, so that they answer no list.
+function keepsItsKeys(tag, type) {
+  if (tag === "INPUT") return type !== "radio";
+  return ["A", "BUTTON", "SELECT", "SUMMARY", "TEXTAREA"].includes(tag);
 }
 
 // How many of the lists are answered; how clear a label is need not be said.
@@ -77,5 +120,8 @@ function answersCsv(state, survey, places) {
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { emptyState, withAnswer, restored, progress, meaningOf, moved, isRater, answersCsv };
+  module.exports = {
+    emptyState, withAnswer, restored, storageKey, lastRaterKey, mustAskWhose, underName, foundMessage, keepsItsKeys,
+    progress, meaningOf, moved, isRater, answersCsv,
+  };
 }
