@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
-from labelling_stack import LLM_CONCURRENCY, LabellingStack, spec
+from labelling_stack import FIRSTS, LLM_CONCURRENCY, LabellingStack, spec
 from planted_world import TAGS
 from running_lookalike import Lookalike
 from running_stack import wait_for
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobState
+from reclens.adapters.stopsignal import POLL_SECONDS
 from reclens.concepts.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
 
@@ -93,6 +95,36 @@ def test_while_the_model_is_away_the_job_waits_and_says_for_what(
     assert not bucket.exists(spec(32, **_options(32)).artifact_ref())
     tgi.reset()
     assert stack.finish(job_id).state is JobState.SUCCEEDED
+
+
+def test_cancelling_does_not_wait_until_a_slow_model_has_answered_everything(
+    stack: LabellingStack, bucket: ArtifactStore, tgi: Lookalike
+):
+    # Both places are taken by requests that are held, and all else waits for a place.
+    tgi.always(hold_until=LLM_CONCURRENCY + 1)
+    job_id = stack.submit(34, **_options(34))
+
+    def shards(state: JobState) -> int:
+        return sum(shard.state is state for shard in stack.joblog.show(job_id).shards)
+
+    wait_for(lambda: tgi.peak == LLM_CONCURRENCY, "both places to be taken")
+    wait_for(lambda: shards(JobState.RUNNING) == len(FIRSTS), "all shards to run")
+    stack.joblog.cancel(job_id)
+    # By then every worker has looked, as it does each second.
+    looked = time.monotonic() + POLL_SECONDS
+    wait_for(lambda: time.monotonic() > looked, "workers to look")
+    wait_for(lambda: shards(JobState.CANCELLED) >= len(FIRSTS) - LLM_CONCURRENCY, "them to end", 15)
+    assert len(tgi.requests) == LLM_CONCURRENCY
+    # What is in flight is waited for, as it is paid for; nothing else is asked.
+    tgi.release()
+    assert stack.finish(job_id).state is JobState.CANCELLED
+    assert len(tgi.requests) == LLM_CONCURRENCY
+    assert not bucket.exists(spec(34, **_options(34)).artifact_ref())
+    # The answers are kept.
+    first = set(_asked(tgi))
+    tgi.reset()
+    assert stack.finish(stack.submit(34, **_options(34))).state is JobState.SUCCEEDED
+    assert not first & set(_asked(tgi))
 
 
 def test_a_model_that_refuses_ends_the_job_with_what_to_mend(

@@ -35,6 +35,10 @@ class Lookalike:
         """Every request without one of its own gets this behaviour, until the next reset."""
         self._post("/control", {"always": behaviour})
 
+    def release(self) -> None:
+        """Let go of the requests that are held; what it was asked stays known."""
+        self._post("/release", {})
+
     def reset(self) -> None:
         """Forget all requests and behaviours."""
         self._post("/reset", {})

@@ -35,14 +35,20 @@ class State:
         self.dialect = dialect
         self.lock = threading.Condition()
         self.in_flight = 0
-        self.resets = 0
+        self.releases = 0
         self.reset()
+
+    def release(self) -> None:
+        """Hold nothing any longer."""
+        with self.lock:
+            self.releases += 1
+            self.always = {}
+            self.lock.notify_all()
 
     def reset(self) -> None:
         """Forget everything, once the requests that are held or slow have left."""
+        self.release()
         with self.lock:
-            self.resets += 1
-            self.lock.notify_all()
             self.lock.wait_for(lambda: not self.in_flight, timeout=_PATIENCE)
             self.script: list[Json] = []
             self.always: Json = {}
@@ -69,9 +75,9 @@ class State:
     def wait_for(self, n_in_flight: int) -> None:
         """Hold the request until so many have been in flight at once."""
         with self.lock:
-            before = self.resets
+            before = self.releases
             self.lock.wait_for(
-                lambda: self.peak >= n_in_flight or self.resets > before, timeout=_PATIENCE
+                lambda: self.peak >= n_in_flight or self.releases > before, timeout=_PATIENCE
             )
 
 
@@ -213,6 +219,9 @@ class Handler(BaseHTTPRequestHandler):
                 with self.state.lock:
                     self.state.script.extend(body.get("next", []))
                     self.state.always = body.get("always", self.state.always)
+                self.reply(200, None)
+            case "/release":
+                self.state.release()
                 self.reply(200, None)
             case "/reset":
                 self.state.reset()

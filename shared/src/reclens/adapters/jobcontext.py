@@ -18,6 +18,7 @@ from reclens.adapters.joblog import JobLog, connect
 from reclens.adapters.lease import Lease
 from reclens.adapters.memory import PeakMemory
 from reclens.adapters.settings import WorkerSettings
+from reclens.adapters.stopsignal import StopSignal
 from reclens.contracts import JobResult, Progress
 from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
 
@@ -77,6 +78,8 @@ class JobContext:
         settings: the worker's settings.
         folder: an empty scratch folder, removed afterwards.
         stopping: set when the worker was told to stop.
+        stop_signal: set then, and when the job or what it is a part of was cancelled; for whoever
+            waits within a step.
     """
 
     def __init__(
@@ -92,11 +95,14 @@ class JobContext:
         self.settings = runtime.settings
         self.folder = folder
         self._task = task
+        # Of this thread: Celery keeps one request for each.
+        of_job = ancestors(task)
         self._joblog = runtime.joblog
         self._redis = runtime.redis
         self._lease = lease
         self._writer = writer
         self.stopping = runtime.stopping
+        self.stop_signal = StopSignal(runtime.stopping, lambda: runtime.joblog.cancelled(*of_job))
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._reached: Progress | None = None

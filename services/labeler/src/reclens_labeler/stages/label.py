@@ -74,7 +74,7 @@ def labeller_of(
     from reclens.adapters.llm import HubLlmClient
     from reclens.concepts.llm.labelling import LlmLabeller
 
-    client = HubLlmClient(job.settings.llm, stop=job.stopping)
+    client = HubLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
         yield LlmLabeller(
             workbench,
