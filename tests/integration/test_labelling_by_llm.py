@@ -116,6 +116,7 @@ def test_cancelling_does_not_wait_until_a_slow_model_has_answered_everything(
     wait_for(lambda: shards(JobState.CANCELLED) >= len(FIRSTS) - LLM_CONCURRENCY, "them to end", 15)
     assert len(tgi.requests) == LLM_CONCURRENCY
     # What is in flight is waited for, as it is paid for; nothing else is asked.
+    tgi.always()
     tgi.release()
     assert stack.finish(job_id).state is JobState.CANCELLED
     assert len(tgi.requests) == LLM_CONCURRENCY

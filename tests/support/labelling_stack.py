@@ -31,8 +31,8 @@ LLM_CONCURRENCY = 2
 
 
 def spec(seed: int, **options: object) -> ConceptsSpec:
-    """A labelling of four shards; seeds keep those of different tests apart."""
-    plan = pipeline(shard_latents=4, seed=seed, **options).plan()
+    """A labelling, of four shards by default; seeds keep those of different tests apart."""
+    plan = pipeline(**{"shard_latents": 4, "seed": seed, **options}).plan()
     (stage,) = [one for one in plan if one.name == "concepts"]
     return ConceptsSpec.parse(stage.spec)
 
@@ -46,7 +46,14 @@ class LabellingStack:
     """Labelling workers and a client."""
 
     def __init__(
-        self, redis_url: str, s3: S3Settings, llm: str, folder: Path, *, dialect: str = "tgi"
+        self,
+        redis_url: str,
+        s3: S3Settings,
+        llm: str,
+        folder: Path,
+        *,
+        dialect: str = "tgi",
+        **settings: str,
     ) -> None:
         self.folder = folder
         self.redis = RedisSettings.model_validate({"url": redis_url})
@@ -69,6 +76,7 @@ class LabellingStack:
             "RECLENS_LLM__DIALECT": dialect,
             "RECLENS_LLM__CONCURRENCY": str(LLM_CONCURRENCY),
             "RECLENS_LLM__RETRIES": "0",
+            **settings,
         }
 
     def start_worker(self) -> subprocess.Popen[bytes]:

@@ -39,10 +39,9 @@ class State:
         self.reset()
 
     def release(self) -> None:
-        """Hold nothing any longer."""
+        """Hold none of those any longer that are held."""
         with self.lock:
             self.releases += 1
-            self.always = {}
             self.lock.notify_all()
 
     def reset(self) -> None:

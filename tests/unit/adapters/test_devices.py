@@ -20,7 +20,7 @@ def job_after(saved: dict[str, Any] | None, tmp_path: Path) -> JobContext:
         store=SimpleNamespace(objects=None), settings=None, joblog=None, redis=None, stopping=None
     )
     writer: Any = SimpleNamespace(ref="autoencoders/0123456789abcdef")
-    task: Any = None
+    task: Any = SimpleNamespace(request=SimpleNamespace(id="job", parent_id=None, root_id="job"))
     lease: Any = None
     job = JobContext(task, nothing, lease=lease, writer=writer, folder=tmp_path)
     meta = {"trainer": {}, "seconds": 1.0, "peak_memory_bytes": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from multiprocessing.synchronize import Event
@@ -152,15 +153,28 @@ class JobContext:
         if device not in self._devices:
             self._devices.append(device)
 
-    def drive(self, trainer: Resumable) -> None:
-        """Run a trainer to its end: resume it, publish its progress, save its checkpoints."""
+    def drive(self, trainer: Resumable, *, segment_seconds: float = math.inf) -> None:
+        """Run a trainer to its end: resume it, publish its progress, save its checkpoints.
+
+        Args:
+            trainer: what to run.
+            segment_seconds: after this long it is left too, where that is sooner than
+                ``settings.segment_seconds``: the job goes to the end of its queue.
+
+        Raises:
+            Paused: it was left, for that or because the worker stops, and goes on later.
+        """
         self._resume(trainer)
+        entered = time.monotonic()
         last_saved, advanced = self._started, False
         try:
             for progress in trainer.steps():
                 advanced = True
                 now = time.monotonic()
-                spent = now - self._started > self.settings.segment_seconds
+                spent = (
+                    now - self._started > self.settings.segment_seconds
+                    or now - entered > segment_seconds
+                )
                 leaving = self.stopping.is_set() or spent
                 try:
                     self.progress(progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
 from reclens.errors import InvalidInput
+from reclens_labeler.stages.timeboxed import TimeBoxed
 from reclens_labeler.stages.workbench import workbench_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SHARD = "shard.parquet"
 """The one object of a shard."""
+LLM_SEGMENT_SECONDS = 30.0
+"""A shard that asks a language model makes way for other jobs this often: it mostly waits, and
+would keep a thread from releases and edits meanwhile."""
 
 
 def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         )
     with labeller_of(spec, workbench, job) as labeller:
         labelling = RangeLabelling(labeller, spec.latents)
-        job.drive(labelling)
+        job.drive(labelling, segment_seconds=_segment_seconds(spec, job))
     path = job.folder / SHARD
     write_shard(labelling.done, path)
     job.add(path)
@@ -78,12 +82,17 @@ def labeller_of(
     try:
         yield LlmLabeller(
             workbench,
-            client,
+            TimeBoxed(client, _segment_seconds(spec, job)),
             cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
         )
     finally:
         client.close()
+
+
+def _segment_seconds(spec: ConceptShardSpec, job: JobContext) -> float:
+    longest = job.settings.segment_seconds
+    return min(LLM_SEGMENT_SECONDS, longest) if spec.asks_llm else longest
 
 
 def account_of(latents: Sequence[LabelledLatent], settings: LlmSettings) -> LlmAccount:
