@@ -232,11 +232,11 @@ class JobContext:
                 "reached": self._reached and self._reached.canonical(),
             },
         )
+        # It got further than the checkpoint it came from, so it is not stuck.
+        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
         if self._reached is not None:
             # It may end here for now, and then this is what it shows.
             self._publish(self._reached)
-        # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
 
     def finish(self, metrics: dict[str, Any]) -> JobResult:
         """Commit the artifact and forget the checkpoint."""
