@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,8 +80,6 @@ class JobContext:
         settings: the worker's settings.
         folder: an empty scratch folder, removed afterwards.
         stopping: set when the worker was told to stop.
-        stop_signal: set then, and when the job or what it is a part of was cancelled; for whoever
-            waits within a step.
     """
 
     def __init__(
@@ -96,14 +95,11 @@ class JobContext:
         self.settings = runtime.settings
         self.folder = folder
         self._task = task
-        # Of this thread: Celery keeps one request for each.
-        of_job = ancestors(task)
         self._joblog = runtime.joblog
         self._redis = runtime.redis
         self._lease = lease
         self._writer = writer
         self.stopping = runtime.stopping
-        self.stop_signal = StopSignal(runtime.stopping, lambda: runtime.joblog.cancelled(*of_job))
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._reached: Progress | None = None
@@ -113,6 +109,14 @@ class JobContext:
         self._memory = PeakMemory()
         self._peak_before = 0
         self._devices: list[str] = []
+
+    @cached_property
+    def stop_signal(self) -> StopSignal:
+        """Set when the worker stops or the job, or what it is a part of, was cancelled: for whoever
+        waits within a step. Taken in the job's own thread, it may be handed to others."""
+        # Celery knows in this thread alone which job it is.
+        job_ids = ancestors(self._task)
+        return StopSignal(self.stopping, lambda: self._joblog.cancelled(*job_ids))
 
     @property
     def seconds(self) -> float:
@@ -228,11 +232,11 @@ class JobContext:
                 "reached": self._reached and self._reached.canonical(),
             },
         )
+        # It got further than the checkpoint it came from, so it is not stuck.
+        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
         if self._reached is not None:
             # It may end here for now, and then this is what it shows.
             self._publish(self._reached)
-        # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
 
     def finish(self, metrics: dict[str, Any]) -> JobResult:
         """Commit the artifact and forget the checkpoint."""
