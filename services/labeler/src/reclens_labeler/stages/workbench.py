@@ -130,7 +130,6 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
     from reclens.concepts.cases import Cases, CaseSplit, read_cases
     from reclens.concepts.labelling import prepare_workbench
     from reclens.data import read_dataset
-    from reclens_labeler.stages.remembering import remembering
 
     items = read_dataset(store.fetch_all(spec.dataset)).items
     scale = scale_of(store, spec.autoencoder)
@@ -141,10 +140,8 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
             codes, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
         )
 
-    return remembering(
-        prepare_workbench(
-            cases("construct"), cases("verify"), items, scale, options=spec, embed=_embed(spec)
-        )
+    return prepare_workbench(
+        cases("construct"), cases("verify"), items, scale, options=spec, embed=_embed(spec)
     )
 
 
