@@ -2,7 +2,7 @@
 
 Labels the latents of finished autoencoders again with labels of up to one, two and three terms, and
 measures every labelling by the keyword matcher and by sentence embeddings, each beside another
-latent's label.
+latent's label; and counts what is labelled when the latents' firing is dealt out to other users.
 
     . .reclens/env && python benchmarks/labels.py autoencoders/ID ... [--terms 1 2 3]
 """
@@ -12,11 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from machine import machine
+from scipy import sparse
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.latents import codes_of, scale_of
@@ -25,7 +28,7 @@ from reclens.adapters.settings import StoreSettings
 from reclens.concepts.cases import Cases, CaseSplit, read_cases
 from reclens.concepts.joining import label_latents
 from reclens.contracts import ConceptsOptions
-from reclens.data import read_dataset
+from reclens.data import Items, read_dataset
 
 JUDGES = ("keywords", "embedding")
 RESULTS = Path(__file__).parent / "results" / "labels.json"
@@ -58,11 +61,34 @@ def labelled(
         shape = "untrained" if config["n_epochs"] == 0 else config["kind"]
         name = f"{dataset}, {model}, {shape} {config['n_latents']}/{config['k']}"
         counts = {key: metrics[key] for key in ("alive", "labelled", "distinct", "single_item")}
+        chance = dealt_out(cases("construct"), cases("verify"), items, scale, options)
+        counts |= {"dealt_out": chance}
         for judge in JUDGES:
             row = {"name": name, "terms": max_terms, "judge": judge, **counts}
             rows.append({**row, **metrics["judges"][judge], "seconds_of_both": round(seconds, 1)})
             print(json.dumps(rows[-1]), flush=True)  # noqa: T201 - a command
     return rows
+
+
+def dealt_out(
+    construct: Cases, verify: Cases, items: Items, scale: np.ndarray, options: ConceptsOptions
+) -> dict[str, int]:
+    """What is labelled where nothing means anything: firing is dealt out to other users."""
+    options = options.model_copy(update={"judges": ("keywords",)})
+    sides = [_of_other_users(side, seed) for seed, side in enumerate((construct, verify))]
+    metrics = label_latents(*sides, items, scale, options=options).metrics
+    return {key: metrics[key] for key in ("alive", "labelled", "trusted")}
+
+
+def _of_other_users(cases: Cases, seed: int) -> Cases:
+    """Every user's cases fire what those of another one fire, in the same order."""
+    users, user = np.unique(cases.user_ids.astype(str), return_inverse=True)
+    rows = [np.nonzero(user == one)[0] for one in range(len(users))]
+    others = np.random.default_rng(seed).permutation(len(users))
+    source = np.empty(len(cases), np.int64)
+    for own, other in zip(rows, others, strict=True):
+        source[own] = rows[other][np.arange(len(own)) * len(rows[other]) // len(own)]
+    return replace(cases, activations=sparse.csr_matrix(cases.activations[source]))
 
 
 def main() -> None:

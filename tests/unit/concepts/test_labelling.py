@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted_world import TAGS
 from scipy import sparse
 
 from reclens.concepts.cases import Cases
@@ -165,3 +166,38 @@ def test_hostile_text_stays_on_one_line_and_short(world):
     assert row.description.isprintable()
     assert row.concept_id is not None
     assert len(row.concept_id) <= 63
+
+
+def _by_words(texts):
+    """A sentence model that knows the planted genres, and nothing else."""
+    vectors = np.array([[tag in text for tag in TAGS] for text in texts], float)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def test_two_judges_stand_side_by_side_each_with_its_control(world):
+    labelling = label_latents(
+        world.construct,
+        world.verify,
+        world.items,
+        np.full(world.n_latents, 2.0),
+        options=ConceptsOptions(judges=("embedding", "keywords")),
+        embed=_by_words,
+    )
+    for row in labelling.rows[:N_PLANTED]:
+        by_sentences, by_keywords = row.judgements
+        assert (by_sentences.judge, by_keywords.judge) == ("embedding", "keywords")
+        # The first one named decides.
+        assert row.confidence == by_sentences.confidence > 0.9
+        # Of one genre an item, both know which item carries it.
+        assert by_sentences.auroc == pytest.approx(by_keywords.auroc)
+        assert by_sentences.shuffled_auroc is not None
+        assert by_sentences.shuffled_auroc < 0.6
+    figures = labelling.metrics["judges"]
+    assert figures["embedding"]["auroc_median"] == labelling.metrics["auroc_median"]
+    assert figures["keywords"]["judged"] == N_PLANTED
+
+
+def test_the_judge_of_sentences_needs_a_model(world):
+    with pytest.raises(InvalidInput, match="sentence model"):
+        _label(world, judges=("embedding",))

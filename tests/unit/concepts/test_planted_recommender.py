@@ -72,9 +72,7 @@ def answers(items: Items) -> tuple[Cases, Cases, int]:
 
 def label(answers: tuple[Cases, Cases, int], items: Items) -> Labelling:
     construct, verify, n_latents = answers
-    return label_latents(
-        construct, verify, items, np.ones(n_latents), options=ConceptsOptions(max_terms=1)
-    )
+    return label_latents(construct, verify, items, np.ones(n_latents), options=ConceptsOptions())
 
 
 @pytest.fixture(scope="module")
