@@ -33,6 +33,7 @@ from reclens_labeler.conductor import Conductor
 from reclens_labeler.fanout import FanOut
 from reclens_labeler.stages import label
 
+_OTHERS = 12  # latents of the three other shards
 FOLDER = Path(os.environ.get("LABELLING_FOLDER", "."))
 
 
@@ -64,6 +65,9 @@ class Misbehaving:
         if in_the_middle and self._asked("bug"):
             raise ZeroDivisionError("no deliberate error")
         if self._asked("poison"):
+            # The others of the process would be killed too, and lose a delivery each.
+            while not self._others_are_done():
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         if in_the_middle and self._asked("kill"):
             (FOLDER / f"{self._name}.kill").unlink()
@@ -74,6 +78,10 @@ class Misbehaving:
             (FOLDER / f"{self._name}.holding").touch()
             while self._asked("hold"):
                 time.sleep(0.01)
+
+    def _others_are_done(self) -> bool:
+        made = [path.read_text().split() for path in FOLDER.glob(f"{self._seed}-*.latents")]
+        return sum(map(len, made)) >= _OTHERS
 
     def _asked(self, what: str) -> bool:
         return (FOLDER / f"{self._name}.{what}").exists()
