@@ -37,12 +37,6 @@ def test_an_account_says_what_was_paid_now_and_before():
     assert json.loads(json.dumps(metrics)) == metrics
 
 
-def test_usage_survives_a_shards_manifest():
-    usage = Usage(questions=3, calls=4, prompt_tokens=5, invalid=1, abstained=1, seconds=1.5)
-    assert Usage.from_metrics({**usage.metrics(), "llm_cost": 1.0, "alive": 7}) == usage
-    assert Usage.from_metrics({}) == Usage()
-
-
 def test_threads_lose_nothing():
     account = LlmAccount()
     with ThreadPoolExecutor(8) as pool:

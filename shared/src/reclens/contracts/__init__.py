@@ -11,6 +11,14 @@ from reclens.contracts.artifacts import (
 )
 from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.concepts import (
+    PAPER_CASES,
+    ConceptsOptions,
+    ConceptsSpec,
+    JudgeName,
+    LlmOptions,
+    tokens_of_grades,
+)
 from reclens.contracts.edits import ConceptEdit, ConceptsEditSpec, EditOperation, edits_hash
 from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
 from reclens.contracts.jobs import (
@@ -32,17 +40,12 @@ from reclens.contracts.models import (
 from reclens.contracts.pipeline import PipelineSpec, Stage
 from reclens.contracts.shards import ConceptShardSpec
 from reclens.contracts.specs import (
-    PAPER_CASES,
     AutoencoderOptions,
     AutoencoderSpec,
     CaptureOptions,
     CaptureSpec,
     ColumnNames,
-    ConceptsOptions,
-    ConceptsSpec,
     DatasetSpec,
-    JudgeName,
-    LlmOptions,
     RecommenderOptions,
     RecommenderSpec,
     ReleaseSpec,
@@ -51,7 +54,6 @@ from reclens.contracts.specs import (
     SplitSpec,
     UserShares,
     UserSplit,
-    tokens_of_grades,
 )
 from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from reclens.contracts.base import Contract
+from reclens.contracts.concepts import ConceptsOptions, ConceptsSpec
 from reclens.contracts.specs import (
     AutoencoderOptions,
     AutoencoderSpec,
     CaptureOptions,
     CaptureSpec,
-    ConceptsOptions,
-    ConceptsSpec,
     DatasetSpec,
     Name,
     RecommenderOptions,

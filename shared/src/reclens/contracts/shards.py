@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
-from reclens.contracts.specs import ConceptsSpec
+from reclens.contracts.concepts import ConceptsSpec
 from reclens.contracts.tasks import TaskName
 from reclens.errors import InvalidSpec
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any
 
 _PREFIX = "llm_"
 _MILLION = 1_000_000
@@ -51,16 +50,6 @@ class Usage:
     def metrics(self) -> dict[str, Any]:
         """As a manifest keeps it: each figure under its name with ``llm_`` before it."""
         return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_metrics(cls, metrics: Mapping[str, Any]) -> Self:
-        """Read what `metrics` wrote; what is missing is 0, what is not usage is ignored."""
-        return cls(
-            **{
-                field.name: metrics.get(_PREFIX + field.name, field.default)
-                for field in fields(cls)
-            }
-        )
 
 
 class LlmAccount:
