@@ -79,7 +79,9 @@ def test_a_killed_worker_loses_no_label_and_pays_again_for_what_was_in_flight_on
     assert [row.label for row in rows[: len(TAGS)]] == TAGS
     asked = _asked(tgi)
     assert max(asked.values()) <= 2
-    assert sum(count - 1 for count in asked.values()) <= LLM_CONCURRENCY
+    # Each of four shards may have had so many answers in flight, or on their way to the cache.
+    assert sum(count - 1 for count in asked.values()) <= len(FIRSTS) * LLM_CONCURRENCY
+    assert len(asked) > 2 * len(FIRSTS) * LLM_CONCURRENCY
 
 
 def test_while_the_model_is_away_the_job_waits_and_says_for_what(
