@@ -54,11 +54,10 @@ class Conductor:
         spec = ReleaseSpec.parse(payload)
         store = self._runner.runtime.store
         check_release(store, spec)
-        release = None
+        release = _publish(store, spec, self._edited(task, spec))
         # Again where somebody edited meanwhile: what they published, this may have overwritten.
-        while release is None or release.concepts != self._edited(task, spec):
-            release = _pointer(spec, self._edited(task, spec))
-            store.publish(release)
+        while (concepts := self._edited(task, spec)) != release.concepts:
+            release = _publish(store, spec, concepts)
         return JobResult(
             artifact=f"releases/{release.name}", metrics={"version": release.version}
         ).canonical()
@@ -75,9 +74,10 @@ class Conductor:
         return edit.artifact_ref()
 
 
-def _pointer(spec: ReleaseSpec, concepts: str) -> Release:
+def _publish(store: ArtifactStore, spec: ReleaseSpec, concepts: str) -> Release:
+    """Point the release at the parts of ``spec``, with these concepts."""
     current = spec.model_copy(update={"concepts": concepts})
-    return Release(
+    release = Release(
         name=current.name,
         version=current.version(),
         recommender=current.recommender,
@@ -85,6 +85,8 @@ def _pointer(spec: ReleaseSpec, concepts: str) -> Release:
         concepts=current.concepts,
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    store.publish(release)
+    return release
 
 
 def check_release(store: ArtifactStore, spec: ReleaseSpec) -> None:

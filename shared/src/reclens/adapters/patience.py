@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from celery import Task
 
+from reclens.adapters.backoff import backoff_seconds
 from reclens.adapters.jobcontext import Runtime, waiting_key
 from reclens.contracts import Waiting
 from reclens.errors import RecLensError
@@ -20,9 +21,7 @@ _log = structlog.get_logger(__name__)
 
 def backoff(tries: int, longest: float) -> float:
     """Seconds until the next try: doubled each time up to ``longest``, half of it at random."""
-    # 2^1000 s are long enough, and 2^1024 is no float.
-    ceiling = min(longest, 2.0 ** min(tries, 1000))
-    return ceiling / 2 + random.uniform(0, ceiling / 2)
+    return backoff_seconds(tries, random.random(), longest)
 
 
 def wait_patiently(task: Task, runtime: Runtime, error: RecLensError) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reclens.concepts.confidence import Confidence
 from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.rows import is_trusted
+from reclens.concepts.rows import with_concept
 from reclens.concepts.text import free_slug
 from reclens.contracts import ConceptEdit
 from reclens.errors import InvalidInput
@@ -188,17 +188,4 @@ def _description(edit: ConceptEdit, members: Sequence[LatentLabel]) -> str:
 def _measured(members: Sequence[LatentLabel], measure: Measure) -> list[LatentLabel]:
     """The rows with figures of the concept that they make together."""
     found = measure(members) if any(row.keywords for row in members) else None
-    counts = found.confusion if found is not None else None
-    return [
-        replace(
-            row,
-            concept_confidence=counts.balanced_accuracy if counts else None,
-            concept_precision=counts.precision if counts else None,
-            concept_recall=counts.recall if counts else None,
-            concept_auroc=found.auroc if found else None,
-            concept_n_positive=counts.n_positive if counts else 0,
-            concept_n_negative=counts.n_negative if counts else 0,
-            concept_trusted=found is not None and is_trusted(found),
-        )
-        for row in members
-    ]
+    return [with_concept(row, row.concept_id, found) for row in members]

@@ -133,21 +133,25 @@ def with_judgements(
     )
 
 
-def with_concept(row: LatentLabel, concept_id: str, found: Confidence | None) -> LatentLabel:
-    """The row with its concept's id, and the figures that were found for the whole concept."""
-    if found is None:
-        return replace(row, concept_id=concept_id)
-    counts = found.confusion
+def with_concept(row: LatentLabel, concept_id: str | None, found: Confidence | None) -> LatentLabel:
+    """The row with its concept's id, and the figures that were found for the whole concept.
+
+    Args:
+        row: of a latent that carries it.
+        concept_id: its id; None leaves it open.
+        found: None where the concept cannot be measured: the row then has no such figures.
+    """
+    counts = found.confusion if found is not None else None
     return replace(
         row,
         concept_id=concept_id,
-        concept_confidence=counts.balanced_accuracy,
-        concept_precision=counts.precision,
-        concept_recall=counts.recall,
-        concept_auroc=found.auroc,
-        concept_n_positive=counts.n_positive,
-        concept_n_negative=counts.n_negative,
-        concept_trusted=is_trusted(found),
+        concept_confidence=counts.balanced_accuracy if counts else None,
+        concept_precision=counts.precision if counts else None,
+        concept_recall=counts.recall if counts else None,
+        concept_auroc=found.auroc if found else None,
+        concept_n_positive=counts.n_positive if counts else 0,
+        concept_n_negative=counts.n_negative if counts else 0,
+        concept_trusted=found is not None and is_trusted(found),
     )
 
 

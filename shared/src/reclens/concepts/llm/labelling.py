@@ -20,7 +20,7 @@ from reclens.concepts.item_text import describe_items
 from reclens.concepts.judging import PAPER, SHUFFLE
 from reclens.concepts.keywords import KeywordLabel, described_label
 from reclens.concepts.labelling import LabelledLatent, Workbench
-from reclens.concepts.llm.account import Usage
+from reclens.concepts.llm.account import LlmAccount, Usage
 from reclens.concepts.llm.asking import ask_judge, ask_label
 from reclens.concepts.llm.chat import AnswerCache, LlmClient
 from reclens.concepts.llm.questions import (
@@ -85,10 +85,9 @@ class LlmLabeller:
         self._concurrency = concurrency
         self._standing = popularity_standing(workbench.items.popularity)
         self._item_texts = describe_items(workbench.items)
-        self._columns = {term.text: i for i, term in enumerate(workbench.vocabulary.terms)}
         self._named_once: dict[int, Future[_Named]] = {}
         self._lock = Lock()
-        self._total = Usage()
+        self._account = LlmAccount()
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn.
@@ -142,9 +141,9 @@ class LlmLabeller:
 
     def _note(self, usage: Usage, reason: str) -> None:
         """Count a question, and give up where the server refuses whatever it is asked."""
-        with self._lock:
-            self._total += usage
-            refused, asked = self._total.refused, self._total.questions
+        self._account.add(usage)
+        total = self._account.total
+        refused, asked = total.refused, total.questions
         if refused == asked >= _ALL_REFUSED:
             raise LlmRefused(
                 f"the language model's server refused every one of {asked} questions, the last one "
@@ -183,7 +182,8 @@ class LlmLabeller:
         self._note(outcome.usage, answer.reason)
         if answer.abstain:
             return _Named(row, statement, outcome.usage)
-        terms = tuple(self._columns[text] for text in answer.keywords if text in self._columns)
+        columns = self._bench.vocabulary.columns
+        terms = tuple(columns[text] for text in answer.keywords if text in columns)
         rests_on = None
         if terms:
             rests_on = described_label(latent, terms, self._bench.evidence, self._bench.vocabulary)
