@@ -17,6 +17,7 @@ class RecLensError(Exception):
         message: what is wrong, in one sentence.
         field: dotted name of the offending input, e.g. ``edits[0].concept_id``.
         remedy: what the caller can do about it, in one sentence.
+        retry_seconds: when trying again may help, where that is known; 0: it is not.
     """
 
     reason: ClassVar[str] = "RECLENS_ERROR"
@@ -26,10 +27,13 @@ class RecLensError(Exception):
     """A job waits for it to pass as long as the worker's ``patience_seconds``, however often it has
     to try again. For parts that may be away for long, e.g. while a language model loads."""
 
-    def __init__(self, message: str, *, field: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, message: str, *, field: str = "", remedy: str = "", retry_seconds: float = 0.0
+    ) -> None:
         self.message = message
         self.field = field
         self.remedy = remedy
+        self.retry_seconds = retry_seconds
         # The full sentence is the only positional argument, so that Celery's JSON result
         # backend rebuilds the exception from `exc.args` without losing anything readable.
         super().__init__(self._sentence())
@@ -81,6 +85,13 @@ class MissingData(NotFound):
     """A data file or data set is not where the specification says."""
 
     reason = "MISSING_DATA"
+
+
+class AlreadyExists(RecLensError):
+    """Something of that name exists and would be overwritten."""
+
+    reason = "ALREADY_EXISTS"
+    grpc_code = "ALREADY_EXISTS"
 
 
 class NotReady(RecLensError):
@@ -179,6 +190,26 @@ class Overloaded(RecLensError):
     retryable = True
 
 
+class RateLimited(Overloaded):
+    """This caller has used up what it may send; ``retry_seconds`` says when it may go on."""
+
+    reason = "RATE_LIMITED"
+
+
+class Unauthenticated(RecLensError):
+    """The caller did not prove who it is."""
+
+    reason = "UNAUTHENTICATED"
+    grpc_code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(RecLensError):
+    """The caller is known, but may not do this."""
+
+    reason = "PERMISSION_DENIED"
+    grpc_code = "PERMISSION_DENIED"
+
+
 class DeadlineExceeded(RecLensError):
     """The caller's deadline passed before there was an answer."""
 
@@ -191,6 +222,13 @@ class StaleEdit(RecLensError):
     """Somebody changed the same thing meanwhile; what was decided on may no longer be so."""
 
     reason = "STALE_EDIT"
+    grpc_code = "ABORTED"
+
+
+class StalePolicy(RecLensError):
+    """Somebody changed the policy after the version that this change is based on."""
+
+    reason = "STALE_POLICY"
     grpc_code = "ABORTED"
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from reclens.errors import (
+    AlreadyExists,
     Cancelled,
     DeadlineExceeded,
     InternalError,
@@ -17,9 +19,13 @@ from reclens.errors import (
     NotFound,
     NotReady,
     Overloaded,
+    PermissionDenied,
     RecLensError,
+    Unauthenticated,
     Unavailable,
 )
+
+M = TypeVar("M", bound=Message)
 
 DOMAIN: Final = "reclens"
 """``ErrorInfo.domain`` of every deliberate error."""
@@ -34,7 +40,8 @@ _MAX_FIELD_BYTES: Final = 120
 
 
 def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
-    """The wire form of ``error``: an ``ErrorInfo``, and a field violation where a field is named.
+    """The wire form of ``error``: an ``ErrorInfo``, a field violation where a field is named, and a
+    ``RetryInfo`` where it is known when to try again.
 
     ``ErrorInfo.metadata`` carries ``message``, ``remedy``, ``field``, ``retryable`` and
     ``request_id``, those that are not empty.
@@ -58,6 +65,10 @@ def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
     if field and error.grpc_code in _FIELD_CODES:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    if error.retry_seconds > 0:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(int(error.retry_seconds * 1e9))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(
         code=code_pb2.Code.Value(error.grpc_code),
         # The sentence is put together again from the clipped parts.
@@ -83,22 +94,24 @@ def error_of(
     Returns:
         The class that the peer raised, by its reason; where it gave none, the nearest by code.
     """
-    info = next(
+    status = next(
         (
-            info
+            status_pb2.Status.FromString(value)
             for key, value in trailers or ()
             if key == _DETAILS_KEY and isinstance(value, bytes)
-            for info in _error_infos(value)
         ),
-        None,
+        status_pb2.Status(),
     )
-    if info is not None:
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is not None and info.domain == DOMAIN:
+        retry = _detail(status, error_details_pb2.RetryInfo)
         return from_parts(
             code,
             reason=info.reason,
             message=info.metadata.get("message", message or ""),
             field=info.metadata.get("field", ""),
             remedy=info.metadata.get("remedy", ""),
+            retry_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if retry else 0.0,
         )
     match code:
         case grpc.StatusCode.UNAVAILABLE:
@@ -114,13 +127,19 @@ def error_of(
 
 
 def from_parts(
-    code: grpc.StatusCode, *, reason: str, message: str, field: str = "", remedy: str = ""
+    code: grpc.StatusCode,
+    *,
+    reason: str,
+    message: str,
+    field: str = "",
+    remedy: str = "",
+    retry_seconds: float = 0.0,
 ) -> RecLensError:
     """The error with this reason; where none of ours has it, the nearest by ``code``."""
     chosen = _BY_REASON.get(reason)
     if chosen is None or chosen.grpc_code != code.name:
         chosen = _BY_CODE.get(code, InternalError)
-    return chosen(message, field=field, remedy=remedy)
+    return chosen(message, field=field, remedy=remedy, retry_seconds=retry_seconds)
 
 
 def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
@@ -134,6 +153,9 @@ _BY_CODE: Final[dict[grpc.StatusCode, type[RecLensError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
     grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
     grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.FAILED_PRECONDITION: NotReady,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
@@ -142,14 +164,15 @@ _BY_CODE: Final[dict[grpc.StatusCode, type[RecLensError]]] = {
 }
 
 
-def _error_infos(details: bytes) -> Iterator[error_details_pb2.ErrorInfo]:
-    for detail in status_pb2.Status.FromString(details).details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == DOMAIN:
-            yield info
+def _detail(status: status_pb2.Status, kind: type[M]) -> M | None:
+    for detail in status.details:
+        message = kind()
+        if detail.Unpack(message):
+            return message
+    return None
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

@@ -24,49 +24,59 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(reclens/api/inference/v1/inference.proto\x12\x18reclens.api.inference.v1\"a\n\x07Subject\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x38\n\x07history\x18\x02 \x01(\x0b\x32%.reclens.api.inference.v1.ItemHistoryH\x00\x42\t\n\x07subject\"\x1f\n\x0bItemHistory\x12\x10\n\x08item_ids\x18\x01 \x03(\t\".\n\x0cLatentWeight\x12\x0e\n\x06latent\x18\x01 \x01(\r\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xc9\x01\n\nLatentEdit\x12\x37\n\x07latents\x18\x01 \x03(\x0b\x32&.reclens.api.inference.v1.LatentWeight\x12:\n\toperation\x18\x02 \x01(\x0e\x32\'.reclens.api.inference.v1.EditOperation\x12\x10\n\x08strength\x18\x03 \x01(\x01\x12\x34\n\x04unit\x18\x04 \x01(\x0e\x32&.reclens.api.inference.v1.StrengthUnit\"\xae\x02\n\x0bRankRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\x12\x32\n\x07subject\x18\x03 \x01(\x0b\x32!.reclens.api.inference.v1.Subject\x12\r\n\x05top_k\x18\x04 \x01(\r\x12\x14\n\x0c\x65xclude_seen\x18\x05 \x01(\x08\x12\x33\n\x05\x65\x64its\x18\x06 \x03(\x0b\x32$.reclens.api.inference.v1.LatentEdit\x12\x34\n\x04mode\x18\x07 \x01(\x0e\x32&.reclens.api.inference.v1.SteeringMode\x12\x18\n\x10include_baseline\x18\x08 \x01(\x08\x12\x17\n\x0finclude_latents\x18\t \x01(\x08\"[\n\nRankedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x15\n\rbaseline_rank\x18\x03 \x01(\r\x12\x16\n\x0e\x62\x61seline_score\x18\x04 \x01(\x02\"h\n\x10LatentActivation\x12\x0e\n\x06latent\x18\x01 \x01(\r\x12\x12\n\nactivation\x18\x02 \x01(\x02\x12\x19\n\x11\x65\x64ited_activation\x18\x03 \x01(\x02\x12\x15\n\rcontributions\x18\x04 \x03(\x02\")\n\x08IdleEdit\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xdf\x02\n\x0cRankResponse\x12\x33\n\x05items\x18\x01 \x03(\x0b\x32$.reclens.api.inference.v1.RankedItem\x12\x36\n\x08\x62\x61seline\x18\x02 \x03(\x0b\x32$.reclens.api.inference.v1.RankedItem\x12;\n\x07latents\x18\x03 \x03(\x0b\x32*.reclens.api.inference.v1.LatentActivation\x12\x13\n\x0bunexplained\x18\x04 \x03(\x02\x12\x0e\n\x06\x62iases\x18\x05 \x03(\x02\x12\x18\n\x10history_item_ids\x18\x06 \x03(\t\x12\x16\n\x0erelative_shift\x18\x07 \x01(\x02\x12\x16\n\x0e\x65\x64ited_latents\x18\x08 \x01(\r\x12\x36\n\nidle_edits\x18\t \x03(\x0b\x32\".reclens.api.inference.v1.IdleEdit\"K\n\x10\x42\x61tchRankRequest\x12\x37\n\x08requests\x18\x01 \x03(\x0b\x32%.reclens.api.inference.v1.RankRequest\"\x8e\x01\n\x0bRankOutcome\x12:\n\x08response\x18\x01 \x01(\x0b\x32&.reclens.api.inference.v1.RankResponseH\x00\x12\x38\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32%.reclens.api.inference.v1.RankFailureH\x00\x42\t\n\x07outcome\"K\n\x0bRankFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"L\n\x11\x42\x61tchRankResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.reclens.api.inference.v1.RankOutcome\";\n\x0fGetModelRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\"\xf3\x01\n\x10GetModelResponse\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\x12\x13\n\x0brecommender\x18\x03 \x01(\t\x12\x13\n\x0b\x61utoencoder\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x0f\n\x07\x64_model\x18\x07 \x01(\r\x12\x11\n\tn_latents\x18\x08 \x01(\r\x12\x0f\n\x07n_items\x18\t \x01(\r\x12\x0f\n\x07n_users\x18\n \x01(\r\x12\x17\n\x0frefused_version\x18\x0b \x01(\t\x12\x0f\n\x07refusal\x18\x0c \x01(\t*\x94\x01\n\rEditOperation\x12\x1e\n\x1a\x45\x44IT_OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45\x44IT_OPERATION_SET\x10\x01\x12\x18\n\x14\x45\x44IT_OPERATION_SCALE\x10\x02\x12\x16\n\x12\x45\x44IT_OPERATION_ADD\x10\x03\x12\x19\n\x15\x45\x44IT_OPERATION_ABLATE\x10\x04*b\n\x0cStrengthUnit\x12\x1d\n\x19STRENGTH_UNIT_UNSPECIFIED\x10\x00\x12\x15\n\x11STRENGTH_UNIT_P99\x10\x01\x12\x1c\n\x18STRENGTH_UNIT_INPUT_NORM\x10\x02*h\n\x0cSteeringMode\x12\x1d\n\x19STEERING_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16STEERING_MODE_RESIDUAL\x10\x01\x12\x1d\n\x19STEERING_MODE_RECONSTRUCT\x10\x02\x32\xb2\x02\n\x10InferenceService\x12U\n\x04Rank\x12%.reclens.api.inference.v1.RankRequest\x1a&.reclens.api.inference.v1.RankResponse\x12\x64\n\tBatchRank\x12*.reclens.api.inference.v1.BatchRankRequest\x1a+.reclens.api.inference.v1.BatchRankResponse\x12\x61\n\x08GetModel\x12).reclens.api.inference.v1.GetModelRequest\x1a*.reclens.api.inference.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(reclens/api/inference/v1/inference.proto\x12\x18reclens.api.inference.v1\"a\n\x07Subject\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x38\n\x07history\x18\x02 \x01(\x0b\x32%.reclens.api.inference.v1.ItemHistoryH\x00\x42\t\n\x07subject\"\x1c\n\x0bItemHistory\x12\r\n\x05items\x18\x01 \x03(\r\">\n\x0bLatentGroup\x12\x0f\n\x07latents\x18\x01 \x03(\r\x12\x0f\n\x07weights\x18\x02 \x03(\x01\x12\r\n\x05share\x18\x03 \x01(\x01\"\x86\x02\n\nLatentEdit\x12\x35\n\x06groups\x18\x01 \x03(\x0b\x32%.reclens.api.inference.v1.LatentGroup\x12:\n\toperation\x18\x02 \x01(\x0e\x32\'.reclens.api.inference.v1.EditOperation\x12\x10\n\x08strength\x18\x03 \x01(\x01\x12\x34\n\x04unit\x18\x04 \x01(\x0e\x32&.reclens.api.inference.v1.StrengthUnit\x12=\n\nconditions\x18\x05 \x03(\x0b\x32).reclens.api.inference.v1.LatentCondition\"k\n\x0fLatentCondition\x12\x0f\n\x07latents\x18\x01 \x03(\r\x12\x38\n\ncomparison\x18\x02 \x01(\x0e\x32$.reclens.api.inference.v1.Comparison\x12\r\n\x05level\x18\x03 \x01(\x01\"*\n\x08TagLimit\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x11\n\tmax_items\x18\x02 \x01(\r\"\xc0\x03\n\x0bRankRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\x12\x32\n\x07subject\x18\x03 \x01(\x0b\x32!.reclens.api.inference.v1.Subject\x12\r\n\x05top_k\x18\x04 \x01(\r\x12\x14\n\x0c\x65xclude_seen\x18\x05 \x01(\x08\x12\x33\n\x05\x65\x64its\x18\x06 \x03(\x0b\x32$.reclens.api.inference.v1.LatentEdit\x12\x34\n\x04mode\x18\x07 \x01(\x0e\x32&.reclens.api.inference.v1.SteeringMode\x12\x18\n\x10include_baseline\x18\x08 \x01(\x08\x12\x17\n\x0finclude_latents\x18\t \x01(\x08\x12\x16\n\x0e\x65xcluded_items\x18\n \x03(\r\x12\x36\n\ntag_limits\x18\x0b \x03(\x0b\x32\".reclens.api.inference.v1.TagLimit\x12\x17\n\x0ftimeout_seconds\x18\x0c \x01(\x01\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x13\n\x0btraceparent\x18\x0e \x01(\t\"]\n\x0bRankedItems\x12\r\n\x05items\x18\x01 \x03(\r\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x16\n\x0e\x62\x61seline_ranks\x18\x03 \x03(\r\x12\x17\n\x0f\x62\x61seline_scores\x18\x04 \x03(\x02\"h\n\x10LatentActivation\x12\x0e\n\x06latent\x18\x01 \x01(\r\x12\x12\n\nactivation\x18\x02 \x01(\x02\x12\x19\n\x11\x65\x64ited_activation\x18\x03 \x01(\x02\x12\x15\n\rcontributions\x18\x04 \x03(\x02\")\n\x08IdleEdit\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf1\x02\n\x0cRankResponse\x12\x35\n\x06ranked\x18\x01 \x01(\x0b\x32%.reclens.api.inference.v1.RankedItems\x12\x37\n\x08\x62\x61seline\x18\x02 \x01(\x0b\x32%.reclens.api.inference.v1.RankedItems\x12;\n\x07latents\x18\x03 \x03(\x0b\x32*.reclens.api.inference.v1.LatentActivation\x12\x13\n\x0bunexplained\x18\x04 \x03(\x02\x12\x0e\n\x06\x62iases\x18\x05 \x03(\x02\x12\x0f\n\x07history\x18\x06 \x03(\r\x12\x16\n\x0erelative_shift\x18\x07 \x01(\x02\x12\x16\n\x0e\x65\x64ited_latents\x18\x08 \x01(\r\x12\x36\n\nidle_edits\x18\t \x03(\x0b\x32\".reclens.api.inference.v1.IdleEdit\x12\x16\n\x0e\x62\x61seline_items\x18\n \x03(\r\"K\n\x10\x42\x61tchRankRequest\x12\x37\n\x08requests\x18\x01 \x03(\x0b\x32%.reclens.api.inference.v1.RankRequest\"\x8e\x01\n\x0bRankOutcome\x12:\n\x08response\x18\x01 \x01(\x0b\x32&.reclens.api.inference.v1.RankResponseH\x00\x12\x38\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32%.reclens.api.inference.v1.RankFailureH\x00\x42\t\n\x07outcome\"r\n\x0bRankFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x15\n\rretry_seconds\x18\x06 \x01(\x01\"L\n\x11\x42\x61tchRankResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.reclens.api.inference.v1.RankOutcome\"\x80\x01\n\x0eProposeRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x03(\r\x12\x0f\n\x07weights\x18\x04 \x03(\x02\x12\x0f\n\x07latents\x18\x05 \x03(\r\x12\x13\n\x0bmax_latents\x18\x06 \x01(\r\"E\n\x0fProposeResponse\x12\x0f\n\x07latents\x18\x01 \x03(\r\x12\x0e\n\x06shares\x18\x02 \x03(\x01\x12\x11\n\talignment\x18\x03 \x01(\x02\";\n\x0fGetModelRequest\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\"\x84\x02\n\x10GetModelResponse\x12\x0f\n\x07release\x18\x01 \x01(\t\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\x12\x13\n\x0brecommender\x18\x03 \x01(\t\x12\x13\n\x0b\x61utoencoder\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x0f\n\x07\x64_model\x18\x07 \x01(\r\x12\x11\n\tn_latents\x18\x08 \x01(\r\x12\x0f\n\x07n_items\x18\t \x01(\r\x12\x0f\n\x07n_users\x18\n \x01(\r\x12\x17\n\x0frefused_version\x18\x0b \x01(\t\x12\x0f\n\x07refusal\x18\x0c \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\r \x01(\t*\x94\x01\n\rEditOperation\x12\x1e\n\x1a\x45\x44IT_OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45\x44IT_OPERATION_SET\x10\x01\x12\x18\n\x14\x45\x44IT_OPERATION_SCALE\x10\x02\x12\x16\n\x12\x45\x44IT_OPERATION_ADD\x10\x03\x12\x19\n\x15\x45\x44IT_OPERATION_ABLATE\x10\x04*b\n\x0cStrengthUnit\x12\x1d\n\x19STRENGTH_UNIT_UNSPECIFIED\x10\x00\x12\x15\n\x11STRENGTH_UNIT_P99\x10\x01\x12\x1c\n\x18STRENGTH_UNIT_INPUT_NORM\x10\x02*T\n\nComparison\x12\x1a\n\x16\x43OMPARISON_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPARISON_ABOVE\x10\x01\x12\x14\n\x10\x43OMPARISON_BELOW\x10\x02*h\n\x0cSteeringMode\x12\x1d\n\x19STEERING_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16STEERING_MODE_RESIDUAL\x10\x01\x12\x1d\n\x19STEERING_MODE_RECONSTRUCT\x10\x02\x32\xbb\x02\n\x10InferenceService\x12\x64\n\tBatchRank\x12*.reclens.api.inference.v1.BatchRankRequest\x1a+.reclens.api.inference.v1.BatchRankResponse\x12^\n\x07Propose\x12(.reclens.api.inference.v1.ProposeRequest\x1a).reclens.api.inference.v1.ProposeResponse\x12\x61\n\x08GetModel\x12).reclens.api.inference.v1.GetModelRequest\x1a*.reclens.api.inference.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reclens.api.inference.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EDITOPERATION']._serialized_start=2040
-  _globals['_EDITOPERATION']._serialized_end=2188
-  _globals['_STRENGTHUNIT']._serialized_start=2190
-  _globals['_STRENGTHUNIT']._serialized_end=2288
-  _globals['_STEERINGMODE']._serialized_start=2290
-  _globals['_STEERINGMODE']._serialized_end=2394
+  _globals['_EDITOPERATION']._serialized_start=2691
+  _globals['_EDITOPERATION']._serialized_end=2839
+  _globals['_STRENGTHUNIT']._serialized_start=2841
+  _globals['_STRENGTHUNIT']._serialized_end=2939
+  _globals['_COMPARISON']._serialized_start=2941
+  _globals['_COMPARISON']._serialized_end=3025
+  _globals['_STEERINGMODE']._serialized_start=3027
+  _globals['_STEERINGMODE']._serialized_end=3131
   _globals['_SUBJECT']._serialized_start=70
   _globals['_SUBJECT']._serialized_end=167
   _globals['_ITEMHISTORY']._serialized_start=169
-  _globals['_ITEMHISTORY']._serialized_end=200
-  _globals['_LATENTWEIGHT']._serialized_start=202
-  _globals['_LATENTWEIGHT']._serialized_end=248
-  _globals['_LATENTEDIT']._serialized_start=251
-  _globals['_LATENTEDIT']._serialized_end=452
-  _globals['_RANKREQUEST']._serialized_start=455
-  _globals['_RANKREQUEST']._serialized_end=757
-  _globals['_RANKEDITEM']._serialized_start=759
-  _globals['_RANKEDITEM']._serialized_end=850
-  _globals['_LATENTACTIVATION']._serialized_start=852
-  _globals['_LATENTACTIVATION']._serialized_end=956
-  _globals['_IDLEEDIT']._serialized_start=958
-  _globals['_IDLEEDIT']._serialized_end=999
-  _globals['_RANKRESPONSE']._serialized_start=1002
-  _globals['_RANKRESPONSE']._serialized_end=1353
-  _globals['_BATCHRANKREQUEST']._serialized_start=1355
-  _globals['_BATCHRANKREQUEST']._serialized_end=1430
-  _globals['_RANKOUTCOME']._serialized_start=1433
-  _globals['_RANKOUTCOME']._serialized_end=1575
-  _globals['_RANKFAILURE']._serialized_start=1577
-  _globals['_RANKFAILURE']._serialized_end=1652
-  _globals['_BATCHRANKRESPONSE']._serialized_start=1654
-  _globals['_BATCHRANKRESPONSE']._serialized_end=1730
-  _globals['_GETMODELREQUEST']._serialized_start=1732
-  _globals['_GETMODELREQUEST']._serialized_end=1791
-  _globals['_GETMODELRESPONSE']._serialized_start=1794
-  _globals['_GETMODELRESPONSE']._serialized_end=2037
-  _globals['_INFERENCESERVICE']._serialized_start=2397
-  _globals['_INFERENCESERVICE']._serialized_end=2703
+  _globals['_ITEMHISTORY']._serialized_end=197
+  _globals['_LATENTGROUP']._serialized_start=199
+  _globals['_LATENTGROUP']._serialized_end=261
+  _globals['_LATENTEDIT']._serialized_start=264
+  _globals['_LATENTEDIT']._serialized_end=526
+  _globals['_LATENTCONDITION']._serialized_start=528
+  _globals['_LATENTCONDITION']._serialized_end=635
+  _globals['_TAGLIMIT']._serialized_start=637
+  _globals['_TAGLIMIT']._serialized_end=679
+  _globals['_RANKREQUEST']._serialized_start=682
+  _globals['_RANKREQUEST']._serialized_end=1130
+  _globals['_RANKEDITEMS']._serialized_start=1132
+  _globals['_RANKEDITEMS']._serialized_end=1225
+  _globals['_LATENTACTIVATION']._serialized_start=1227
+  _globals['_LATENTACTIVATION']._serialized_end=1331
+  _globals['_IDLEEDIT']._serialized_start=1333
+  _globals['_IDLEEDIT']._serialized_end=1374
+  _globals['_RANKRESPONSE']._serialized_start=1377
+  _globals['_RANKRESPONSE']._serialized_end=1746
+  _globals['_BATCHRANKREQUEST']._serialized_start=1748
+  _globals['_BATCHRANKREQUEST']._serialized_end=1823
+  _globals['_RANKOUTCOME']._serialized_start=1826
+  _globals['_RANKOUTCOME']._serialized_end=1968
+  _globals['_RANKFAILURE']._serialized_start=1970
+  _globals['_RANKFAILURE']._serialized_end=2084
+  _globals['_BATCHRANKRESPONSE']._serialized_start=2086
+  _globals['_BATCHRANKRESPONSE']._serialized_end=2162
+  _globals['_PROPOSEREQUEST']._serialized_start=2165
+  _globals['_PROPOSEREQUEST']._serialized_end=2293
+  _globals['_PROPOSERESPONSE']._serialized_start=2295
+  _globals['_PROPOSERESPONSE']._serialized_end=2364
+  _globals['_GETMODELREQUEST']._serialized_start=2366
+  _globals['_GETMODELREQUEST']._serialized_end=2425
+  _globals['_GETMODELRESPONSE']._serialized_start=2428
+  _globals['_GETMODELRESPONSE']._serialized_end=2688
+  _globals['_INFERENCESERVICE']._serialized_start=3134
+  _globals['_INFERENCESERVICE']._serialized_end=3449
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class InferenceServiceStub:
     """Runs the recommender's own forward pass, with latent edits written back at the probe site.
+
+    Items are named by their row in the items table of the data set, from 0, which both sides read:
+    packed numbers cost a fraction of ids. GetModel names that data set.
     """
 
     def __init__(self, channel):
@@ -35,15 +38,15 @@ class InferenceServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Rank = channel.unary_unary(
-                '/reclens.api.inference.v1.InferenceService/Rank',
-                request_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankRequest.SerializeToString,
-                response_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankResponse.FromString,
-                _registered_method=True)
         self.BatchRank = channel.unary_unary(
                 '/reclens.api.inference.v1.InferenceService/BatchRank',
                 request_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankRequest.SerializeToString,
                 response_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankResponse.FromString,
+                _registered_method=True)
+        self.Propose = channel.unary_unary(
+                '/reclens.api.inference.v1.InferenceService/Propose',
+                request_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeResponse.FromString,
                 _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/reclens.api.inference.v1.InferenceService/GetModel',
@@ -54,17 +57,21 @@ class InferenceServiceStub:
 
 class InferenceServiceServicer:
     """Runs the recommender's own forward pass, with latent edits written back at the probe site.
+
+    Items are named by their row in the items table of the data set, from 0, which both sides read:
+    packed numbers cost a fraction of ids. GetModel names that data set.
     """
 
-    def Rank(self, request, context):
-        """Ranks items for one user or history, edited and untouched in the same pass.
+    def BatchRank(self, request, context):
+        """Ranks items for several users or histories, edited and untouched in the same pass. Each entry
+        succeeds or fails on its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def BatchRank(self, request, context):
-        """Ranks for several users or histories. Each entry succeeds or fails on its own.
+    def Propose(self, request, context):
+        """Finds the few latents that together best move representations towards some items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,15 +87,15 @@ class InferenceServiceServicer:
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Rank': grpc.unary_unary_rpc_method_handler(
-                    servicer.Rank,
-                    request_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankRequest.FromString,
-                    response_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankResponse.SerializeToString,
-            ),
             'BatchRank': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchRank,
                     request_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankRequest.FromString,
                     response_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankResponse.SerializeToString,
+            ),
+            'Propose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Propose,
+                    request_deserializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -105,34 +112,10 @@ def add_InferenceServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class InferenceService:
     """Runs the recommender's own forward pass, with latent edits written back at the probe site.
-    """
 
-    @staticmethod
-    def Rank(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/reclens.api.inference.v1.InferenceService/Rank',
-            reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankRequest.SerializeToString,
-            reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.RankResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
+    Items are named by their row in the items table of the data set, from 0, which both sides read:
+    packed numbers cost a fraction of ids. GetModel names that data set.
+    """
 
     @staticmethod
     def BatchRank(request,
@@ -151,6 +134,33 @@ class InferenceService:
             '/reclens.api.inference.v1.InferenceService/BatchRank',
             reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankRequest.SerializeToString,
             reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.BatchRankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Propose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.inference.v1.InferenceService/Propose',
+            reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeRequest.SerializeToString,
+            reclens_dot_api_dot_inference_dot_v1_dot_inference__pb2.ProposeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,10 +47,25 @@ class SteeringServiceStub:
                 request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.BatchRecommendRequest.SerializeToString,
                 response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.BatchRecommendResponse.FromString,
                 _registered_method=True)
+        self.StreamRecommend = channel.stream_stream(
+                '/reclens.api.steering.v1.SteeringService/StreamRecommend',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendResponse.FromString,
+                _registered_method=True)
+        self.Compare = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/Compare',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareResponse.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/reclens.api.steering.v1.SteeringService/Explain',
                 request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.ProposeEdit = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/ProposeEdit',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditResponse.FromString,
                 _registered_method=True)
         self.ListConcepts = channel.unary_unary(
                 '/reclens.api.steering.v1.SteeringService/ListConcepts',
@@ -66,6 +81,36 @@ class SteeringServiceStub:
                 '/reclens.api.steering.v1.SteeringService/SearchConcepts',
                 request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsRequest.SerializeToString,
                 response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsResponse.FromString,
+                _registered_method=True)
+        self.CreatePolicy = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/CreatePolicy',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/GetPolicy',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/ListPolicies',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ListPolicyVersions = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/ListPolicyVersions',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsResponse.FromString,
+                _registered_method=True)
+        self.UpdatePolicy = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/UpdatePolicy',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyResponse.FromString,
+                _registered_method=True)
+        self.DeletePolicy = channel.unary_unary(
+                '/reclens.api.steering.v1.SteeringService/DeletePolicy',
+                request_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyRequest.SerializeToString,
+                response_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyResponse.FromString,
                 _registered_method=True)
         self.GetRelease = channel.unary_unary(
                 '/reclens.api.steering.v1.SteeringService/GetRelease',
@@ -99,8 +144,31 @@ class SteeringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamRecommend(self, request_iterator, context):
+        """A session: edits change as somebody moves a slider, and each change is answered. Where changes
+        come faster than answers, only the newest is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compare(self, request, context):
+        """Answers several lists of edits for one user or history, beside one untouched answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Explain(self, request, context):
         """Tells which latents fire, what they mean, and what each adds to each recommended item's score.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeEdit(self, request, context):
+        """Finds the edit that moves answers towards a text or towards liked and away from disliked items.
+        Nothing is applied: the edit is for the caller to inspect, to store and to send.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +190,48 @@ class SteeringServiceServicer:
 
     def SearchConcepts(self, request, context):
         """Searches concepts by text, by item or by user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePolicy(self, request, context):
+        """Stores a policy: edits and constraints under a name, checked against its release.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """Returns a policy as it is, or as it was in a given version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Lists policies by name, each in its newest version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicyVersions(self, request, context):
+        """Lists all versions of one policy, newest first: who changed what, and when. Also of a deleted one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePolicy(self, request, context):
+        """Stores the next version of a policy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePolicy(self, request, context):
+        """Deletes a policy: requests that name it are refused. Its versions stay listed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,10 +264,25 @@ def add_SteeringServiceServicer_to_server(servicer, server):
                     request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.BatchRecommendRequest.FromString,
                     response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.BatchRecommendResponse.SerializeToString,
             ),
+            'StreamRecommend': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamRecommend,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareResponse.SerializeToString,
+            ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
                     request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainRequest.FromString,
                     response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ProposeEdit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeEdit,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditResponse.SerializeToString,
             ),
             'ListConcepts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConcepts,
@@ -173,6 +298,36 @@ def add_SteeringServiceServicer_to_server(servicer, server):
                     servicer.SearchConcepts,
                     request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsRequest.FromString,
                     response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsResponse.SerializeToString,
+            ),
+            'CreatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePolicy,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'ListPolicyVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicyVersions,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsResponse.SerializeToString,
+            ),
+            'UpdatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePolicy,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyResponse.SerializeToString,
+            ),
+            'DeletePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePolicy,
+                    request_deserializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyRequest.FromString,
+                    response_serializer=reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyResponse.SerializeToString,
             ),
             'GetRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRelease,
@@ -253,6 +408,60 @@ class SteeringService:
             _registered_method=True)
 
     @staticmethod
+    def StreamRecommend(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/reclens.api.steering.v1.SteeringService/StreamRecommend',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.StreamRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/Compare',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CompareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Explain(request,
             target,
             options=(),
@@ -269,6 +478,33 @@ class SteeringService:
             '/reclens.api.steering.v1.SteeringService/Explain',
             reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainRequest.SerializeToString,
             reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeEdit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/ProposeEdit',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ProposeEditResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -350,6 +586,168 @@ class SteeringService:
             '/reclens.api.steering.v1.SteeringService/SearchConcepts',
             reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsRequest.SerializeToString,
             reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.SearchConceptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/CreatePolicy',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.CreatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/GetPolicy',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/ListPolicies',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicyVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/ListPolicyVersions',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.ListPolicyVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/UpdatePolicy',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.UpdatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reclens.api.steering.v1.SteeringService/DeletePolicy',
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyRequest.SerializeToString,
+            reclens_dot_api_dot_steering_dot_v1_dot_steering__pb2.DeletePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
