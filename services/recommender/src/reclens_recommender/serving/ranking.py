@@ -25,12 +25,12 @@ MAX_HISTORY = 10_000
 
 @dataclass(frozen=True)
 class RankQuestion:
-    """What is asked, in external ids."""
+    """What is asked."""
 
     user_id: str | None
     """A known user; None: ``history`` is given."""
-    history: tuple[str, ...]
-    """Item ids, oldest first."""
+    history: tuple[int, ...]
+    """Rows of items, oldest first."""
     top_k: int
     """Items to return."""
     exclude_seen: bool
@@ -108,7 +108,7 @@ def rank(served: ServedModel, question: RankQuestion) -> RankAnswer:
         return RankAnswer(
             items=items,
             baseline=ranks.best(ranks.untouched, question.top_k)
-            if question.include_baseline
+            if question.include_baseline or steered is not None
             else [],
             history=history,
             steered=steered,
@@ -125,22 +125,21 @@ def _subject(served: ServedModel, question: RankQuestion) -> tuple[int, npt.NDAr
         except NotFound as error:
             raise NotFound(error.message, field="subject.user_id", remedy=error.remedy) from error
         return user_index, dataset.history(user_index)
-    field = "subject.history.item_ids"
+    field = "subject.history.items"
     if not 1 <= len(question.history) <= MAX_HISTORY:
         raise InvalidInput(
             f"a history of {len(question.history)} items cannot be ranked from.",
             field=field,
-            remedy=f"give 1 to {MAX_HISTORY} item ids, oldest first.",
+            remedy=f"give 1 to {MAX_HISTORY} items, oldest first.",
         )
-    indices: list[int] = []
-    for position, item_id in enumerate(question.history):
-        try:
-            indices.append(dataset.items.index_of(item_id))
-        except NotFound as error:
+    for position, item in enumerate(question.history):
+        if item >= dataset.n_items:
             raise NotFound(
-                error.message, field=f"{field}[{position}]", remedy=error.remedy
-            ) from error
-    return -1, np.asarray(indices, dtype=np.int64)
+                f"there is no item {item}.",
+                field=f"{field}[{position}]",
+                remedy=f"the data set has items 0 to {dataset.n_items - 1}.",
+            )
+    return -1, np.asarray(question.history, dtype=np.int64)
 
 
 def _pass(

@@ -37,6 +37,8 @@ class ServedModel:
     """99th percentile of each latent over its firing cases; 0 where it never fired."""
     dataset: Dataset
     """Ids and histories of the model's users and items."""
+    dataset_ref: str
+    """Reference of ``dataset``."""
     item_weights: Float[Tensor, "n_items d_model"]
     """The model's item vectors, computed once."""
     item_biases: Float[Tensor, " n_items"]
@@ -79,6 +81,7 @@ def load_served_model(
             sae=sae,
             p99=_percentiles(store, release.autoencoder, sae.n_latents).to(device),
             dataset=dataset,
+            dataset_ref=lineage["dataset"],
             item_weights=model.item_weights().detach(),
             item_biases=model.item_biases().detach(),
         )

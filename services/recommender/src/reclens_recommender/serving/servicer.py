@@ -18,7 +18,7 @@ from reclens_recommender.serving.ranking import rank
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, question_of, response_of
 
-MAX_BATCH = 256
+MAX_BATCH = 1024
 """Entries in one BatchRank."""
 DEFAULT_RELEASE = "default"
 """Release of requests that name none."""
@@ -33,10 +33,6 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self._watch = watch
         self._thread = thread
         self._default_deadline = default_deadline
-
-    async def Rank(self, request: pb.RankRequest, context: Any) -> pb.RankResponse:  # noqa: N802
-        deadline = monotonic() + seconds_left(context, self._default_deadline)
-        return await self._rank(request, deadline)
 
     async def BatchRank(  # noqa: N802
         self, request: pb.BatchRankRequest, context: Any
@@ -79,6 +75,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             n_latents=loaded.sae.n_latents,
             n_items=loaded.dataset.n_items,
             n_users=loaded.dataset.n_users,
+            dataset=loaded.dataset_ref,
             refused_version=state.newest.version if state.refusal else "",
             refusal=state.refusal,
         )

@@ -51,7 +51,7 @@ def question_of(request: pb.RankRequest) -> RankQuestion:
         )
     return RankQuestion(
         user_id=request.subject.user_id if subject == "user_id" else None,
-        history=tuple(request.subject.history.item_ids),
+        history=tuple(request.subject.history.items),
         top_k=request.top_k,
         exclude_seen=request.exclude_seen,
         edits=tuple(_edit(edit, f"edits[{i}]") for i, edit in enumerate(request.edits)),
@@ -70,11 +70,11 @@ def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
         )
     try:
         return LatentEdit(
-            latents=tuple(entry.latent for entry in edit.latents),
+            latents=tuple(latent for group in edit.groups for latent in group.latents),
             operation=_OPERATIONS[edit.operation],
             strength=edit.strength,
             unit=_UNITS[edit.unit],
-            weights=tuple(entry.weight for entry in edit.latents),
+            weights=tuple(weight for group in edit.groups for weight in group.weights),
         )
     except InvalidInput as error:
         field = f"{where}.{error.field}"
@@ -83,21 +83,11 @@ def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
 
 def response_of(served: ServedModel, answer: RankAnswer) -> pb.RankResponse:
     """The message of ``answer``."""
-    ids = served.dataset.items.ids
-
-    def ranked(item: RankedItem) -> pb.RankedItem:
-        return pb.RankedItem(
-            item_id=ids[item.index],
-            score=item.score,
-            baseline_rank=item.baseline_rank,
-            baseline_score=item.baseline_score,
-        )
-
     response = pb.RankResponse(
-        items=[ranked(item) for item in answer.items],
-        baseline=[ranked(item) for item in answer.baseline],
-        history_item_ids=[ids[index] for index in answer.history],
+        ranked=_columns(answer.items),
+        baseline=_columns(answer.baseline),
         relative_shift=answer.relative_shift,
+        baseline_items=[item.index for item in answer.baseline],
     )
     if answer.steered is not None:
         response.edited_latents = int(answer.steered.changed.sum())
@@ -108,7 +98,17 @@ def response_of(served: ServedModel, answer: RankAnswer) -> pb.RankResponse:
         response.latents.extend(_latents(served, answer))
         response.unexplained.extend(answer.attribution.unexplained.tolist())
         response.biases.extend(answer.attribution.biases.tolist())
+        response.history.extend(answer.history.tolist())
     return response
+
+
+def _columns(items: list[RankedItem]) -> pb.RankedItems:
+    return pb.RankedItems(
+        items=[item.index for item in items],
+        scores=[item.score for item in items],
+        baseline_ranks=[item.baseline_rank for item in items],
+        baseline_scores=[item.baseline_score for item in items],
+    )
 
 
 def _latents(served: ServedModel, answer: RankAnswer) -> list[pb.LatentActivation]:
@@ -140,5 +140,7 @@ def failure_of(error: RecLensError, code: int) -> pb.RankFailure:
         code=code,
         reason=error.reason,
         field=error.field,
-        message=str(RecLensError(error.message, remedy=error.remedy)),
+        message=error.message,
+        remedy=error.remedy,
+        retry_seconds=error.retry_seconds,
     )
