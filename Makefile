@@ -21,7 +21,7 @@ LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: help demo reproduce results test test-llm parity check ci bench-sae up-local down-local protos published-protos clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 $(RUNTIME): constraints.txt requirements.txt $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RecLens needs Python 3.11 or newer")'
