@@ -11,11 +11,13 @@ import structlog
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.grpc_server import GrpcServer, until_signalled
+from reclens.adapters.policy_log import PolicyLog
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
 from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.policy_book import PolicyBook
 from reclens_gateway.served_release import ServedRelease, load_served_release
 from reclens_gateway.servicer import SteeringServicer
 from reclens_gateway.settings import GatewaySettings
@@ -33,6 +35,8 @@ class RunningGateway:
     """``host:port`` that it listens on."""
     watch: ReleaseWatch[ServedRelease]
     """The releases that it serves."""
+    policies: PolicyBook
+    """The policies that it serves."""
 
 
 class ReleaseLoader:
@@ -83,15 +87,18 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
 
     loader = ReleaseLoader(store, peer, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
-    servicer = SteeringServicer(watch, peer, section.default_deadline_seconds)
+    policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
+    servicer = SteeringServicer(watch, peer, policies, section.default_deadline_seconds)
     server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE)
     address = await server.start()
     await watch.start()
+    await policies.start()
     try:
-        yield RunningGateway(address, watch)
+        yield RunningGateway(address, watch, policies)
     finally:
         await server.stop()
         await watch.stop()
+        await policies.stop()
         await peer.close()
 
 

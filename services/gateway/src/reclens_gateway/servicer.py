@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reclens.api.steering.v1 import steering_pb2_grpc
 from reclens_gateway.calls.concepts import ConceptCalls
+from reclens_gateway.calls.policies import PolicyCalls
 from reclens_gateway.calls.recommending import RecommendingCalls
 from reclens_gateway.calls.releases import ReleaseCalls
 
@@ -11,6 +12,7 @@ from reclens_gateway.calls.releases import ReleaseCalls
 class SteeringServicer(
     RecommendingCalls,
     ConceptCalls,
+    PolicyCalls,
     ReleaseCalls,
     steering_pb2_grpc.SteeringServiceServicer,
 ):

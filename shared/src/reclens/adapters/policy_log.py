@@ -133,7 +133,7 @@ class PolicyLog:
             StalePolicy: the newest version is not ``based_on``.
             NotFound: there is no such policy, or it was deleted.
         """
-        return self._append(draft, based_on)
+        return self._append(draft, based_on, "policy.")
 
     def delete(self, marker: StoredPolicy, *, based_on: int = 0) -> PolicyChange:
         """Store the version that deletes a policy; its version is set here.
@@ -146,16 +146,16 @@ class PolicyLog:
             StalePolicy: the newest version is not ``based_on``.
             NotFound: there is no such policy, or it was deleted.
         """
-        return self._append(marker, based_on or None)
+        return self._append(marker, based_on or None, "")
 
-    def _append(self, draft: StoredPolicy, based_on: int | None) -> PolicyChange:
+    def _append(self, draft: StoredPolicy, based_on: int | None, where: str) -> PolicyChange:
         policy_id = draft.policy_id
         while True:
             newest = max(self.versions(policy_id), default=0)
             if not newest:
                 raise NotFound(
                     f"there is no policy {policy_id!r}.",
-                    field="policy_id",
+                    field=f"{where}policy_id",
                     remedy="see ListPolicies.",
                 )
             try:
@@ -163,9 +163,15 @@ class PolicyLog:
             except CorruptArtifact:
                 before = None
             if before is not None and before.deleted:
-                raise deleted(before, field="policy_id")
+                raise deleted(
+                    policy_id,
+                    newest,
+                    before.author,
+                    before.changed_at,
+                    field=f"{where}policy_id",
+                )
             if based_on is not None and based_on != newest:
-                raise _stale(policy_id, based_on, newest, before)
+                raise _stale(based_on, newest, before, field=f"{where}version")
             stored = _numbered(draft, newest + 1)
             if self._log(policy_id).add(stored.version, stored):
                 return PolicyChange(before, stored)
@@ -180,12 +186,11 @@ class PolicyLog:
         return AppendLog(self._objects, f"{_PREFIX}{policy_id}/", StoredPolicy, field="policy")
 
 
-def deleted(policy: StoredPolicy, *, field: str) -> NotFound:
+def deleted(policy_id: str, version: int, author: str, changed_at: str, *, field: str) -> NotFound:
     """The error of asking for a policy that is deleted."""
-    by = f" by {policy.author}" if policy.author else ""
+    by = f" by {author}" if author else ""
     return NotFound(
-        f"policy {policy.policy_id!r} was deleted{by} at {policy.changed_at} "
-        f"(version {policy.version}).",
+        f"policy {policy_id!r} was deleted{by} at {changed_at} (version {version}).",
         field=field,
         remedy="its versions stay listed; create it again from one of them.",
     )
@@ -195,10 +200,10 @@ def _numbered(draft: StoredPolicy, version: int) -> StoredPolicy:
     return draft.model_copy(update={"version": version})
 
 
-def _stale(policy_id: str, based_on: int, newest: int, current: StoredPolicy | None) -> StalePolicy:
+def _stale(based_on: int, newest: int, current: StoredPolicy | None, *, field: str) -> StalePolicy:
     by = f" by {current.author}" if current is not None and current.author else ""
     return StalePolicy(
-        f"policy {policy_id!r} is at version {newest}{by}, this change is based on {based_on}.",
-        field="version",
+        f"the policy is at version {newest}{by}, this change is based on {based_on}.",
+        field=field,
         remedy="look at the newest version and decide again.",
     )

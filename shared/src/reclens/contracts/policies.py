@@ -21,6 +21,7 @@ MAX_TEXT = 1000
 
 PolicyId = Annotated[str, Field(pattern=POLICY_ID)]
 Latent = Annotated[int, Field(ge=0)]
+StoredMode = Literal["unspecified", "residual", "reconstruct"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -136,16 +137,16 @@ class StoredPolicy(Contract):
     """Number of this version, from 1."""
     description: str = Field(default="", max_length=MAX_TEXT)
     """What it is for."""
-    release: str
-    """Release that it was checked against."""
+    release: str = ""
+    """Release that it was checked against; empty where it is deleted."""
     edits: tuple[PolicyEdit, ...] = ()
     """Changes, applied together."""
-    mode: Literal["unspecified", "residual", "reconstruct"] = "unspecified"
+    mode: StoredMode = "unspecified"
     """How edits are written back."""
     constraints: PolicyConstraints | None = None
     """What may be in answers."""
-    autoencoder: ArtifactRef
-    """Autoencoder that it was checked against."""
+    autoencoder: ArtifactRef | None = None
+    """Autoencoder that it was checked against; None where it is deleted."""
     author: str = ""
     """Who wrote this version, by the credentials of the call; empty where none were asked for."""
     changed_at: str
@@ -156,6 +157,12 @@ class StoredPolicy(Contract):
     """Id of the request that wrote it, as in the logs."""
     deleted: bool = False
     """Whether this version deletes the policy."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.deleted and not (self.release and self.autoencoder):
+            raise ValueError("give the release and the autoencoder that it was checked against")
+        return self
 
     def canonical(self) -> dict[str, Any]:
         """As plain JSON types; what is not given is left out, as the API's JSON leaves it out."""
