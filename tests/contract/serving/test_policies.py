@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 import structlog
+from cut_wire import CutWire
 from refusals import refusal
 
 from reclens.adapters.policy_log import PolicyLog
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import StoredPolicy
-from reclens.local.servers import s3_server
+from reclens.errors import Unavailable
 
 Code = grpc.StatusCode
 INVALID = Code.INVALID_ARGUMENT
@@ -500,34 +501,35 @@ def test_a_damaged_policy_harms_no_other(stack) -> None:
     assert answer(steering, policy=ref("bad")) == answer(steering, NOIR)
 
 
-def test_with_the_store_away_what_is_loaded_serves_and_the_rest_is_unavailable(
-    loop, tmp_path
-) -> None:
-    from serving_stack import Stack
-
-    with s3_server(tmp_path / "s3") as settings:
-        stack = Stack(loop, settings, tmp_path)
-        stack.publisher.world()
-        server = stack.start_inference()
-        gateway = stack.start_gateway(server.address)
-        stack.refresh(server, gateway)
-        steering = stack.steering(gateway)
-        made = create(steering, "loaded", NOIR)
-        update(steering, made, COMEDY)
-        late = stack.start_gateway(server.address)
-        stack.refresh(late)
-        expected = answer(steering, COMEDY)
-    try:
-        assert answer(steering, policy=ref("loaded")) == expected
-        assert steering.Recommend(recommend(policy=ref("loaded", 1))).policy.version == 1
-        for named in (ref("other"), ref("loaded", 3)):
-            got = refusal(steering.Recommend, recommend(policy=named))
-            assert got[:2] == (Code.UNAVAILABLE, "UNAVAILABLE")
-        change = pb.UpdatePolicyRequest(policy=pb.Policy(policy_id="loaded", version=2))
-        assert refusal(steering.UpdatePolicy, change)[0] is Code.UNAVAILABLE
-        assert answer(steering, policy=ref("loaded")) == expected
-    finally:
-        stack.close()
+def test_with_the_store_away_what_is_loaded_serves_and_the_rest_is_unavailable(stack) -> None:
+    stack.publisher.world()
+    server = stack.start_inference()
+    wire = CutWire(stack.store_settings["s3"].endpoint)
+    stack.loop.run(wire.open())
+    beyond = stack.store_settings["s3"].model_copy(update={"endpoint": wire.address})
+    stack.store_settings["s3"] = beyond
+    gateway = stack.start_gateway(server.address)
+    stack.refresh(server, gateway)
+    steering = stack.steering(gateway)
+    update(steering, create(steering, "loaded", NOIR), COMEDY)
+    expected = answer(steering, COMEDY)
+    stack.loop.run(wire.cut())
+    assert answer(steering, policy=ref("loaded")) == expected
+    assert answer(steering, policy=ref("loaded", 1)) == answer(steering, NOIR)
+    for named in (ref("other"), ref("loaded", 3)):
+        got = refusal(steering.Recommend, recommend(policy=named))
+        assert got[:2] == (Code.UNAVAILABLE, "UNAVAILABLE")
+    change = pb.UpdatePolicyRequest(policy=pb.Policy(policy_id="loaded", version=2))
+    assert refusal(steering.UpdatePolicy, change)[0] is Code.UNAVAILABLE
+    with pytest.raises(Unavailable):
+        stack.loop.run(gateway.policies.refresh())
+    assert answer(steering, policy=ref("loaded")) == expected
+    # A gateway that comes up now knows no policy at all, and says so.
+    late = stack.start_gateway(server.address)
+    with pytest.raises(Unavailable):
+        stack.loop.run(late.policies.get("loaded"))
+    listing = refusal(stack.steering(late).ListPolicies, pb.ListPoliciesRequest())
+    assert listing[0] is Code.UNAVAILABLE
 
 
 def test_every_change_is_logged_without_what_it_holds(sasrec) -> None:

@@ -41,7 +41,7 @@ class _Target(Contract):
 class PolicyBlendPart(_Target):
     """A target's share of a blend."""
 
-    weight: Number
+    weight: Number = 0.0
     """How far, relative to the other parts."""
 
     @model_validator(mode="after")
@@ -71,11 +71,6 @@ class PolicyCondition(_Target):
         _exactly_one(self, ("above", "below"))
         return self
 
-    @property
-    def names_latent(self) -> bool:
-        """Whether it looks at a latent by its index."""
-        return self.latent is not None
-
 
 class PolicyEdit(_Target):
     """One change of what the recommender sees in the user."""
@@ -99,21 +94,11 @@ class PolicyEdit(_Target):
         _exactly_one(self, ("set", "scale", "add", "ablate"))
         return self
 
-    @property
-    def names_latent(self) -> bool:
-        """Whether it changes, or looks at, a latent by its index."""
-        parts = self.blend.parts if self.blend is not None else ()
-        return (
-            self.latent is not None
-            or any(part.latent is not None for part in parts)
-            or any(condition.names_latent for condition in self.when)
-        )
-
 
 class PolicyTagLimit(Contract):
     """A cap on items that carry a tag."""
 
-    tag: str
+    tag: str = ""
     """A tag as items have it."""
     max_items: int = Field(default=0, ge=0)
     """Most items of the answer that may carry it."""
@@ -167,11 +152,6 @@ class StoredPolicy(Contract):
     def canonical(self) -> dict[str, Any]:
         """As plain JSON types; what is not given is left out, as the API's JSON leaves it out."""
         return self.model_dump(mode="json", exclude_none=True)
-
-    @property
-    def names_latents(self) -> bool:
-        """Whether it says something of latents by index, which only its autoencoder has."""
-        return any(edit.names_latent for edit in self.edits)
 
 
 def _exactly_one(value: Contract, names: tuple[str, ...]) -> None:
