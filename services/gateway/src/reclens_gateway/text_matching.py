@@ -82,11 +82,9 @@ def fold(word: str) -> str:
     """
     if word[0].isdigit() or len(word) < 4:
         return word
-    if word.endswith("ies"):
-        return word[:-3] + "y"
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
+        word = word[:-1]
+    return word[:-2] + "y" if word.endswith("ie") else word
 
 
 def _plain(text: str) -> str:
