@@ -71,14 +71,24 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     section = settings.gateway
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section)
-    peer = InferencePeer(section.inference, section.max_message_bytes)
+    peer = InferencePeer(
+        section.inference,
+        section.max_message_bytes,
+        hops=section.hops,
+        max_batch=section.max_batch,
+    )
 
     async def changed(any_served: bool) -> None:
         await server.set_serving(SERVICE, any_served)
 
     loader = ReleaseLoader(store, peer, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
-    servicer = SteeringServicer(watch, peer, section.default_deadline_seconds)
+    servicer = SteeringServicer(
+        watch,
+        peer,
+        section.default_deadline_seconds,
+        session_idle_seconds=section.session_idle_seconds,
+    )
     server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE)
     address = await server.start()
     await watch.start()
