@@ -32,7 +32,13 @@ _FLOATS = (
     *(1.7e308, -1.7e308, float("nan"), float("inf"), float("-inf")),
 )
 _COUNTS = (0, 1, 2, 3, 5, 10, 31, 32, 40, 256, 257, 1000, 1001, 10_001, 2**31 - 1, 2**31, 2**32 - 1)
-_LARGE = 2**63
+_INTEGERS: dict[int, tuple[int, ...]] = {
+    FieldDescriptor.TYPE_BOOL: (0, 1),
+    FieldDescriptor.TYPE_ENUM: (0, 1, 1, 2, 3, 99, -1, 2**31 - 1),
+    FieldDescriptor.TYPE_UINT32: _COUNTS,
+    FieldDescriptor.TYPE_UINT64: (0, 1, 2**63),
+    FieldDescriptor.TYPE_INT32: (0, 1, -1, 2**31 - 1, -(2**31)),
+}
 
 
 @dataclass
@@ -93,28 +99,24 @@ class Hostile:
         return self.rng.choice((0, 1, 1, 2, 3))
 
     def _value(self, field: FieldDescriptor) -> Any:
-        rng = self.rng
-        match field.type:
-            case FieldDescriptor.TYPE_STRING:
-                known = self.known.get(field.name) or self.known.get(field.containing_type.name)
-                if known and rng.random() < 0.8:
-                    return rng.choice(known)
-                return "x" * 200_000 if rng.random() < self.huge else rng.choice(_TEXTS)
-            case FieldDescriptor.TYPE_DOUBLE:
-                return rng.choice(_FLOATS) if rng.random() < 0.3 else rng.uniform(-1, 1)
-            case FieldDescriptor.TYPE_FLOAT:
-                # protobuf refuses what a float cannot hold before anything is sent.
-                value = rng.choice(_FLOATS) if rng.random() < 0.3 else rng.uniform(0, 1)
-                return value if not 1e38 < abs(value) < float("inf") else 0.5
-            case FieldDescriptor.TYPE_BOOL:
-                return rng.random() < 0.5
-            case FieldDescriptor.TYPE_ENUM:
-                return rng.choice((0, 1, 1, 2, 3, 99, -1, 2**31 - 1))
-            case FieldDescriptor.TYPE_UINT32:
-                return rng.choice(_COUNTS) if rng.random() < 0.4 else rng.randrange(32)
-            case FieldDescriptor.TYPE_UINT64:
-                return rng.choice((0, 1, _LARGE))
-            case FieldDescriptor.TYPE_INT32:
-                return rng.choice((0, 1, -1, 2**31 - 1, -(2**31)))
-            case kind:
-                raise AssertionError(f"no values for fields of type {kind}: add some")
+        if field.type == FieldDescriptor.TYPE_STRING:
+            return self._text(field)
+        return self._number(field.type)
+
+    def _text(self, field: FieldDescriptor) -> str:
+        known = self.known.get(field.name)
+        if known and self.rng.random() < 0.8:
+            return self.rng.choice(known)
+        return "x" * 200_000 if self.rng.random() < self.huge else self.rng.choice(_TEXTS)
+
+    def _number(self, kind: int) -> float | int | bool:
+        if kind in {FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}:
+            if self.rng.random() < 0.7:
+                return self.rng.uniform(-0.2, 1)
+            value = self.rng.choice(_FLOATS)
+            # protobuf refuses what a float cannot hold before anything is sent.
+            too_large = kind == FieldDescriptor.TYPE_FLOAT and 1e38 < abs(value) < float("inf")
+            return 0.5 if too_large else value
+        if kind == FieldDescriptor.TYPE_UINT32 and self.rng.random() < 0.6:
+            return self.rng.randrange(32)
+        return self.rng.choice(_INTEGERS[kind])

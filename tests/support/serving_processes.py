@@ -73,9 +73,7 @@ def service(module: str, log: Path, env: dict[str, str], *arguments: str) -> Ite
 
 
 @contextmanager
-def serving_processes(
-    s3: S3Settings, folder: Path, **settings: str
-) -> Iterator[ServingProcesses]:
+def serving_processes(s3: S3Settings, folder: Path, **settings: str) -> Iterator[ServingProcesses]:
     """Both servers on free ports, once they serve what is in the bucket of ``s3``.
 
     Args:

@@ -20,8 +20,11 @@ from grpc import aio
 from hostile import Hostile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served_world import Publisher
 from serving_processes import ServingProcesses, serving_processes
 
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.settings import StoreSettings
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
 
@@ -226,7 +229,9 @@ def test_clients_that_never_finish_keep_nobody_waiting(target) -> None:
         for index in range(200):
             connection = socket.create_connection((host, int(port)), timeout=10)
             # Nothing, half a preface, or a preface and half a frame, and then silence.
-            connection.sendall((b"", b"PRI * HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00")[index % 3])
+            connection.sendall(
+                (b"", b"PRI * HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00")[index % 3]
+            )
             idle.append(connection)
         target.assert_well()
     finally:
