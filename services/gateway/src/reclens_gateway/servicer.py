@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens_gateway.calls.comparing import ComparingCalls
 from reclens_gateway.calls.concepts import ConceptCalls
 from reclens_gateway.calls.policies import PolicyCalls
-from reclens_gateway.calls.recommending import RecommendingCalls
+from reclens_gateway.calls.proposing import ProposingCalls
 from reclens_gateway.calls.releases import ReleaseCalls
+from reclens_gateway.calls.streaming import StreamingCalls
 
 
 class SteeringServicer(
-    RecommendingCalls,
+    StreamingCalls,
+    ComparingCalls,
+    ProposingCalls,
     ConceptCalls,
     PolicyCalls,
     ReleaseCalls,
