@@ -45,10 +45,8 @@ def process(
         yield child
     finally:
         child.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         with suppress(ProcessLookupError):
             # What it started itself is in its group.
             os.killpg(child.pid, signal.SIGKILL)

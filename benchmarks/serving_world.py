@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -261,7 +262,7 @@ def _representations(
     model: Recommender, users: np.ndarray, items: np.ndarray, n_users: int
 ) -> torch.Tensor:
     starts = np.searchsorted(users, np.arange(n_users + 1))
-    histories = [items[a:b].astype(np.int64) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    histories = [items[a:b].astype(np.int64) for a, b in pairwise(starts)]
     with torch.inference_mode():
         return torch.cat(
             [
