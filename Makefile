@@ -18,10 +18,10 @@ LLM := .venv-llm/.installed
 LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm parity check ci bench-sae bench-serving up-local down-local protos clean
+.PHONY: help demo reproduce results test test-llm parity check ci bench-sae bench-serving up-local down-local protos published-protos clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 $(RUNTIME): constraints.txt requirements.txt $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RecLens needs Python 3.11 or newer")'
@@ -100,6 +100,9 @@ down-local: $(RUNTIME) ## Stop it
 
 protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
 	deploy/generate-protos.sh
+
+published-protos: $(DEVELOPMENT) ## Take the public API as it is for published: from now on nothing in it may break
+	cd protos && ../$(BIN)/buf build --path reclens/api/steering --exclude-source-info -o published.json
 
 clean: ## Remove what was installed or computed here
 	rm -rf $(VENV) .venv-peers .venv-llm .reclens out

@@ -143,7 +143,7 @@ def exact(items: np.ndarray) -> Iterator[Setting]:
 
 
 def faiss_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
-    """Inverted lists, with vectors as they are, in bytes, and in four bits a pair of coordinates."""
+    """Inverted lists: vectors as they are, in bytes, or in four bits for two coordinates."""
     import faiss
 
     faiss.omp_set_num_threads(threads)
@@ -162,7 +162,9 @@ def faiss_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
         size = len(faiss.serialize_index(index)) / 2**20
         for n_probe in (16, 32, 64, 128):
 
-            def search(queries: np.ndarray, n_probe: int = n_probe) -> np.ndarray:
+            def search(
+                queries: np.ndarray, n_probe: int = n_probe, index: Any = index, ivf: Any = ivf
+            ) -> np.ndarray:
                 ivf.nprobe = n_probe
                 padded = np.zeros((len(queries), width), np.float32)
                 padded[:, : queries.shape[1]] = queries
@@ -192,8 +194,7 @@ def usearch_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
                 index.expansion_search = effort
                 padded = np.hstack([queries, np.zeros((len(queries), 1), np.float32)])
                 found = index.search(padded, CANDIDATES, threads=threads)
-                keys = np.asarray(found.keys, np.int64).reshape(len(queries), -1)
-                return keys
+                return np.asarray(found.keys, np.int64).reshape(len(queries), -1)
 
             yield Setting(f"graph, {kind}", "usearch", f"expansion {effort}", search, build, size)
 

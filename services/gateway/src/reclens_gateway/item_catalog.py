@@ -1,12 +1,24 @@
-"""Titles and tags of items, by external id."""
+"""Items of a data set: their rows, ids, titles and tags."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+from reclens.api.steering.v1 import steering_pb2 as steering
+from reclens.concepts.item_terms import popularity_standing
+from reclens.errors import NotFound
+
+_MAX_TEMPLATES = 100_000
+"""Items whose message is kept ready; a catalogue may have millions."""
+_COLUMNS = ["item_id", "title", "tags", "year", "popularity"]
 
 
 @dataclass(frozen=True)
@@ -19,33 +31,140 @@ class ItemEntry:
     """Title, where the data has one."""
     tags: tuple[str, ...] = ()
     """Tags, e.g. genres."""
+    year: int | None = None
+    """Year, where the data has one."""
 
 
-@dataclass(frozen=True, eq=False)
 class ItemCatalog:
-    """All items of a data set."""
+    """All items of a data set, by row and by id.
 
-    _entries: dict[str, ItemEntry] = field(repr=False)
+    Texts stay in their columns and become Python objects when they are first shown: of a catalogue
+    of millions most never are.
+
+    Args:
+        table: layout ``contracts.tables.ITEMS``; row i is item i.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        self._rows = {item_id: row for row, item_id in enumerate(table["item_id"].to_pylist())}
+        self._ids, self._titles, self._tags, self._years = (
+            self.table[name] for name in ("item_id", "title", "tags", "year")
+        )
+        self._templates: dict[int, steering.Recommendation] = {}
+        tags = self._tags.combine_chunks().flatten().unique().to_pylist()
+        self.tags: list[str] = sorted(tag for tag in tags if tag)
+        """All tags that an item has."""
+        self._known_tags = frozenset(self.tags)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the items table of a data set (see ``contracts.tables.ITEMS``)."""
-        table = pq.read_table(path, columns=["item_id", "title", "tags"])
+        return cls(pq.read_table(path, columns=_COLUMNS))
+
+    @classmethod
+    def of(cls, entries: Sequence[ItemEntry]) -> Self:
+        """The catalogue of these items, in this order, equally popular."""
         return cls(
-            {
-                item_id: ItemEntry(item_id, title or "", tuple(tags or ()))
-                for item_id, title, tags in zip(
-                    table["item_id"].to_pylist(),
-                    table["title"].to_pylist(),
-                    table["tags"].to_pylist(),
-                    strict=True,
-                )
-            }
+            pa.table(
+                {
+                    "item_id": pa.array([one.item_id for one in entries], pa.string()),
+                    "title": pa.array([one.title for one in entries], pa.string()),
+                    "tags": pa.array([list(one.tags) for one in entries], pa.list_(pa.string())),
+                    "year": pa.array([one.year for one in entries], pa.int16()),
+                    "popularity": pa.array([0] * len(entries), pa.int32()),
+                }
+            )
         )
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __contains__(self, item_id: str) -> bool:
-        return item_id in self._entries
+        return item_id in self._rows
 
     def __getitem__(self, item_id: str) -> ItemEntry:
         """The entry of ``item_id``; a bare one where the catalogue does not list it."""
-        return self._entries.get(item_id) or ItemEntry(item_id)
+        row = self._rows.get(item_id)
+        return ItemEntry(item_id) if row is None else self.entry(row)
+
+    def entry(self, row: int) -> ItemEntry:
+        """The item of a row."""
+        return ItemEntry(
+            item_id=self._ids[row].as_py(),
+            title=self._titles[row].as_py() or "",
+            tags=tuple(self._tags[row].as_py() or ()),
+            year=self._years[row].as_py(),
+        )
+
+    def standing(self, row: int) -> str:
+        """`POPULAR`, `LITTLE_KNOWN` or nothing, see `popularity_standing`."""
+        return self._standings[row]
+
+    @cached_property
+    def _standings(self) -> list[str]:
+        return popularity_standing(self.table["popularity"].to_numpy())
+
+    def template(self, row: int) -> steering.Recommendation:
+        """The item of a row as a recommendation without score and ranks. To be copied."""
+        found = self._templates.get(row)
+        if found is None:
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            entry = self.entry(row)
+            found = self._templates[row] = steering.Recommendation(
+                item_id=entry.item_id, title=entry.title, tags=entry.tags
+            )
+        return found
+
+    def find(self, item_id: str) -> int | None:
+        """Row of an item; None where there is none."""
+        return self._rows.get(item_id)
+
+    def row(self, item_id: str, *, field: str) -> int:
+        """Row of an item.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._rows.get(item_id)
+        if row is None:
+            raise NotFound(
+                f"there is no item {item_id[:100]!r}.",
+                field=field,
+                remedy="use an id of the data set.",
+            )
+        return row
+
+    def rows(self, item_ids: Iterable[str], *, field: str) -> list[int]:
+        """Row of each item.
+
+        Raises:
+            NotFound: names the position of the first one that there is not.
+        """
+        known = self._rows
+        try:
+            return [known[item_id] for item_id in item_ids]
+        except KeyError:
+            return [
+                self.row(item_id, field=f"{field}[{position}]")
+                for position, item_id in enumerate(item_ids)
+            ]
+
+    def check_tag(self, tag: str, *, field: str) -> None:
+        """Refuse a tag that no item has.
+
+        Raises:
+            NotFound: the remedy lists near ones.
+        """
+        if tag in self._known_tags:
+            return
+        folded = {known.casefold(): known for known in self.tags}
+        near = difflib.get_close_matches(tag[:100].casefold(), folded, n=3, cutoff=0.5)
+        raise NotFound(
+            f"no item has the tag {tag[:100]!r}.",
+            field=field,
+            remedy=f"did you mean {', '.join(folded[one] for one in near)}?"
+            if near
+            else "use a tag as items have it.",
+        )

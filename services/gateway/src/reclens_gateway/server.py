@@ -71,7 +71,12 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     section = settings.gateway
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section)
-    peer = InferencePeer(section.inference, section.max_message_bytes)
+    peer = InferencePeer(
+        section.inference,
+        section.max_message_bytes,
+        hops=section.hops,
+        max_batch=section.max_batch,
+    )
 
     async def changed(any_served: bool) -> None:
         await server.set_serving(SERVICE, any_served)

@@ -1,0 +1,106 @@
+"""What all calls share: which release answers, and asking the inference service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from reclens.adapters.grpc_interceptor import seconds_left
+from reclens.adapters.release_watch import ReleaseWatch
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.errors import InvalidInput, NotReady
+from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.paging import Cursor, open_token
+from reclens_gateway.served_release import ServedRelease
+
+T = TypeVar("T")
+
+DEFAULT_RELEASE = "default"
+"""Release of requests that name none."""
+MAX_TRIES = 5
+"""Times that a request is resolved anew when its release has moved on meanwhile."""
+
+_VERSION_FIELD = "release_version"
+
+
+class Calls:
+    """The releases that ``watch`` keeps loaded and one inference service.
+
+    Args:
+        watch: the releases.
+        peer: the inference service.
+        default_deadline: seconds that a call may take whose caller set no deadline.
+    """
+
+    def __init__(
+        self, watch: ReleaseWatch[ServedRelease], peer: InferencePeer, default_deadline: float
+    ) -> None:
+        self.watch = watch
+        self.peer = peer
+        self._default_deadline = default_deadline
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def served(self, name: str, *, field: str = "release") -> ServedRelease:
+        """The version of a release that answers now."""
+        return self.watch.current(name or DEFAULT_RELEASE, field=field).loaded
+
+    def listed(self, name: str, token: str, query: str) -> tuple[ServedRelease, Cursor]:
+        """The release to list from, the same one over all pages, and where to go on."""
+        cursor = open_token(token, query)
+        if cursor is None:
+            served = self.served(name)
+            return served, Cursor(served.release.version, query, 0)
+        try:
+            found = self.watch.version(name or DEFAULT_RELEASE, cursor.version)
+        except NotReady as error:
+            raise InvalidInput(
+                "the release has changed since this listing began.",
+                field="page_token",
+                remedy="start again without a page token.",
+            ) from error
+        return found.loaded, cursor
+
+    def deadline(self, context: Any) -> float:
+        """The caller's deadline, in seconds of the event loop's clock."""
+        left = seconds_left(context, self._default_deadline)
+        return asyncio.get_running_loop().time() + left
+
+    async def on_one_version(
+        self,
+        name: str,
+        answer: Callable[[ServedRelease], Awaitable[T]],
+        *,
+        field: str = "release",
+    ) -> T:
+        """What ``answer`` makes of the current version.
+
+        Where the inference service has moved on from it, releases are read again and the request is
+        resolved anew: a swap fails no request, and no answer is of two versions.
+        """
+        for _ in range(MAX_TRIES - 1):
+            try:
+                return await answer(self.served(name, field=field))
+            except NotReady as error:
+                if error.field != _VERSION_FIELD:
+                    raise
+            await self._refresh()
+        return await answer(self.served(name, field=field))
+
+    async def policy(self, ref: pb.PolicyRef, served: ServedRelease) -> pb.Policy | None:
+        """The stored policy that a request names; None where it names none.
+
+        Raises:
+            NotFound: there is no such policy or version.
+            NotReady: it was written for another autoencoder.
+        """
+        del served
+        if not ref.policy_id:
+            return None
+        raise NotReady("policies are not served here.", field="policy", remedy="send its edits.")
+
+    async def _refresh(self) -> None:
+        # One reading for all requests that met the same swap.
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self.watch.refresh())
+        await asyncio.shield(self._refreshing)
