@@ -84,7 +84,7 @@ class InferencePeer:
         await self._channel.close()
 
     def _sign(self, question: pb.RankRequest) -> None:
-        question.request_id = request_id()
+        question.request_id = question.request_id or request_id()
         question.traceparent = self._traceparent()
 
     async def _batch_rank(

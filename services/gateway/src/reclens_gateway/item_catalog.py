@@ -7,14 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.item_terms import popularity_standing
 from reclens.errors import NotFound
+
+APOSTROPHES = "'\u2019"
+"""What is left out of words that are compared: straight and curly."""
 
 _MAX_TEMPLATES = 100_000
 """Items whose message is kept ready; a catalogue may have millions."""
@@ -101,9 +106,46 @@ class ItemCatalog:
         """`POPULAR`, `LITTLE_KNOWN` or nothing, see `popularity_standing`."""
         return self._standings[row]
 
+    def tagged(self, tags: Iterable[str]) -> np.ndarray:
+        """Rows of items with any of these tags, int64, rising."""
+        rows = [self._rows_by_tag[tag] for tag in tags]
+        return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+
+    @cached_property
+    def plain_titles(self) -> pa.ChunkedArray:
+        """Titles without case, accents and apostrophes, to be searched."""
+        # What Arrow computes with is made when it is imported; type checkers do not see it.
+        compute: Any = pc
+        apart = compute.utf8_normalize(compute.utf8_lower(self._titles.fill_null("")), form="NFKD")
+        return compute.replace_substring_regex(apart, rf"[\p{{M}}{APOSTROPHES}]", "")
+
+    @cached_property
+    def popularity(self) -> np.ndarray:
+        """int64 [n_items]: interactions of each item."""
+        return self.table["popularity"].to_numpy().astype(np.int64)
+
+    @cached_property
+    def years(self) -> np.ndarray:
+        """int64 [n_items]: year of each item; 0 where it has none."""
+        return self._years.fill_null(0).to_numpy().astype(np.int64)
+
+    @cached_property
+    def _rows_by_tag(self) -> dict[str, np.ndarray]:
+        lists = self._tags.combine_chunks()
+        lengths = np.diff(lists.offsets.to_numpy())
+        of_row = np.repeat(np.arange(len(lengths)), lengths)
+        coded = lists.flatten().dictionary_encode()
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        order = np.argsort(codes, kind="stable")
+        names = coded.dictionary.to_pylist()
+        bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        return {
+            name: of_row[order[bounds[code] : bounds[code + 1]]] for code, name in enumerate(names)
+        }
+
     @cached_property
     def _standings(self) -> list[str]:
-        return popularity_standing(self.table["popularity"].to_numpy())
+        return popularity_standing(self.popularity)
 
     def template(self, row: int) -> steering.Recommendation:
         """The item of a row as a recommendation without score and ranks. To be copied."""

@@ -83,7 +83,12 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
 
     loader = ReleaseLoader(store, peer, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
-    servicer = SteeringServicer(watch, peer, section.default_deadline_seconds)
+    servicer = SteeringServicer(
+        watch,
+        peer,
+        section.default_deadline_seconds,
+        session_idle_seconds=section.session_idle_seconds,
+    )
     server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE)
     address = await server.start()
     await watch.start()

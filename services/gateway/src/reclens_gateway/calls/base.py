@@ -31,13 +31,20 @@ class Calls:
         watch: the releases.
         peer: the inference service.
         default_deadline: seconds that a call may take whose caller set no deadline.
+        session_idle_seconds: how long a session may wait for its caller.
     """
 
     def __init__(
-        self, watch: ReleaseWatch[ServedRelease], peer: InferencePeer, default_deadline: float
+        self,
+        watch: ReleaseWatch[ServedRelease],
+        peer: InferencePeer,
+        default_deadline: float,
+        *,
+        session_idle_seconds: float = 300,
     ) -> None:
         self.watch = watch
         self.peer = peer
+        self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -65,6 +72,10 @@ class Calls:
         """The caller's deadline, in seconds of the event loop's clock."""
         left = seconds_left(context, self._default_deadline)
         return asyncio.get_running_loop().time() + left
+
+    def default_deadline(self) -> float:
+        """The deadline of a caller that set none."""
+        return asyncio.get_running_loop().time() + self._default_deadline
 
     async def on_one_version(
         self,

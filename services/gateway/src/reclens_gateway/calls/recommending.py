@@ -60,6 +60,7 @@ class RecommendingCalls(Calls):
 
         async def answer(served: ServedRelease) -> pb.RecommendResponse:
             asked = asked_of(served, request, await self.policy(request.policy, served))
+            asked.question.request_id = identifier
             ranked = await self.peer.rank(asked.question, deadline)
             return recommend_response(
                 served, asked, ranked, explain=request.explain, request_id=identifier
