@@ -13,7 +13,6 @@ Figures behind the choice of library and method: benchmarks/results/item_index.j
 from __future__ import annotations
 
 import math
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -62,26 +61,23 @@ class IndexReport:
 class ItemIndex:
     """Candidates for the best items by ``x @ item_weights.T + item_biases``.
 
-    Safe to search from several threads.
+    Nothing changes after it is made: threads may search it at once.
     """
 
     def __init__(self, index: Any, report: IndexReport, n_items: int) -> None:
         self._index = index
         self.report = report
         self.n_items = n_items
-        # Where the parameters of a search are not passed along, threads share those of the index.
-        self._searching = threading.Lock()
 
     def candidates(self, x: Float[Tensor, "batch d_model"], n: int) -> Int[Tensor, "batch n"]:
         """Items that are probably the best ``n`` for each row, best first as the index knows them.
 
         Args:
             x: representations, on the CPU.
-            n: how many; rows with fewer end in ``NO_CANDIDATE``.
+            n: how many, all items at most; rows with fewer end in ``NO_CANDIDATE``.
         """
         queries = torch.cat([x, x.new_ones(len(x), 1)], dim=1).to(torch.float32).contiguous()
-        with self._searching:
-            _scores, found = self._index.search(queries.numpy(), min(n, self.n_items))
+        _scores, found = self._index.search(queries.numpy(), min(n, self.n_items))
         return torch.from_numpy(found)
 
 
@@ -176,7 +172,7 @@ def _best(vectors: np.ndarray, sample: Tensor) -> np.ndarray:
 def _fewest_lists(
     index: Any, sample: Tensor, truth: np.ndarray, wanted: float
 ) -> tuple[int, np.ndarray]:
-    """The fewest lists, of 1, 2, 4 and so on, that reach the recall; and the recall of each query."""
+    """The fewest lists, of 1, 2, 4 ..., that reach the recall; and the recall of each query."""
     queries = torch.cat([sample, sample.new_ones(len(sample), 1)], dim=1)
     queries = queries.to("cpu", torch.float32).contiguous().numpy()
     n_probe = 1
