@@ -24,6 +24,7 @@ import psutil
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
+_CONNECT_SECONDS = 30
 MAX_PENDING = 5000
 """Open loop: calls under way at most; further arrivals are counted as not sent."""
 
@@ -96,7 +97,8 @@ class Load:
     async def run(self) -> dict[str, Any]:
         """Warm up, measure, and say what came of it."""
         job = self._job
-        await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
         stop = time.perf_counter() + job.warm_up + job.seconds
         if job.per_second:
             sending = [asyncio.create_task(self._arrivals(stop))]
