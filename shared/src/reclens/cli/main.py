@@ -40,6 +40,8 @@ _COMMANDS = {
     "concepts": "reclens.cli.concepts",
     "survey": "reclens.cli.survey",
     "recommend": "reclens.cli.recommend",
+    "compare": "reclens.cli.compare",
+    "propose": "reclens.cli.propose",
     "explain": "reclens.cli.recommend",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
