@@ -113,7 +113,7 @@ def measure(store: ArtifactStore, release_name: str, n_concepts: int) -> list[di
                 "share_before": before.genre_share,
             }
             for kind, moved in (("", concept.latents), ("random_", tuple(map(int, drawn)))):
-                edit = LatentEdit(moved, Operation.ADD, strength, Unit.INPUT_NORM)
+                edit = LatentEdit.of(moved, Operation.ADD, strength, Unit.INPUT_NORM)
                 after = lists(steer(x, sae, p99, [edit]).x, model, seen, targets, of_genre)
                 row[f"{kind}lift"] = after.genre_share / before.genre_share - 1
                 row[f"{kind}ndcg_loss"] = 1 - after.ndcg / before.ndcg

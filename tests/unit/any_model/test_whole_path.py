@@ -72,7 +72,7 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     ].tolist()
     assert plain.steered is not None
     strongest = int(plain.steered.latents[plain.steered.before[0].argmax()])
-    edits = (LatentEdit((strongest,), Operation.ABLATE),)
+    edits = (LatentEdit.of((strongest,), Operation.ABLATE),)
     edited = rank(model, RankQuestion(None, tuple(history), 10, True, edits))
     assert edited.relative_shift > 0.01
     assert [item.score for item in edited.items] != [item.score for item in plain.items]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import pytest
 import torch
+from hand_dictionary import P99, SAE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -15,35 +15,6 @@ from reclens.errors import InvalidInput
 from reclens.steering.edits import LatentEdit, Mode, Operation, Unit
 from reclens.steering.engine import Steered, steer
 
-
-@dataclass
-class Codes:
-    indices: Tensor
-    values: Tensor
-
-
-class HandDictionary:
-    """Two dimensions, four latents: +e1, +e2, -e1 and (0.6, 0.8); scale 2, mean (1, 0).
-
-    Latents 0 and 1 read the centred and scaled input; the others never fire by themselves.
-    """
-
-    W_dec = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.6, 0.8]])
-    input_mean = torch.tensor([1.0, 0.0])
-    input_scale = torch.tensor(2.0)
-
-    def encode(self, x: Tensor) -> Codes:
-        z = ((x - self.input_mean) / self.input_scale).clamp(min=0)
-        values, indices = z.sort(dim=1, descending=True)
-        return Codes(indices, values)
-
-    def decode(self, codes: Codes) -> Tensor:
-        dense = torch.zeros(codes.indices.shape[0], 4).scatter(1, codes.indices, codes.values)
-        return self.input_scale * (dense @ self.W_dec) + self.input_mean
-
-
-SAE = HandDictionary()
-P99 = torch.tensor([2.0, 4.0, 1.0, 0.5])
 # (x - mean) / scale = (1, -0.5): latent 0 fires with 1, the rest is silent, and -0.5 e2 is the
 # part that the dictionary does not explain: decode gives (3, 0), the error is (0, -1).
 X = torch.tensor([[3.0, -1.0]])
@@ -57,7 +28,7 @@ def edit(
     weights: tuple[float, ...] = (),
 ) -> LatentEdit:
     latents = (latent,) if isinstance(latent, int) else latent
-    return LatentEdit(latents, operation, strength, unit, weights)
+    return LatentEdit.of(latents, operation, strength, unit, weights)
 
 
 def run(*edits: LatentEdit, x: Tensor = X, mode: Mode = Mode.RESIDUAL) -> Steered:
@@ -164,7 +135,7 @@ def test_edits_without_effect_are_named_with_the_reason(
 def test_latent_outside_the_dictionary_is_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match="latent 4 does not exist") as caught:
         run(edit(0, Operation.ABLATE), edit((1, 4), Operation.ABLATE))
-    assert caught.value.field == "edits[1].latents[1]"
+    assert caught.value.field == "edits[1].groups[0].latents[1]"
 
 
 def test_percentiles_of_another_dictionary_are_refused() -> None:
@@ -175,7 +146,7 @@ def test_percentiles_of_another_dictionary_are_refused() -> None:
 STRENGTHS = st.floats(-100, 100, width=32)
 EDITS = st.lists(
     st.builds(
-        lambda latents, operation, strength, unit: LatentEdit(
+        lambda latents, operation, strength, unit: LatentEdit.of(
             tuple(latents),
             operation,
             strength if operation is Operation.ADD else abs(strength),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
@@ -281,8 +282,10 @@ def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]
                         await _authorise_step(guard, client, rule, request)
                     yield request
 
-            async for response in behaviour(requests(), context):
-                await context.write(write(response))
+            # Closed at once when the caller has gone, not whenever it is collected.
+            async with aclosing(behaviour(requests(), context)) as responses:
+                async for response in responses:
+                    await context.write(write(response))
             if session.drained:
                 raise Unavailable(
                     "the server is being stopped.",

@@ -5,9 +5,13 @@ it; ``engine`` and ``attribution`` are the maths and are imported by their own n
 """
 
 from reclens.steering.edits import (
+    MAX_CONDITIONS,
     MAX_EDITS,
     MAX_STRENGTH,
+    Comparison,
+    LatentCondition,
     LatentEdit,
+    LatentGroup,
     Mode,
     Operation,
     Unit,
@@ -16,9 +20,13 @@ from reclens.steering.edits import (
 )
 
 __all__ = [
+    "MAX_CONDITIONS",
     "MAX_EDITS",
     "MAX_STRENGTH",
+    "Comparison",
+    "LatentCondition",
     "LatentEdit",
+    "LatentGroup",
     "Mode",
     "Operation",
     "Unit",

@@ -6,14 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from reclens.errors import InvalidInput
 
 MAX_STRENGTH = 100.0
-"""Largest strength and weight by size; far beyond any useful push, far below overflow."""
+"""Largest strength, weight, share and level by size; far beyond any useful push, far below
+overflow."""
 
 MAX_EDITS = 100
 """Edits in one request."""
+
+MAX_CONDITIONS = 10
+"""Conditions of one edit."""
 
 
 class Operation(StrEnum):
@@ -35,8 +40,8 @@ class Unit(StrEnum):
     P99 = "p99"
     """Each latent's own 99th percentile over its firing cases, times the latent's weight."""
     INPUT_NORM = "input_norm"
-    """The norm of x: the edit's latents move together, in proportion to weight x p99, so that x
-    moves by |strength| x |x|."""
+    """The norm of x: the edit's latents move together as one direction, so that x moves by
+    |strength| x |x|. Each group adds its own direction with length 1 times its share."""
 
 
 class Mode(StrEnum):
@@ -48,42 +53,36 @@ class Mode(StrEnum):
     """x' = decode(z'): for measuring fidelity."""
 
 
+class Comparison(StrEnum):
+    """Which side of a level. Neither side holds the level itself."""
+
+    ABOVE = "above"
+    BELOW = "below"
+
+
 @dataclass(frozen=True)
-class LatentEdit:
-    """A change of latents that move together.
+class LatentGroup:
+    """Latents that move in proportion to weight x p99.
 
     Raises:
         InvalidInput: names the field: no latents, a latent twice, a negative index, a weight or
-            strength that is not finite or beyond ``MAX_STRENGTH``, a negative SET or SCALE.
+            share that is not finite or beyond ``MAX_STRENGTH``.
     """
 
     latents: tuple[int, ...]
-    """Indices of the latents, distinct, at least one."""
-    operation: Operation
-    """What to do with them."""
-    strength: float = 0.0
-    """How much, within [-100, 100]; at least 0 for SET and SCALE. Not used by ABLATE."""
-    unit: Unit = Unit.P99
-    """Unit of the strength of an ADD."""
+    """Indices, distinct, at least one."""
     weights: tuple[float, ...] = ()
-    """Relative weight of each latent in an ADD. Empty: 1 each."""
+    """Weight of each latent in an ADD. Empty: 1 each."""
+    share: float = 1.0
+    """Length of the group's direction beside those of other groups, in an ADD by INPUT_NORM."""
 
     def __post_init__(self) -> None:
-        if not self.latents:
-            raise InvalidInput(
-                "an edit needs at least one latent.", field="latents", remedy="name a latent."
-            )
-        if min(self.latents) < 0:
-            raise InvalidInput(
-                f"latent {min(self.latents)} is negative.",
-                field="latents",
-                remedy="latents count from 0.",
-            )
+        _check_indices(self.latents)
         if len(set(self.latents)) != len(self.latents):
             raise InvalidInput(
-                "an edit names a latent twice.",
+                "a group names a latent twice.",
                 field="latents",
-                remedy="name each latent once, or use two edits.",
+                remedy="name each latent once, or use two groups.",
             )
         if not self.weights:
             object.__setattr__(self, "weights", (1.0,) * len(self.latents))
@@ -95,14 +94,101 @@ class LatentEdit:
             )
         for weight in self.weights:
             check_strength(weight, field="weights")
+        check_strength(self.share, field="share")
+
+
+@dataclass(frozen=True)
+class LatentCondition:
+    """A test of the most active of some latents, untouched.
+
+    Raises:
+        InvalidInput: names the field: no latents, a negative index, a level that is not finite or
+            not within [0, ``MAX_STRENGTH``].
+    """
+
+    latents: tuple[int, ...]
+    """Indices, at least one."""
+    comparison: Comparison
+    """Which side of the level."""
+    level: float
+    """In units of each latent's own p99, within [0, 100]."""
+
+    def __post_init__(self) -> None:
+        _check_indices(self.latents)
+        check_strength(self.level, field="level", minimum=0.0)
+
+
+@dataclass(frozen=True)
+class LatentEdit:
+    """A change of latents that move together.
+
+    Raises:
+        InvalidInput: names the field: no groups, a strength that is not finite or beyond
+            ``MAX_STRENGTH``, a negative SET or SCALE, too many conditions.
+    """
+
+    groups: tuple[LatentGroup, ...]
+    """Latents to change, at least one group. Several are one direction in an ADD by INPUT_NORM."""
+    operation: Operation
+    """What to do with them."""
+    strength: float = 0.0
+    """How much, within [-100, 100]; at least 0 for SET and SCALE. Not used by ABLATE."""
+    unit: Unit = Unit.P99
+    """Unit of the strength of an ADD."""
+    conditions: tuple[LatentCondition, ...] = ()
+    """All must hold for the edit to apply. None: it always does."""
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise InvalidInput(
+                "an edit needs at least one latent.", field="groups", remedy="name a latent."
+            )
         if self.operation is not Operation.ABLATE:
             floor = -MAX_STRENGTH if self.operation is Operation.ADD else 0.0
             check_strength(self.strength, field="strength", minimum=floor)
+        if len(self.conditions) > MAX_CONDITIONS:
+            raise InvalidInput(
+                f"{len(self.conditions)} conditions are too many.",
+                field="conditions",
+                remedy=f"give at most {MAX_CONDITIONS}.",
+            )
+
+    @classmethod
+    def of(
+        cls,
+        latents: Sequence[int],
+        operation: Operation,
+        strength: float = 0.0,
+        unit: Unit = Unit.P99,
+        weights: Sequence[float] = (),
+    ) -> LatentEdit:
+        """An edit of one group without conditions.
+
+        Raises:
+            InvalidInput: names the field.
+        """
+        return cls((LatentGroup(tuple(latents), tuple(weights)),), operation, strength, unit)
+
+    @cached_property
+    def latents(self) -> tuple[int, ...]:
+        """The distinct latents of all groups."""
+        if len(self.groups) == 1:
+            return self.groups[0].latents
+        return tuple(dict.fromkeys(latent for group in self.groups for latent in group.latents))
 
     @property
     def replaces(self) -> bool:
         """Whether the edit overrules what earlier edits made of its latents."""
         return self.operation is not Operation.ADD
+
+
+def _check_indices(latents: Sequence[int]) -> None:
+    if not latents:
+        raise InvalidInput("no latents are named.", field="latents", remedy="name a latent.")
+    if min(latents) < 0:
+        raise InvalidInput(
+            f"latent {min(latents)} is negative.", field="latents", remedy="latents count from 0."
+        )
 
 
 def check_strength(value: float, *, field: str, minimum: float = -MAX_STRENGTH) -> None:
@@ -121,16 +207,25 @@ def check_strength(value: float, *, field: str, minimum: float = -MAX_STRENGTH) 
 
 
 def check_latents(edits: Sequence[LatentEdit], n_latents: int) -> None:
-    """Refuse edits of latents that the dictionary does not have.
+    """Refuse edits and conditions of latents that the dictionary does not have.
 
     Raises:
         InvalidInput: names the edit and latent.
     """
     for position, edit in enumerate(edits):
-        for slot, latent in enumerate(edit.latents):
-            if latent >= n_latents:
-                raise InvalidInput(
-                    f"latent {latent} does not exist.",
-                    field=f"edits[{position}].latents[{slot}]",
-                    remedy=f"this dictionary has latents 0 to {n_latents - 1}.",
-                )
+        where = f"edits[{position}]"
+        for place, group in enumerate(edit.groups):
+            _check_known(group.latents, n_latents, f"{where}.groups[{place}]")
+        for place, condition in enumerate(edit.conditions):
+            _check_known(condition.latents, n_latents, f"{where}.conditions[{place}]")
+
+
+def _check_known(latents: tuple[int, ...], n_latents: int, where: str) -> None:
+    if max(latents) < n_latents:
+        return
+    slot, latent = next((i, latent) for i, latent in enumerate(latents) if latent >= n_latents)
+    raise InvalidInput(
+        f"latent {latent} does not exist.",
+        field=f"{where}.latents[{slot}]",
+        remedy=f"this dictionary has latents 0 to {n_latents - 1}.",
+    )
