@@ -43,6 +43,7 @@ _COMMANDS = {
     "compare": "reclens.cli.compare",
     "propose": "reclens.cli.propose",
     "explain": "reclens.cli.recommend",
+    "tokens": "reclens.cli.tokens",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",
