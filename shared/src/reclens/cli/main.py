@@ -41,6 +41,7 @@ _COMMANDS = {
     "survey": "reclens.cli.survey",
     "recommend": "reclens.cli.recommend",
     "explain": "reclens.cli.recommend",
+    "policies": "reclens.cli.policies",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",

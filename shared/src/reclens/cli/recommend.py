@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import typer
 
-from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import client_settings
+from reclens.cli.edit_options import LessOf, MoreOf, edits_of
 from reclens.cli.messages import as_json, confidence_text, movement
 from reclens.cli.output import Json, print_json, print_table
-from reclens.client import SteeringClient, add_latent, less, more
+from reclens.client import SteeringClient
 
 app = typer.Typer()
-
-DEFAULT_STRENGTH = 0.4
-"""A clear push, see ``Edit.add`` in the API."""
 
 User = Annotated[str | None, typer.Option(help="A user of the data set.", show_default=False)]
 History = Annotated[
@@ -32,23 +28,15 @@ def recommend(
     *,
     user: User = None,
     history: History = None,
-    more_of: Annotated[
-        list[str] | None,
-        typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-    ] = None,
-    less_of: Annotated[
-        list[str] | None,
-        typer.Option("--less", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-    ] = None,
+    more_of: MoreOf = None,
+    less_of: LessOf = None,
     top_k: TopK = 10,
     release: Release = "default",
     json: Json = False,
 ) -> None:
     """Recommend, with concepts turned up and down, beside the untouched answer."""
     items = _history(user, history)
-    edits = [_edit(text, +1) for text in more_of or []] + [
-        _edit(text, -1) for text in less_of or []
-    ]
+    edits = edits_of(more_of, less_of)
     with SteeringClient(client_settings().client.target) as client:
         answer = client.recommend(
             user_id=user,
@@ -121,21 +109,3 @@ def _history(user: str | None, history: str | None) -> list[str] | None:
     if history is None:
         return None
     return [item.strip() for item in history.split(",") if item.strip()]
-
-
-def _edit(text: str, sign: int) -> pb.Edit:
-    target, colon, number = text.rpartition(":")
-    if not colon:
-        target, strength = text, DEFAULT_STRENGTH
-    else:
-        try:
-            strength = float(number)
-        except ValueError:
-            raise typer.BadParameter(f"{number!r} in {text!r} is not a number") from None
-    if not target or not math.isfinite(strength) or strength < 0:
-        raise typer.BadParameter(
-            f"{text!r} is not CONCEPT[:STRENGTH] with a strength of at least 0"
-        )
-    if target.isdecimal():
-        return add_latent(int(target), sign * strength)
-    return more(target, strength) if sign > 0 else less(target, strength)
