@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from reclens.adapters.grpc_interceptor import request_id
+from reclens.adapters.grpc_call import request_id
 from reclens.adapters.policy_log import PolicyChange
 
 logger = structlog.get_logger(__name__)

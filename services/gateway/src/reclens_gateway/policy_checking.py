@@ -6,7 +6,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
-from reclens.adapters.grpc_interceptor import request_id
+from reclens.adapters.grpc_call import request_id
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import MAX_POLICY_BYTES, POLICY_ID, StoredPolicy, canonical_json

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from reclens.adapters.grpc_interceptor import seconds_left
+from reclens.adapters.grpc_call import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady
