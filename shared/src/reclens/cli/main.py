@@ -44,6 +44,7 @@ _COMMANDS = {
     "propose": "reclens.cli.propose",
     "explain": "reclens.cli.recommend",
     "tokens": "reclens.cli.tokens",
+    "policies": "reclens.cli.policies",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",
