@@ -7,8 +7,7 @@ import time
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from refusals import refusal
 from serving_stack import alone, outcome_of
 
 from reclens.api.inference.v1 import inference_pb2 as inference
@@ -17,25 +16,6 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 USER = pb.Subject(user_id="user-0")
 Code = grpc.StatusCode
 INVALID = Code.INVALID_ARGUMENT
-
-
-def refusal(call, request, **options) -> tuple[Code, str, str, str]:
-    """Code, reason, violated field and message of a call that must fail."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request, **options)
-    status = rpc_status.from_call(caught.value)  # pyright: ignore[reportArgumentType]
-    assert status is not None
-    info, violations = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    fields = []
-    for detail in status.details:
-        if detail.Unpack(violations):
-            fields = [violation.field for violation in violations.field_violations]
-        detail.Unpack(info)
-    assert info.domain == "reclens"
-    assert info.metadata["request_id"]
-    if info.metadata["field"] and caught.value.code() in {INVALID, Code.NOT_FOUND}:
-        assert fields == [info.metadata["field"]]
-    return caught.value.code(), info.reason, info.metadata["field"], status.message
 
 
 def recommend(*edits: pb.Edit, **fields) -> pb.RecommendRequest:

@@ -86,7 +86,8 @@ def test_first_calls_go_at_once_and_the_rest_gather_until_one_returns() -> None:
         assert calls.batches == [["1"], ["2"]]
         calls.let(1)
         await turns()
-        assert second.done() and not first.done()
+        assert second.done()
+        assert not first.done()
         assert calls.batches[2:] == [["3", "4", "5"]]
         calls.let(2)
         await turns()

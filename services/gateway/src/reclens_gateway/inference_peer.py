@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from grpc import aio
+from pydantic import SecretStr
 
+from reclens.adapters.grpc_call import REQUEST_ID_KEY, request_id, traceparent
+from reclens.adapters.grpc_channel import bearer, open_channel
 from reclens.adapters.grpc_errors import error_of
-from reclens.adapters.grpc_interceptor import REQUEST_ID_KEY, request_id
-from reclens.adapters.grpc_server import channel_options
+from reclens.adapters.grpc_tls import ChannelTlsSettings
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import RecLensError
@@ -29,8 +31,8 @@ class InferencePeer:
         max_message_bytes: of requests and answers.
         hops: calls that carry rank requests at a time; further requests gather meanwhile.
         max_batch: rank requests in one call.
-        traceparent: W3C trace context of the request that is being answered; empty: it is not
-            traced.
+        tls: whether and how the channel is encrypted. None: plain text.
+        token: bearer token of the gateway. None: it sends none.
 
     Raises (all calls):
         RecLensError: what the service raised, or Unavailable where it does not answer.
@@ -43,11 +45,12 @@ class InferencePeer:
         *,
         hops: int = 2,
         max_batch: int = 256,
-        traceparent: Callable[[], str] = str,
+        tls: ChannelTlsSettings | None = None,
+        token: SecretStr | None = None,
     ) -> None:
-        self._channel = aio.insecure_channel(target, options=channel_options(max_message_bytes))
+        self._channel = open_channel(target, max_message_bytes, tls or ChannelTlsSettings())
+        self._bearer = bearer(token)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
-        self._traceparent = traceparent
         # Half, as what an answer takes is only estimated.
         self._gathering = Gathering(
             self._batch_rank, hops=hops, max_batch=max_batch, max_bytes=max_message_bytes // 2
@@ -72,12 +75,12 @@ class InferencePeer:
 
     async def propose(self, request: pb.ProposeRequest, seconds: float) -> pb.ProposeResponse:
         """The latents that best move representations towards some items."""
-        return await _send(self._stub.Propose, request, seconds)
+        return await self._send(self._stub.Propose, request, seconds)
 
     async def model(self, release: str, version: str, seconds: float) -> pb.GetModelResponse:
         """The loaded model of this version; the service looks for it if it has not got it."""
         request = pb.GetModelRequest(release=release, release_version=version)
-        return await _send(self._stub.GetModel, request, seconds)
+        return await self._send(self._stub.GetModel, request, seconds)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -85,21 +88,21 @@ class InferencePeer:
 
     def _sign(self, question: pb.RankRequest) -> None:
         question.request_id = question.request_id or request_id()
-        question.traceparent = self._traceparent()
+        question.traceparent = traceparent()
 
     async def _batch_rank(
         self, questions: list[pb.RankRequest], seconds: float
     ) -> Sequence[pb.RankOutcome]:
         batch = pb.BatchRankRequest(requests=questions)
         # Each entry carries its own request's id: the call is of no one request.
-        return (await _call(self._stub.BatchRank, batch, seconds, ())).outcomes
+        return (await _call(self._stub.BatchRank, batch, seconds, self._bearer)).outcomes
 
-
-async def _send(call: Callable[..., Awaitable[A]], request: Any, seconds: float) -> A:
-    identifier = request_id()
-    # Header values are printable ASCII; an id that is not stays in the gateway.
-    sendable = identifier and identifier.isascii() and identifier.isprintable()
-    return await _call(call, request, seconds, ((REQUEST_ID_KEY, identifier),) if sendable else ())
+    async def _send(self, call: Callable[..., Awaitable[A]], request: Any, seconds: float) -> A:
+        identifier = request_id()
+        # Header values are printable ASCII; an id that is not stays in the gateway.
+        sendable = identifier and identifier.isascii() and identifier.isprintable()
+        named = ((REQUEST_ID_KEY, identifier),) if sendable else ()
+        return await _call(call, request, seconds, (*named, *self._bearer))
 
 
 async def _call(

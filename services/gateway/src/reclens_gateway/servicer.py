@@ -5,6 +5,7 @@ from __future__ import annotations
 from reclens.api.steering.v1 import steering_pb2_grpc
 from reclens_gateway.calls.comparing import ComparingCalls
 from reclens_gateway.calls.concepts import ConceptCalls
+from reclens_gateway.calls.policies import PolicyCalls
 from reclens_gateway.calls.proposing import ProposingCalls
 from reclens_gateway.calls.releases import ReleaseCalls
 from reclens_gateway.calls.streaming import StreamingCalls
@@ -15,6 +16,7 @@ class SteeringServicer(
     ComparingCalls,
     ProposingCalls,
     ConceptCalls,
+    PolicyCalls,
     ReleaseCalls,
     steering_pb2_grpc.SteeringServiceServicer,
 ):

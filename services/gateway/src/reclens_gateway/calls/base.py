@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from reclens.adapters.grpc_interceptor import seconds_left
+from reclens.adapters.grpc_call import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady
 from reclens_gateway.inference_peer import InferencePeer
 from reclens_gateway.paging import Cursor, open_token
+from reclens_gateway.policy_applying import PolicyFit
+from reclens_gateway.policy_book import PolicyBook
 from reclens_gateway.served_release import ServedRelease
 
 T = TypeVar("T")
@@ -30,6 +32,7 @@ class Calls:
     Args:
         watch: the releases.
         peer: the inference service.
+        policies: those that are stored.
         default_deadline: seconds that a call may take whose caller set no deadline.
         session_idle_seconds: how long a session may wait for its caller.
     """
@@ -38,12 +41,15 @@ class Calls:
         self,
         watch: ReleaseWatch[ServedRelease],
         peer: InferencePeer,
+        policies: PolicyBook,
         default_deadline: float,
         *,
         session_idle_seconds: float = 300,
     ) -> None:
         self.watch = watch
         self.peer = peer
+        self.policies = policies
+        self._fit = PolicyFit()
         self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None
@@ -98,17 +104,26 @@ class Calls:
             await self._refresh()
         return await answer(self.served(name, field=field))
 
-    async def policy(self, ref: pb.PolicyRef, served: ServedRelease) -> pb.Policy | None:
-        """The stored policy that a request names; None where it names none.
+    async def policy(
+        self, ref: pb.PolicyRef, served: ServedRelease, *, field: str = "policy"
+    ) -> pb.Policy | None:
+        """The stored policy that a request names, fit for ``served``; None where it names none.
 
         Raises:
-            NotFound: there is no such policy or version.
-            NotReady: it was written for another autoencoder.
+            NotFound: there is no such policy or version, or the release lacks what it names.
+            NotReady: it names latents of another autoencoder.
+            CorruptArtifact: it cannot be read.
+            Unavailable: it is not loaded, and the store does not answer.
         """
-        del served
         if not ref.policy_id:
+            if ref.version:
+                raise InvalidInput(
+                    "a version of no policy.", field=f"{field}.policy_id", remedy="name the policy."
+                )
             return None
-        raise NotReady("policies are not served here.", field="policy", remedy="send its edits.")
+        policy = await self.policies.get(ref.policy_id, ref.version, field=field)
+        self._fit.check(policy, served, field=field)
+        return policy
 
     async def _refresh(self) -> None:
         # One reading for all requests that met the same swap.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reclens.adapters.grpc_interceptor import request_id
+from reclens.adapters.grpc_call import request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.answering import add_items, failure_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reclens.adapters.grpc_interceptor import request_id
+from reclens.adapters.grpc_call import request_id
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from reclens.adapters.grpc_interceptor import check_request_id, request_id
+from reclens.adapters.grpc_call import check_request_id, request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import RecLensError
 from reclens_gateway.answering import failure_of

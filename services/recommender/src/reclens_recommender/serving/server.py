@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
+from reclens.adapters import telemetry
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.grpc_server import GrpcServer, until_signalled
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
+from reclens_recommender.serving.access import RULES
 from reclens_recommender.serving.model_thread import ModelThread
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.servicer import InferenceServicer
@@ -43,18 +45,22 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     section = settings.inference
     device = resolve_device(settings.device)
     store = ArtifactStore.from_settings(settings)
-    server = GrpcServer(section)
+    server = GrpcServer(section, "inference")
     thread = ModelThread(section.max_waiting)
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
         return await asyncio.to_thread(load_served_model, store, release, device)
 
     async def changed(any_served: bool) -> None:
+        telemetry.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     watch = ReleaseWatch(store, load, section.poll_seconds, changed)
     servicer = InferenceServicer(watch, thread, section.default_deadline_seconds)
-    server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE)
+    server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
+    if section.processes > 1:
+        # The kernel gives this process connections as soon as it listens.
+        await watch.load_first()
     address = await server.start()
     await watch.start()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from reclens.adapters.grpc_interceptor import seconds_left
+from reclens.adapters.grpc_call import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch, Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
