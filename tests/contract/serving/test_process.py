@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from serving_stack import alone
 
 from reclens.adapters.grpc_health_probe import is_serving
 from reclens.api.inference.v1 import inference_pb2 as inference
@@ -75,7 +76,7 @@ def test_request_under_way_is_answered_while_the_server_drains(stack, hold_model
     hold = hold_model(server)
     stub = stack.inference(server)
     rank = inference.RankRequest(subject={"user_id": "user-0"}, top_k=3)  # pyright: ignore
-    call = stub.Rank.future(rank, timeout=30)
+    call = stub.BatchRank.future(alone(rank), timeout=30)
     assert hold.entered.wait(10)
     with ThreadPoolExecutor(1) as closer:
         closing = closer.submit(stack.stop_servers)
@@ -84,5 +85,5 @@ def test_request_under_way_is_answered_while_the_server_drains(stack, hold_model
             assert not closing.done()
         hold.go.set()
         closing.result(30)
-    assert len(call.result().items) == 3
+    assert len(call.result().outcomes[0].response.ranked.items) == 3
     assert not is_serving(server.address)

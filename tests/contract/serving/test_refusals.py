@@ -7,8 +7,8 @@ import time
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from refusals import refusal
+from serving_stack import alone, outcome_of
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
@@ -16,25 +16,6 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 USER = pb.Subject(user_id="user-0")
 Code = grpc.StatusCode
 INVALID = Code.INVALID_ARGUMENT
-
-
-def refusal(call, request, **options) -> tuple[Code, str, str, str]:
-    """Code, reason, violated field and message of a call that must fail."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request, **options)
-    status = rpc_status.from_call(caught.value)  # pyright: ignore[reportArgumentType]
-    assert status is not None
-    info, violations = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    fields = []
-    for detail in status.details:
-        if detail.Unpack(violations):
-            fields = [violation.field for violation in violations.field_violations]
-        detail.Unpack(info)
-    assert info.domain == "reclens"
-    assert info.metadata["request_id"]
-    if info.metadata["field"] and caught.value.code() in {INVALID, Code.NOT_FOUND}:
-        assert fields == [info.metadata["field"]]
-    return caught.value.code(), info.reason, info.metadata["field"], status.message
 
 
 def recommend(*edits: pb.Edit, **fields) -> pb.RecommendRequest:
@@ -161,7 +142,7 @@ def test_other_calls_name_the_field_too(sasrec, method, request_, code, field) -
             inference.RankRequest(
                 subject={"user_id": "user-0"},
                 top_k=5,
-                edits=[{"latents": [{"latent": 0}], "strength": 1.0}],  # pyright: ignore
+                edits=[{"groups": [{"latents": [0], "weights": [1]}], "strength": 1.0}],  # pyright: ignore
             ),
             INVALID,
             "edits[0].operation",
@@ -173,16 +154,21 @@ def test_other_calls_name_the_field_too(sasrec, method, request_, code, field) -
                 edits=[{"operation": "EDIT_OPERATION_ABLATE"}],  # pyright: ignore
             ),
             INVALID,
-            "edits[0].latents",
+            "edits[0].groups",
         ),
         (
             inference.RankRequest(
                 subject={"user_id": "user-0"},
                 top_k=5,
-                edits=[{"latents": [{"latent": 99}], "operation": "EDIT_OPERATION_ABLATE"}],  # pyright: ignore
+                edits=[
+                    {  # pyright: ignore
+                        "groups": [{"latents": [99], "weights": [1]}],
+                        "operation": "EDIT_OPERATION_ABLATE",
+                    }
+                ],
             ),
             INVALID,
-            "edits[0].latents[0]",
+            "edits[0].groups[0].latents[0]",
         ),
         (
             inference.RankRequest(
@@ -194,8 +180,8 @@ def test_other_calls_name_the_field_too(sasrec, method, request_, code, field) -
     ],
 )
 def test_inference_checks_for_itself(sasrec, request_, code, field) -> None:
-    got, _, named, _ = refusal(sasrec.ranking.Rank, request_)
-    assert (got, named) == (code, field)
+    failure = outcome_of(sasrec.ranking, request_).failure
+    assert (failure.code, failure.field) == (code.value[0], field)
 
 
 def test_nothing_released_is_a_failed_precondition(stack) -> None:
@@ -205,7 +191,8 @@ def test_nothing_released_is_a_failed_precondition(stack) -> None:
     code, reason, _, _ = refusal(stack.steering(gateway).Recommend, recommend())
     assert (code, reason) == (Code.FAILED_PRECONDITION, "NOT_READY")
     rank = inference.RankRequest(subject={"user_id": "user-0"}, top_k=1)
-    assert refusal(stack.inference(inference_server).Rank, rank)[0] is Code.FAILED_PRECONDITION
+    failure = outcome_of(stack.inference(inference_server), rank).failure
+    assert (failure.code, failure.reason) == (9, "NOT_READY")
 
 
 def test_inference_down_is_unavailable_and_concepts_still_answer(stack) -> None:
@@ -225,11 +212,12 @@ def test_overload_is_refused_at_once(stack, hold_model) -> None:
     hold = hold_model(server)
     stub = stack.inference(server)
     rank = inference.RankRequest(subject={"user_id": "user-0"}, top_k=3)
-    under_way = [stub.Rank.future(rank, timeout=30) for _ in range(2)]
+    under_way = [stub.BatchRank.future(alone(rank), timeout=30) for _ in range(2)]
     assert hold.entered.wait(10)
-    _eventually(lambda: refusal_code(stub, rank) is Code.RESOURCE_EXHAUSTED)
+    _eventually(lambda: refusal_code(stub, rank) == Code.RESOURCE_EXHAUSTED.value[0])
     hold.go.set()
-    assert [len(call.result().items) for call in under_way] == [3, 3]
+    answers = [call.result().outcomes[0].response for call in under_way]
+    assert [len(answer.ranked.items) for answer in answers] == [3, 3]
 
 
 def test_deadline_passes_while_the_model_is_busy(stack, hold_model) -> None:
@@ -249,12 +237,12 @@ def test_fault_of_the_server_tells_nothing_but_the_requests_id(stack, monkeypatc
     server = stack.start_inference()
     gateway = stack.start_gateway(server.address)
     stack.refresh(server, gateway)
-    model = server.watch.current("default").loaded.model
+    kept = server.watch.current("default").loaded.representations
 
-    def fail(_batch):
+    def fail(_subjects):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(model, "forward", fail)
+    monkeypatch.setattr(kept, "of", fail)
     code, reason, _, message = refusal(
         stack.steering(gateway).Recommend, recommend(request_id="find-me")
     )
@@ -263,12 +251,12 @@ def test_fault_of_the_server_tells_nothing_but_the_requests_id(stack, monkeypatc
     assert "secret" not in message
 
 
-def refusal_code(stub, rank) -> Code | None:
+def refusal_code(stub, rank) -> int | None:
     try:
-        stub.Rank(rank, timeout=0.2)
-    except grpc.RpcError as error:
-        return error.code()
-    return None
+        (outcome,) = stub.BatchRank(alone(rank), timeout=0.2).outcomes
+    except grpc.RpcError:
+        return None
+    return outcome.failure.code
 
 
 def _eventually(condition) -> None:
@@ -277,12 +265,10 @@ def _eventually(condition) -> None:
         assert time.monotonic() < deadline
 
 
-@pytest.mark.parametrize("small_side", ["inference", "gateway"])
-def test_answer_above_the_message_cap_is_resource_exhausted(stack, small_side: str) -> None:
+def test_answer_above_the_message_cap_is_resource_exhausted(stack) -> None:
     stack.publisher.world()
-    small = {"max_message_bytes": 1 << 16}
-    server = stack.start_inference(**(small if small_side == "inference" else {}))
-    gateway = stack.start_gateway(server.address, **(small if small_side == "gateway" else {}))
+    server = stack.start_inference()
+    gateway = stack.start_gateway(server.address, max_message_bytes=1 << 16)
     stack.refresh(server, gateway)
     batch = pb.BatchRecommendRequest(requests=[recommend(top_k=40, explain=True)] * 256)
     with pytest.raises(grpc.RpcError) as caught:

@@ -9,6 +9,7 @@ import grpc
 import pytest
 import torch
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from serving_stack import outcome_of
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
@@ -69,17 +70,18 @@ def test_previous_version_still_ranks_for_requests_resolved_against_it(stack) ->
     stack.refresh(server)
     stub = stack.inference(server)
     for world in (old, new):
-        answer = stub.Rank(
+        answer = outcome_of(
+            stub,
             inference.RankRequest(
                 release="default",
                 release_version=world.release.version,
                 subject={"user_id": "user-0"},
                 top_k=1,
-            )
-        )
+            ),
+        ).response
         with torch.inference_mode():
             own = world.model(world.batch(0))[0]
-        assert answer.items[0].score == float(own.max())
+        assert answer.ranked.scores[0] == float(own.max())
 
 
 def test_request_for_a_version_not_read_yet_makes_inference_look_once(stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from serving_stack import outcome_of
 from torch import Tensor
 
 from reclens.api.inference.v1 import inference_pb2 as inference
@@ -124,7 +125,9 @@ def test_push_on_a_concept_moves_by_that_share_of_the_norm_along_its_latents(
     )
     latents = [world.firing[0], world.silent[0]]
     x = own_representation(serving, world.batch(0))
-    direction = world.p99[latents] @ world.sae.W_dec[latents].detach()
+    # Its latents' labels are right in 0.9 and 0.8 of the cases: 0.4 and 0.3 better than chance.
+    weights = torch.tensor([1.0, 0.75])
+    direction = (weights * world.p99[latents]) @ world.sae.W_dec[latents].detach()
     moved = x + strength * x.norm() * direction / direction.norm()
     scores = own_scores(serving, world.batch(0), moved)
     for item in answer.items:
@@ -270,11 +273,8 @@ def test_equal_scores_are_in_order_of_the_item_index(stack) -> None:
     world = stack.publisher.world(kind="bprmf", spoil=_forget_everything)
     server = stack.start_inference()
     stack.refresh(server)
-    answer = stack.inference(server).Rank(
-        inference.RankRequest(subject={"user_id": "user-4"}, top_k=40, exclude_seen=True)
-    )
+    question = inference.RankRequest(subject={"user_id": "user-4"}, top_k=40, exclude_seen=True)
+    ranked = outcome_of(stack.inference(server), question).response.ranked
     seen = set(world.dataset.history(4).tolist())
-    assert [item.item_id for item in answer.items] == [
-        f"item-{i}" for i in range(40) if i not in seen
-    ]
-    assert [item.baseline_rank for item in answer.items] == list(range(1, 41 - len(seen)))
+    assert list(ranked.items) == [i for i in range(40) if i not in seen]
+    assert list(ranked.baseline_ranks) == list(range(1, 41 - len(seen)))

@@ -8,16 +8,10 @@ from scipy.special import comb
 from reclens.concepts import terms
 from reclens.concepts.cases import Cases
 from reclens.concepts.evidence import gather_evidence
+from reclens.concepts.item_terms import LITTLE_KNOWN, POPULAR, Term, TermKind, popularity_standing
 from reclens.concepts.significance import UserDraws
 from reclens.concepts.term_statistics import term_statistics
-from reclens.concepts.terms import (
-    LITTLE_KNOWN,
-    POPULAR,
-    Term,
-    TermKind,
-    build_vocabulary,
-    popularity_standing,
-)
+from reclens.concepts.terms import build_vocabulary
 from reclens.data.dataset import Items
 
 

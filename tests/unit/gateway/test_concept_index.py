@@ -25,7 +25,7 @@ INDEX = ConceptIndex(
         LatentLabel(4),
     ]
 )
-ITEMS = ItemCatalog({"4": ItemEntry("4", "The Crime of Monsieur Lange")})
+ITEMS = ItemCatalog.of([ItemEntry("4", "The Crime of Monsieur Lange")])
 
 
 def ids(concepts: list[Concept]) -> list[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
-from reclens.adapters.logs import configure_logging
+from reclens.adapters.serving import run_loop, run_server
 from reclens_gateway.server import serve
 from reclens_gateway.settings import GatewaySettings
 
@@ -15,8 +14,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="reclens-gateway", description=__doc__)
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
     parser.parse_args()
-    configure_logging("gateway")
-    asyncio.run(serve(GatewaySettings()))
+    run_server("gateway", run, GatewaySettings(), "gateway")
+
+
+def run(settings: GatewaySettings) -> None:
+    """One process of the server."""
+    run_loop("gateway", lambda: serve(settings))
 
 
 if __name__ == "__main__":

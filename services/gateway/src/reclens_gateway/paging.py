@@ -73,9 +73,9 @@ def open_token(token: str, query: str) -> Cursor | None:
         version, made_for, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
         cursor = Cursor(str(version), str(made_for), int(offset))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise _unusable() from error
+        raise unusable() from error
     if cursor.query != query or cursor.offset < 0:
-        raise _unusable()
+        raise unusable()
     return cursor
 
 
@@ -84,12 +84,18 @@ def cut(entries: Sequence[T], size: int, cursor: Cursor) -> Page[T]:
     end = cursor.offset + size
     token = ""
     if end < len(entries):
-        state = json.dumps([cursor.version, cursor.query, end], separators=(",", ":"))
-        token = base64.urlsafe_b64encode(state.encode()).decode()
+        token = seal(Cursor(cursor.version, cursor.query, end))
     return Page(entries[cursor.offset : end], token)
 
 
-def _unusable() -> InvalidInput:
+def seal(cursor: Cursor) -> str:
+    """The page token that opens as ``cursor``."""
+    state = json.dumps([cursor.version, cursor.query, cursor.offset], separators=(",", ":"))
+    return base64.urlsafe_b64encode(state.encode()).decode()
+
+
+def unusable() -> InvalidInput:
+    """The error of a token that was made for something else."""
     return InvalidInput(
         "the page token does not belong to this query.",
         field="page_token",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow.parquet as pq
 
 from reclens.adapters.artifacts import ArtifactStore
+from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.contracts import Release
 from reclens.contracts.tables import CONCEPTS, ITEMS, LATENTS
-from reclens.errors import NotReady
+from reclens.errors import InvalidInput, NotReady
+from reclens_gateway.concept_carriers import ConceptCarriers
 from reclens_gateway.concept_index import ConceptIndex
 from reclens_gateway.item_catalog import ItemCatalog
 
@@ -26,6 +29,29 @@ class ServedRelease:
     """Labels of the latents."""
     n_latents: int
     """Latents of the dictionary."""
+
+    @cached_property
+    def versions(self) -> steering.Versions:
+        """What it pins, as answers say it. To be copied."""
+        return versions(self.release)
+
+    @cached_property
+    def carriers(self) -> ConceptCarriers:
+        """Which items carry which concept."""
+        return ConceptCarriers(self.items, self.concepts)
+
+    def check_latent(self, latent: int, *, field: str) -> None:
+        """Refuse a latent that the dictionary does not have.
+
+        Raises:
+            InvalidInput: names the field.
+        """
+        if latent >= self.n_latents:
+            raise InvalidInput(
+                f"latent {latent} does not exist.",
+                field=field,
+                remedy=f"this release has latents 0 to {self.n_latents - 1}.",
+            )
 
 
 def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease:
@@ -49,4 +75,15 @@ def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease
         items=ItemCatalog.read(store.fetch(lineage["dataset"], ITEMS)),
         concepts=ConceptIndex.read(store.fetch(release.concepts, CONCEPTS), n_latents),
         n_latents=n_latents,
+    )
+
+
+def versions(release: Release) -> steering.Versions:
+    """The versions that ``release`` pins."""
+    return steering.Versions(
+        release=release.name,
+        release_version=release.version,
+        recommender=release.recommender,
+        autoencoder=release.autoencoder,
+        concepts=release.concepts,
     )

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
+from reclens.adapters import telemetry
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.grpc_server import GrpcServer, until_signalled
+from reclens.adapters.policy_log import PolicyLog
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
+from reclens_gateway.access import RULES
 from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.policy_book import PolicyBook
 from reclens_gateway.served_release import ServedRelease, load_served_release
 from reclens_gateway.servicer import SteeringServicer
 from reclens_gateway.settings import GatewaySettings
@@ -33,6 +37,8 @@ class RunningGateway:
     """``host:port`` that it listens on."""
     watch: ReleaseWatch[ServedRelease]
     """The releases that it serves."""
+    policies: PolicyBook
+    """The policies that it serves."""
 
 
 class ReleaseLoader:
@@ -70,23 +76,43 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     """A gateway for the life of the block; leaving it drains requests under way."""
     section = settings.gateway
     store = ArtifactStore.from_settings(settings)
-    server = GrpcServer(section)
-    peer = InferencePeer(section.inference, section.max_message_bytes)
+    server = GrpcServer(section, "gateway")
+    peer = InferencePeer(
+        section.inference,
+        section.max_message_bytes,
+        hops=section.hops,
+        max_batch=section.max_batch,
+        tls=section.inference_tls,
+        token=section.inference_token,
+    )
 
     async def changed(any_served: bool) -> None:
+        telemetry.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     loader = ReleaseLoader(store, peer, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
-    servicer = SteeringServicer(watch, peer, section.default_deadline_seconds)
-    server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE)
+    policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
+    servicer = SteeringServicer(
+        watch,
+        peer,
+        policies,
+        section.default_deadline_seconds,
+        session_idle_seconds=section.session_idle_seconds,
+    )
+    server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE, RULES)
+    if section.processes > 1:
+        # The kernel gives this process connections as soon as it listens.
+        await watch.load_first()
     address = await server.start()
     await watch.start()
+    await policies.start()
     try:
-        yield RunningGateway(address, watch)
+        yield RunningGateway(address, watch, policies)
     finally:
         await server.stop()
         await watch.stop()
+        await policies.stop()
         await peer.close()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from reclens.adapters.grpc_server import ServerSettings
+from reclens.adapters.grpc_tls import ChannelTlsSettings
 from reclens.adapters.settings import StoreSettings
 
 
@@ -15,8 +16,19 @@ class GatewaySection(ServerSettings):
     """``host:port`` to listen on; port 0 takes a free one."""
     inference: str = "127.0.0.1:50052"
     """``host:port`` of InferenceService."""
+    inference_tls: ChannelTlsSettings = ChannelTlsSettings()
+    """How InferenceService is trusted, and what is shown to it."""
+    inference_token: SecretStr | None = None
+    """Token for InferenceService, where it asks for one: scope steer."""
     default_deadline_seconds: float = Field(default=10, gt=0, le=3600)
     """Deadline of callers that set none."""
+    session_idle_seconds: float = Field(default=300, gt=0, le=86400)
+    """How long a session may wait for its caller, to ask or to read, before it is closed."""
+    hops: int = Field(default=2, ge=1, le=64)
+    """Calls to InferenceService at a time that carry rank requests. Further requests gather
+    meanwhile and go together in the next one."""
+    max_batch: int = Field(default=256, ge=1, le=1024)
+    """Rank requests in one such call."""
     load_seconds: float = Field(default=120, gt=0, le=3600)
     """How long the inference service may take to load a new release."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+from typing import TYPE_CHECKING
 
-from reclens.adapters.logs import configure_logging
+if TYPE_CHECKING:
+    from reclens_recommender.serving.settings import InferenceSettings
 
 
 def main() -> None:
@@ -18,15 +19,22 @@ def main() -> None:
     # Each command imports only its own half: the worker forks, and torch and gRPC must not have
     # been touched before it does.
     if command == "serve":
-        from reclens_recommender.serving.server import serve  # noqa: PLC0415
+        from reclens.adapters.serving import run_server  # noqa: PLC0415
         from reclens_recommender.serving.settings import InferenceSettings  # noqa: PLC0415
 
-        configure_logging("inference")
-        asyncio.run(serve(InferenceSettings()))
+        run_server("inference", serve_here, InferenceSettings(), "inference")
     else:
         from reclens_recommender.worker import run  # noqa: PLC0415
 
         run()
+
+
+def serve_here(settings: InferenceSettings) -> None:
+    """One process of the inference server."""
+    from reclens.adapters.serving import run_loop  # noqa: PLC0415
+    from reclens_recommender.serving.server import serve  # noqa: PLC0415
+
+    run_loop("inference", lambda: serve(settings))
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from reclens.adapters.append_log import AppendLog
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.contracts import (
     ConceptEdit,
     ConceptsEditSpec,
     ConceptsSpec,
     TaskName,
-    canonical_json,
     split_ref,
 )
-from reclens.errors import CorruptArtifact, StaleEdit
+from reclens.errors import StaleEdit
 
 _PREFIX: Final = "edits"
 
@@ -27,25 +27,16 @@ class EditLog:
     """
 
     def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
-        self._objects = store.objects
-        self._folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
+        folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
+        self._log = AppendLog(store.objects, folder, ConceptEdit, field="edits")
 
     def read(self) -> tuple[ConceptEdit, ...]:
         """All entries in order.
 
         Raises:
-            CorruptArtifact: an entry is missing in between.
+            CorruptArtifact: an entry is missing in between, or cannot be read.
         """
-        keys = sorted(self._objects.list(self._folder))
-        wanted = [self._key(number) for number in range(1, len(keys) + 1)]
-        if keys != wanted:
-            missing = next(key for key in wanted if key not in keys)
-            raise CorruptArtifact(
-                f"the log of edits has no {missing}, but later entries.",
-                field="edits",
-                remedy="bring the object back from a copy of the bucket.",
-            )
-        return tuple(ConceptEdit.parse(self._objects.get(key)) for key in keys)
+        return self._log.read()
 
     def append(self, edit: ConceptEdit, *, seen: int) -> tuple[ConceptEdit, ...]:
         """Add an entry at the end and return the log with it.
@@ -62,13 +53,9 @@ class EditLog:
             for number, other in enumerate(entries[seen:], start=seen + 1):
                 if set(other.latents) & set(edit.latents):
                     raise _stale(edit, number, other)
-            data = canonical_json(edit.canonical())
             # Of two who append at once one finds the number taken, and reads again.
-            if self._objects.put_if_absent(self._key(len(entries) + 1), data):
+            if self._log.add(len(entries) + 1, edit):
                 return (*entries, edit)
-
-    def _key(self, number: int) -> str:
-        return f"{self._folder}{number:06d}.json"
 
 
 def base_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:

@@ -84,6 +84,10 @@ class ReleaseWatch(Generic[T]):
         """Poll now and go on polling in the background."""
         self._task = asyncio.create_task(self._run())
 
+    async def load_first(self) -> None:
+        """Poll once, before anybody asks. That the pointers cannot be read is no error yet."""
+        await self._poll()
+
     async def stop(self) -> None:
         """Stop polling."""
         if self._task is not None:
@@ -91,6 +95,14 @@ class ReleaseWatch(Generic[T]):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+
+    def versions(self) -> dict[str, str]:
+        """Versions that answer, by name of the release."""
+        return {
+            name: state.current.release.version
+            for name, state in self._states.items()
+            if state.current is not None
+        }
 
     def states(self) -> list[ReleaseState[T]]:
         """All releases known, by name."""
@@ -215,10 +227,13 @@ class ReleaseWatch(Generic[T]):
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self.refresh()
-            except RecLensError as error:
-                logger.warning("releases cannot be read", error=str(error))
-            except Exception:
-                logger.exception("releases cannot be read")
+            await self._poll()
             await asyncio.sleep(self._poll_seconds)
+
+    async def _poll(self) -> None:
+        try:
+            await self.refresh()
+        except RecLensError as error:
+            logger.warning("releases cannot be read", error=str(error))
+        except Exception:
+            logger.exception("releases cannot be read")

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 from grpc import aio
 
-from reclens.adapters.grpc_errors import error_of
-from reclens.adapters.grpc_server import channel_options
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
-from reclens.client.requests import recommend_request, search_request, subject
-from reclens.client.synchronous import DEFAULT_TIMEOUT, MAX_MESSAGE_BYTES
+from reclens.client.async_session import AsyncSession
+from reclens.client.connection import (
+    DEFAULT_TIMEOUT,
+    SESSION_TIMEOUT,
+    Connection,
+    channel_options,
+)
+from reclens.client.requests import (
+    RecommendOptions,
+    SubjectOptions,
+    compare_request,
+    explain_request,
+    propose_request,
+    recommend_request,
+    search_request,
+)
 
 A = TypeVar("A")
 
@@ -27,66 +40,109 @@ class AsyncSteeringClient:
         target: str = "127.0.0.1:50051",
         *,
         timeout: float = DEFAULT_TIMEOUT,
+        token: str = "",
+        ca: str | Path | bytes | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        self._target = target
-        self._timeout = timeout
-        options = channel_options(MAX_MESSAGE_BYTES)
+        self._connection = Connection(target, timeout, token, ca, credentials)
+        secure = self._connection.channel_credentials()
         self._channel = (
-            aio.insecure_channel(target, options=options)
-            if credentials is None
-            else aio.secure_channel(target, credentials, options=options)
+            aio.insecure_channel(target, options=channel_options())
+            if secure is None
+            else aio.secure_channel(target, secure, options=channel_options())
         )
         self._stub = steering_pb2_grpc.SteeringServiceStub(self._channel)
 
-    async def recommend(self, **options: Any) -> pb.RecommendResponse:
-        """Recommend for one user or history; options as in `recommend_request`."""
-        return await self._send(self._stub.Recommend, recommend_request(**options))
+    # --- recommendations -------------------------------------------------------------------------
+
+    async def recommend(
+        self, *, timeout: float | None = None, **options: Unpack[RecommendOptions]
+    ) -> pb.RecommendResponse:
+        """Recommend for one user or history."""
+        return await self._send(self._stub.Recommend, recommend_request(**options), timeout)
 
     async def batch_recommend(
-        self, requests: Iterable[pb.RecommendRequest]
+        self, requests: Iterable[pb.RecommendRequest], *, timeout: float | None = None
     ) -> list[pb.RecommendOutcome]:
         """Recommend for up to 256 users or histories; each fails alone."""
         batch = pb.BatchRecommendRequest(requests=requests)
-        return list((await self._send(self._stub.BatchRecommend, batch)).outcomes)
+        return list((await self._send(self._stub.BatchRecommend, batch, timeout)).outcomes)
+
+    def session(
+        self, *, timeout: float = SESSION_TIMEOUT, **options: Unpack[RecommendOptions]
+    ) -> AsyncSession:
+        """Open a session that begins with this question.
+
+        Args:
+            timeout: seconds that the whole session may last.
+            options: as for `recommend`.
+        """
+        start = recommend_request(**options)
+        return AsyncSession(self._stub.StreamRecommend, self._connection, start, timeout)
+
+    async def compare(
+        self,
+        variants: Mapping[str, Iterable[pb.Edit]] | Iterable[pb.Variant],
+        *,
+        exclude: Iterable[str] = (),
+        limits: Mapping[str, int] | None = None,
+        timeout: float | None = None,
+        **options: Unpack[SubjectOptions],
+    ) -> pb.CompareResponse:
+        """Answer up to 32 lists of edits for one user or history, beside one untouched answer."""
+        request = compare_request(variants, exclude=exclude, limits=limits, **options)
+        return await self._send(self._stub.Compare, request, timeout)
 
     async def explain(
-        self,
-        *,
-        user_id: str | None = None,
-        history: Iterable[str] | None = None,
-        top_k: int = 10,
-        include_seen: bool = False,
-        release: str = "",
+        self, *, timeout: float | None = None, **options: Unpack[SubjectOptions]
     ) -> pb.ExplainResponse:
         """The latents that fire and what each adds to each recommended item's score."""
-        request = pb.ExplainRequest(
+        return await self._send(self._stub.Explain, explain_request(**options), timeout)
+
+    async def propose_edit(
+        self,
+        text: str | None = None,
+        *,
+        liked: Iterable[str] = (),
+        disliked: Iterable[str] = (),
+        max_latents: int = 0,
+        trusted_only: bool = False,
+        release: str = "",
+        timeout: float | None = None,
+    ) -> pb.ProposeEditResponse:
+        """An edit that moves answers towards a text, or towards liked and away from disliked items.
+
+        Nothing is applied: send ``edit`` of what comes back.
+        """
+        request = propose_request(
+            text,
+            liked,
+            disliked,
+            max_latents=max_latents,
+            trusted_only=trusted_only,
             release=release,
-            subject=subject(user_id, history),
-            top_k=top_k,
-            include_seen=include_seen,
         )
-        return await self._send(self._stub.Explain, request)
+        return await self._send(self._stub.ProposeEdit, request, timeout)
+
+    # --- concepts --------------------------------------------------------------------------------
 
     async def concepts(
-        self, *, min_confidence: float = 0.0, release: str = ""
+        self, *, min_confidence: float = 0.0, release: str = "", timeout: float | None = None
     ) -> AsyncIterator[pb.Concept]:
         """All concepts, most trusted first, fetched a page at a time."""
         request = pb.ListConceptsRequest(
             release=release, min_confidence=min_confidence, page_size=200
         )
-        while True:
-            page = await self._send(self._stub.ListConcepts, request)
+        async for page in self._pages(self._stub.ListConcepts, request, timeout):
             for concept in page.concepts:
                 yield concept
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
-    async def concept(self, concept_id: str, *, release: str = "") -> pb.Concept:
+    async def concept(
+        self, concept_id: str, *, release: str = "", timeout: float | None = None
+    ) -> pb.Concept:
         """One concept."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
-        return (await self._send(self._stub.GetConcept, request)).concept
+        return (await self._send(self._stub.GetConcept, request, timeout)).concept
 
     async def search_concepts(
         self,
@@ -95,20 +151,27 @@ class AsyncSteeringClient:
         item_id: str | None = None,
         user_id: str | None = None,
         release: str = "",
+        timeout: float | None = None,
     ) -> list[pb.Concept]:
         """Concepts by words, by an item that is evidence, or by whom they fire for."""
         request = search_request(text, item_id, user_id, release)
-        return list((await self._send(self._stub.SearchConcepts, request)).concepts)
+        pages = self._pages(self._stub.SearchConcepts, request, timeout)
+        return [concept async for page in pages for concept in page.concepts]
 
-    async def release(self, name: str = "") -> pb.Release:
+    # --- releases --------------------------------------------------------------------------------
+
+    async def release(self, name: str = "", *, timeout: float | None = None) -> pb.Release:
         """One release. Empty: ``default``."""
         request = pb.GetReleaseRequest(name=name)
-        return (await self._send(self._stub.GetRelease, request)).release
+        return (await self._send(self._stub.GetRelease, request, timeout)).release
 
-    async def releases(self) -> list[pb.Release]:
+    async def releases(self, *, timeout: float | None = None) -> list[pb.Release]:
         """All releases by name."""
         request = pb.ListReleasesRequest(page_size=1000)
-        return list((await self._send(self._stub.ListReleases, request)).releases)
+        pages = self._pages(self._stub.ListReleases, request, timeout)
+        return [release async for page in pages for release in page.releases]
+
+    # --- the channel -----------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Close the channel."""
@@ -125,10 +188,23 @@ class AsyncSteeringClient:
     ) -> None:
         await self.close()
 
-    async def _send(self, call: Callable[..., Awaitable[A]], request: Any) -> A:
+    async def _pages(
+        self, call: Callable[..., Any], request: Any, timeout: float | None
+    ) -> AsyncIterator[Any]:
+        while True:
+            page = await self._send(call, request, timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def _send(
+        self, call: Callable[..., Awaitable[A]], request: Any, timeout: float | None
+    ) -> A:
+        connection = self._connection
         try:
-            return await call(request, timeout=self._timeout)
+            return await call(
+                request, timeout=connection.seconds(timeout), metadata=connection.metadata
+            )
         except aio.AioRpcError as error:
-            trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-            peer = f"the gateway at {self._target}"
-            raise error_of(error.code(), error.details(), trailers, peer) from error
+            raise connection.error(error) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reclens.api.steering.v1.steering_pb2 import Ablate, Edit
+from collections.abc import Mapping
+
+from reclens.api.steering.v1.steering_pb2 import Ablate, Blend, BlendPart, Condition, Edit
 
 
 def more(concept_id: str, strength: float = 0.4) -> Edit:
@@ -16,6 +18,22 @@ def more(concept_id: str, strength: float = 0.4) -> Edit:
 def less(concept_id: str, strength: float = 0.4) -> Edit:
     """Less of a concept, measured as in `more`."""
     return Edit(concept_id=concept_id, add=-strength)
+
+
+def blend(weights: Mapping[str | int, float], strength: float = 0.4) -> Edit:
+    """Several concepts and latents pushed as one direction, measured as in `more`.
+
+    Args:
+        weights: how far each is pushed relative to the others; negative for away from it.
+        strength: how far they are pushed together.
+    """
+    parts = [
+        BlendPart(concept_id=target, weight=weight)
+        if isinstance(target, str)
+        else BlendPart(latent=target, weight=weight)
+        for target, weight in weights.items()
+    ]
+    return Edit(blend=Blend(parts=parts), add=strength)
 
 
 def add_latent(latent: int, strength: float) -> Edit:
@@ -45,3 +63,25 @@ def ablate(target: str | int) -> Edit:
     if isinstance(target, str):
         return Edit(concept_id=target, ablate=Ablate())
     return Edit(latent=target, ablate=Ablate())
+
+
+def when(edit: Edit, *conditions: Condition) -> Edit:
+    """``edit``, but only where all conditions hold, see `above` and `below`."""
+    conditional = Edit()
+    conditional.CopyFrom(edit)
+    conditional.when.extend(conditions)
+    return conditional
+
+
+def above(target: str | int, level: float = 0.0) -> Condition:
+    """A concept or latent is above ``level`` times its 99th percentile; above 0: it fires."""
+    if isinstance(target, str):
+        return Condition(concept_id=target, above=level)
+    return Condition(latent=target, above=level)
+
+
+def below(target: str | int, level: float) -> Condition:
+    """A concept or latent is below ``level`` times its 99th percentile, or silent."""
+    if isinstance(target, str):
+        return Condition(concept_id=target, below=level)
+    return Condition(latent=target, below=level)

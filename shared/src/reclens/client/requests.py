@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypedDict, Unpack
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput
+
+Mode = Literal["residual", "reconstruct"]
+"""How edits are written back."""
 
 _MODES = {
     "residual": pb.STEERING_MODE_RESIDUAL,
     "reconstruct": pb.STEERING_MODE_RECONSTRUCT,
 }
+
+
+class SubjectOptions(TypedDict, total=False):
+    """Whom to recommend to, from what, and how much."""
+
+    user_id: str | None
+    """A user of the data set."""
+    history: Iterable[str] | None
+    """Item ids, oldest first, for anybody else."""
+    top_k: int
+    """Items to return, 1 to 1000. Not given: 10."""
+    include_seen: bool
+    """Keep items of the history among the candidates."""
+    release: str
+    """Release to answer from. Not given: ``default``."""
+    request_id: str
+    """For logs and traces. Not given: the gateway makes one."""
+
+
+class RecommendOptions(SubjectOptions, total=False):
+    """What Recommend takes."""
+
+    edits: Iterable[pb.Edit]
+    """What to change, see `reclens.client.edits`."""
+    policy: str
+    """A stored policy, whose edits come before ``edits``: its name, or ``name@version``."""
+    exclude: Iterable[str]
+    """Item ids that must not be in the answer."""
+    limits: Mapping[str, int]
+    """Most items of the answer that may carry a tag, by tag."""
+    mode: Mode | None
+    """``reconstruct`` drops what the dictionary does not explain. Not given: as the policy says,
+    else ``residual``."""
+    include_baseline: bool
+    """Also return the untouched answer."""
+    explain: bool
+    """Also return the firing latents and their contributions."""
 
 
 def subject(user_id: str | None, history: Iterable[str] | None) -> pb.Subject:
@@ -29,51 +69,110 @@ def subject(user_id: str | None, history: Iterable[str] | None) -> pb.Subject:
     return pb.Subject(history=pb.ItemHistory(item_ids=history))
 
 
-def recommend_request(
-    *,
-    user_id: str | None = None,
-    history: Iterable[str] | None = None,
-    edits: Iterable[pb.Edit] = (),
-    top_k: int = 10,
-    include_seen: bool = False,
-    include_baseline: bool = False,
-    explain: bool = False,
-    mode: Literal["residual", "reconstruct"] = "residual",
-    release: str = "",
-    request_id: str = "",
-) -> pb.RecommendRequest:
-    """A request of Recommend; also an entry of BatchRecommend.
+def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendRequest:
+    """A request of Recommend; also an entry of BatchRecommend and the start of a session.
 
     Args:
-        user_id: a user of the data set.
-        history: item ids, oldest first, for anybody else.
-        edits: what to change, see `reclens.client.edits`.
-        top_k: items to return, 1 to 1000.
-        include_seen: keep items of the history among the candidates.
-        include_baseline: also return the untouched answer.
-        explain: also return the firing latents and their contributions.
-        mode: ``reconstruct`` drops what the dictionary does not explain.
-        release: release to answer from. Empty: ``default``.
-        request_id: for logs and traces. Empty: the gateway makes one.
+        options: see `RecommendOptions`.
 
     Raises:
-        InvalidInput: not exactly one of ``user_id`` and ``history``, or an unknown mode.
+        InvalidInput: not exactly one of ``user_id`` and ``history``, an unknown mode, or a version
+            that is no number.
     """
-    if mode not in _MODES:
-        raise InvalidInput(
-            f"there is no mode {mode!r}.", field="mode", remedy=f"use {' or '.join(_MODES)}."
-        )
-    return pb.RecommendRequest(
-        release=release,
-        subject=subject(user_id, history),
-        top_k=top_k,
-        include_seen=include_seen,
-        edits=edits,
-        mode=_MODES[mode],
-        include_baseline=include_baseline,
-        explain=explain,
-        request_id=request_id,
+    request = pb.RecommendRequest(
+        release=options.get("release", ""),
+        subject=subject(options.get("user_id"), options.get("history")),
+        top_k=options.get("top_k", 10),
+        include_seen=options.get("include_seen", False),
+        edits=options.get("edits", ()),
+        mode=steering_mode(options.get("mode")),
+        include_baseline=options.get("include_baseline", False),
+        explain=options.get("explain", False),
+        request_id=options.get("request_id", ""),
+        policy=policy_ref(options.get("policy", "")),
     )
+    limited = constraints(options.get("exclude", ()), options.get("limits", {}))
+    if limited is not None:
+        request.constraints.CopyFrom(limited)
+    return request
+
+
+def explain_request(**options: Unpack[SubjectOptions]) -> pb.ExplainRequest:
+    """A request of Explain.
+
+    Raises:
+        InvalidInput: not exactly one of ``user_id`` and ``history``.
+    """
+    return pb.ExplainRequest(
+        release=options.get("release", ""),
+        subject=subject(options.get("user_id"), options.get("history")),
+        top_k=options.get("top_k", 10),
+        include_seen=options.get("include_seen", False),
+        request_id=options.get("request_id", ""),
+    )
+
+
+def compare_request(
+    variants: Mapping[str, Iterable[pb.Edit]] | Iterable[pb.Variant],
+    *,
+    exclude: Iterable[str] = (),
+    limits: Mapping[str, int] | None = None,
+    **options: Unpack[SubjectOptions],
+) -> pb.CompareRequest:
+    """A request of Compare.
+
+    Args:
+        variants: lists of edits by name; or variants, which may also name policies and modes.
+        exclude: item ids that must not be in any answer.
+        limits: most items of an answer that may carry a tag, by tag.
+        options: see `SubjectOptions`.
+
+    Raises:
+        InvalidInput: not exactly one of ``user_id`` and ``history``.
+    """
+    named: Iterable[pb.Variant]
+    if isinstance(variants, Mapping):
+        named = [pb.Variant(name=str(name), edits=edits) for name, edits in variants.items()]
+    else:
+        named = variants
+    return pb.CompareRequest(
+        release=options.get("release", ""),
+        subject=subject(options.get("user_id"), options.get("history")),
+        top_k=options.get("top_k", 10),
+        include_seen=options.get("include_seen", False),
+        constraints=constraints(exclude, limits or {}),
+        variants=named,
+        request_id=options.get("request_id", ""),
+    )
+
+
+def propose_request(
+    text: str | None,
+    liked: Iterable[str],
+    disliked: Iterable[str],
+    *,
+    max_latents: int,
+    trusted_only: bool,
+    release: str,
+) -> pb.ProposeEditRequest:
+    """A request of ProposeEdit.
+
+    Raises:
+        InvalidInput: a text and items are given, or neither.
+    """
+    examples = pb.Examples(liked_item_ids=liked, disliked_item_ids=disliked)
+    if (text is None) != bool(examples.liked_item_ids or examples.disliked_item_ids):
+        raise InvalidInput(
+            "give either a text or items.", field="query", remedy="drop one, or add one."
+        )
+    request = pb.ProposeEditRequest(
+        release=release, max_latents=max_latents, trusted_only=trusted_only
+    )
+    if text is None:
+        request.examples.CopyFrom(examples)
+    else:
+        request.text = text
+    return request
 
 
 def search_request(
@@ -96,3 +195,45 @@ def search_request(
             remedy="give exactly one of text, item_id, user_id.",
         )
     return pb.SearchConceptsRequest(release=release, page_size=1000, **given)
+
+
+def constraints(exclude: Iterable[str], limits: Mapping[str, int]) -> pb.Constraints | None:
+    """What may be in an answer; None: anything."""
+    excluded = list(exclude)
+    if not excluded and not limits:
+        return None
+    return pb.Constraints(
+        exclude_item_ids=excluded,
+        tag_limits=[pb.TagLimit(tag=tag, max_items=most) for tag, most in limits.items()],
+    )
+
+
+def policy_ref(policy: str) -> pb.PolicyRef | None:
+    """A policy by ``name`` or ``name@version``; None for an empty name.
+
+    Raises:
+        InvalidInput: the version is no number.
+    """
+    if not policy:
+        return None
+    name, _, version = policy.partition("@")
+    if version and not version.isdecimal():
+        raise InvalidInput(
+            f"{version!r} is no version.", field="policy", remedy="write name or name@version."
+        )
+    return pb.PolicyRef(policy_id=name, version=int(version or 0))
+
+
+def steering_mode(mode: Mode | None) -> pb.SteeringMode:
+    """The mode by its name.
+
+    Raises:
+        InvalidInput: there is no such mode.
+    """
+    if mode is None:
+        return pb.STEERING_MODE_UNSPECIFIED
+    if mode not in _MODES:
+        raise InvalidInput(
+            f"there is no mode {mode!r}.", field="mode", remedy=f"use {' or '.join(_MODES)}."
+        )
+    return _MODES[mode]

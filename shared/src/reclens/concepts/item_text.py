@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reclens.concepts.terms import popularity_standing
+from reclens.concepts.item_terms import popularity_standing
 from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
 from reclens.data.dataset import Items
 

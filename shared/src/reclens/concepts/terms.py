@@ -1,67 +1,33 @@
-"""What can be said of an item: its tags, its time, its popularity, its title, and pairs of them."""
+"""The terms of a data set, and which of its items carries which."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
+from reclens.concepts.item_terms import (
+    Term,
+    TermKind,
+    clean_tags,
+    item_terms,
+    popularity_standing,
+    terms_of_tags,
+)
 from reclens.data.dataset import Items
 
 MAX_TERMS = 20_000
 """Terms of a vocabulary; beyond them the rarest of the longest kinds are left out."""
-POPULAR = "Popular"
-"""Of the most interacted-with items, which together have a third of all interactions."""
-LITTLE_KNOWN = "Little known"
-"""Of the least interacted-with items, which together have a tenth of all interactions."""
 
-_POPULAR_SHARE, _LITTLE_KNOWN_SHARE = 1 / 3, 0.1
-_MAX_TAGS = 32
-_MAX_PAIRED_TAGS = 8
-_WORD = re.compile(r"[^\W\d_]{3,}")
-# What follows the name of a series: a subtitle, or the number of a part.
-_SUBTITLE = re.compile(r"\s*(?::|\s-\s).*$")
-_PART = re.compile(r",?\s+(?:part\s+)?(?:\d{1,2}|[ivx]{1,4})$", re.IGNORECASE)
-# Articles and prepositions of other languages that are frequent in titles.
-_FOREIGN = frozenset(
+# Beside English stop words, articles and prepositions of other languages, frequent in titles.
+_SILENT_WORDS = ENGLISH_STOP_WORDS.union(
     ["les", "une", "des", "der", "die", "das", "und", "auf", "von", "los", "las", "del", "della"]
 )
-
-
-class TermKind(IntEnum):
-    """Simplest first: between equals the simpler term names a latent."""
-
-    TAG = 0
-    DECADE = 1
-    POPULARITY = 2
-    YEAR = 3
-    TAG_DECADE = 4
-    TAG_PAIR = 5
-    TAG_YEAR = 6
-    TAG_POPULARITY = 7
-    TAG_PAIR_DECADE = 8
-    SERIES = 9
-    WORD = 10
-
-
-@dataclass(frozen=True, order=True)
-class Term:
-    """A statement that is true of some items."""
-
-    kind: TermKind
-    """What it was taken from."""
-    text: str
-    """As shown, e.g. ``Film-Noir``, ``1940s``, ``Film-Noir 1940s``; words and series carry
-    quotes."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +78,7 @@ def build_vocabulary(items: Items, *, min_items: int = 3) -> Vocabulary:
     """
     standing = popularity_standing(items.popularity)
     of_item = [
-        _terms(title, tags, year, popular)
+        _said(title, tags, year, popular)
         for title, tags, year, popular in zip(
             items.titles, items.tags, items.years, standing, strict=True
         )
@@ -153,34 +119,12 @@ def tag_statements(
     found: dict[str, set[TagStatement]] = {}
     standings = popularity_standing(items.popularity)
     for tags, year, standing in zip(items.tags, items.years, standings, strict=True):
-        for kind, text, parts in _of_tags(_named(tags), year, standing):
+        for kind, text, parts in terms_of_tags(clean_tags(tags), year, standing):
             if kinds.get(text) == kind:
                 told = standing if kind == TermKind.TAG_POPULARITY else ""
                 statement = TagStatement(frozenset(parts), _years(kind, year), told)
                 found.setdefault(text, set()).add(statement)
     return {text: frozenset(statements) for text, statements in found.items()}
-
-
-def popularity_standing(popularity: np.ndarray) -> list[str]:
-    """`POPULAR`, `LITTLE_KNOWN` or nothing for each item.
-
-    Where all items are equally popular, none is either.
-
-    Args:
-        popularity: int [n_items], interactions.
-    """
-    counts = np.asarray(popularity, np.float64)
-    total = counts.sum()
-    standing = np.full(len(counts), "", object)
-    if total <= 0 or counts.max() == counts.min():
-        return standing.tolist()
-    levels, of_item, numbers = np.unique(counts, return_inverse=True, return_counts=True)
-    # Items of one popularity stand together: up to and including each level, rising.
-    up_to = np.cumsum(levels * numbers) / total
-    standing[(up_to <= _LITTLE_KNOWN_SHARE)[of_item]] = LITTLE_KNOWN
-    above = 1 - up_to + levels * numbers / total
-    standing[(above <= _POPULAR_SHARE)[of_item]] = POPULAR
-    return standing.tolist()
 
 
 def _kept(counts: Counter[Term], n_items: int, min_items: int) -> list[Term]:
@@ -202,50 +146,10 @@ def _years(kind: TermKind, year: int | None) -> range | None:
     return None
 
 
-def _terms(title: str, tags: list[str], year: int | None, popular: str) -> set[Term]:
-    terms = {Term(kind, text) for kind, text, _ in _of_tags(_named(tags), year, popular)}
-    if popular:
-        terms.add(Term(TermKind.POPULARITY, popular))
-    if year is not None:
-        terms |= {Term(TermKind.DECADE, _decade(year)), Term(TermKind.YEAR, f"{year}")}
-    return terms | _of_title(clean(title, MAX_TITLE))
-
-
-def _named(tags: list[str]) -> list[str]:
-    return sorted({cleaned for tag in tags[:_MAX_TAGS] if (cleaned := clean(tag, MAX_TERM))})
-
-
-def _decade(year: int) -> str:
-    return f"{year // 10 * 10}s"
-
-
-def _of_tags(
-    named: list[str], year: int | None, popular: str
-) -> Iterator[tuple[TermKind, str, tuple[str, ...]]]:
-    """Kind and text of the terms with tags, and the tags."""
-    for tag in named:
-        yield TermKind.TAG, tag, (tag,)
-        if popular:
-            yield TermKind.TAG_POPULARITY, f"{popular} {tag}", (tag,)
-        if year is not None:
-            yield TermKind.TAG_DECADE, f"{tag} {_decade(year)}", (tag,)
-            yield TermKind.TAG_YEAR, f"{tag} {year}", (tag,)
-    for pair in combinations(named[:_MAX_PAIRED_TAGS], 2):
-        text = " ".join(pair)
-        yield TermKind.TAG_PAIR, text, pair
-        if year is not None:
-            yield TermKind.TAG_PAIR_DECADE, f"{text} {_decade(year)}", pair
-
-
-def _of_title(title: str) -> set[Term]:
-    words = {word.casefold() for word in _WORD.findall(title)}
-    terms = {
-        Term(TermKind.WORD, f"“{word}”")
-        for word in words
-        if word not in ENGLISH_STOP_WORDS and word not in _FOREIGN
+def _said(title: str, tags: list[str], year: int | None, standing: str) -> set[Term]:
+    """Terms of an item that may say something."""
+    return {
+        term
+        for term in item_terms(title, tags, year, standing)
+        if term.kind != TermKind.WORD or term.text[1:-1] not in _SILENT_WORDS
     }
-    series = _PART.sub("", _SUBTITLE.sub("", title)).strip()
-    # A name of one word is among the words already.
-    if " " in series:
-        terms.add(Term(TermKind.SERIES, f"“{series}”"))
-    return terms

@@ -38,6 +38,13 @@ from reclens.contracts.models import (
     WeightsFile,
 )
 from reclens.contracts.pipeline import PipelineSpec, Stage
+from reclens.contracts.policies import (
+    MAX_POLICY_BYTES,
+    POLICY_ID,
+    PolicyConstraints,
+    PolicyEdit,
+    StoredPolicy,
+)
 from reclens.contracts.shards import ConceptShardSpec
 from reclens.contracts.specs import (
     AutoencoderOptions,
@@ -60,8 +67,10 @@ from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
 
 __all__ = [
     "INTERNAL",
+    "MAX_POLICY_BYTES",
     "MAX_SPEC_BYTES",
     "PAPER_CASES",
+    "POLICY_ID",
     "ROUTES",
     "ArtifactKind",
     "ArtifactRef",
@@ -96,6 +105,8 @@ __all__ = [
     "ModuleConfig",
     "ObjectEntry",
     "PipelineSpec",
+    "PolicyConstraints",
+    "PolicyEdit",
     "Progress",
     "QueueName",
     "RecommenderOptions",
@@ -107,6 +118,7 @@ __all__ = [
     "SourceSpec",
     "SplitSpec",
     "Stage",
+    "StoredPolicy",
     "SurveyKey",
     "TaskName",
     "UserShares",

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
+from reclens.adapters import telemetry
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.grpc_server import GrpcServer, until_signalled
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
+from reclens_recommender.serving.access import RULES
 from reclens_recommender.serving.answering import answer
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
@@ -44,7 +46,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     section = settings.inference
     device = resolve_device(settings.device)
     store = ArtifactStore.from_settings(settings)
-    server = GrpcServer(section)
+    server = GrpcServer(section, "inference")
     batcher = MicroBatcher(answer, max_batch=section.max_batch, max_waiting=section.max_waiting)
     caching = Caching(section.representations_mb << 20, section.encode_together)
 
@@ -52,11 +54,15 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
         return await asyncio.to_thread(load_served_model, store, release, device, caching)
 
     async def changed(any_served: bool) -> None:
+        telemetry.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     watch = ReleaseWatch(store, load, section.poll_seconds, changed)
     servicer = InferenceServicer(watch, batcher, section.default_deadline_seconds)
-    server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE)
+    server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
+    if section.processes > 1:
+        # The kernel gives this process connections as soon as it listens.
+        await watch.load_first()
     address = await server.start()
     await watch.start()
     try:

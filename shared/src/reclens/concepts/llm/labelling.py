@@ -16,6 +16,7 @@ import numpy as np
 from reclens.concepts.confidence import MIN_POSITIVE, Confidence, paper_cases
 from reclens.concepts.grouping import LatentLabel
 from reclens.concepts.held_out import VERIFY
+from reclens.concepts.item_terms import popularity_standing
 from reclens.concepts.item_text import describe_items
 from reclens.concepts.judging import PAPER, SHUFFLE
 from reclens.concepts.keywords import KeywordLabel, described_label
@@ -33,7 +34,6 @@ from reclens.concepts.llm.questions import (
 from reclens.concepts.measures import Confusion, auroc, ranks
 from reclens.concepts.readers import Statement
 from reclens.concepts.rows import judgement_of, keyword_statement, with_control
-from reclens.concepts.terms import popularity_standing
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6

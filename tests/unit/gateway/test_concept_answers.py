@@ -7,7 +7,7 @@ from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.grouping import Judgement, LatentLabel, group_concepts
-from reclens_gateway.answering import concept_message
+from reclens_gateway.concept_answers import concept_message
 
 SERVED: Any = None  # only the titles of evidence are read from it, and there is no evidence
 LABEL = LatentLabel(3, concept_id="noir", label="Film-Noir")

@@ -1,0 +1,1 @@
+"""The calls of SteeringService, a file for each kind."""

@@ -1,0 +1,132 @@
+"""What all calls share: which release answers, and asking the inference service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from reclens.adapters.grpc_call import seconds_left
+from reclens.adapters.release_watch import ReleaseWatch
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.errors import InvalidInput, NotReady
+from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.paging import Cursor, open_token
+from reclens_gateway.policy_applying import PolicyFit
+from reclens_gateway.policy_book import PolicyBook
+from reclens_gateway.served_release import ServedRelease
+
+T = TypeVar("T")
+
+DEFAULT_RELEASE = "default"
+"""Release of requests that name none."""
+MAX_TRIES = 5
+"""Times that a request is resolved anew when its release has moved on meanwhile."""
+
+_VERSION_FIELD = "release_version"
+
+
+class Calls:
+    """The releases that ``watch`` keeps loaded and one inference service.
+
+    Args:
+        watch: the releases.
+        peer: the inference service.
+        policies: those that are stored.
+        default_deadline: seconds that a call may take whose caller set no deadline.
+        session_idle_seconds: how long a session may wait for its caller.
+    """
+
+    def __init__(
+        self,
+        watch: ReleaseWatch[ServedRelease],
+        peer: InferencePeer,
+        policies: PolicyBook,
+        default_deadline: float,
+        *,
+        session_idle_seconds: float = 300,
+    ) -> None:
+        self.watch = watch
+        self.peer = peer
+        self.policies = policies
+        self._fit = PolicyFit()
+        self.session_idle_seconds = session_idle_seconds
+        self._default_deadline = default_deadline
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def served(self, name: str, *, field: str = "release") -> ServedRelease:
+        """The version of a release that answers now."""
+        return self.watch.current(name or DEFAULT_RELEASE, field=field).loaded
+
+    def listed(self, name: str, token: str, query: str) -> tuple[ServedRelease, Cursor]:
+        """The release to list from, the same one over all pages, and where to go on."""
+        cursor = open_token(token, query)
+        if cursor is None:
+            served = self.served(name)
+            return served, Cursor(served.release.version, query, 0)
+        try:
+            found = self.watch.version(name or DEFAULT_RELEASE, cursor.version)
+        except NotReady as error:
+            raise InvalidInput(
+                "the release has changed since this listing began.",
+                field="page_token",
+                remedy="start again without a page token.",
+            ) from error
+        return found.loaded, cursor
+
+    def deadline(self, context: Any) -> float:
+        """The caller's deadline, in seconds of the event loop's clock."""
+        left = seconds_left(context, self._default_deadline)
+        return asyncio.get_running_loop().time() + left
+
+    def default_deadline(self) -> float:
+        """The deadline of a caller that set none."""
+        return asyncio.get_running_loop().time() + self._default_deadline
+
+    async def on_one_version(
+        self,
+        name: str,
+        answer: Callable[[ServedRelease], Awaitable[T]],
+        *,
+        field: str = "release",
+    ) -> T:
+        """What ``answer`` makes of the current version.
+
+        Where the inference service has moved on from it, releases are read again and the request is
+        resolved anew: a swap fails no request, and no answer is of two versions.
+        """
+        for _ in range(MAX_TRIES - 1):
+            try:
+                return await answer(self.served(name, field=field))
+            except NotReady as error:
+                if error.field != _VERSION_FIELD:
+                    raise
+            await self._refresh()
+        return await answer(self.served(name, field=field))
+
+    async def policy(
+        self, ref: pb.PolicyRef, served: ServedRelease, *, field: str = "policy"
+    ) -> pb.Policy | None:
+        """The stored policy that a request names, fit for ``served``; None where it names none.
+
+        Raises:
+            NotFound: there is no such policy or version, or the release lacks what it names.
+            NotReady: it names latents of another autoencoder.
+            CorruptArtifact: it cannot be read.
+            Unavailable: it is not loaded, and the store does not answer.
+        """
+        if not ref.policy_id:
+            if ref.version:
+                raise InvalidInput(
+                    "a version of no policy.", field=f"{field}.policy_id", remedy="name the policy."
+                )
+            return None
+        policy = await self.policies.get(ref.policy_id, ref.version, field=field)
+        self._fit.check(policy, served, field=field)
+        return policy
+
+    async def _refresh(self) -> None:
+        # One reading for all requests that met the same swap.
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self.watch.refresh())
+        await asyncio.shield(self._refreshing)

@@ -1,0 +1,141 @@
+"""CreatePolicy, GetPolicy, ListPolicies, ListPolicyVersions, UpdatePolicy and DeletePolicy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from reclens.adapters.policy_log import PolicyChange
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.contracts import StoredPolicy
+from reclens.errors import InvalidInput, NotReady
+from reclens_gateway.calls.base import Calls
+from reclens_gateway.paging import Cursor, cut, digest, open_token, page_size, seal, unusable
+from reclens_gateway.policy_checking import (
+    check_policy_id,
+    checked_policy,
+    deletion,
+)
+
+MAX_POLICIES = 10_000
+"""Names of policies, deleted ones included."""
+MAX_BYTES = 256 << 20
+"""Size of all newest versions together: every gateway keeps them in memory."""
+MAX_PAGE_BYTES = 1 << 20
+"""Size of a page of policies; a page has at least one."""
+
+
+class PolicyCalls(Calls):
+    """Stored policies: written after a check against their release, read from memory."""
+
+    async def CreatePolicy(  # noqa: N802
+        self, request: pb.CreatePolicyRequest, context: Any
+    ) -> pb.CreatePolicyResponse:
+        draft = self._checked(request.policy)
+        stored = await self._write(
+            context, "create", draft.policy_id, lambda: self.policies.log.create(draft)
+        )
+        return pb.CreatePolicyResponse(policy=stored)
+
+    async def GetPolicy(self, request: pb.GetPolicyRequest, context: Any) -> pb.GetPolicyResponse:  # noqa: N802
+        check_policy_id(request.policy_id, field="policy_id")
+        async with asyncio.timeout_at(self.deadline(context)):
+            if request.version:
+                policy = await self.policies.version(request.policy_id, request.version)
+            else:
+                policy = await self.policies.get(request.policy_id)
+        return pb.GetPolicyResponse(policy=policy)
+
+    async def ListPolicies(  # noqa: N802
+        self, request: pb.ListPoliciesRequest, context: Any
+    ) -> pb.ListPoliciesResponse:
+        size = page_size(request.page_size, default=50)
+        query = digest("ListPolicies")
+        cursor = open_token(request.page_token, query)
+        # Names order the list, so that what comes and goes meanwhile shifts no page.
+        after = cursor.version if cursor is not None else ""
+        waiting = [policy for policy in self.policies.listed() if policy.policy_id > after]
+        page: list[pb.Policy] = []
+        n_bytes = 0
+        for policy in waiting[:size]:
+            n_bytes += policy.ByteSize()
+            if page and n_bytes > MAX_PAGE_BYTES:
+                break
+            page.append(policy)
+        more = len(page) < len(waiting)
+        return pb.ListPoliciesResponse(
+            policies=page,
+            next_page_token=seal(Cursor(page[-1].policy_id, query, 0)) if more else "",
+        )
+
+    async def ListPolicyVersions(  # noqa: N802
+        self, request: pb.ListPolicyVersionsRequest, context: Any
+    ) -> pb.ListPolicyVersionsResponse:
+        check_policy_id(request.policy_id, field="policy_id")
+        size = page_size(request.page_size, default=50)
+        query = digest("ListPolicyVersions", request.policy_id)
+        cursor = open_token(request.page_token, query)
+        async with asyncio.timeout_at(self.deadline(context)):
+            newest = await self.policies.newest(request.policy_id)
+            # The list ends where it ended when it was begun, whatever is written meanwhile.
+            cursor = cursor or Cursor(str(newest), query, 0)
+            if not cursor.version.isdecimal() or not cursor.offset < int(cursor.version) <= newest:
+                raise unusable()
+            numbers = range(int(cursor.version), 0, -1)
+            policies = await self.policies.versions(
+                request.policy_id, cut(numbers, size, cursor).entries, MAX_PAGE_BYTES
+            )
+        return pb.ListPolicyVersionsResponse(
+            policies=policies, next_page_token=cut(numbers, len(policies), cursor).next_token
+        )
+
+    async def UpdatePolicy(  # noqa: N802
+        self, request: pb.UpdatePolicyRequest, context: Any
+    ) -> pb.UpdatePolicyResponse:
+        based_on = request.policy.version
+        check_policy_id(request.policy.policy_id, field="policy.policy_id")
+        if not based_on:
+            raise InvalidInput(
+                "it does not say which version the change is based on.",
+                field="policy.version",
+                remedy="get the policy, change it, and send it with the version that it has.",
+            )
+        draft = self._checked(request.policy)
+        stored = await self._write(
+            context,
+            "update",
+            draft.policy_id,
+            lambda: self.policies.log.update(draft, based_on=based_on),
+        )
+        return pb.UpdatePolicyResponse(policy=stored)
+
+    async def DeletePolicy(  # noqa: N802
+        self, request: pb.DeletePolicyRequest, context: Any
+    ) -> pb.DeletePolicyResponse:
+        marker = deletion(request.policy_id, request.comment)
+        based_on = request.version
+        stored = await self._write(
+            context,
+            "delete",
+            request.policy_id,
+            lambda: self.policies.log.delete(marker, based_on=based_on),
+        )
+        return pb.DeletePolicyResponse(policy=stored)
+
+    def _checked(self, policy: pb.Policy) -> StoredPolicy:
+        check_policy_id(policy.policy_id, field="policy.policy_id")
+        n_policies, n_bytes = self.policies.size()
+        if n_policies >= MAX_POLICIES or n_bytes + policy.ByteSize() > MAX_BYTES:
+            raise NotReady(
+                f"there is no room for more: {n_policies} policies take {n_bytes} bytes.",
+                field="policy",
+                remedy="delete policies that nobody uses, or shorten their lists of items.",
+            )
+        return checked_policy(policy, self.served(policy.release, field="policy.release"))
+
+    async def _write(
+        self, context: Any, operation: str, policy_id: str, act: Callable[[], PolicyChange]
+    ) -> pb.Policy:
+        async with asyncio.timeout_at(self.deadline(context)):
+            return await self.policies.write(operation, policy_id, act)

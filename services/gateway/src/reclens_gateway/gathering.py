@@ -1,0 +1,207 @@
+"""Gathers rank requests that come at once into few calls: a call costs more than an entry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from reclens.adapters.grpc_errors import from_parts
+from reclens.api.inference.v1 import inference_pb2 as pb
+from reclens.errors import DeadlineExceeded, InternalError, RecLensError
+
+_ITEM_BYTES, _LATENTS = 20, 128
+
+logger = structlog.get_logger(__name__)
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that is to be sent, and who waits for its answer."""
+
+    question: pb.RankRequest
+    deadline: float
+    answer: asyncio.Future[pb.RankResponse]
+    n_bytes: int
+
+
+class Gathering:
+    """Sends at once while fewer than ``hops`` calls are under way; else requests gather until one
+    returns, and go together.
+
+    So a lone request waits for nobody, and under load calls grow as far as they have to. Whoever
+    gives up while waiting is not sent.
+
+    Args:
+        send: one call: requests, and the seconds that it may take, to outcomes in the same order.
+        hops: calls at a time.
+        max_batch: requests in one call.
+        max_bytes: of the requests in one call, and of the answers that they are expected to make.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[pb.RankRequest], float], Awaitable[Sequence[pb.RankOutcome]]],
+        *,
+        hops: int,
+        max_batch: int,
+        max_bytes: int,
+    ) -> None:
+        self._send = send
+        self._hops = hops
+        self._max_batch = max_batch
+        self._max_bytes = max_bytes
+        self._waiting: deque[_Waiting] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def ask(self, question: pb.RankRequest, deadline: float) -> pb.RankResponse:
+        """The answer to one request.
+
+        Raises:
+            RecLensError: why it was refused.
+            DeadlineExceeded: there was no answer before ``deadline``, in the loop's time.
+        """
+        answer = self._add(question, deadline)
+        timer = asyncio.get_running_loop().call_at(deadline, _expire, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+
+    async def ask_all(
+        self, questions: Sequence[pb.RankRequest], deadline: float
+    ) -> list[pb.RankResponse | RecLensError]:
+        """The answers to several requests, each answered or refused on its own."""
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        answers = [self._add(question, deadline) for question in questions]
+        try:
+            await asyncio.wait(answers, timeout=left)
+            return [_result(answer) for answer in answers]
+        finally:
+            for answer in answers:
+                # Asked for its error even where nobody wants it: else it is logged as forgotten.
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()
+
+    def _add(self, question: pb.RankRequest, deadline: float) -> asyncio.Future[pb.RankResponse]:
+        loop = asyncio.get_running_loop()
+        one = _Waiting(question, deadline, loop.create_future(), _n_bytes(question))
+        self._waiting.append(one)
+        if len(self._calls) < self._hops and len(self._waiting) == 1:
+            # After what is ready now has run: requests that came together go together.
+            loop.call_soon(self._start)
+        return one.answer
+
+    def _start(self) -> None:
+        while self._waiting and len(self._calls) < self._hops:
+            batch = self._next_batch()
+            if batch:
+                call = asyncio.get_running_loop().create_task(self._carry(batch))
+                self._calls.add(call)
+                call.add_done_callback(self._returned)
+
+    def _returned(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._start()
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        n_bytes = 0
+        while self._waiting and len(batch) < self._max_batch:
+            one = self._waiting[0]
+            if one.answer.done():  # given up
+                self._waiting.popleft()
+                continue
+            n_bytes += one.n_bytes
+            if batch and n_bytes > self._max_bytes:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _carry(self, batch: list[_Waiting]) -> None:
+        now = asyncio.get_running_loop().time()
+        for one in batch:
+            one.question.timeout_seconds = max(one.deadline - now, 1e-3)
+        seconds = max(one.question.timeout_seconds for one in batch)
+        try:
+            outcomes = await self._send([one.question for one in batch], seconds)
+        except RecLensError as error:
+            for one in batch:
+                _fail(one.answer, _of_request(error, one.question.request_id))
+            return
+        except BaseException:
+            for one in batch:
+                one.answer.cancel()
+            raise
+        if len(outcomes) != len(batch):
+            for one in batch:
+                _fail(one.answer, InternalError(f"{len(outcomes)} answers to {len(batch)}."))
+            return
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if one.answer.done():
+                continue
+            if outcome.HasField("response"):
+                one.answer.set_result(outcome.response)
+            else:
+                one.answer.set_exception(_refused(outcome.failure))
+
+
+def _n_bytes(question: pb.RankRequest) -> int:
+    """The larger of the request and of the answer that it makes."""
+    answer = question.top_k * _ITEM_BYTES * (2 if question.include_baseline else 1)
+    if question.include_latents:
+        answer += question.top_k * 4 * _LATENTS
+    return max(question.ByteSize(), answer)
+
+
+def _refused(failure: pb.RankFailure) -> RecLensError:
+    return from_parts(
+        _CODES.get(failure.code, grpc.StatusCode.INTERNAL),
+        reason=failure.reason,
+        message=failure.message,
+        field=failure.field,
+        remedy=failure.remedy,
+        retry_seconds=failure.retry_seconds,
+    )
+
+
+def _of_request(error: RecLensError, request_id: str) -> RecLensError:
+    """The error of a whole call, as that of one request in it."""
+    if isinstance(error, InternalError):
+        # It names the call, which its caller knows nothing of; the log ties the two together.
+        logger.error("inference failed", request_id=request_id, error=str(error))
+        return InternalError(
+            f"the server failed on request {request_id}.",
+            remedy="look for that id in the server's log.",
+        )
+    # Not the same object: raised for two callers, it would mix up their traces.
+    return type(error)(
+        error.message, field=error.field, remedy=error.remedy, retry_seconds=error.retry_seconds
+    )
+
+
+def _fail(answer: asyncio.Future[pb.RankResponse], error: RecLensError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _expire(answer: asyncio.Future[pb.RankResponse]) -> None:
+    message = "the inference service did not answer before the deadline."
+    _fail(answer, DeadlineExceeded(message, remedy="allow more time."))
+
+
+def _result(answer: asyncio.Future[pb.RankResponse]) -> pb.RankResponse | RecLensError:
+    if not answer.done():
+        _expire(answer)
+    error = answer.exception()
+    if error is None:
+        return answer.result()
+    if isinstance(error, RecLensError):
+        return error
+    raise error

@@ -1,0 +1,187 @@
+"""An approximate index of the item vectors, for catalogues too large to score whole.
+
+Items are in inverted lists by k-means; a query looks into the lists whose centres it likes best.
+The bias is one more coordinate, which every query meets with 1. What comes back are candidates: the
+caller scores them exactly, so that an answer's scores are the recommender's own and only an item
+that no searched list holds can be missing. How many lists are searched is decided when the index is
+made: the fewest that reach a wanted recall on representations of the release's own users, pushed as
+steering pushes them.
+
+Figures behind the choice of library and method: benchmarks/results/item_index.json.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from reclens.errors import InvalidInput, NotReady
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MEASURED_AT: Final = 10
+"""Recall is of the best so many items."""
+NO_CANDIDATE: Final = -1
+"""Fills a row where the searched lists hold fewer items than asked for."""
+
+_TRAINING_POINTS_A_LIST = 64
+_ITERATIONS = 10
+_MOST_CANDIDATES_MEASURED = 200
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What the index turned out to be."""
+
+    n_lists: int
+    """Inverted lists."""
+    n_probe: int
+    """Lists that a query looks into."""
+    recall: float
+    """Share of the ten best items that are found, mean over the sample, 0 to 1."""
+    lowest_recall: float
+    """The same for the query at the 5th percentile of the sample."""
+    n_queries: int
+    """Queries of the sample."""
+    build_seconds: float
+    """Time that making and measuring it took."""
+    n_bytes: int
+    """Memory of the lists."""
+
+
+class ItemIndex:
+    """Candidates for the best items by ``x @ item_weights.T + item_biases``.
+
+    Nothing changes after it is made: threads may search it at once.
+    """
+
+    def __init__(self, index: Any, report: IndexReport, n_items: int) -> None:
+        self._index = index
+        self.report = report
+        self.n_items = n_items
+
+    def candidates(self, x: Float[Tensor, "batch d_model"], n: int) -> Int[Tensor, "batch n"]:
+        """Items that are probably the best ``n`` for each row, best first as the index knows them.
+
+        Args:
+            x: representations, on the CPU.
+            n: how many, all items at most; rows with fewer end in ``NO_CANDIDATE``.
+        """
+        queries = torch.cat([x, x.new_ones(len(x), 1)], dim=1).to(torch.float32).contiguous()
+        _scores, found = self._index.search(queries.numpy(), min(n, self.n_items))
+        return torch.from_numpy(found)
+
+
+def build_item_index(
+    item_weights: Float[Tensor, "n_items d_model"],
+    item_biases: Float[Tensor, " n_items"],
+    sample: Float[Tensor, "n_queries d_model"],
+    wanted_recall: float = 0.99,
+    n_lists: int | None = None,
+) -> ItemIndex:
+    """Make an index that reaches ``wanted_recall`` at ten on ``sample``.
+
+    Args:
+        item_weights: one vector per item.
+        item_biases: one number per item.
+        sample: representations such as will be asked for, the steered ones included.
+        wanted_recall: above 0, at most 1. At 1 all lists may be searched, which is exact.
+        n_lists: inverted lists. None: about the square root of the number of items.
+
+    Raises:
+        InvalidInput: nothing to measure on, or a recall that cannot be.
+        NotReady: the library is not installed.
+    """
+    if not 0 < wanted_recall <= 1:
+        raise InvalidInput(
+            f"a recall of {wanted_recall} cannot be reached.",
+            field="index_recall",
+            remedy="give a share above 0, at most 1.",
+        )
+    if len(sample) == 0:
+        raise InvalidInput(
+            "there is no representation to measure the index on.",
+            field="sample",
+            remedy="give those of some users.",
+        )
+    faiss = _library()
+    began = time.monotonic()
+    n_items = len(item_weights)
+    vectors = torch.cat([item_weights, item_biases[:, None]], dim=1)
+    vectors = vectors.detach().to("cpu", torch.float32).contiguous().numpy()
+    lists = n_lists or max(1, 1 << round(math.log2(max(n_items, 1)) / 2))
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(vectors.shape[1]),
+        vectors.shape[1],
+        min(lists, n_items),
+        faiss.METRIC_INNER_PRODUCT,
+    )
+    index.cp.niter = _ITERATIONS
+    index.cp.max_points_per_centroid = _TRAINING_POINTS_A_LIST
+    # Small catalogues have fewer items a list than it asks for; it would say so on the terminal.
+    index.cp.min_points_per_centroid = 1
+    index.train(vectors)
+    index.add(vectors)
+
+    truth = _best(vectors, sample)
+    n_probe, recalls = _fewest_lists(index, sample, truth, wanted_recall)
+    index.nprobe = n_probe
+    report = IndexReport(
+        n_lists=index.nlist,
+        n_probe=n_probe,
+        recall=float(recalls.mean()),
+        lowest_recall=float(np.quantile(recalls, 0.05)),
+        n_queries=len(sample),
+        build_seconds=time.monotonic() - began,
+        n_bytes=vectors.nbytes + 8 * n_items,
+    )
+    return ItemIndex(index, report, n_items)
+
+
+def _library() -> ModuleType:
+    try:
+        import faiss  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise NotReady(
+            "an approximate index needs faiss, which is not installed.",
+            field="inference.index",
+            remedy="pip install 'reclens[index]', or set RECLENS_INFERENCE__INDEX=exact.",
+        ) from error
+    return faiss
+
+
+def _best(vectors: np.ndarray, sample: Tensor) -> np.ndarray:
+    """The best items of each query by exact scores, [n_queries, at most MEASURED_AT]."""
+    weights = torch.from_numpy(vectors)
+    best: list[Tensor] = []
+    for rows in sample.to("cpu", torch.float32).split(_CHUNK):
+        scores = rows @ weights[:, :-1].T + weights[:, -1]
+        best.append(scores.topk(min(MEASURED_AT, len(vectors)), dim=1).indices)
+    return torch.cat(best).numpy()
+
+
+def _fewest_lists(
+    index: Any, sample: Tensor, truth: np.ndarray, wanted: float
+) -> tuple[int, np.ndarray]:
+    """The fewest lists, of 1, 2, 4 ..., that reach the recall; and the recall of each query."""
+    queries = torch.cat([sample, sample.new_ones(len(sample), 1)], dim=1)
+    queries = queries.to("cpu", torch.float32).contiguous().numpy()
+    n_probe = 1
+    while True:
+        n_probe = min(n_probe, index.nlist)
+        index.nprobe = n_probe
+        _scores, found = index.search(queries, min(_MOST_CANDIDATES_MEASURED, index.ntotal))
+        hits = (found[:, :, None] == truth[:, None, :]).any(axis=1).sum(axis=1)
+        recalls = hits / truth.shape[1]
+        if recalls.mean() >= wanted or n_probe == index.nlist:
+            return n_probe, recalls
+        n_probe *= 2
