@@ -55,6 +55,11 @@ class GatewayTarget(Section):
 
     target: str = "127.0.0.1:50051"
     """``host:port`` of SteeringService."""
+    token: SecretStr | None = None
+    """Bearer token, where the gateway asks for one."""
+    ca: Path | None = None
+    """PEM file of the authorities that the gateway's certificate is trusted by. Not given: plain
+    text."""
 
 
 class LlmSettings(Section):

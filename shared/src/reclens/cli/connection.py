@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reclens.adapters.settings import ClientSettings
 from reclens.local.state import StateFolder
+
+if TYPE_CHECKING:
+    from reclens.client import SteeringClient
 
 
 def client_settings() -> ClientSettings:
@@ -25,6 +28,15 @@ def client_settings() -> ClientSettings:
         if not _in_environment(name)
     }
     return ClientSettings(**from_stack)
+
+
+def steering_client() -> SteeringClient:
+    """A client of the gateway."""
+    from reclens.client import SteeringClient  # noqa: PLC0415 - most commands ask no gateway
+
+    gateway = client_settings().client
+    token = gateway.token.get_secret_value() if gateway.token is not None else ""
+    return SteeringClient(gateway.target, token=token, ca=gateway.ca)
 
 
 def _in_environment(section: str) -> bool:

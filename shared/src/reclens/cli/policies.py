@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,12 +9,22 @@ from typing import Annotated, Any, Literal
 import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.cli.connection import client_settings
-from reclens.cli.edit_options import LessOf, MoreOf, edits_of
+from reclens.cli.connection import steering_client
 from reclens.cli.messages import as_json
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.cli.policy_file import read_policy
 from reclens.cli.policy_text import difference, plain, policy_lines, version_line
+from reclens.cli.steering_options import (
+    Blends,
+    Exclude,
+    LessOf,
+    Limit,
+    MoreOf,
+    OnlyWhen,
+    edits_of,
+    item_ids,
+    tag_limits,
+)
 from reclens.client import SteeringClient, policy_message
 
 app = typer.Typer(name="policies", no_args_is_help=True, help="Stored steering policies.")
@@ -24,13 +33,6 @@ Name = Annotated[str, typer.Argument(help="Its name, e.g. calm-evening.")]
 File = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.", show_default=False),
-]
-Never = Annotated[
-    list[str] | None, typer.Option("--exclude", help="An item that is never shown. Repeatable.")
-]
-AtMost = Annotated[
-    list[str] | None,
-    typer.Option("--at-most", help="TAG:N, most items that may carry a tag. Repeatable."),
 ]
 ModeName = Annotated[
     Literal["residual", "reconstruct"] | None,
@@ -42,13 +44,13 @@ Release = Annotated[
     typer.Option(help="Release that it is checked against, else default.", show_default=False),
 ]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most this many versions.")]
+Last = Annotated[int, typer.Option(min=1, help="At most this many versions, the newest.")]
 
 
 @app.command("list")
 def list_policies(json: Json = False) -> None:
     """List policies by name, each in its newest version."""
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         found = list(client.policies())
     if json:
         print_json([as_json(policy) for policy in found])
@@ -66,32 +68,32 @@ def list_policies(json: Json = False) -> None:
 def show(
     policy_id: Name,
     version: Annotated[int, typer.Option(min=0, help="0: the newest.")] = 0,
-    limit: Limit = 10,
+    last: Last = 10,
     json: Json = False,
 ) -> None:
     """Show a policy, and what each version changed. With --json: the policy, fit for --file."""
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         policy = client.policy(policy_id, version=version)
         if json:
             print_json(as_json(policy))
             return
-        history = _history(client, policy_id, limit)
+        history = _history(client, policy_id, last)
     print(f"{policy.policy_id}  {version_line(policy)}")
     for line in policy_lines(policy):
         print(f"  {line}")
     print("versions")
-    _print_history(history, limit)
+    _print_history(history, last)
 
 
 @app.command()
-def versions(policy_id: Name, limit: Limit = 50, json: Json = False) -> None:
+def versions(policy_id: Name, last: Last = 50, json: Json = False) -> None:
     """List the versions of a policy, also of a deleted one: who changed what, when and why."""
-    with SteeringClient(client_settings().client.target) as client:
-        history = _history(client, policy_id, limit)
+    with steering_client() as client:
+        history = _history(client, policy_id, last)
     if json:
-        print_json([as_json(policy) for policy in history[:limit]])
+        print_json([as_json(policy) for policy in history[:last]])
     else:
-        _print_history(history, limit)
+        _print_history(history, last)
 
 
 @app.command()
@@ -101,8 +103,10 @@ def create(
     file: File = None,
     more_of: MoreOf = None,
     less_of: LessOf = None,
-    exclude: Never = None,
-    at_most: AtMost = None,
+    blends: Blends = None,
+    only_when: OnlyWhen = None,
+    exclude: Exclude = None,
+    limit: Limit = None,
     mode: ModeName = None,
     description: Description = None,
     release: Release = None,
@@ -114,17 +118,16 @@ def create(
     _take(
         wanted,
         _given(
-            more_of=more_of,
-            less_of=less_of,
-            exclude=exclude,
-            at_most=at_most,
+            edits=edits_of(more_of, less_of, blends, only_when),
+            exclude=item_ids(exclude),
+            limits=tag_limits(limit),
             mode=mode,
             description=description,
             release=release,
         ),
     )
     wanted.policy_id, wanted.comment = policy_id, comment
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         _tell(client.create_policy(wanted), json)
 
 
@@ -135,8 +138,10 @@ def update(
     file: File = None,
     more_of: MoreOf = None,
     less_of: LessOf = None,
-    exclude: Never = None,
-    at_most: AtMost = None,
+    blends: Blends = None,
+    only_when: OnlyWhen = None,
+    exclude: Exclude = None,
+    limit: Limit = None,
     mode: ModeName = None,
     description: Description = None,
     release: Release = None,
@@ -154,20 +159,20 @@ def update(
 ) -> None:
     """Store the next version of a policy: a file is the whole policy, an option replaces a part.
 
-    --more and --less take the place of all edits, --exclude and --at-most of all constraints.
+    --more, --less and --blend take the place of all edits, --exclude and --limit of all
+    constraints.
     """
     given = _given(
-        more_of=more_of,
-        less_of=less_of,
-        exclude=exclude,
-        at_most=at_most,
+        edits=edits_of(more_of, less_of, blends, only_when),
+        exclude=item_ids(exclude),
+        limits=tag_limits(limit),
         mode=mode,
         description=description,
         release=release,
     )
     if file is None and not given:
         raise typer.BadParameter("give --file, or what is to be changed")
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         wanted = read_policy(file) if file is not None else client.policy(policy_id)
         _take(wanted, given)
         wanted.policy_id = policy_id
@@ -185,7 +190,7 @@ def delete(
     json: Json = False,
 ) -> None:
     """Delete a policy: requests that name it are refused. Its versions stay."""
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         marker = client.delete_policy(policy_id, version=version, comment=comment)
     if json:
         print_json(as_json(marker))
@@ -193,26 +198,9 @@ def delete(
         say(f"deleted {marker.policy_id} ({version_line(marker)})")
 
 
-def _given(
-    *,
-    more_of: Sequence[str] | None,
-    less_of: Sequence[str] | None,
-    exclude: Sequence[str] | None,
-    at_most: Sequence[str] | None,
-    mode: Literal["residual", "reconstruct"] | None,
-    description: str | None,
-    release: str | None,
-) -> dict[str, Any]:
+def _given(**options: Any) -> dict[str, Any]:
     """What options say, as `policy_message` takes it."""
-    found = {
-        "edits": edits_of(more_of, less_of),
-        "exclude": list(exclude or ()),
-        "limits": dict(_limit(text) for text in at_most or ()),
-        "mode": mode,
-        "description": description,
-        "release": release,
-    }
-    return {name: value for name, value in found.items() if value not in (None, [], {})}
+    return {name: value for name, value in options.items() if value not in (None, [], {})}
 
 
 def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
@@ -230,21 +218,14 @@ def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
             setattr(policy, name, given[name])
 
 
-def _limit(text: str) -> tuple[str, int]:
-    tag, _, number = text.rpartition(":")
-    if not tag or not number.isdecimal():
-        raise typer.BadParameter(f"{text!r} is not TAG:N")
-    return tag, int(number)
-
-
-def _history(client: SteeringClient, policy_id: str, limit: int) -> list[pb.Policy]:
+def _history(client: SteeringClient, policy_id: str, last: int) -> list[pb.Policy]:
     """The newest versions, and one more to tell what the last of them changed."""
-    return list(islice(client.policy_versions(policy_id), limit + 1))
+    return list(islice(client.policy_versions(policy_id), last + 1))
 
 
-def _print_history(history: list[pb.Policy], limit: int) -> None:
+def _print_history(history: list[pb.Policy], last: int) -> None:
     earlier: list[pb.Policy | None] = [*history[1:], None]
-    for after, before in list(zip(history, earlier, strict=True))[:limit]:
+    for after, before in list(zip(history, earlier, strict=True))[:last]:
         print(f"  {version_line(after)}")
         for line in difference(before, after):
             print(f"    {line}")
