@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from reclens.adapters import telemetry
 from reclens.adapters.grpc_errors import from_parts
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
@@ -151,6 +152,8 @@ class Gathering:
         return batch
 
     async def _carry(self, batch: list[_Waiting]) -> None:
+        telemetry.observe_hop(len(batch))
+        telemetry.observe_waiting(len(self._waiting))
         now = asyncio.get_running_loop().time()
         for one in batch:
             one.question.timeout_seconds = max(one.deadline - now, 1e-3)

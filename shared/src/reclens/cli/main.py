@@ -43,6 +43,8 @@ _COMMANDS = {
     "compare": "reclens.cli.compare",
     "propose": "reclens.cli.propose",
     "explain": "reclens.cli.recommend",
+    "tokens": "reclens.cli.tokens",
+    "policies": "reclens.cli.policies",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",

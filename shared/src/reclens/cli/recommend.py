@@ -10,17 +10,19 @@ from reclens.cli.connection import steering_client
 from reclens.cli.messages import as_json, confidence_text, effect_lines, movement
 from reclens.cli.output import Json, print_json, print_table
 from reclens.cli.steering_options import (
+    Blends,
     Exclude,
     History,
+    LessOf,
     Limit,
+    MoreOf,
     Release,
     TopK,
     User,
-    blended,
     conditions,
+    edits_of,
     history_of,
     item_ids,
-    push,
     tag_limits,
 )
 from reclens.client.edits import when
@@ -33,21 +35,9 @@ def recommend(
     *,
     user: User = None,
     history: History = None,
-    more_of: Annotated[
-        list[str] | None,
-        typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-    ] = None,
-    less_of: Annotated[
-        list[str] | None,
-        typer.Option("--less", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-    ] = None,
-    blends: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--blend",
-            help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable.",
-        ),
-    ] = None,
+    more_of: MoreOf = None,
+    less_of: LessOf = None,
+    blends: Blends = None,
     only_when: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,11 +56,7 @@ def recommend(
 ) -> None:
     """Recommend, with concepts turned up and down, beside the untouched answer."""
     items = history_of(user, history)
-    edits = [
-        *(push(text, +1) for text in more_of or ()),
-        *(push(text, -1) for text in less_of or ()),
-        *(blended(text) for text in blends or ()),
-    ]
+    edits = edits_of(more_of, less_of, blends)
     tests = conditions(only_when)
     if tests:
         edits = [when(edit, *tests) for edit in edits]

@@ -22,6 +22,20 @@ History = Annotated[
 ]
 TopK = Annotated[int, typer.Option(min=1, max=1000, help="Items to return.")]
 Release = Annotated[str, typer.Option(help="Name of the release.")]
+MoreOf = Annotated[
+    list[str] | None,
+    typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
+]
+LessOf = Annotated[
+    list[str] | None,
+    typer.Option("--less", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
+]
+Blends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--blend", help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable."
+    ),
+]
 Exclude = Annotated[
     str | None,
     typer.Option(help="Item ids that must not be in the answer, with commas.", show_default=False),
@@ -50,7 +64,24 @@ def history_of(user: str | None, history: str | None) -> list[str] | None:
     return None if history is None else item_ids(history)
 
 
-def push(text: str, sign: int) -> pb.Edit:
+def edits_of(
+    more_of: Sequence[str] | None,
+    less_of: Sequence[str] | None,
+    blends: Sequence[str] | None = None,
+) -> list[pb.Edit]:
+    """The edits that the options ask for.
+
+    Raises:
+        BadParameter: one of them cannot be read.
+    """
+    return [
+        *(_push(text, +1) for text in more_of or ()),
+        *(_push(text, -1) for text in less_of or ()),
+        *(_blended(text) for text in blends or ()),
+    ]
+
+
+def _push(text: str, sign: int) -> pb.Edit:
     """``CONCEPT[:STRENGTH]``, of a sign that the option tells; a number is a latent."""
     target, strength = _weighted(text, DEFAULT_STRENGTH)
     if strength < 0:
@@ -71,7 +102,7 @@ def signed_pushes(text: str) -> list[pb.Edit]:
     ]
 
 
-def blended(text: str) -> pb.Edit:
+def _blended(text: str) -> pb.Edit:
     """``CONCEPT[:WEIGHT],...[@STRENGTH]``."""
     parts, at, number = text.rpartition("@")
     if not at:
