@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from served_world import MODELS
 from serving_stack import Loop, Serving, Stack
 
 from reclens.adapters.settings import S3Settings
-from reclens.recommenders import UserBatch
+from reclens_recommender.serving.representations import Case, Subject
 from reclens_recommender.serving.server import RunningInference
 
 
@@ -67,7 +66,7 @@ def sasrec(
 
 
 class Hold:
-    """A forward pass that waits until it is let go."""
+    """A batch that waits until it is let go."""
 
     def __init__(self) -> None:
         self.entered, self.go = threading.Event(), threading.Event()
@@ -75,20 +74,20 @@ class Hold:
 
 @pytest.fixture
 def hold_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RunningInference], Hold]]:
-    """Makes the forward pass of a server's model wait."""
+    """Makes whoever asks a server's model wait."""
     holds: list[Hold] = []
 
     def hold(server: RunningInference) -> Hold:
-        model = server.watch.current("default").loaded.model
-        one, forward = Hold(), model.forward
+        kept = server.watch.current("default").loaded.representations
+        one, of = Hold(), kept.of
         holds.append(one)
 
-        def waiting(batch: UserBatch) -> torch.Tensor:
+        def waiting(subjects: Sequence[Subject]) -> list[Case]:
             one.entered.set()
             assert one.go.wait(30)
-            return forward(batch)
+            return of(subjects)
 
-        monkeypatch.setattr(model, "forward", waiting)
+        monkeypatch.setattr(kept, "of", waiting)
         return one
 
     yield hold

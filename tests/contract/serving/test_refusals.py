@@ -154,7 +154,7 @@ def test_other_calls_name_the_field_too(sasrec, method, request_, code, field) -
                 edits=[{"operation": "EDIT_OPERATION_ABLATE"}],  # pyright: ignore
             ),
             INVALID,
-            "edits[0].latents",
+            "edits[0].groups",
         ),
         (
             inference.RankRequest(
@@ -168,7 +168,7 @@ def test_other_calls_name_the_field_too(sasrec, method, request_, code, field) -
                 ],
             ),
             INVALID,
-            "edits[0].latents[0]",
+            "edits[0].groups[0].latents[0]",
         ),
         (
             inference.RankRequest(
@@ -237,12 +237,12 @@ def test_fault_of_the_server_tells_nothing_but_the_requests_id(stack, monkeypatc
     server = stack.start_inference()
     gateway = stack.start_gateway(server.address)
     stack.refresh(server, gateway)
-    model = server.watch.current("default").loaded.model
+    kept = server.watch.current("default").loaded.representations
 
-    def fail(_batch):
+    def fail(_subjects):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(model, "forward", fail)
+    monkeypatch.setattr(kept, "of", fail)
     code, reason, _, message = refusal(
         stack.steering(gateway).Recommend, recommend(request_id="find-me")
     )

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import structlog
 
+from reclens.adapters import tracing
 from reclens.adapters.release_watch import Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
 from reclens_recommender.serving.ranking import Question, rank
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, question_of, response_of
+from reclens_recommender.serving.wire import failure_of, item_rows, question_of, response_of
 
 logger = structlog.get_logger(__name__)
 
 
-def answer(served: Served[ServedModel], requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
+def answer(
+    served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
+) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
     """The outcome of each request, from one version of a release."""
-    model = served.loaded
+    began = time.time_ns()
+    outcomes: dict[int, pb.RankOutcome | pb.ProposeResponse | RecLensError] = {}
+    to_rank: dict[int, pb.RankRequest] = {}
+    for place, request in enumerate(requests):
+        if isinstance(request, pb.ProposeRequest):
+            outcomes[place] = _proposal(served.loaded, request)
+        else:
+            to_rank[place] = request
+    outcomes |= zip(to_rank, rank_outcomes(served.loaded, list(to_rank.values())), strict=True)
+    if tracing.tracing():
+        contexts = [request.traceparent for request in to_rank.values()]
+        tracing.record_batch(contexts, began, time.time_ns())
+    return [outcomes[place] for place in range(len(requests))]
+
+
+def rank_outcomes(model: ServedModel, requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
+    """The outcome of each request to rank."""
     outcomes: list[pb.RankOutcome | None] = [None] * len(requests)
     questions: dict[int, Question] = {}
     for place, request in enumerate(requests):
@@ -29,6 +49,22 @@ def answer(served: Served[ServedModel], requests: Sequence[pb.RankRequest]) -> l
     for place, outcome in zip(questions, _all(model, requests, questions), strict=True):
         outcomes[place] = outcome
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeResponse | RecLensError:
+    try:
+        items = item_rows(request.items, model.dataset.n_items, "items")
+        proposal = model.proposer.propose(
+            items.tolist(),
+            list(request.weights),
+            latents=list(request.latents) or None,
+            max_latents=request.max_latents,
+        )
+    except RecLensError as error:
+        return error
+    return pb.ProposeResponse(
+        latents=proposal.latents, shares=proposal.shares, alignment=proposal.alignment
+    )
 
 
 def _all(

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from reclens.adapters import telemetry
 from reclens.errors import (
     DeadlineExceeded,
     InternalError,
@@ -97,6 +98,7 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._waiting += admitted
                 self._queues.setdefault(key, deque()).append(call)
                 self._wake.notify()
+        telemetry.observe_waiting(self._waiting)
         if admitted > 0:
             seconds = max(deadlines) - monotonic()
             try:
@@ -184,7 +186,9 @@ class MicroBatcher(Generic[K, Q, A]):
         for (call, place), outcome in zip(batch, outcomes, strict=True):
             if call.settle(place, outcome):
                 call.deliver()
-        per_entry = (monotonic() - began) / len(batch)
+        seconds = monotonic() - began
+        telemetry.observe_batch(len(batch), seconds)
+        per_entry = seconds / len(batch)
         known = self._seconds_per_entry or per_entry
         self._seconds_per_entry = known + _SMOOTHING * (per_entry - known)
 

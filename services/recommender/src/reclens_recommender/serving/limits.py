@@ -37,7 +37,7 @@ class TagIndex:
         for place, item in enumerate(items.tolist()):
             if len(places) == count:
                 break
-            limited: list[str] = [tag for tag in set(self._tags[item]) if tag in left]
+            limited = left.keys() & set(self._tags[item])
             if any(left[tag] == 0 for tag in limited):
                 continue
             for tag in limited:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,12 @@ from reclens.adapters.artifacts import ArtifactStore
 from reclens.contracts import Release, SiteSpec
 from reclens.contracts.tables import LATENTS
 from reclens.data import Dataset, read_dataset
-from reclens.errors import CorruptArtifact, NotReady
+from reclens.errors import CorruptArtifact, InvalidInput, NotReady
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
+from reclens.steering.proposing import Proposer
 from reclens_recommender.serving.limits import TagIndex
 from reclens_recommender.serving.representations import Representations, represent
 from reclens_recommender.serving.scoring import GROUP, Catalogue
@@ -77,6 +79,24 @@ class ServedModel:
     """Items by tag."""
     method: Method
     """How scores come from representations."""
+
+    @cached_property
+    def proposer(self) -> Proposer:
+        """Finds latents that move towards items, made at its first use.
+
+        Raises:
+            InvalidInput: the dictionary is not of the model's last site, or the model's items have
+                all the same vector.
+        """
+        if self.site != self.model.site:
+            raise InvalidInput(
+                f"the dictionary is of {self.site.module}, not of the last site, where a latent "
+                "moves scores by itself.",
+                field="release",
+                remedy="propose from a release whose activations were captured at the last site.",
+            )
+        alive = torch.from_numpy(self.steering.p99 > 0).to(self.sae.device)
+        return Proposer(self.catalogue.weights, self.sae.W_dec, alive)
 
     @classmethod
     def of(

@@ -20,7 +20,13 @@ MAX_BATCH = 1024
 DEFAULT_RELEASE = "default"
 """Release of requests that name none."""
 
-Batcher: TypeAlias = MicroBatcher[Served[ServedModel], pb.RankRequest, pb.RankOutcome]
+Batcher: TypeAlias = MicroBatcher[
+    Served[ServedModel],
+    pb.RankRequest | pb.ProposeRequest,
+    pb.RankOutcome | pb.ProposeResponse | RecLensError,
+]
+MAX_PROPOSE_ITEMS = 10_000
+"""Items in one Propose."""
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -61,6 +67,23 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             for place, outcome in zip(of_version, found, strict=True):
                 outcomes[place] = outcome
         return pb.BatchRankResponse(outcomes=outcomes)
+
+    async def Propose(  # noqa: N802
+        self, request: pb.ProposeRequest, context: Any
+    ) -> pb.ProposeResponse:
+        deadline = monotonic() + seconds_left(context, self._default_deadline)
+        if not 1 <= len(request.items) <= MAX_PROPOSE_ITEMS:
+            raise InvalidInput(
+                f"{len(request.items)} items cannot be moved towards.",
+                field="items",
+                remedy=f"send 1 to {MAX_PROPOSE_ITEMS}.",
+            )
+        served = await self._served(request.release, request.release_version, deadline)
+        (outcome,) = await self._batcher.ask(served, [request], [deadline])
+        if isinstance(outcome, RecLensError):
+            raise outcome
+        assert isinstance(outcome, pb.ProposeResponse)
+        return outcome
 
     async def GetModel(  # noqa: N802
         self, request: pb.GetModelRequest, context: Any
@@ -105,9 +128,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             timely = [entries[place] for place in deadlines]
             answered = await self._batcher.ask(served, timely, list(deadlines.values()))
             for place, outcome in zip(deadlines, answered, strict=True):
-                outcomes[place] = (
-                    failure_of(outcome) if isinstance(outcome, RecLensError) else outcome
-                )
+                if isinstance(outcome, RecLensError):
+                    outcomes[place] = failure_of(outcome)
+                elif isinstance(outcome, pb.RankOutcome):
+                    outcomes[place] = outcome
         return outcomes
 
     async def _served(self, name: str, version: str, deadline: float) -> Served[ServedModel]:

@@ -68,6 +68,7 @@ def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
         InvalidInput: names the field.
         NotFound: an unknown user, item or tag; names the field.
     """
+    subject = _subject(served, request.subject)
     if not 1 <= request.top_k <= MAX_TOP_K:
         raise InvalidInput(
             f"{request.top_k} items cannot be returned.",
@@ -82,7 +83,7 @@ def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
     edits = tuple(_edit(edit, f"edits[{i}]") for i, edit in enumerate(request.edits))
     check_latents(edits, served.steering.n_latents)
     return Question(
-        subject=_subject(served, request.subject),
+        subject=subject,
         top_k=request.top_k,
         exclude_seen=request.exclude_seen,
         excluded=_excluded(served, request),
@@ -132,11 +133,16 @@ def _subject(served: ServedModel, subject: pb.Subject) -> Subject:
             field=field,
             remedy=f"give 1 to {MAX_HISTORY} items, oldest first.",
         )
-    history = _rows(items, dataset.n_items, field)
+    history = item_rows(items, dataset.n_items, field)
     return Subject(UNKNOWN_USER, history, history.tobytes())
 
 
-def _rows(items: Sequence[int], n_items: int, field: str) -> npt.NDArray[np.int64]:
+def item_rows(items: Sequence[int], n_items: int, field: str) -> npt.NDArray[np.int64]:
+    """Rows of items as an array.
+
+    Raises:
+        NotFound: there is no such item; names the field.
+    """
     rows = np.array(items, dtype=np.int64)
     if len(rows) and rows.max() >= n_items:
         position = int(np.argmax(rows >= n_items))
@@ -152,7 +158,7 @@ def _excluded(served: ServedModel, request: pb.RankRequest) -> npt.NDArray[np.in
     if not request.excluded_items:
         return _NO_ITEMS
     _check_count(request.excluded_items, MAX_EXCLUDED, "excluded_items")
-    return np.unique(_rows(request.excluded_items, served.dataset.n_items, "excluded_items"))
+    return np.unique(item_rows(request.excluded_items, served.dataset.n_items, "excluded_items"))
 
 
 _NO_ITEMS = np.zeros(0, np.int64)
