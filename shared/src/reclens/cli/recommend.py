@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.cli.connection import client_settings
+from reclens.cli.gateway import steering_client
 from reclens.cli.messages import as_json, confidence_text, movement
 from reclens.cli.output import Json, print_json, print_table
-from reclens.client import SteeringClient, add_latent, less, more
+from reclens.client import add_latent, less, more
 
 app = typer.Typer()
 
@@ -49,7 +49,7 @@ def recommend(
     edits = [_edit(text, +1) for text in more_of or []] + [
         _edit(text, -1) for text in less_of or []
     ]
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         answer = client.recommend(
             user_id=user,
             history=items,
@@ -92,7 +92,7 @@ def explain(
 ) -> None:
     """Show which latents fire, what they mean and what each adds to the first item's score."""
     items = _history(user, history)
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         answer = client.explain(user_id=user, history=items, top_k=top_k, release=release)
     if json:
         print_json(as_json(answer))
