@@ -27,7 +27,8 @@ from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
-from reclens_recommender.serving.ranking import RankQuestion, rank
+from reclens_recommender.serving.ranking import Question, rank
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.stages import capture, train
 from reclens_trainer.stages import train as autoencoder
@@ -60,27 +61,28 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     """Without edits, bit for bit the model's own answer; with one, another."""
     indices = np.array([model.dataset.items.index_of(item) for item in history])
     batch = UserBatch.of([indices])
+    p99 = torch.from_numpy(model.steering.p99)
     with torch.inference_mode():
         own = model.model(batch)
-        with model.site.intervene(model.model, lambda x: steer(x, model.sae, model.p99, []).x):
+        with model.site.intervene(model.model, lambda x: steer(x, model.sae, p99, []).x):
             unedited = model.model(batch)
     assert torch.equal(unedited, own)
 
-    plain = rank(model, RankQuestion(None, tuple(history), 10, True, include_latents=True))
-    assert [item.score for item in plain.items] == own[0][
-        [item.index for item in plain.items]
-    ].tolist()
-    assert plain.steered is not None
-    strongest = int(plain.steered.latents[plain.steered.before[0].argmax()])
+    subject = Subject(-1, indices, indices.tobytes())
+    (plain,) = rank(model, [Question(subject, 10, include_latents=True)])
+    assert plain.ranked.scores.tolist() == own[0][plain.ranked.items].tolist()
+    assert plain.latents is not None
+    strongest = int(plain.latents.latents[0])
     edits = (LatentEdit.of((strongest,), Operation.ABLATE),)
-    edited = rank(model, RankQuestion(None, tuple(history), 10, True, edits))
+    (edited,) = rank(model, [Question(subject, 10, edits=edits)])
     assert edited.relative_shift > 0.01
-    assert [item.score for item in edited.items] != [item.score for item in plain.items]
+    assert edited.ranked.scores.tolist() != plain.ranked.scores.tolist()
     with torch.inference_mode():
-        x = steer(_x(model, batch), model.sae, model.p99, edits).x
-        expected = x @ model.item_weights.T + model.item_biases
-    for item in edited.items:
-        assert item.score == pytest.approx(float(expected[0, item.index]), abs=1e-4)
+        x = steer(_x(model, batch), model.sae, p99, edits).x
+        expected = (x @ model.model.item_weights().T + model.model.item_biases())[0]
+    np.testing.assert_allclose(
+        edited.ranked.scores, expected[edited.ranked.items].numpy(), atol=1e-4
+    )
 
 
 def _x(model: ServedModel, batch: UserBatch) -> torch.Tensor:

@@ -9,7 +9,7 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.concept_edits import edit, edits
-from reclens.cli.gateway import steering_client
+from reclens.cli.connection import steering_client
 from reclens.cli.messages import (
     CONCEPT_COLUMNS,
     as_json,

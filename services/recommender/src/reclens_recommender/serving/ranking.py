@@ -1,8 +1,9 @@
-"""Ranks all items for one user or history, untouched and edited."""
+"""Ranks all items for several users or histories at once, untouched and edited."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,31 +11,37 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.errors import InvalidInput, NotFound
 from reclens.recommenders import UserBatch
 from reclens.steering.attribution import Attribution, attribute
 from reclens.steering.edits import LatentEdit, Mode
-from reclens.steering.engine import Steered, steer
-from reclens_recommender.serving.served_model import ServedModel
+from reclens.steering.engine import Moved
+from reclens.steering.readings import Readings
+from reclens.steering.writing import IdleEdit
+from reclens_recommender.serving.representations import Case, Subject
+from reclens_recommender.serving.scoring import DenseScores, FilteredScores, Scores
+from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
+from reclens_recommender.serving.served_model import Method, ServedModel
 
-MAX_TOP_K = 1000
-"""Items in one answer."""
-MAX_HISTORY = 10_000
-"""Items in a history given with a request."""
+_DEEPENING = 4
+"""Times as many items are looked at where limits leave too few."""
+_MAX_DENSE_SCORES = 1 << 25
+"""Scores that are in memory at once where all of them are computed."""
 
 
-@dataclass(frozen=True)
-class RankQuestion:
-    """What is asked."""
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked, checked against the data set and the dictionary."""
 
-    user_id: str | None
-    """A known user; None: ``history`` is given."""
-    history: tuple[int, ...]
-    """Rows of items, oldest first."""
+    subject: Subject
+    """Whom to rank for."""
     top_k: int
     """Items to return."""
-    exclude_seen: bool
+    exclude_seen: bool = True
     """Leave out the history."""
+    excluded: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Further items that are no candidates."""
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Most items of an answer that may carry a tag."""
     edits: tuple[LatentEdit, ...] = ()
     """Changes of latents."""
     mode: Mode = Mode.RESIDUAL
@@ -44,171 +51,252 @@ class RankQuestion:
     include_latents: bool = False
     """Also list the latents and what they add."""
 
-
-@dataclass(frozen=True)
-class RankedItem:
-    """One place of an answer."""
-
-    index: int
-    score: float
-    baseline_rank: int
-    baseline_score: float
+    @property
+    def steered(self) -> bool:
+        """Whether anything but the untouched answer is asked for."""
+        return bool(self.edits) or self.mode is Mode.RECONSTRUCT
 
 
-@dataclass(frozen=True)
-class RankAnswer:
+@dataclass(frozen=True, eq=False)
+class RankedItems:
+    """Items in order, best first, as columns."""
+
+    items: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    baseline_ranks: npt.NDArray[np.int64]
+    """Places by the untouched scores, from 1, among the same candidates."""
+    baseline_scores: npt.NDArray[np.float32]
+    """The untouched scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentTable:
+    """Latents that fire before or after the edits, strongest first."""
+
+    latents: npt.NDArray[np.int64]
+    before: npt.NDArray[np.float64]
+    """Activations in units of p99; as they are where a latent never fired."""
+    after: npt.NDArray[np.float64]
+    """The same, edited."""
+    attribution: Attribution
+    """What each latent adds to the score of each item of the answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
     """What came out."""
 
-    items: list[RankedItem]
-    """The answer, best first."""
-    baseline: list[RankedItem]
-    """The untouched answer, best first; empty where not asked for."""
+    ranked: RankedItems
+    """The answer."""
+    baseline: RankedItems | None
+    """The untouched answer, where it was asked for."""
+    baseline_items: npt.NDArray[np.int64] | None
+    """Items of the untouched answer, where something else was asked for."""
     history: npt.NDArray[np.int64]
-    """Item indices that were ranked from."""
-    steered: Steered | None
-    """Latents; None where neither edits nor latents were asked for."""
-    attribution: Attribution | None
-    """What each listed latent adds to each item; None where not asked for."""
+    """Items that were ranked from, oldest first."""
+    latents: LatentTable | None
+    """Where they were asked for."""
     relative_shift: float
     """Norm of x' - x over the norm of x."""
+    edited_latents: int
+    """Latents whose activation changed."""
+    idle: tuple[IdleEdit, ...]
+    """Edits that changed nothing."""
 
 
-def rank(served: ServedModel, question: RankQuestion) -> RankAnswer:
-    """Answer ``question``. Equal scores are in order of item index.
+def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
+    """Answer ``questions`` together. Equal scores are in order of the item's row.
+
+    An answer has the same bits whatever other questions are answered with it.
 
     Raises:
-        NotFound: unknown user or item, with its field.
-        InvalidInput: a history, top_k or edit that cannot be used, with its field.
+        InvalidInput, NotReady: the model cannot represent one of the subjects; ask one by one to
+            learn which.
     """
-    if not 1 <= question.top_k <= MAX_TOP_K:
-        raise InvalidInput(
-            f"{question.top_k} items cannot be returned.",
-            field="top_k",
-            remedy=f"ask for 1 to {MAX_TOP_K}.",
-        )
-    user_index, history = _subject(served, question)
-    batch = UserBatch.of([history], [user_index]).to(served.model.device)
     with torch.inference_mode():
-        x, untouched = _pass(served, batch)
-        scores, steered = untouched, None
-        if question.edits or question.mode is Mode.RECONSTRUCT:
-            scores, steered = _edited_pass(served, batch, question)
-        elif question.include_latents:
-            steered = steer(x, served.sae, served.p99, ())
-
-        candidates = _candidates(served.dataset.n_items, history, question.exclude_seen)
-        ranks = _Ranks(untouched.cpu().numpy(), scores.cpu().numpy(), candidates)
-        items = ranks.best(ranks.edited, question.top_k)
-        attribution = None
-        if question.include_latents and steered is not None:
-            attribution = _attribution(served, steered, scores, items)
-        shift = (
-            0.0 if steered is None else float((steered.x - x).norm() / x.norm().clamp(min=1e-12))
-        )
-        return RankAnswer(
-            items=items,
-            baseline=ranks.best(ranks.untouched, question.top_k)
-            if question.include_baseline or steered is not None
-            else [],
-            history=history,
-            steered=steered,
-            attribution=attribution,
-            relative_shift=shift,
-        )
+        if served.method is Method.FILTERED:
+            return _rank(served, questions)
+        size = max(1, _MAX_DENSE_SCORES // (2 * served.catalogue.n_items))
+        answers: list[Answer] = []
+        for start in range(0, len(questions), size):
+            answers += _rank(served, questions[start : start + size])
+        return answers
 
 
-def _subject(served: ServedModel, question: RankQuestion) -> tuple[int, npt.NDArray[np.int64]]:
-    dataset = served.dataset
-    if question.user_id is not None:
-        try:
-            user_index = dataset.users.index_of(question.user_id)
-        except NotFound as error:
-            raise NotFound(error.message, field="subject.user_id", remedy=error.remedy) from error
-        return user_index, dataset.history(user_index)
-    field = "subject.history.items"
-    if not 1 <= len(question.history) <= MAX_HISTORY:
-        raise InvalidInput(
-            f"a history of {len(question.history)} items cannot be ranked from.",
-            field=field,
-            remedy=f"give 1 to {MAX_HISTORY} items, oldest first.",
-        )
-    for position, item in enumerate(question.history):
-        if item >= dataset.n_items:
-            raise NotFound(
-                f"there is no item {item}.",
-                field=f"{field}[{position}]",
-                remedy=f"the data set has items 0 to {dataset.n_items - 1}.",
+def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
+    cases = served.representations.of([question.subject for question in questions])
+    readings = Readings.together([case.readings for case in cases])
+    moved = served.steering.move(
+        readings, [question.edits for question in questions], [q.mode for q in questions]
+    )
+    excluded = [_excluded(question, case) for question, case in zip(questions, cases, strict=True)]
+    untouched = _untouched(served, questions, cases, readings.norms)
+
+    edited_rows = np.flatnonzero(moved.moved).tolist()
+    best: dict[int, Ranked] = {}
+    targets: list[Ranked] | None = None
+    if edited_rows:
+        scores = _edited(served, questions, moved, edited_rows)
+        selection = Selection(scores, [excluded[row] for row in edited_rows])
+        chosen = _answers(served, [questions[row] for row in edited_rows], selection)
+        best = dict(zip(edited_rows, (found for found, _ in chosen), strict=True))
+        none = Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        targets = [none] * len(questions)
+        rows = np.repeat(edited_rows, [len(found) for found in best.values()])
+        items = np.concatenate([found.items for found in best.values()])
+        scores_before = exact_scores(untouched, rows, items)
+        ends = np.cumsum([len(found) for found in best.values()])
+        for (row, found), of_row in zip(
+            best.items(), np.split(scores_before, ends[:-1]), strict=True
+        ):
+            targets[row] = Ranked(found.items, of_row)
+    selection = Selection(untouched, excluded, targets)
+    plain = _answers(served, questions, selection)
+    shifts = _relative_shifts(readings, moved)
+    counts = moved.edited_latents.tolist()
+
+    answers: list[Answer] = []
+    for row, (question, case) in enumerate(zip(questions, cases, strict=True)):
+        own, places = plain[row]
+        baseline = RankedItems(own.items, own.scores, places + 1, own.scores)
+        ranked = baseline
+        if row in best:
+            assert targets is not None
+            ranked = RankedItems(
+                best[row].items, best[row].scores, selection.places(row), targets[row].scores
             )
-    return -1, np.asarray(question.history, dtype=np.int64)
-
-
-def _pass(
-    served: ServedModel, batch: UserBatch
-) -> tuple[Float[Tensor, "1 d_model"], Float[Tensor, " n_items"]]:
-    with served.site.capture(served.model) as captured:
-        scores = served.model(batch)[0]
-    return captured.tensor, scores
-
-
-def _edited_pass(
-    served: ServedModel, batch: UserBatch, question: RankQuestion
-) -> tuple[Float[Tensor, " n_items"], Steered]:
-    done: list[Steered] = []
-
-    def write(x: Tensor) -> Tensor:
-        done.append(steer(x, served.sae, served.p99, question.edits, question.mode))
-        return done[-1].x
-
-    with served.site.intervene(served.model, write):
-        scores = served.model(batch)[0]
-    return scores, done[-1]
-
-
-def _relative_shift(x: Tensor, moved: Tensor) -> float:
-    length = float(x.norm())
-    return float((moved - x).norm()) / length if length else 0.0
-
-
-def _candidates(n_items: int, history: npt.NDArray[np.int64], exclude_seen: bool) -> np.ndarray:
-    allowed = np.ones(n_items, dtype=bool)
-    if exclude_seen:
-        allowed[history] = False
-    return np.flatnonzero(allowed)
-
-
-class _Ranks:
-    """Orders of the candidates by untouched and by edited score."""
-
-    def __init__(self, untouched: np.ndarray, edited: np.ndarray, candidates: np.ndarray) -> None:
-        self._untouched_scores, self._edited_scores = untouched, edited
-        # Stable, over rising indices: equal scores stay in order of item index.
-        self.untouched = candidates[np.argsort(-untouched[candidates], kind="stable")]
-        self.edited = candidates[np.argsort(-edited[candidates], kind="stable")]
-        self._rank = np.zeros(len(untouched), dtype=np.int64)
-        self._rank[self.untouched] = np.arange(1, len(candidates) + 1)
-
-    def best(self, order: np.ndarray, top_k: int) -> list[RankedItem]:
-        scores = self._edited_scores if order is self.edited else self._untouched_scores
-        return [
-            RankedItem(
-                index=int(item),
-                score=float(scores[item]),
-                baseline_rank=int(self._rank[item]),
-                baseline_score=float(self._untouched_scores[item]),
+        answers.append(
+            Answer(
+                ranked=ranked,
+                baseline=baseline if question.include_baseline else None,
+                baseline_items=own.items if question.steered else None,
+                history=case.history,
+                latents=_latents(served, readings, moved, row, ranked)
+                if question.include_latents
+                else None,
+                relative_shift=shifts[row],
+                edited_latents=counts[row],
+                idle=moved.idle[row],
             )
-            for item in order[:top_k]
-        ]
+        )
+    return answers
 
 
-def _attribution(
-    served: ServedModel, steered: Steered, scores: Tensor, items: list[RankedItem]
-) -> Attribution:
-    chosen = torch.tensor([item.index for item in items], dtype=torch.int64, device=scores.device)
-    return attribute(
-        scores[chosen],
-        steered.latents,
-        steered.after[0],
-        sae=served.sae,
-        item_weights=served.item_weights[chosen],
-        item_biases=served.item_biases[chosen],
+def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:
+    if not question.exclude_seen:
+        return question.excluded
+    if not len(question.excluded):
+        return case.seen
+    return np.union1d(case.seen, question.excluded)
+
+
+def _answers(
+    served: ServedModel, questions: Sequence[Question], selection: Selection
+) -> list[tuple[Ranked, npt.NDArray[np.int64]]]:
+    """The best items of each row that keep its limits, and their places, from 0."""
+    best = selection.best([question.top_k for question in questions])
+    answers: list[tuple[Ranked, npt.NDArray[np.int64]]] = []
+    for row, question in enumerate(questions):
+        found, depth = best[row], question.top_k
+        if not question.limits:
+            answers.append((found, np.arange(len(found))))
+            continue
+        while True:
+            places = served.tags.keep(found.items, question.limits, question.top_k)
+            if len(places) == question.top_k or len(found) < depth:
+                break
+            depth = min(_DEEPENING * depth, served.catalogue.n_items + 1)
+            found = selection.best_of(row, depth)
+        answers.append((found.take(places), places))
+    return answers
+
+
+def _untouched(
+    served: ServedModel,
+    questions: Sequence[Question],
+    cases: Sequence[Case],
+    norms: npt.NDArray[np.float64],
+) -> Scores:
+    match served.method:
+        case Method.FILTERED:
+            return FilteredScores(served.catalogue, [case.x for case in cases], norms)
+        case Method.LONE:
+            return DenseScores(torch.stack([served.catalogue.lone(case.x) for case in cases]))
+        case Method.PASSES:
+            return DenseScores(_passes(served, [question.subject for question in questions], None))
+
+
+def _edited(
+    served: ServedModel, questions: Sequence[Question], moved: Moved, rows: Sequence[int]
+) -> Scores:
+    device = served.catalogue.weights.device
+    # Each in memory of its own: kernels may compute otherwise where a vector is not aligned.
+    x = [torch.from_numpy(moved.x[row]).to(device, copy=True) for row in rows]
+    match served.method:
+        case Method.FILTERED:
+            norms = np.linalg.norm(moved.x[rows].astype(np.float64), axis=1)
+            return FilteredScores(served.catalogue, x, norms)
+        case Method.LONE:
+            return DenseScores(torch.stack([served.catalogue.lone(vector) for vector in x]))
+        case Method.PASSES:
+            subjects = [questions[row].subject for row in rows]
+            return DenseScores(_passes(served, subjects, torch.stack(x)))
+
+
+def _passes(
+    served: ServedModel,
+    subjects: Sequence[Subject],
+    x: Float[Tensor, "n_subjects d_model"] | None,
+) -> Float[Tensor, "n_subjects n_items"]:
+    """Scores by the model's own forward pass, with ``x`` written in where it is given."""
+    everyone = list(range(len(subjects)))
+    together = served.representations.together
+    scores: list[Tensor] = []
+    for rows in [everyone] if together else [[row] for row in everyone]:
+        batch = UserBatch.of(
+            [subjects[row].history for row in rows], [subjects[row].user_index for row in rows]
+        ).to(served.model.device)
+        if x is None:
+            scores.append(served.model(batch))
+            continue
+        written = x[rows]
+        with served.site.intervene(served.model, lambda _, written=written: written):
+            scores.append(served.model(batch))
+    return torch.cat(scores)
+
+
+def _relative_shifts(readings: Readings, moved: Moved) -> list[float]:
+    distances = np.linalg.norm((moved.x - readings.x).astype(np.float64), axis=1)
+    norms = readings.norms
+    return np.divide(distances, norms, out=np.zeros_like(norms), where=norms > 0).tolist()
+
+
+def _latents(
+    served: ServedModel, readings: Readings, moved: Moved, row: int, ranked: RankedItems
+) -> LatentTable:
+    firing, activations = readings.case(row)
+    named = moved.case(row)
+    latents = np.union1d(firing, moved.latents[named])
+    before = np.zeros(len(latents), readings.x.dtype)
+    before[np.searchsorted(latents, firing)] = activations
+    after = before.copy()
+    after[np.searchsorted(latents, moved.latents[named])] = moved.after[named]
+    units = served.steering.units[latents]
+    strength = np.maximum(np.abs(before), np.abs(after)) / units
+    order = np.argsort(-strength, kind="stable")
+    order = order[strength[order] > 0]
+    device = served.catalogue.weights.device
+    items = torch.from_numpy(ranked.items).to(device)
+    return LatentTable(
+        latents=latents[order],
+        before=(before / units)[order],
+        after=(after / units)[order],
+        attribution=attribute(
+            torch.from_numpy(ranked.scores).to(device),
+            torch.from_numpy(latents[order]).to(device),
+            torch.from_numpy(after[order]).to(device),
+            sae=served.sae,
+            item_weights=served.catalogue.weights[items],
+            item_biases=served.catalogue.biases[items],
+        ),
     )

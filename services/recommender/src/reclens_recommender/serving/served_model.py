@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
+import structlog
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,7 +21,34 @@ from reclens.errors import CorruptArtifact, NotReady
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
-from reclens.steering.engine import steer
+from reclens.steering.engine import Steering
+from reclens_recommender.serving.limits import TagIndex
+from reclens_recommender.serving.representations import Representations, represent
+from reclens_recommender.serving.scoring import GROUP, Catalogue
+
+logger = structlog.get_logger(__name__)
+
+_PROOF_USERS = 4
+_PROOF_GROUPS = (1, 2, 5, 16, 100)
+
+
+class Method(StrEnum):
+    """How scores come from representations."""
+
+    FILTERED = "filtered"
+    """Large products find what matters, products of one vector compute it."""
+    LONE = "lone"
+    """A product of one vector for every request."""
+    PASSES = "passes"
+    """The model's own forward pass for every request, with edits written in while it runs."""
+
+
+@dataclass(frozen=True)
+class Caching:
+    """How representations are made and kept, see `Representations`."""
+
+    max_bytes: int = 64 << 20
+    together: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,20 +63,66 @@ class ServedModel:
     """Where its representation is read and written."""
     sae: SparseAutoencoder
     """Dictionary of that site."""
-    p99: Float[Tensor, " n_latents"]
-    """99th percentile of each latent over its firing cases; 0 where it never fired."""
     dataset: Dataset
     """Ids and histories of the model's users and items."""
     dataset_ref: str
     """Reference of ``dataset``."""
-    item_weights: Float[Tensor, "n_items d_model"]
-    """The model's item vectors, computed once."""
-    item_biases: Float[Tensor, " n_items"]
-    """The model's item biases, computed once."""
+    steering: Steering
+    """``sae``, made ready to steer with."""
+    catalogue: Catalogue
+    """The model's item vectors and biases, computed once."""
+    representations: Representations
+    """What the model makes of users and histories."""
+    tags: TagIndex
+    """Items by tag."""
+    method: Method
+    """How scores come from representations."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        release: Release,
+        model: Recommender,
+        site: ProbeSite,
+        sae: SparseAutoencoder,
+        p99: Float[Tensor, " n_latents"],
+        dataset: Dataset,
+        dataset_ref: str,
+        caching: Caching = Caching(),
+    ) -> ServedModel:
+        """Put the parts together, and find out by trying how this model may be scored.
+
+        Raises:
+            NotReady: it gives numbers that are not finite.
+        """
+        steering = Steering(sae, p99)
+        catalogue = Catalogue(model.item_weights(), model.item_biases())
+        method = _method(model, site, catalogue, dataset)
+        if method is not Method.FILTERED and model.device.type == "cpu":
+            logger.info("scores are computed one request at a time", method=method.value)
+        return cls(
+            release=release,
+            model=model,
+            site=site,
+            sae=sae,
+            dataset=dataset,
+            dataset_ref=dataset_ref,
+            steering=steering,
+            catalogue=catalogue,
+            representations=Representations(
+                model, site, steering, max_bytes=caching.max_bytes, together=caching.together
+            ),
+            tags=TagIndex(dataset.items.tags),
+            method=method,
+        )
 
 
 def load_served_model(
-    store: ArtifactStore, release: Release, device: torch.device | str = "cpu"
+    store: ArtifactStore,
+    release: Release,
+    device: torch.device | str = "cpu",
+    caching: Caching = Caching(),
 ) -> ServedModel:
     """Load what ``release`` points at to ``device``, and prove that it can answer.
 
@@ -74,16 +150,15 @@ def load_served_model(
             remedy="train the recommender again on this data set.",
         )
     with torch.inference_mode():
-        served = ServedModel(
+        served = ServedModel.of(
             release=release,
             model=model,
             site=_site(store, lineage["activations"], model),
             sae=sae,
-            p99=_percentiles(store, release.autoencoder, sae.n_latents).to(device),
+            p99=_percentiles(store, release.autoencoder, sae.n_latents),
             dataset=dataset,
             dataset_ref=lineage["dataset"],
-            item_weights=model.item_weights().detach(),
-            item_biases=model.item_biases().detach(),
+            caching=caching,
         )
         _prove(served)
     return served
@@ -114,13 +189,48 @@ def _percentiles(store: ArtifactStore, autoencoder: str, n_latents: int) -> Tens
 
 def _prove(served: ServedModel) -> None:
     """Answer for the first user: weights that are not finite or do not fit show here."""
-    history = served.dataset.history(0)
-    with served.site.capture(served.model) as captured:
-        scores = served.model(UserBatch.of([history], [0]).to(served.model.device))
-    steered = steer(captured.tensor, served.sae, served.p99, [])
-    if not (torch.isfinite(scores).all() and torch.isfinite(steered.before).all()):
+    batch = UserBatch.of([served.dataset.history(0)], [0]).to(served.model.device)
+    scores = served.model(batch)
+    readings = served.steering.read(represent(served.model, served.site, batch))
+    if not (torch.isfinite(scores).all() and np.isfinite(readings.values).all()):
         raise NotReady(
             "its recommender or autoencoder gives numbers that are not finite.",
             field="recommender",
             remedy="train it again.",
         )
+
+
+def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: Dataset) -> Method:
+    """The fastest method that gives this model's own bits here, as far as some users show.
+
+    Kernels differ by machine and library, so what they do is tried, not assumed.
+    """
+    if site != model.site:
+        return Method.PASSES
+    method = Method.FILTERED if model.device.type == "cpu" else Method.LONE
+    rng = np.random.default_rng(0)
+    n_groups = -(-catalogue.n_items // GROUP)
+    for user in np.unique(np.linspace(0, dataset.n_users - 1, _PROOF_USERS).astype(int)):
+        batch = UserBatch.of([dataset.history(int(user))], [int(user)]).to(model.device)
+        own = model(batch)[0]
+        x = represent(model, site, batch)[0]
+        if not torch.equal(catalogue.lone(x), own):
+            return Method.PASSES
+        if method is not Method.FILTERED:
+            continue
+        drawn = [np.arange(n_groups)]
+        drawn += [rng.choice(n_groups, n) for n in _PROOF_GROUPS]
+        if not all(_same_bits(catalogue, x, groups, own.numpy()) for groups in drawn):
+            method = Method.LONE
+    return method
+
+
+def _same_bits(
+    catalogue: Catalogue,
+    x: Tensor,
+    groups: npt.NDArray[np.int64],
+    own: npt.NDArray[np.float32],
+) -> bool:
+    items = groups[:, None] * GROUP + np.arange(GROUP)
+    known = items < catalogue.n_items
+    return catalogue.exact([x], 0 * groups, groups)[known].tobytes() == own[items[known]].tobytes()

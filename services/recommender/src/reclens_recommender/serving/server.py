@@ -17,8 +17,9 @@ from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
 from reclens_recommender.serving.access import RULES
-from reclens_recommender.serving.model_thread import ModelThread
-from reclens_recommender.serving.served_model import ServedModel, load_served_model
+from reclens_recommender.serving.answering import answer
+from reclens_recommender.serving.batching import MicroBatcher
+from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
 from reclens_recommender.serving.servicer import InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
 
@@ -46,17 +47,18 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     device = resolve_device(settings.device)
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
-    thread = ModelThread(section.max_waiting)
+    batcher = MicroBatcher(answer, max_batch=section.max_batch, max_waiting=section.max_waiting)
+    caching = Caching(section.representations_mb << 20, section.encode_together)
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
-        return await asyncio.to_thread(load_served_model, store, release, device)
+        return await asyncio.to_thread(load_served_model, store, release, device, caching)
 
     async def changed(any_served: bool) -> None:
         telemetry.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     watch = ReleaseWatch(store, load, section.poll_seconds, changed)
-    servicer = InferenceServicer(watch, thread, section.default_deadline_seconds)
+    servicer = InferenceServicer(watch, batcher, section.default_deadline_seconds)
     server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
@@ -68,7 +70,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     finally:
         await server.stop()
         await watch.stop()
-        thread.close()
+        batcher.close()
 
 
 async def serve(settings: InferenceSettings) -> None:

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any
-
-import grpc
+from typing import Any, TypeAlias
 
 from reclens.adapters.grpc_call import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch, Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
-from reclens.errors import DeadlineExceeded, InvalidInput, RecLensError
-from reclens_recommender.serving.model_thread import ModelThread
-from reclens_recommender.serving.ranking import rank
+from reclens.errors import InvalidInput, RecLensError
+from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, question_of, response_of
+from reclens_recommender.serving.wire import failure_of, timeout_of
 
 MAX_BATCH = 1024
 """Entries in one BatchRank."""
 DEFAULT_RELEASE = "default"
 """Release of requests that name none."""
 
+Batcher: TypeAlias = MicroBatcher[Served[ServedModel], pb.RankRequest, pb.RankOutcome]
+
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     """InferenceService over the releases that ``watch`` keeps loaded."""
 
     def __init__(
-        self, watch: ReleaseWatch[ServedModel], thread: ModelThread, default_deadline: float
+        self, watch: ReleaseWatch[ServedModel], batcher: Batcher, default_deadline: float
     ) -> None:
         self._watch = watch
-        self._thread = thread
+        self._batcher = batcher
         self._default_deadline = default_deadline
 
     async def BatchRank(  # noqa: N802
@@ -44,17 +43,23 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 field="requests",
                 remedy=f"send 1 to {MAX_BATCH}.",
             )
-        outcomes: list[pb.RankOutcome] = []
-        # One at a time, so that a batch takes turns with other callers' requests.
-        for entry in request.requests:
-            try:
-                outcome = pb.RankOutcome(response=await self._rank(entry, deadline))
-            except DeadlineExceeded:
-                raise
-            except RecLensError as error:
-                code = grpc.StatusCode[error.grpc_code].value[0]
-                outcome = pb.RankOutcome(failure=failure_of(error, code))
-            outcomes.append(outcome)
+        entries = list(request.requests)
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, entry in enumerate(entries):
+            places.setdefault((entry.release, entry.release_version), []).append(place)
+        if len(places) == 1:
+            ((version, _),) = places.items()
+            return pb.BatchRankResponse(outcomes=await self._rank(version, entries, deadline))
+        answered = await asyncio.gather(
+            *(
+                self._rank(version, [entries[place] for place in of_version], deadline)
+                for version, of_version in places.items()
+            )
+        )
+        outcomes = [pb.RankOutcome()] * len(entries)
+        for of_version, found in zip(places.values(), answered, strict=True):
+            for place, outcome in zip(of_version, found, strict=True):
+                outcomes[place] = outcome
         return pb.BatchRankResponse(outcomes=outcomes)
 
     async def GetModel(  # noqa: N802
@@ -69,25 +74,41 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             release_version=served.release.version,
             recommender=served.release.recommender,
             autoencoder=served.release.autoencoder,
+            dataset=loaded.dataset_ref,
             model=loaded.model.config.kind,
             site=loaded.site.module,
             d_model=loaded.sae.d_model,
             n_latents=loaded.sae.n_latents,
             n_items=loaded.dataset.n_items,
             n_users=loaded.dataset.n_users,
-            dataset=loaded.dataset_ref,
             refused_version=state.newest.version if state.refusal else "",
             refusal=state.refusal,
         )
 
-    async def _rank(self, request: pb.RankRequest, deadline: float) -> pb.RankResponse:
-        question = question_of(request)
-        served = await self._served(request.release, request.release_version, deadline)
-
-        def answer() -> pb.RankResponse:
-            return response_of(served.loaded, rank(served.loaded, question))
-
-        return await self._thread.run(answer, deadline - monotonic())
+    async def _rank(
+        self, version: tuple[str, str], entries: list[pb.RankRequest], deadline: float
+    ) -> list[pb.RankOutcome]:
+        """Outcomes of entries that name the same version."""
+        try:
+            served = await self._served(*version, deadline)
+        except RecLensError as error:
+            return [failure_of(error)] * len(entries)
+        now = monotonic()
+        outcomes: list[pb.RankOutcome] = [pb.RankOutcome()] * len(entries)
+        deadlines: dict[int, float] = {}
+        for place, entry in enumerate(entries):
+            try:
+                deadlines[place] = min(deadline, now + timeout_of(entry))
+            except InvalidInput as error:
+                outcomes[place] = failure_of(error)
+        if deadlines:
+            timely = [entries[place] for place in deadlines]
+            answered = await self._batcher.ask(served, timely, list(deadlines.values()))
+            for place, outcome in zip(deadlines, answered, strict=True):
+                outcomes[place] = (
+                    failure_of(outcome) if isinstance(outcome, RecLensError) else outcome
+                )
+        return outcomes
 
     async def _served(self, name: str, version: str, deadline: float) -> Served[ServedModel]:
         name = name or DEFAULT_RELEASE

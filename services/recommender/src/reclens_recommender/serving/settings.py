@@ -13,8 +13,17 @@ class InferenceSection(ServerSettings):
 
     listen: str = "127.0.0.1:50052"
     """``host:port`` to listen on; port 0 takes a free one."""
-    max_waiting: int = Field(default=128, ge=1, le=100_000)
-    """Requests that may wait for the model; further ones are refused as RESOURCE_EXHAUSTED."""
+    max_batch: int = Field(default=32, ge=1, le=1024)
+    """Requests answered together at most; nothing waits for company."""
+    max_waiting: int = Field(default=1024, ge=1, le=100_000)
+    """Requests that may wait for the model or be answered; further ones are refused as
+    RESOURCE_EXHAUSTED."""
+    representations_mb: int = Field(default=64, ge=0, le=1 << 20)
+    """Memory for what the model makes of users and histories, per version of a release; about
+    2.5 KB each. 0: nothing is kept."""
+    encode_together: bool = False
+    """Encode new histories of a batch in one pass. Pays on a GPU; the last bits of an answer then
+    depend on which others came with it."""
     torch_threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of one forward pass. None: as torch decides."""
     default_deadline_seconds: float = Field(default=30, gt=0, le=3600)

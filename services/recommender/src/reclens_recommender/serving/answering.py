@@ -1,0 +1,65 @@
+"""Answers requests together, and makes sure that one that fails fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from reclens.adapters.release_watch import Served
+from reclens.api.inference.v1 import inference_pb2 as pb
+from reclens.errors import InternalError, RecLensError
+from reclens_recommender.serving.ranking import Question, rank
+from reclens_recommender.serving.served_model import ServedModel
+from reclens_recommender.serving.wire import failure_of, question_of, response_of
+
+logger = structlog.get_logger(__name__)
+
+
+def answer(served: Served[ServedModel], requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
+    """The outcome of each request, from one version of a release."""
+    model = served.loaded
+    outcomes: list[pb.RankOutcome | None] = [None] * len(requests)
+    questions: dict[int, Question] = {}
+    for place, request in enumerate(requests):
+        try:
+            questions[place] = question_of(model, request)
+        except RecLensError as error:
+            outcomes[place] = failure_of(error)
+    for place, outcome in zip(questions, _all(model, requests, questions), strict=True):
+        outcomes[place] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _all(
+    model: ServedModel, requests: Sequence[pb.RankRequest], questions: Mapping[int, Question]
+) -> list[pb.RankOutcome]:
+    if len(questions) > 1:
+        try:
+            return _together(model, list(questions.values()))
+        except RecLensError as error:
+            logger.info("batch is answered one by one", error=str(error))
+        except Exception:
+            logger.exception("batch is answered one by one")
+    return [
+        _alone(model, question, requests[place].request_id) for place, question in questions.items()
+    ]
+
+
+def _together(model: ServedModel, questions: Sequence[Question]) -> list[pb.RankOutcome]:
+    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, questions)]
+
+
+def _alone(model: ServedModel, question: Question, request_id: str) -> pb.RankOutcome:
+    try:
+        return _together(model, [question])[0]
+    except RecLensError as error:
+        return failure_of(error)
+    except Exception:
+        logger.exception("request failed", request_id=request_id)
+        return failure_of(
+            InternalError(
+                f"the server failed on request {request_id}.",
+                remedy="look for that id in the server's log.",
+            )
+        )

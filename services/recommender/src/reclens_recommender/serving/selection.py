@@ -1,0 +1,200 @@
+"""The best items and the places of given ones, without sorting the catalogue.
+
+Two levels: the maximum of every block of items, then only the blocks that can hold what is asked
+for. Both are exact, ties are in order of the item's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from reclens_recommender.serving.scoring import GROUP, Scores
+
+_LONG_BLOCKS = 100_000
+"""Items from which on blocks are longer: fewer maxima to look through, more scores per block."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Items in order, best first."""
+
+    items: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, places: npt.NDArray[np.int64]) -> Ranked:
+        """Some of the places."""
+        return Ranked(self.items[places], self.scores[places])
+
+
+class Selection:
+    """One pass over the scores of some rows, after which their best items can be asked for.
+
+    Args:
+        scores: whose scores.
+        excluded: for each row the items that are no candidates, rising.
+        targets: for each row items with their exact scores whose places are wanted; None: none.
+    """
+
+    def __init__(
+        self,
+        scores: Scores,
+        excluded: Sequence[npt.NDArray[np.int64]],
+        targets: Sequence[Ranked] | None = None,
+    ) -> None:
+        self._scores = scores
+        self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
+        self._places = [
+            _Places(items, margin)
+            for items, margin in zip(targets or (), scores.margins, strict=bool(targets))
+        ]
+        self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
+        owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
+        items = np.concatenate(excluded)
+        # Of fresh memory only what is written to is ever made.
+        self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
+        self._is_excluded[owners, items] = True
+        maxima: list[Tensor] = []
+        for start, chunk in scores.chunks():
+            _leave_out(chunk, start, owners, items)
+            of_chunk = _block_maxima(chunk, self._block)
+            maxima.append(of_chunk)
+            if self._places:
+                self._count(start, chunk, of_chunk)
+        self._maxima = torch.cat(maxima, dim=1) if len(maxima) > 1 else maxima[0]
+
+    def best(self, counts: Sequence[int]) -> list[Ranked]:
+        """The best items of each row, as many as ``counts`` asks or there are candidates."""
+        n_blocks = self._maxima.shape[1]
+        wanted = np.array(counts)
+        highest = self._maxima.topk(min(int(wanted.max()), n_blocks), dim=1).values.numpy()
+        edges = highest[np.arange(len(wanted)), np.minimum(wanted, n_blocks) - 1]
+        edges = np.where(wanted <= n_blocks, edges, -np.inf)
+        return self._best(np.arange(len(wanted)), wanted, edges)
+
+    def best_of(self, row: int, count: int) -> Ranked:
+        """The best items of one row."""
+        maxima = self._maxima[row]
+        edge = float(maxima.topk(count).values[-1]) if count <= len(maxima) else -np.inf
+        return self._best(np.array([row]), np.array([count]), np.array([edge]))[0]
+
+    def places(self, row: int) -> npt.NDArray[np.int64]:
+        """Places, from 1, of the row's targets among its candidates."""
+        places = self._places[row]
+        greater = places.greater
+        for target, items in places.unsure:
+            scores = exact_scores(self._scores, np.full(len(items), row), items)
+            score, item = places.items.scores[target], places.items.items[target]
+            before = (scores > score) | ((scores == score) & (items < item))
+            greater[target] += int(np.count_nonzero(before))
+        places.unsure.clear()
+        return greater + 1
+
+    def _best(
+        self,
+        rows: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        edges: npt.NDArray[np.floating],
+    ) -> list[Ranked]:
+        """Best items where ``edges`` are the maxima of the ``counts``-th best blocks."""
+        # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
+        # exact score stays below that is among the best, and no block whose bound shows it.
+        maxima = self._maxima.numpy()[rows]
+        margins = self._scores.margins[rows]
+        reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
+        owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
+        per_block = self._block // GROUP
+        if per_block > 1:
+            groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
+            owners = np.repeat(owners, per_block)
+            owners, groups = (
+                part[groups * GROUP < self._scores.n_items] for part in (owners, groups)
+            )
+        else:
+            groups = blocks
+        exact = self._scores.exact(rows[owners], groups)
+        reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
+        lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
+        owners, scores = owners[lines], exact[lines, columns]
+        items = groups[lines] * GROUP + columns
+        allowed = ~self._is_excluded[rows[owners], items]
+        owners, scores, items = owners[allowed], scores[allowed], items[allowed]
+        order = np.lexsort((items, -scores, owners))
+        ends = np.searchsorted(owners, np.arange(len(rows) + 1))
+        found: list[Ranked] = []
+        for place, count in enumerate(counts.tolist()):
+            chosen = order[ends[place] : min(ends[place] + count, ends[place + 1])]
+            found.append(Ranked(items[chosen], scores[chosen]))
+        return found
+
+    def _count(self, start: int, chunk: Tensor, maxima: Tensor) -> None:
+        numbers = chunk.numpy()
+        for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
+            self._places[row].count(start, numbers[row])
+
+
+def exact_scores(
+    scores: Scores, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Exact scores of some items, candidates or not, one for each of ``rows``, which rise."""
+    n_groups = -(-scores.n_items // GROUP)
+    keys, place = np.unique(rows * n_groups + items // GROUP, return_inverse=True)
+    return scores.exact(keys // n_groups, keys % n_groups)[place, items % GROUP]
+
+
+class _Places:
+    """Counts the candidates before each of some items while their scores pass by."""
+
+    def __init__(self, items: Ranked, margin: float) -> None:
+        self.items = items
+        self.greater = np.zeros(len(items), dtype=np.int64)
+        self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
+        """Targets, and items whose scores are too near theirs to tell without exact ones."""
+        self._low = np.nextafter((items.scores - margin).astype(np.float32), np.float32(-np.inf))
+        self._high = np.nextafter((items.scores + margin).astype(np.float32), np.float32(np.inf))
+        self.lowest = self._low.min() if len(items) else np.float32(np.inf)
+
+    def count(self, start: int, scores: Float[np.ndarray, " size"]) -> None:
+        values = scores[scores >= self.lowest]
+        values.sort()
+        above = values.searchsorted(self._high, side="right")
+        self.greater += len(values) - above
+        near = above - values.searchsorted(self._low, side="left")
+        items = self.items.items
+        # The item itself is near its own score.
+        near -= (items >= start) & (items < start + len(scores))
+        for target in near.nonzero()[0].tolist():
+            within = (scores >= self._low[target]) & (scores <= self._high[target])
+            others = np.flatnonzero(within) + start
+            self.unsure.append((target, others[others != items[target]]))
+
+
+def _leave_out(
+    chunk: Float[Tensor, "rows size"],
+    start: int,
+    rows: npt.NDArray[np.int64],
+    items: npt.NDArray[np.int64],
+) -> None:
+    if not start and chunk.shape[1] > items.max(initial=-1):
+        chunk.numpy()[rows, items] = -np.inf
+        return
+    within = (items >= start) & (items < start + chunk.shape[1])
+    if within.any():
+        chunk.numpy()[rows[within], items[within] - start] = -np.inf
+
+
+def _block_maxima(scores: Float[Tensor, "rows size"], block: int) -> Float[Tensor, "rows blocks"]:
+    whole = scores.shape[1] // block * block
+    maxima = scores[:, :whole].unflatten(1, (-1, block)).amax(dim=2)
+    if whole == scores.shape[1]:
+        return maxima
+    return torch.cat([maxima, scores[:, whole:].amax(dim=1, keepdim=True)], dim=1)
