@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from refusals import refusal
 
 from reclens.adapters.policy_log import PolicyLog
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import StoredPolicy
+from reclens.contracts import StoredPolicy, sha256_hex
 from reclens.errors import Unavailable
 
 Code = grpc.StatusCode
@@ -560,3 +561,31 @@ def test_every_change_is_logged_without_what_it_holds(sasrec) -> None:
     assert [one["request_id"] for one in changes] == [one.request_id for one in requests]
     assert all(one.request_id for one in requests)
     assert not any(word in str(changes) for word in ("secret", "item-9", "film-noir"))
+
+
+def test_the_author_is_who_the_token_says(stack, tmp_path) -> None:
+    token = "reclens_only-for-this-test"
+    entries = [
+        {"client": "ann", "sha256": sha256_hex(token.encode()), "scopes": ["read", "admin"]},
+        {"client": "bob", "sha256": sha256_hex(b"other"), "scopes": ["read", "steer"]},
+    ]
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps({"tokens": entries}))
+    stack.publisher.world()
+    gateway = stack.start_gateway("127.0.0.1:1", load_seconds=1, auth={"tokens_file": path})
+    stack.refresh(gateway)
+    steering = stack.steering(gateway)
+    policy = pb.CreatePolicyRequest(policy=pb.Policy(policy_id="signed", author="carol"))
+
+    def create_as(shown: str) -> pb.Policy:
+        bearer = (("authorization", f"Bearer {shown}"),)
+        return steering.CreatePolicy(policy, metadata=bearer).policy
+
+    with structlog.testing.capture_logs() as entries:
+        assert create_as(token).author == "ann"
+    assert [one["author"] for one in entries if one["event"] == "policy changed"] == ["ann"]
+    assert gateway.policies.log.version("signed", 1).author == "ann"
+    with pytest.raises(grpc.RpcError) as refused:
+        create_as("other")
+    assert refused.value.code() is Code.PERMISSION_DENIED
+    assert gateway.policies.log.versions("signed") == [1]

@@ -95,14 +95,28 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Recording]:
 
 
 def test_options_make_a_policy(gateway: _Recording):
-    edits = ["--more", "film-noir", "--less", "7:2"]
-    limits = ["--exclude", "50,51", "--limit", "Sci:Fi:2"]
+    edits = ["--more", "film-noir", "--less", "7:2", "--blend", "war:1,3:-2@0.5", "--when", "war<1"]
+    limits = ["--exclude", "50, 51", "--limit", "Sci:Fi:2"]
     other = ["--mode", "reconstruct", "--description", "quiet", "--release", "demo"]
     assert run(["policies", "create", "calm", *edits, *limits, *other, "--comment", "why"]) == 0
     (request,) = gateway.requests
+    test = pb.Condition(concept_id="war", below=1)
     assert request.policy == pb.Policy(
         policy_id="calm",
-        edits=[pb.Edit(concept_id="film-noir", add=0.4), pb.Edit(latent=7, add=-2)],
+        edits=[
+            pb.Edit(concept_id="film-noir", add=0.4, when=[test]),
+            pb.Edit(latent=7, add=-2, when=[test]),
+            pb.Edit(
+                blend=pb.Blend(
+                    parts=[
+                        pb.BlendPart(concept_id="war", weight=1),
+                        pb.BlendPart(latent=3, weight=-2),
+                    ]
+                ),
+                add=0.5,
+                when=[test],
+            ),
+        ],
         constraints=pb.Constraints(
             exclude_item_ids=["50", "51"], tag_limits=[pb.TagLimit(tag="Sci:Fi", max_items=2)]
         ),
@@ -212,11 +226,11 @@ def test_lists_and_versions(gateway: _Recording, capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "calm" in shown
     assert "quiet evenings" in shown
-    assert run(["policies", "versions", "calm", "--limit", "2", "--json"]) == 0
+    assert run(["policies", "versions", "calm", "--last", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(one["version"], one["deleted"]) for one in told] == [(3, True), (2, False)]
     # A version at the end of what is shown is still compared with the one before it.
-    assert run(["policies", "versions", "calm", "--limit", "2"]) == 0
+    assert run(["policies", "versions", "calm", "--last", "2"]) == 0
     assert "- edit     film-noir: add +0.2" in capsys.readouterr().out
 
 

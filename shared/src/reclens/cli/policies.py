@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from reclens.cli.steering_options import (
     LessOf,
     Limit,
     MoreOf,
+    OnlyWhen,
     edits_of,
     item_ids,
     tag_limits,
@@ -44,7 +44,7 @@ Release = Annotated[
     typer.Option(help="Release that it is checked against, else default.", show_default=False),
 ]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
-MostVersions = Annotated[int, typer.Option("--limit", min=1, help="At most this many versions.")]
+Last = Annotated[int, typer.Option(min=1, help="At most this many versions, the newest.")]
 
 
 @app.command("list")
@@ -68,7 +68,7 @@ def list_policies(json: Json = False) -> None:
 def show(
     policy_id: Name,
     version: Annotated[int, typer.Option(min=0, help="0: the newest.")] = 0,
-    limit: MostVersions = 10,
+    last: Last = 10,
     json: Json = False,
 ) -> None:
     """Show a policy, and what each version changed. With --json: the policy, fit for --file."""
@@ -77,23 +77,23 @@ def show(
         if json:
             print_json(as_json(policy))
             return
-        history = _history(client, policy_id, limit)
+        history = _history(client, policy_id, last)
     print(f"{policy.policy_id}  {version_line(policy)}")
     for line in policy_lines(policy):
         print(f"  {line}")
     print("versions")
-    _print_history(history, limit)
+    _print_history(history, last)
 
 
 @app.command()
-def versions(policy_id: Name, limit: MostVersions = 50, json: Json = False) -> None:
+def versions(policy_id: Name, last: Last = 50, json: Json = False) -> None:
     """List the versions of a policy, also of a deleted one: who changed what, when and why."""
     with steering_client() as client:
-        history = _history(client, policy_id, limit)
+        history = _history(client, policy_id, last)
     if json:
-        print_json([as_json(policy) for policy in history[:limit]])
+        print_json([as_json(policy) for policy in history[:last]])
     else:
-        _print_history(history, limit)
+        _print_history(history, last)
 
 
 @app.command()
@@ -104,6 +104,7 @@ def create(
     more_of: MoreOf = None,
     less_of: LessOf = None,
     blends: Blends = None,
+    only_when: OnlyWhen = None,
     exclude: Exclude = None,
     limit: Limit = None,
     mode: ModeName = None,
@@ -117,11 +118,9 @@ def create(
     _take(
         wanted,
         _given(
-            more_of=more_of,
-            less_of=less_of,
-            blends=blends,
-            exclude=exclude,
-            limit=limit,
+            edits=edits_of(more_of, less_of, blends, only_when),
+            exclude=item_ids(exclude),
+            limits=tag_limits(limit),
             mode=mode,
             description=description,
             release=release,
@@ -140,6 +139,7 @@ def update(
     more_of: MoreOf = None,
     less_of: LessOf = None,
     blends: Blends = None,
+    only_when: OnlyWhen = None,
     exclude: Exclude = None,
     limit: Limit = None,
     mode: ModeName = None,
@@ -159,14 +159,13 @@ def update(
 ) -> None:
     """Store the next version of a policy: a file is the whole policy, an option replaces a part.
 
-    --more, --less and --blend replace all edits, --exclude and --limit all constraints.
+    --more, --less and --blend take the place of all edits, --exclude and --limit of all
+    constraints.
     """
     given = _given(
-        more_of=more_of,
-        less_of=less_of,
-        blends=blends,
-        exclude=exclude,
-        limit=limit,
+        edits=edits_of(more_of, less_of, blends, only_when),
+        exclude=item_ids(exclude),
+        limits=tag_limits(limit),
         mode=mode,
         description=description,
         release=release,
@@ -199,27 +198,9 @@ def delete(
         say(f"deleted {marker.policy_id} ({version_line(marker)})")
 
 
-def _given(
-    *,
-    more_of: Sequence[str] | None,
-    less_of: Sequence[str] | None,
-    blends: Sequence[str] | None,
-    exclude: str | None,
-    limit: Sequence[str] | None,
-    mode: Literal["residual", "reconstruct"] | None,
-    description: str | None,
-    release: str | None,
-) -> dict[str, Any]:
+def _given(**options: Any) -> dict[str, Any]:
     """What options say, as `policy_message` takes it."""
-    found = {
-        "edits": edits_of(more_of, less_of, blends),
-        "exclude": item_ids(exclude),
-        "limits": tag_limits(limit),
-        "mode": mode,
-        "description": description,
-        "release": release,
-    }
-    return {name: value for name, value in found.items() if value not in (None, [], {})}
+    return {name: value for name, value in options.items() if value not in (None, [], {})}
 
 
 def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
@@ -237,14 +218,14 @@ def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
             setattr(policy, name, given[name])
 
 
-def _history(client: SteeringClient, policy_id: str, limit: int) -> list[pb.Policy]:
+def _history(client: SteeringClient, policy_id: str, last: int) -> list[pb.Policy]:
     """The newest versions, and one more to tell what the last of them changed."""
-    return list(islice(client.policy_versions(policy_id), limit + 1))
+    return list(islice(client.policy_versions(policy_id), last + 1))
 
 
-def _print_history(history: list[pb.Policy], limit: int) -> None:
+def _print_history(history: list[pb.Policy], last: int) -> None:
     earlier: list[pb.Policy | None] = [*history[1:], None]
-    for after, before in list(zip(history, earlier, strict=True))[:limit]:
+    for after, before in list(zip(history, earlier, strict=True))[:last]:
         print(f"  {version_line(after)}")
         for line in difference(before, after):
             print(f"    {line}")

@@ -16,16 +16,15 @@ from reclens.cli.steering_options import (
     LessOf,
     Limit,
     MoreOf,
+    OnlyWhen,
     Release,
     TopK,
     User,
-    conditions,
     edits_of,
     history_of,
     item_ids,
     tag_limits,
 )
-from reclens.client.edits import when
 
 app = typer.Typer()
 
@@ -38,13 +37,7 @@ def recommend(
     more_of: MoreOf = None,
     less_of: LessOf = None,
     blends: Blends = None,
-    only_when: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--when",
-            help="CONCEPT>LEVEL or CONCEPT<LEVEL: the edits apply only where all of these hold.",
-        ),
-    ] = None,
+    only_when: OnlyWhen = None,
     policy: Annotated[
         str, typer.Option(help="A stored policy, whose edits come first: NAME or NAME@VERSION.")
     ] = "",
@@ -56,10 +49,7 @@ def recommend(
 ) -> None:
     """Recommend, with concepts turned up and down, beside the untouched answer."""
     items = history_of(user, history)
-    edits = edits_of(more_of, less_of, blends)
-    tests = conditions(only_when)
-    if tests:
-        edits = [when(edit, *tests) for edit in edits]
+    edits = edits_of(more_of, less_of, blends, only_when)
     with steering_client() as client:
         answer = client.recommend(
             user_id=user,

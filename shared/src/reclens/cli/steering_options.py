@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.client.edits import above, add_latent, below, blend, less, more
+from reclens.client.edits import above, add_latent, below, blend, less, more, when
 
 DEFAULT_STRENGTH = 0.4
 """A clear push, see ``Edit.add`` in the API."""
@@ -22,6 +22,15 @@ History = Annotated[
 ]
 TopK = Annotated[int, typer.Option(min=1, max=1000, help="Items to return.")]
 Release = Annotated[str, typer.Option(help="Name of the release.")]
+Exclude = Annotated[
+    str | None,
+    typer.Option(help="Item ids that must not be in the answer, with commas.", show_default=False),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(help="TAG:N, at most N items with that tag. Repeatable.", show_default=False),
+]
+
 MoreOf = Annotated[
     list[str] | None,
     typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
@@ -33,16 +42,16 @@ LessOf = Annotated[
 Blends = Annotated[
     list[str] | None,
     typer.Option(
-        "--blend", help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable."
+        "--blend",
+        help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable.",
     ),
 ]
-Exclude = Annotated[
-    str | None,
-    typer.Option(help="Item ids that must not be in the answer, with commas.", show_default=False),
-]
-Limit = Annotated[
+OnlyWhen = Annotated[
     list[str] | None,
-    typer.Option(help="TAG:N, at most N items with that tag. Repeatable.", show_default=False),
+    typer.Option(
+        "--when",
+        help="CONCEPT>LEVEL or CONCEPT<LEVEL: the edits apply only where all of these hold.",
+    ),
 ]
 
 _CONDITION = re.compile(r"(.+)([<>])(.+)")
@@ -67,21 +76,24 @@ def history_of(user: str | None, history: str | None) -> list[str] | None:
 def edits_of(
     more_of: Sequence[str] | None,
     less_of: Sequence[str] | None,
-    blends: Sequence[str] | None = None,
+    blends: Sequence[str] | None,
+    only_when: Sequence[str] | None,
 ) -> list[pb.Edit]:
-    """The edits that the options ask for.
+    """The edits that the options ask for, all under the same conditions.
 
     Raises:
-        BadParameter: one of them cannot be read.
+        BadParameter: an option cannot be read.
     """
-    return [
-        *(_push(text, +1) for text in more_of or ()),
-        *(_push(text, -1) for text in less_of or ()),
-        *(_blended(text) for text in blends or ()),
+    edits = [
+        *(push(text, +1) for text in more_of or ()),
+        *(push(text, -1) for text in less_of or ()),
+        *(blended(text) for text in blends or ()),
     ]
+    tests = conditions(only_when)
+    return [when(edit, *tests) for edit in edits] if tests else edits
 
 
-def _push(text: str, sign: int) -> pb.Edit:
+def push(text: str, sign: int) -> pb.Edit:
     """``CONCEPT[:STRENGTH]``, of a sign that the option tells; a number is a latent."""
     target, strength = _weighted(text, DEFAULT_STRENGTH)
     if strength < 0:
@@ -102,7 +114,7 @@ def signed_pushes(text: str) -> list[pb.Edit]:
     ]
 
 
-def _blended(text: str) -> pb.Edit:
+def blended(text: str) -> pb.Edit:
     """``CONCEPT[:WEIGHT],...[@STRENGTH]``."""
     parts, at, number = text.rpartition("@")
     if not at:
