@@ -45,6 +45,8 @@ def test_contrast_is_weighed_against_the_noise_of_a_direction() -> None:
     # Items (2, 0) and (0, 1): g = (1, 1/2), t = M^-1 g = (0.4, 0.5), |t|^2 = g . t = 0.65.
     proposer = Proposer(FLAT, torch.eye(2), shrinkage=0.4)
     assert proposer.alignment(torch.tensor([4.0, 5.0]), [0, 2]) == pytest.approx(1.0)
+    best = proposer.best_direction([0, 2])
+    torch.testing.assert_close(best / best[0], torch.tensor([1.0, 1.25], dtype=torch.float64))
     e1 = proposer.alignment(torch.tensor([1.0, 0.0]), [0, 2])
     assert e1 == pytest.approx(1 / math.sqrt(2.5 * 0.65))
     assert proposer.alignment(torch.tensor([0.0, -3.0]), [0, 2]) == pytest.approx(

@@ -27,6 +27,7 @@ from reclens.adapters.access_log import AccessLog, LogSettings
 from reclens.adapters.admission import Admission
 from reclens.adapters.grpc_auth import AUTHORIZATION_KEY, Client, Rule, TokenBook, common_name
 from reclens.adapters.grpc_call import (
+    MAX_REQUEST_ID,
     REQUEST_ID_KEY,
     TRACE_KEY,
     Call,
@@ -159,6 +160,9 @@ class Guard:
 
     def failure(self, call: Call, error: Exception) -> RecLensError:
         """What the caller is told of ``error``."""
+        if not call.request_id:
+            # Refused before its message was read.
+            call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
         if isinstance(error, RecLensError):
             self._log.refused(call, error)
             telemetry.observe_refusal(call.method, error.reason)

@@ -168,6 +168,17 @@ class Proposer:
             alignment=_cosine(reached, target),
         )
 
+    def best_direction(
+        self, items: Sequence[int], weights: Sequence[float] | None = None
+    ) -> Float[Tensor, " d_model"]:
+        """``t = M^-1 g`` up to its length: what alignments are measured against, in float64.
+
+        Raises:
+            InvalidInput: see `propose`.
+        """
+        felt = self._target(items, weights)
+        return torch.linalg.solve_triangular(self._root.T, felt[:, None], upper=True)[:, 0]
+
     def alignment(
         self,
         direction: Float[Tensor, " d_model"],
