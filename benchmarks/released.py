@@ -47,27 +47,41 @@ class Audience:
     """Users with held-out items, and the lists they are given.
 
     Args:
-        x: [n_users, d_model] their representations.
-        seen: bool [n_users, n_items] items of their histories.
-        held_out: items of each that are to be recommended.
+        released: of the recommender.
+        rows: which of its users.
     """
 
-    def __init__(self, x: Tensor, seen: Tensor, held_out: list[npt.NDArray[np.int64]]) -> None:
-        self.x = x
-        self._seen = seen
+    def __init__(self, released: Released, rows: npt.NDArray[np.int64]) -> None:
+        index = torch.from_numpy(rows)
+        self.x = released.x[index]
+        """[n_users, d_model] representations."""
+        self.spread = released.spread.of(self.x).float()
+        """[n_users] spread of each user's own scores."""
+        seen = released.seen[index]
+        scores = self.x @ released.item_weights.T + released.item_biases
+        self._scores = scores.masked_fill_(seen, -torch.inf)
         self._relevant = torch.zeros_like(seen)
-        for row, items in enumerate(held_out):
-            self._relevant[row, torch.from_numpy(items).long()] = True
+        for row, user in enumerate(rows):
+            self._relevant[row, torch.from_numpy(released.held_out[user]).long()] = True
         self._discounts = 1 / torch.log2(torch.arange(TOP_K) + 2.0)
         counts = self._relevant.sum(dim=1).clamp(1, TOP_K)
         self._ideal = self._discounts.cumsum(0)[counts - 1]
+        # Written to again and again: new ones of this size would leave the heap full of holes.
+        self._pushed = torch.empty_like(self._scores)
+        self._top = torch.empty(len(self), TOP_K), torch.empty(len(self), TOP_K, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def lists(self, scores: Tensor) -> Lists:
-        """The best unseen items by ``scores`` [n_users, n_items]."""
-        top = scores.masked_fill(self._seen, -torch.inf).topk(TOP_K).indices
+    def lists(self, amounts: Tensor, added: Tensor) -> Lists:
+        """The best unseen items where ``amounts`` [n_users] times ``added`` [n_items] is added to
+        the scores.
+
+        That is what a push of x does: ``x' . w = x . w + amount * (direction . w)``.
+        """
+        torch.addr(self._scores, amounts, added, out=self._pushed)
+        torch.topk(self._pushed, TOP_K, out=self._top)
+        top = self._top[1].clone()
         hits = self._relevant.gather(1, top).float()
         return Lists(top, ((hits * self._discounts).sum(dim=1) / self._ideal).numpy())
 
@@ -110,9 +124,7 @@ class Released:
     def half(self, which: int) -> Audience:
         """Half of the users: 0 to choose by, 1 to report of."""
         order = np.random.default_rng(0).permutation(len(self.x))
-        rows = np.sort(np.array_split(order, 2)[which])
-        index = torch.from_numpy(rows)
-        return Audience(self.x[index], self.seen[index], [self.held_out[row] for row in rows])
+        return Audience(self, np.sort(np.array_split(order, 2)[which]))
 
     def carriers(self, concept: Concept) -> Tensor:
         """bool [n_items]: carries all terms of the label."""

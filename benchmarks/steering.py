@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -45,27 +44,36 @@ Ways = dict[str, Callable[[Concept, Tensor], Tensor | None]]
 """From a concept and the items to push towards, bool [n_items], to a direction [d_model]."""
 
 
-@dataclass
 class Outcomes:
     """Of one way and strength: a row for each concept, a column for each user."""
 
-    before: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    after: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    ndcg_before: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    ndcg: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    popularity_change: list[float] = field(default_factory=list)
-    exchanged: list[float] = field(default_factory=list)
+    def __init__(self, n_concepts: int, untouched: Lists) -> None:
+        self.ndcg_before = untouched.ndcg
+        shape = (n_concepts, len(untouched.ndcg))
+        # Of one piece, as small arrays would be strewn between large ones that come and go.
+        self.before, self.after, self.ndcg = (np.zeros(shape, np.float32) for _ in range(3))
+        self.popularity_change, self.exchanged = (np.zeros(n_concepts) for _ in range(2))
 
-    def lift(self, counts: npt.NDArray[np.float64] | None = None) -> float:
+    def lift(self) -> float:
         """Geometric mean over the concepts of share after / share before, minus 1."""
-        before, after = np.stack(self.before), np.stack(self.after)
-        ratio = (np.average(after, 1, counts) + _RARE) / (np.average(before, 1, counts) + _RARE)
-        return float(np.exp(np.log(ratio).mean()) - 1)
+        return float(_lift(self.before.mean(axis=1), self.after.mean(axis=1)))
 
-    def loss(self, counts: npt.NDArray[np.float64] | None = None) -> float:
+    def loss(self) -> float:
         """Share of NDCG@10 that is lost, mean over the concepts."""
-        after = np.average(np.stack(self.ndcg), 1, counts).mean()
-        return float(1 - after / np.average(np.stack(self.ndcg_before), 1, counts).mean())
+        return float(1 - self.ndcg.mean() / self.ndcg_before.mean())
+
+    def drawn(
+        self, draws: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        """Loss and lift for each of ``draws`` [n_draws, n_users] of users, whose rows sum to 1."""
+        loss = 1 - (self.ndcg.mean(axis=0) @ draws.T) / (self.ndcg_before @ draws.T)
+        return loss, _lift(self.before @ draws.T, self.after @ draws.T)
+
+
+def _lift(
+    before: npt.NDArray[np.floating], after: npt.NDArray[np.floating]
+) -> npt.NDArray[np.floating]:
+    return np.exp(np.log((after + _RARE) / (before + _RARE)).mean(axis=0)) - 1
 
 
 def ways_to_push(released: Released, proposer: Proposer) -> Ways:
@@ -130,38 +138,32 @@ class Bench:
     def __init__(self, released: Released) -> None:
         self.released = released
         self.users: Audience = released.half(1)
-        self._scores = self.users.x @ released.item_weights.T + released.item_biases
-        self._unit = released.spread.of(self.users.x).float()[:, None]
-        self.untouched = self.users.lists(self._scores)
         self.proposer = Proposer(released.item_weights, released.W_dec, released.alive)
+        self.untouched = self._lists(torch.zeros(len(released.item_weights)), 0.0)
 
     def pushed(self, direction: Tensor, strength: float) -> Lists:
-        """The lists after a push along ``direction``, in standard deviations of the scores.
-
-        ``x' . w = x . w + amount * (direction . w)``, as a linear push adds to the scores what it
-        would give by itself.
-        """
+        """The lists after a push along ``direction``, in standard deviations of the scores."""
         felt = float(self.released.spread.of(direction[None])[0])
-        added = self.released.item_weights @ direction / felt
-        return self.users.lists(self._scores + strength * self._unit * added)
+        return self._lists(self.released.item_weights @ direction / felt, strength)
 
     def bonus(self, carries: Tensor, strength: float) -> Lists:
         """The lists where the carriers' scores are raised directly: not by x at all."""
-        added = carries.float() / carries.float().std()
-        return self.users.lists(self._scores + strength * self._unit * added)
+        return self._lists(carries.float() / carries.float().std(), strength)
 
     def popularity_change(self, lists: Lists) -> float:
         """Change of the mean popularity of the recommended items, as a fraction."""
         popularity = self.released.popularity
         return float(popularity[lists.top].mean() / popularity[self.untouched.top].mean()) - 1
 
-    def record(self, outcomes: Outcomes, lists: Lists, carries: Tensor) -> None:
-        outcomes.ndcg_before.append(self.untouched.ndcg)
-        outcomes.before.append(self.untouched.share(carries))
-        outcomes.after.append(lists.share(carries))
-        outcomes.ndcg.append(lists.ndcg)
-        outcomes.popularity_change.append(self.popularity_change(lists))
-        outcomes.exchanged.append(lists.exchanged(self.untouched))
+    def record(self, outcomes: Outcomes, row: int, lists: Lists, carries: Tensor) -> None:
+        outcomes.before[row] = self.untouched.share(carries)
+        outcomes.after[row] = lists.share(carries)
+        outcomes.ndcg[row] = lists.ndcg
+        outcomes.popularity_change[row] = self.popularity_change(lists)
+        outcomes.exchanged[row] = lists.exchanged(self.untouched)
+
+    def _lists(self, added: Tensor, strength: float) -> Lists:
+        return self.users.lists(strength * self.users.spread, added)
 
 
 def measure(
@@ -170,38 +172,62 @@ def measure(
     """Outcomes by way, items and push.
 
     ``items``: "all", the push is made of all carriers and judged by them; "unseen", it is made of
-    half of them and judged by the others.
+    some of them and judged by the others.
     """
     bench = Bench(released)
     ways = ways_to_push(released, bench.proposer)
     generator = torch.Generator().manual_seed(0)
     found: dict[tuple[str, str, float], Outcomes] = {}
-    for concept, carries in targets:
-        known = carries & (torch.rand(len(carries), generator=generator) < 0.5)
-        for items, given, judged in (
-            ("all", carries, carries),
-            ("unseen", known, carries & ~known),
-        ):
-            for name, way in ways.items():
-                direction = way(concept, given)
-                for push in _signed(PUSHES):
-                    lists = bench.untouched if direction is None else bench.pushed(direction, push)
-                    bench.record(found.setdefault((name, items, push), Outcomes()), lists, judged)
-        # Some of the items for examples, and the others to be judged by.
-        order = torch.randperm(int(carries.sum()), generator=generator)
-        for n_examples in EXAMPLES:
-            examples = carries.nonzero()[order[:n_examples], 0]
-            others = carries.clone()
-            others[examples] = False
-            direction = direction_of(bench.proposer.propose(examples.tolist()), released.W_dec)
-            name = f"proposal from {n_examples} of the items"
+
+    def record(key: tuple[str, str, float], row: int, lists: Lists, judged: Tensor) -> None:
+        if key not in found:
+            found[key] = Outcomes(len(targets), bench.untouched)
+        bench.record(found[key], row, lists, judged)
+
+    for row, (concept, carries) in enumerate(targets):
+        shuffled = listed(carries)
+        shuffled = [shuffled[i] for i in torch.randperm(len(shuffled), generator=generator)]
+        known = _only(shuffled[: len(shuffled) // 2], carries)
+        for name, way in ways.items():
+            direction = way(concept, carries)
             for push in _signed(PUSHES):
-                of_few = found.setdefault((name, "unseen", push), Outcomes())
-                bench.record(of_few, bench.pushed(direction, push), others)
+                lists = bench.untouched if direction is None else bench.pushed(direction, push)
+                record((name, "all", push), row, lists, carries)
+            direction = way(concept, known)
+            for push in PUSHES:
+                lists = bench.untouched if direction is None else bench.pushed(direction, push)
+                record((name, "unseen", push), row, lists, carries & ~known)
+        for n_examples in EXAMPLES:
+            examples = _only(shuffled[:n_examples], carries)
+            found_for = bench.proposer.propose(listed(examples))
+            direction = direction_of(found_for, released.W_dec)
+            for push in PUSHES:
+                name = f"proposal from {n_examples} of the items"
+                lists = bench.pushed(direction, push)
+                record((name, "unseen", push), row, lists, carries & ~examples)
         for push in _signed(PUSHES):
-            of_bonus = found.setdefault(("bonus on the items", "all", push), Outcomes())
-            bench.record(of_bonus, bench.bonus(carries, push), carries)
+            lists = bench.bonus(carries, push)
+            record(("bonus on the items", "all", push), row, lists, carries)
     return found
+
+
+def alignments(released: Released, targets: list[tuple[Concept, Tensor]]) -> dict[str, float]:
+    """Median cosine of each way's direction to the best one, and how often there is none."""
+    proposer = Proposer(released.item_weights, released.W_dec, released.alive)
+    found: dict[str, float] = {}
+    for name, way in ways_to_push(released, proposer).items():
+        directions = [(way(concept, carries), listed(carries)) for concept, carries in targets]
+        cosines = [0.0 if d is None else proposer.alignment(d, items) for d, items in directions]
+        found[f"{name}: alignment"] = float(np.median(cosines))
+        found[f"{name}: concepts that it lowers"] = sum(cosine < 0 for cosine in cosines)
+        found[f"{name}: concepts that it cannot move"] = sum(d is None for d, _ in directions)
+    return found
+
+
+def _only(items: list[int], like: Tensor) -> Tensor:
+    chosen = torch.zeros_like(like)
+    chosen[items] = True
+    return chosen
 
 
 def lift_at(curve: list[tuple[float, float]], loss: float) -> float | None:
@@ -225,24 +251,27 @@ def summary(
 ) -> Iterator[tuple[str, float]]:
     """Lift at the same loss, with 95 % intervals over users."""
     rng = np.random.default_rng(0)
-    draws = rng.multinomial(n_users, np.full(n_users, 1 / n_users), RESAMPLES).astype(np.float64)
+    draws = rng.multinomial(n_users, np.full(n_users, 1 / n_users), RESAMPLES) / n_users
+    draws = draws.astype(np.float32)
     for name, items in dict.fromkeys((name, items) for name, items, _ in found):
         for sign, word in ((1, "lift"), (-1, "drop")):
-            curve = [found[name, items, sign * push] for push in PUSHES]
+            curve = [found[key] for push in PUSHES if (key := (name, items, sign * push)) in found]
+            if not curve:
+                continue
             for loss in LOSSES:
                 value = lift_at([(o.loss(), o.lift()) for o in curve], loss)
-                if value is None:
-                    continue
-                title = f"{name}, {items} items: {word} at {loss:.0%} NDCG loss"
-                yield title, value
-                if loss == WITH_INTERVAL and sign == 1:
-                    of_draws = [
-                        lift_at([(o.loss(draw), o.lift(draw)) for o in curve], loss)
-                        for draw in draws
-                    ]
-                    known = [value for value in of_draws if value is not None]
-                    for end, quantile in (("low", 0.025), ("high", 0.975)):
-                        yield f"{title}, {end}", float(np.quantile(known, quantile))
+                if value is not None:
+                    yield f"{name}, {items} items: {word} at {loss:.0%} NDCG loss", value
+            drawn = [o.drawn(draws) for o in curve]
+            lifts = [
+                lift_at([(float(losses[i]), float(of[i])) for losses, of in drawn], WITH_INTERVAL)
+                for i in range(RESAMPLES)
+            ]
+            known = [lift for lift in lifts if lift is not None]
+            if len(known) > RESAMPLES / 2:
+                title = f"{name}, {items} items: {word} at {WITH_INTERVAL:.0%} NDCG loss"
+                for end, quantile in (("low", 0.025), ("high", 0.975)):
+                    yield f"{title}, {end}", float(np.quantile(known, quantile))
 
 
 def popularity_rows(released: Released) -> list[dict[str, object]]:
@@ -276,7 +305,7 @@ def _signed(pushes: tuple[float, ...]) -> tuple[float, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Lift against NDCG loss of each way to push.")
     parser.add_argument("releases", nargs="*", default=["default"], help="or concepts artifacts")
-    parser.add_argument("--concepts", type=int, default=20, help="most trusted ones to measure")
+    parser.add_argument("--concepts", type=int, default=15, help="most trusted ones to measure")
     arguments = parser.parse_args()
     store = ArtifactStore.from_settings(StoreSettings())
     rows: list[dict[str, object]] = []
@@ -303,7 +332,7 @@ def main() -> None:
         n_users = len(released.half(1))
         ratios[f"{released.name}: concepts"] = len(targets)
         ratios[f"{released.name}: users"] = n_users
-        for title, value in summary(found, n_users):
+        for title, value in (*alignments(released, targets).items(), *summary(found, n_users)):
             ratios[f"{released.name}: {title}"] = value
         report = REPORTS / released.dataset_name / released.model_kind / "report.json"
         report.parent.mkdir(parents=True, exist_ok=True)

@@ -112,7 +112,7 @@ def _dose(rows: list[dict[str, Any]]) -> Figure:
                     lw=0,
                 )
             axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_major_formatter("{x:.2g}")
             axes.yaxis.set_major_formatter("{x:.0%}")
             axes.grid(alpha=0.3)
             if line == 0:

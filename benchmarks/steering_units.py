@@ -25,7 +25,7 @@ from reclens.adapters.settings import StoreSettings
 from reclens.steering.proposing import Proposer
 
 STRENGTHS = (0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0)
-N_LATENTS, N_CONCEPTS = 80, 25
+N_LATENTS, N_CONCEPTS = 60, 20
 RESULTS = Path(__file__).parent / "results" / "steering_units.json"
 
 
@@ -50,22 +50,21 @@ def pushed_things(released: Released) -> dict[str, list[tuple[Tensor, Tensor | N
 
 
 def units(released: Released, users: Audience, direction: Tensor) -> dict[str, Tensor]:
-    """What a strength of 1 multiplies ``direction`` with, [n_users, 1] or a number."""
-    spreads = released.spread.of(users.x).float()[:, None]
+    """What a strength of 1 multiplies ``direction`` with, [n_users]."""
+    spreads = users.spread
     felt = float(released.spread.of(direction[None])[0])
     return {
-        "p99": torch.ones(1, 1),
-        "norm of x": users.x.norm(dim=1, keepdim=True) / direction.norm(),
+        "p99": torch.ones(len(users)),
+        "norm of x": users.x.norm(dim=1) / direction.norm(),
         "score spread": spreads / felt,
-        "score spread, mean user": spreads.mean() / felt * torch.ones(1, 1),
+        "score spread, mean user": spreads.mean() / felt * torch.ones(len(users)),
     }
 
 
 def measure(released: Released) -> Iterator[dict[str, object]]:
     users = released.half(1)
-    scores = users.x @ released.item_weights.T + released.item_biases
-    untouched = users.lists(scores)
-    spreads = released.spread.of(users.x).float()[:, None]
+    nothing = torch.zeros(len(released.item_weights))
+    untouched = users.lists(torch.zeros(len(users)), nothing)
     for kind, things in pushed_things(released).items():
         exchanged: dict[tuple[str, float], list[np.ndarray]] = {}
         contrast: dict[tuple[str, float], list[float]] = {}
@@ -76,13 +75,13 @@ def measure(released: Released) -> Iterator[dict[str, object]]:
                     continue
                 for strength in STRENGTHS:
                     push = strength * amount
-                    lists = users.lists(scores + push * added)
+                    lists = users.lists(push, added)
                     kept = (lists.top[:, :, None] == untouched.top[:, None, :]).any(dim=2)
                     of_users = 1 - kept.float().mean(dim=1).numpy()
                     exchanged.setdefault((unit, strength), []).append(of_users)
                     if carries is not None:
                         gap = added[carries].mean() - added.mean()
-                        shift = float((push * gap / spreads).mean())
+                        shift = float((push * gap / users.spread).mean())
                         contrast.setdefault((unit, strength), []).append(shift)
         for (unit, strength), of_all in exchanged.items():
             by_thing, by_user = np.stack(of_all).mean(axis=1), np.stack(of_all).mean(axis=0)
