@@ -12,7 +12,7 @@ class CutWire:
         self._host, _, port = target.rpartition(":")
         self._port = int(port)
         self._server: asyncio.Server | None = None
-        self._ends: set[asyncio.StreamWriter] = set()
+        self._joined: set[asyncio.Task[None]] = set()
         self.address = ""
 
     async def open(self) -> None:
@@ -24,21 +24,30 @@ class CutWire:
         """Close the port and all connections."""
         assert self._server is not None
         self._server.close()
-        for end in self._ends:
-            end.close()
+        for task in self._joined:
+            task.cancel()
+        await asyncio.gather(*self._joined)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
-        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ends.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._joined.add(task)
         try:
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
+            far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+            await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+        except asyncio.CancelledError:
             pass
         finally:
-            self._ends.discard(writer)
-            writer.close()
+            self._joined.discard(task)
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        # The other direction ends as well, as its writer is closed.
+        pass
+    finally:
+        writer.close()

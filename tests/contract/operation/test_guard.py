@@ -86,13 +86,16 @@ async def test_as_many_are_admitted_as_allowed_and_the_rest_told_when_to_come_ba
         waiting = [asyncio.ensure_future(caller.recommend(ask("wait"))) for _ in range(3)]
         for _ in waiting:
             await running.echo.entered.acquire()
-        errors = await asyncio.gather(*(refused(caller.recommend(ask())) for _ in range(5)))
+        named = (("x-request-id", "too-many"),)
+        calls = [caller.recommend(ask(), metadata=named) for _ in range(5)]
+        errors = await asyncio.gather(*(refused(call) for call in calls))
         for error in errors:
             assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
             trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
             rebuilt = error_of(error.code(), error.details(), trailers, "the server")
             assert type(rebuilt) is Overloaded
             assert rebuilt.retry_seconds > 0
+            assert metadata_of(error)["request_id"] == "too-many"
         # Whoever asks how the server is gets an answer also then.
         stub = health_pb2_grpc.HealthStub(caller.channel)
         health = await stub.Check(health_pb2.HealthCheckRequest())  # pyright: ignore

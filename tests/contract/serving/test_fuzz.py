@@ -10,7 +10,8 @@ import math
 import random
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
@@ -78,6 +79,9 @@ class Target:
         """Both processes run and answer as before."""
         assert self.processes.gateway.process.poll() is None
         assert self.processes.inference.process.poll() is None
+        # Whatever they could not handle they have logged, even where the caller saw nothing of it.
+        for service in (self.processes.gateway, self.processes.inference):
+            assert service.events("handler failed") == []
         with grpc.insecure_channel(self.address) as channel:
             stub = steering_pb2_grpc.SteeringServiceStub(channel)
             answer = stub.Recommend(
@@ -185,30 +189,26 @@ def test_strange_steps_leave_a_session_alive_or_end_it_with_reason(target) -> No
     ]
     damaged = [hostile.raw(pb.StreamRecommendRequest.DESCRIPTOR) for _ in range(100)]
 
-    async def session(sent: list[bytes]) -> grpc.StatusCode:
-        async def feed() -> AsyncIterator[bytes]:
-            for step in sent:
-                yield step
-
-        async with aio.insecure_channel(target.address) as channel:
+    def session(sent: list[bytes]) -> tuple[grpc.StatusCode, str]:
+        # The blocking client: grpc.aio's own reports an INTERNAL of its making where the server
+        # ends a stream while it writes.
+        with grpc.insecure_channel(target.address) as channel:
             call = channel.stream_stream(f"/{SERVICE.full_name}/StreamRecommend")(
-                feed(), timeout=60
+                iter(sent), timeout=60
             )
             try:
-                async for data in call:
+                for data in call:
                     pb.StreamRecommendResponse.FromString(data)
-            except aio.AioRpcError as error:
-                return error.code()
-            return await call.code()
+            except grpc.RpcError:
+                pass
+            return call.code(), call.details()
 
-    async def all_sessions() -> list[grpc.StatusCode]:
-        parts = [steps[i : i + 20] for i in range(0, len(steps), 20)]
-        parts += [damaged[i : i + 5] for i in range(0, len(damaged), 5)]
-        return await asyncio.gather(*(session(part) for part in parts))
-
-    codes = asyncio.run(all_sessions())
-    assert set(codes) <= GRACEFUL
-    assert grpc.StatusCode.OK in codes
+    parts = [steps[i : i + 20] for i in range(0, len(steps), 20)]
+    parts += [damaged[i : i + 5] for i in range(0, len(damaged), 5)]
+    with ThreadPoolExecutor(8) as threads:
+        endings = list(threads.map(session, parts))
+    assert [ending for ending in endings if ending[0] not in GRACEFUL] == []
+    assert grpc.StatusCode.OK in {code for code, _ in endings}
     target.assert_well()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from refusals import refusal
 
 from reclens.adapters.policy_log import PolicyLog
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import StoredPolicy
+from reclens.contracts import StoredPolicy, sha256_hex
 from reclens.errors import Unavailable
 
 Code = grpc.StatusCode
@@ -291,6 +292,7 @@ def test_what_a_request_would_be_refused_for_is_not_stored(sasrec, given, code, 
         ("Recommend", recommend(policy=ref("nope")), Code.NOT_FOUND, "policy"),
         ("Recommend", recommend(policy=ref("../../x" * 1000)), Code.NOT_FOUND, "policy"),
         ("Recommend", recommend(policy=ref("", 3)), INVALID, "policy.policy_id"),
+        ("Recommend", recommend(policy=ref("")), INVALID, "policy.policy_id"),
     ],
 )
 def test_calls_name_the_field_that_cannot_be_used(sasrec, method, request_, code, field) -> None:
@@ -307,6 +309,57 @@ def test_more_than_a_hundred_edits_together_are_refused(sasrec) -> None:
     )
     assert (code, field) == (INVALID, "edits")
     assert "40" in message
+
+
+def test_limits_and_exclusions_of_both_hold(sasrec) -> None:
+    steering = sasrec.steering
+    untouched = [item.item_id for item in answer(steering, top_k=40).items]
+    comedies = [item for item in untouched if not int(item[5:]) % 2]
+    dramas = [item for item in untouched if int(item[5:]) % 2]
+    create(
+        steering,
+        "limited",
+        constraints=pb.Constraints(
+            exclude_item_ids=[untouched[0], "nowhere", "elsewhere"],
+            tag_limits=[
+                pb.TagLimit(tag="Drama", max_items=1),
+                pb.TagLimit(tag="Crime", max_items=4),
+            ],
+        ),
+    )
+    got = answer(
+        steering,
+        policy=ref("limited"),
+        constraints=pb.Constraints(
+            exclude_item_ids=[untouched[1], untouched[0], "nowhere"],
+            tag_limits=[
+                pb.TagLimit(tag="Drama", max_items=3),
+                pb.TagLimit(tag="Crime", max_items=2),
+            ],
+        ),
+    )
+    allowed = [item for item in untouched if item not in untouched[:2]]
+    kept = [item for item in dramas if item in allowed][:1]
+    kept += [item for item in comedies if item in allowed][:2]
+    assert [item.item_id for item in got.items] == [item for item in untouched if item in kept]
+    assert got.effect.unknown_excluded_items == 2
+
+
+def test_variants_of_a_comparison_name_policies(sasrec) -> None:
+    create(sasrec.steering, "compared", NOIR)
+    compared = sasrec.steering.Compare(
+        pb.CompareRequest(
+            subject=pb.Subject(user_id="user-0"),
+            variants=[
+                pb.Variant(name="stored", policy=ref("compared")),
+                pb.Variant(name="none", policy=ref("nope")),
+                pb.Variant(name="given", edits=[NOIR]),
+            ],
+        )
+    )
+    stored_, none, given = compared.outcomes
+    assert stored_.answer == given.answer
+    assert (none.failure.reason, none.failure.field) == ("NOT_FOUND", "policy")
 
 
 def test_entries_of_a_batch_name_policies_of_their_own(sasrec) -> None:
@@ -560,3 +613,31 @@ def test_every_change_is_logged_without_what_it_holds(sasrec) -> None:
     assert [one["request_id"] for one in changes] == [one.request_id for one in requests]
     assert all(one.request_id for one in requests)
     assert not any(word in str(changes) for word in ("secret", "item-9", "film-noir"))
+
+
+def test_the_author_is_who_the_token_says(stack, tmp_path) -> None:
+    token = "reclens_only-for-this-test"
+    entries = [
+        {"client": "ann", "sha256": sha256_hex(token.encode()), "scopes": ["read", "admin"]},
+        {"client": "bob", "sha256": sha256_hex(b"other"), "scopes": ["read", "steer"]},
+    ]
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps({"tokens": entries}))
+    stack.publisher.world()
+    gateway = stack.start_gateway("127.0.0.1:1", load_seconds=1, auth={"tokens_file": path})
+    stack.refresh(gateway)
+    steering = stack.steering(gateway)
+    policy = pb.CreatePolicyRequest(policy=pb.Policy(policy_id="signed", author="carol"))
+
+    def create_as(shown: str) -> pb.Policy:
+        bearer = (("authorization", f"Bearer {shown}"),)
+        return steering.CreatePolicy(policy, metadata=bearer).policy
+
+    with structlog.testing.capture_logs() as entries:
+        assert create_as(token).author == "ann"
+    assert [one["author"] for one in entries if one["event"] == "policy changed"] == ["ann"]
+    assert gateway.policies.log.version("signed", 1).author == "ann"
+    with pytest.raises(grpc.RpcError) as refused:
+        create_as("other")
+    assert refused.value.code() is Code.PERMISSION_DENIED
+    assert gateway.policies.log.versions("signed") == [1]

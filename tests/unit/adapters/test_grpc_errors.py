@@ -69,6 +69,7 @@ def test_text_that_is_no_unicode_still_becomes_a_status() -> None:
         (grpc.StatusCode.UNAVAILABLE, errors.Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, grpc_errors.DeadlineExceeded),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc_errors.Overloaded),
+        (grpc.StatusCode.CANCELLED, grpc_errors.Overloaded),
         (grpc.StatusCode.UNIMPLEMENTED, grpc_errors.InternalError),
     ],
 )

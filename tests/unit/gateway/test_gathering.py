@@ -8,7 +8,7 @@ import pytest
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, NotFound, Overloaded, RecLensError
-from reclens_gateway.gathering import Gathering
+from reclens_gateway.gathering import QUIET_TURNS, Gathering
 
 
 class Calls:
@@ -65,7 +65,7 @@ def later(seconds: float = 60.0) -> float:
 
 
 async def turns() -> None:
-    for _ in range(5):
+    for _ in range(QUIET_TURNS + 5):
         await asyncio.sleep(0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from scipy.optimize import nnls
 
 from reclens.errors import InvalidInput
+from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
+from reclens.steering.engine import Steering
 from reclens.steering.proposing import Proposal, Proposer, concept_direction
 
 # Mean 0, covariance diag(1/2, 1/2): the measure is the plain one, up to a factor.
@@ -45,6 +48,8 @@ def test_contrast_is_weighed_against_the_noise_of_a_direction() -> None:
     # Items (2, 0) and (0, 1): g = (1, 1/2), t = M^-1 g = (0.4, 0.5), |t|^2 = g . t = 0.65.
     proposer = Proposer(FLAT, torch.eye(2), shrinkage=0.4)
     assert proposer.alignment(torch.tensor([4.0, 5.0]), [0, 2]) == pytest.approx(1.0)
+    best = proposer.best_direction([0, 2])
+    torch.testing.assert_close(best / best[0], torch.tensor([1.0, 1.25], dtype=torch.float64))
     e1 = proposer.alignment(torch.tensor([1.0, 0.0]), [0, 2])
     assert e1 == pytest.approx(1 / math.sqrt(2.5 * 0.65))
     assert proposer.alignment(torch.tensor([0.0, -3.0]), [0, 2]) == pytest.approx(
@@ -214,3 +219,42 @@ def test_what_cannot_be_proposed_from(field: str, items: torch.Tensor, shrinkage
     with pytest.raises(InvalidInput) as caught:
         Proposer(items, torch.eye(2), shrinkage=shrinkage)
     assert caught.value.field == field
+
+
+def test_engine_pushes_along_what_was_proposed() -> None:
+    items, directions = planted()
+    found = Proposer(items, directions).propose([0, 1, 2], max_latents=6)
+    sae = Silent(directions)
+    p99 = torch.linspace(0.1, 5, 40)
+    groups = tuple(
+        LatentGroup((latent,), share=share)
+        for latent, share in zip(found.latents, found.shares, strict=True)
+    )
+    edit = LatentEdit(groups, Operation.ADD, 0.5, Unit.INPUT_NORM)
+    x = items[-2:]
+    steering = Steering(sae, p99)
+    moved = steering.move(steering.read(x), [[edit], [edit]]).x - x.numpy()
+    units = torch.nn.functional.normalize(directions[list(found.latents)], dim=1).numpy()
+    direction = np.array(found.shares) @ units
+    expected = 0.5 * np.linalg.norm(x, axis=1)[:, None] * direction / np.linalg.norm(direction)
+    np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-5)
+
+
+class Silent:
+    """A dictionary none of whose latents fires."""
+
+    input_scale = torch.tensor(2.0)
+
+    def __init__(self, directions: torch.Tensor) -> None:
+        self.W_dec = directions
+
+    def encode(self, x: torch.Tensor, /) -> Codes:
+        return Codes(torch.zeros(len(x), 1, dtype=torch.int64), torch.zeros(len(x), 1))
+
+    def decode(self, codes: Codes, /) -> torch.Tensor:
+        return torch.zeros(len(codes.indices), self.W_dec.shape[1])
+
+
+class Codes(NamedTuple):
+    indices: torch.Tensor
+    values: torch.Tensor

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import grpc
 
+from reclens.adapters import telemetry
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.errors import RecLensError
@@ -30,6 +31,10 @@ def recommend_response(
     if answer.HasField("baseline"):
         add_items(served, answer.baseline, response.baseline)
     add_effect(served, asked, answer, response.effect)
+    if asked.edits and telemetry.enabled():
+        effect = response.effect
+        telemetry.observe_edits(edit.WhichOneof("operation") or "" for edit in asked.edits)
+        telemetry.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
     if explain:
         add_explanation(served, answer, response.explanation)
     return response

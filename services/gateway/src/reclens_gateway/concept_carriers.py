@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from reclens.concepts.item_terms import item_terms
 from reclens.concepts.text import MAX_TITLE, clean
@@ -10,7 +10,21 @@ from reclens_gateway.concept_index import ConceptIndex
 from reclens_gateway.item_catalog import ItemCatalog
 
 _MAX_KNOWN = 100_000
-"""Items whose terms are kept ready; a catalogue may have millions."""
+"""Items of which something is kept ready; a catalogue may have millions."""
+
+
+class _Known(dict[int, bool]):
+    """Whether items carry one concept, tested when first asked for."""
+
+    def __init__(self, test: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._test = test
+
+    def __missing__(self, row: int) -> bool:
+        if len(self) >= _MAX_KNOWN:
+            self.clear()
+        carries = self[row] = self._test(row)
+        return carries
 
 
 class ConceptCarriers:
@@ -26,26 +40,24 @@ class ConceptCarriers:
         self._concepts = concepts
         self._terms = frozenset(term for one in concepts.concepts for term in one.keywords)
         self._of_item: dict[int, frozenset[str]] = {}
-        self._wanted: dict[str, frozenset[str]] = {}
-        self._evidence: dict[str, frozenset[int]] = {}
+        self._known: dict[str, _Known] = {}
 
     def count(self, concept_id: str, rows: Iterable[int]) -> int:
         """How many of these items carry a concept."""
-        if concept_id not in self._wanted:
-            self._learn(concept_id)
-        if concept_id in self._evidence:
-            return sum(row in self._evidence[concept_id] for row in rows)
-        wanted = self._wanted[concept_id]
-        return sum(wanted <= self._terms_of(row) for row in rows)
+        known = self._known.get(concept_id)
+        if known is None:
+            known = self._known[concept_id] = _Known(self._test(concept_id))
+        return sum(map(known.__getitem__, rows))
 
-    def _learn(self, concept_id: str) -> None:
+    def _test(self, concept_id: str) -> Callable[[int], bool]:
         concept = self._concepts.get(concept_id, field="concept_id")
-        wanted = self._wanted[concept_id] = frozenset(concept.keywords)
+        wanted = frozenset(concept.keywords)
         found = map(self._items.find, concept.evidence_items)
         evidence = frozenset(row for row in found if row is not None)
         told = bool(wanted) and any(wanted <= self._terms_of(row) for row in evidence)
-        if not wanted or (evidence and not told):
-            self._evidence[concept_id] = evidence
+        if told or (wanted and not evidence):
+            return lambda row: wanted <= self._terms_of(row)
+        return evidence.__contains__
 
     def _terms_of(self, row: int) -> frozenset[str]:
         """Those of an item that are in some label. Its name is one: labels may be of one item."""

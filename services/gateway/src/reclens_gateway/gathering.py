@@ -10,9 +10,16 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from reclens.adapters import telemetry
 from reclens.adapters.grpc_errors import from_parts
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
+
+QUIET_TURNS = 6
+"""Turns of the event loop that bring no request, after which no more are waited for. gRPC takes
+about four to bring the next one of those that have arrived."""
+GATHER_SECONDS = 0.002
+"""How long requests may keep coming before those that came are sent."""
 
 _ITEM_BYTES, _LATENTS = 20, 128
 
@@ -32,8 +39,8 @@ class _Waiting:
 
 
 class Gathering:
-    """Sends at once while fewer than ``hops`` calls are under way; else requests gather until one
-    returns, and go together.
+    """Sends what came together while fewer than ``hops`` calls are under way; else requests gather
+    until one returns, and go together.
 
     So a lone request waits for nobody, and under load calls grow as far as they have to. Whoever
     gives up while waiting is not sent.
@@ -59,6 +66,9 @@ class Gathering:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._watching = False
+        self._quiet = 0
+        self._send_by = 0.0
 
     async def ask(self, question: pb.RankRequest, deadline: float) -> pb.RankResponse:
         """The answer to one request.
@@ -93,10 +103,27 @@ class Gathering:
         loop = asyncio.get_running_loop()
         one = _Waiting(question, deadline, loop.create_future(), _n_bytes(question))
         self._waiting.append(one)
-        if len(self._calls) < self._hops and len(self._waiting) == 1:
-            # After what is ready now has run: requests that came together go together.
-            loop.call_soon(self._start)
+        self._quiet = 0
+        self._watch()
         return one.answer
+
+    def _watch(self) -> None:
+        """See to it that what waits is sent, if it may be, once no more comes."""
+        if self._waiting and not self._watching and len(self._calls) < self._hops:
+            loop = asyncio.get_running_loop()
+            self._watching, self._quiet = True, 0
+            self._send_by = loop.time() + GATHER_SECONDS
+            loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._quiet += 1
+        full = len(self._waiting) >= self._max_batch
+        if full or self._quiet > QUIET_TURNS or loop.time() >= self._send_by:
+            self._watching = False
+            self._start()
+        else:
+            loop.call_soon(self._turn)
 
     def _start(self) -> None:
         while self._waiting and len(self._calls) < self._hops:
@@ -108,7 +135,7 @@ class Gathering:
 
     def _returned(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        self._start()
+        self._watch()
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -125,6 +152,8 @@ class Gathering:
         return batch
 
     async def _carry(self, batch: list[_Waiting]) -> None:
+        telemetry.observe_hop(len(batch))
+        telemetry.observe_waiting(len(self._waiting))
         now = asyncio.get_running_loop().time()
         for one in batch:
             one.question.timeout_seconds = max(one.deadline - now, 1e-3)

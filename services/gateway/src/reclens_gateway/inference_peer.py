@@ -14,7 +14,7 @@ from reclens.adapters.grpc_errors import error_of
 from reclens.adapters.grpc_tls import ChannelTlsSettings
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
-from reclens.errors import RecLensError
+from reclens.errors import NotReady, PermissionDenied, RecLensError, Unauthenticated
 from reclens_gateway.gathering import Gathering
 
 A = TypeVar("A")
@@ -115,4 +115,11 @@ async def _call(
         return await call(request, timeout=seconds, metadata=metadata)
     except aio.AioRpcError as error:
         trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-        raise error_of(error.code(), error.details(), trailers, PEER) from error
+        told = error_of(error.code(), error.details(), trailers, PEER)
+        if isinstance(told, Unauthenticated | PermissionDenied):
+            # It is the gateway that was refused. Its caller's token is as good as it was.
+            raise NotReady(
+                f"{PEER} refuses the gateway: {told.message}",
+                remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/operations.md.",
+            ) from error
+        raise told from error

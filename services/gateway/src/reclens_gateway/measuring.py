@@ -31,10 +31,8 @@ def add_effect(
         gains = [before - rank for rank, before in enumerate(ranked.baseline_ranks, start=1)]
         out.mean_rank_gain = sum(gains) / n_items
         out.largest_rank_gain = max(gains, key=abs)
-    if answer.idle_edits:
-        out.idle_edits.extend(
-            steering.IdleEdit(index=idle.index, reason=idle.reason) for idle in answer.idle_edits
-        )
+    for idle in answer.idle_edits:
+        out.idle_edits.add(index=idle.index, reason=idle.reason)
     for concept_id in named_concepts(asked.edits):
         out.concept_hits.add(
             concept_id=concept_id,

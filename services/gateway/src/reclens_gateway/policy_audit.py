@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from reclens.adapters import telemetry
 from reclens.adapters.grpc_call import request_id
 from reclens.adapters.policy_log import PolicyChange
 
@@ -14,6 +15,7 @@ _COMPARED = ("description", "release", "edits", "mode", "constraints", "autoenco
 
 def log_change(operation: str, change: PolicyChange) -> None:
     """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
+    telemetry.observe_policy_change(operation)
     before, after = change.before, change.after
     changed = [
         name

@@ -6,15 +6,14 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
-from reclens.adapters.grpc_call import request_id
+from reclens.adapters.grpc_call import caller, request_id
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import MAX_POLICY_BYTES, POLICY_ID, StoredPolicy, canonical_json
 from reclens.contracts.policies import MAX_TEXT
 from reclens.errors import InvalidInput
-from reclens_gateway.policy_author import author
 from reclens_gateway.policy_messages import stored_constraints, stored_edits, stored_mode
-from reclens_gateway.resolving import add_constraints
+from reclens_gateway.resolving_constraints import add_constraints
 from reclens_gateway.resolving_edits import resolve_edits
 from reclens_gateway.served_release import ServedRelease
 
@@ -105,7 +104,7 @@ def check_text(text: str, *, field: str) -> None:
 def _stamped(policy: StoredPolicy) -> StoredPolicy:
     return policy.model_copy(
         update={
-            "author": author(),
+            "author": caller(),
             "changed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "request_id": request_id(),
         }

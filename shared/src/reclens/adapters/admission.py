@@ -25,7 +25,7 @@ class AdmissionSettings(Section):
     are read. 0: no bound."""
     max_sessions: int = Field(default=1000, ge=0, le=100_000)
     """Streams open in one process. 0: no bound."""
-    max_pending: int = Field(default=128, ge=1, le=100_000)
+    max_pending: int = Field(default=256, ge=1, le=100_000)
     """Calls that gRPC keeps before Python sees them. What comes above is dropped in C, at a tenth
     of what a refusal costs; its callers see CANCELLED, with no details."""
 

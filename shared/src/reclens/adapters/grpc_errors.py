@@ -30,6 +30,7 @@ M = TypeVar("M", bound=Message)
 DOMAIN: Final = "reclens"
 """``ErrorInfo.domain`` of every deliberate error."""
 
+_DROPPED_RETRY_SECONDS: Final = 0.5
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _FIELD_CODES: Final = {"INVALID_ARGUMENT", "NOT_FOUND"}
 # Status and details travel in trailers, which peers cap at 8 KB; what callers sent us is quoted
@@ -121,6 +122,14 @@ def error_of(
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded(
                 f"{peer} did not answer before the deadline.", remedy="allow more time."
+            )
+        case grpc.StatusCode.CANCELLED:
+            # Whoever gives up a call does not ask what became of it. So the peer did, before it
+            # read the call: see AdmissionSettings.max_pending.
+            return Overloaded(
+                f"{peer} dropped the call unread.",
+                remedy="try again after the delay, or send less.",
+                retry_seconds=_DROPPED_RETRY_SECONDS,
             )
         case _:
             return from_parts(code, reason="", message=message or f"{peer} answered {code.name}.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +27,7 @@ from reclens.adapters.access_log import AccessLog, LogSettings
 from reclens.adapters.admission import Admission
 from reclens.adapters.grpc_auth import AUTHORIZATION_KEY, Client, Rule, TokenBook, common_name
 from reclens.adapters.grpc_call import (
+    MAX_REQUEST_ID,
     REQUEST_ID_KEY,
     TRACE_KEY,
     Call,
@@ -94,10 +96,13 @@ class Guard:
         missing = handlers.keys() - rules.keys()
         if missing:
             raise ValueError(f"{name} has methods without a rule: {', '.join(sorted(missing))}")
-        guarded = {
-            f"/{name}/{method}": _guarded(self, handler, rules[method])
-            for method, handler in handlers.items()
-        }
+        guarded: dict[str, grpc.RpcMethodHandler] = {}
+        for method, handler in handlers.items():
+            if _implemented(handler):
+                guarded[f"/{name}/{method}"] = _guarded(self, handler, rules[method])
+            else:
+                # gRPC answers UNIMPLEMENTED to what it finds no handler for.
+                logger.warning("method is not implemented", service=name, method=method)
         return _Service(guarded, self)
 
     # --- the way in ------------------------------------------------------------------------------
@@ -155,6 +160,9 @@ class Guard:
 
     def failure(self, call: Call, error: Exception) -> RecLensError:
         """What the caller is told of ``error``."""
+        if not call.request_id:
+            # Refused before its message was read.
+            call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
         if isinstance(error, RecLensError):
             self._log.refused(call, error)
             telemetry.observe_refusal(call.method, error.reason)
@@ -206,12 +214,17 @@ class _Service(grpc.GenericRpcHandler):
         return self._guard.begin(call) or handler
 
 
+def _implemented(handler: Any) -> bool:
+    """Whether the method is ours: those of the generated base are plain functions."""
+    return inspect.iscoroutinefunction(handler.unary_unary) or inspect.isasyncgenfunction(
+        handler.stream_stream
+    )
+
+
 def _guarded(guard: Guard, handler: Any, rule: Rule) -> grpc.RpcMethodHandler:
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(_unary(guard, handler, rule))
-    if handler.stream_stream is not None:
-        return grpc.stream_stream_rpc_method_handler(_stream(guard, handler, rule))
-    raise NotImplementedError("methods that stream one way only are not guarded yet")
+    return grpc.stream_stream_rpc_method_handler(_stream(guard, handler, rule))
 
 
 def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
@@ -254,8 +267,6 @@ def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any
 def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
     behaviour, sessions = handler.stream_stream, guard.sessions
-    if not inspect.isasyncgenfunction(behaviour):
-        raise NotImplementedError("streams are answered by asynchronous generators")
     open_to_all = guard.tokens is None and not guard.certificates
 
     async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
@@ -275,8 +286,10 @@ def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]
                         await _authorise_step(guard, client, rule, request)
                     yield request
 
-            async for response in behaviour(requests(), context):
-                await context.write(write(response))
+            # Closed at once when the caller has gone, not whenever it is collected.
+            async with aclosing(behaviour(requests(), context)) as responses:
+                async for response in responses:
+                    await context.write(write(response))
             if session.drained:
                 raise Unavailable(
                     "the server is being stopped.",

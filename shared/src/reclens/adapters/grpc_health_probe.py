@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from reclens.adapters.grpc_tls import ChannelTlsSettings, channel_credentials, channel_tls_options
 from reclens.errors import RecLensError
 
-_SECONDS = 3
+_SECONDS = 2
 
 
 def is_serving(address: str, tls: ChannelTlsSettings | None = None) -> bool:
@@ -42,15 +43,15 @@ def is_serving(address: str, tls: ChannelTlsSettings | None = None) -> bool:
     return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def main() -> int:
-    """Probe as the command line says."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Probe as the command line says, and return the exit code."""
     parser = argparse.ArgumentParser(prog="grpc_health_probe", description=__doc__)
     parser.add_argument("address", help="host:port")
     parser.add_argument("--ca", type=Path, help="PEM file; without it, plain text")
     parser.add_argument("--certificate", type=Path, help="PEM file, for servers that ask for one")
     parser.add_argument("--key", type=Path, help="PEM file")
     parser.add_argument("--server-name", default="", help="name in the server's certificate")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         tls = ChannelTlsSettings(
             ca=given.ca,

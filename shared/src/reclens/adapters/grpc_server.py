@@ -255,7 +255,7 @@ def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
 
 
 async def until_signalled() -> None:
-    """Wait for SIGTERM or SIGINT. A second SIGTERM changes nothing; a second SIGINT kills."""
+    """Wait for SIGTERM or SIGINT. A second SIGTERM is ignored, a second SIGINT ends at once."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

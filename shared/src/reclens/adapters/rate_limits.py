@@ -18,6 +18,7 @@ from reclens.errors import RateLimited, Unavailable
 _PREFIX: Final = "reclens:rate"
 _REDIS_SECONDS: Final = 0.25
 _LOG_SECONDS: Final = 10.0
+_LONGEST_BLOCK: Final = 1.0
 logger = structlog.get_logger(__name__)
 
 
@@ -49,7 +50,7 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._fail_open = fail_open
         self._items: dict[tuple[int, int], RateLimitItem] = {}
-        self._away_since = 0.0
+        self._blocked: dict[str, tuple[float, float]] = {}
         self._logged = float("-inf")
 
     async def take(self, client: str, rate: tuple[int, int], weight: int = 1) -> None:
@@ -68,6 +69,12 @@ class RateLimits:
         if item is None:
             item = self._items[rate] = RateLimitItemPerSecond(rate[0], rate[1])
         cost = min(max(weight, 1), rate[0])
+        if client in self._blocked:
+            # Refused a moment ago: to refuse it again takes no question to Redis.
+            now, (blocked_until, free_at) = time.monotonic(), self._blocked[client]
+            if now < blocked_until:
+                raise self._refusal(client, rate, free_at - now)
+            del self._blocked[client]
         try:
             async with asyncio.timeout(2 * _REDIS_SECONDS):
                 if await self._limiter.hit(item, client, cost=cost):
@@ -76,14 +83,21 @@ class RateLimits:
         except (StorageError, TimeoutError, OSError) as error:
             self._away(error)
             return
-        telemetry.observe_rate_limited(client)
-        # The share of this one in a period is what has to slide out of the window at least.
-        wait = max(stats.reset_time - time.time() if not stats.remaining else 0.0, 0.0)
+        # Room for this many comes back when their share of the period has passed.
         share = rate[1] * cost / rate[0]
-        raise RateLimited(
+        slides = stats.reset_time - time.time() if not stats.remaining else 0.0
+        wait = min(max(slides, share), float(rate[1]))
+        if cost == 1:
+            now = time.monotonic()
+            self._blocked[client] = now + min(wait, _LONGEST_BLOCK), now + wait
+        raise self._refusal(client, rate, wait)
+
+    def _refusal(self, client: str, rate: tuple[int, int], wait: float) -> RateLimited:
+        telemetry.observe_rate_limited(client)
+        return RateLimited(
             f"{client!r} may send {rate[0]} requests in {rate[1]} s, and has.",
             remedy="go on after the delay, or ask for a higher rate.",
-            retry_seconds=min(max(wait, share), float(rate[1])),
+            retry_seconds=wait,
         )
 
     async def close(self) -> None:

@@ -55,6 +55,14 @@ class GatewayTarget(Section):
 
     target: str = "127.0.0.1:50051"
     """``host:port`` of SteeringService."""
+    token: SecretStr | None = None
+    """Bearer token, where the gateway asks for one, see `reclens tokens`."""
+    ca: Path | None = None
+    """PEM file with the CAs of the gateway's certificate. None: plain text."""
+    certificate: Path | None = None
+    """PEM file with the client's certificate, where the gateway asks for one."""
+    key: Path | None = None
+    """PEM file with its private key."""
 
 
 class LlmSettings(Section):

@@ -70,6 +70,14 @@ def enable() -> Meters:
     return _meters
 
 
+def disable() -> None:
+    """Count no more, and forget what was counted."""
+    global _meters  # noqa: PLW0603
+    _meters = None
+    _CLIENTS.clear()
+    _RELEASES.clear()
+
+
 def enabled() -> bool:
     """Whether anything is counted: to skip what only makes figures."""
     return _meters is not None

@@ -102,7 +102,8 @@ class TokenFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tokens: list[TokenEntry] = Field(default=[], max_length=10_000)
+    # Required: a file that was emptied by accident is broken, and does not lock everybody out.
+    tokens: list[TokenEntry] = Field(max_length=10_000)
 
 
 def new_token() -> str:
@@ -136,7 +137,7 @@ def read_tokens(path: Path) -> list[TokenEntry]:
         ) from error
     try:
         # JSON is YAML, so one parser does for both.
-        entries = TokenFile.model_validate(yaml.safe_load(text) or {}).tokens
+        entries = TokenFile.model_validate(yaml.safe_load(text)).tokens
     except yaml.YAMLError as error:
         raise InvalidInput(
             f"{path} is neither JSON nor YAML.", field="tokens_file", remedy="correct it."

@@ -9,7 +9,7 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.concept_edits import edit, edits
-from reclens.cli.connection import client_settings
+from reclens.cli.connection import steering_client
 from reclens.cli.messages import (
     CONCEPT_COLUMNS,
     as_json,
@@ -18,7 +18,6 @@ from reclens.cli.messages import (
     judgement_line,
 )
 from reclens.cli.output import Json, print_json, print_table
-from reclens.client import SteeringClient
 
 app = typer.Typer(name="concepts", no_args_is_help=True, help="Concepts of a release.")
 
@@ -33,7 +32,7 @@ def list_concepts(
     json: Json = False,
 ) -> None:
     """List concepts, most trusted first."""
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         found = list(islice(client.concepts(min_confidence=min_confidence, release=release), limit))
     if json:
         print_json([as_json(concept) for concept in found])
@@ -56,7 +55,7 @@ def search(
     """Search concepts by text, by item or by user: exactly one of them."""
     if sum(one is not None for one in (text, item, user)) != 1:
         raise typer.BadParameter("give exactly one of TEXT, --item and --user")
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         found = client.search_concepts(text, item_id=item, user_id=user, release=release)
     if json:
         print_json([as_json(concept) for concept in found])
@@ -71,7 +70,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one concept with its evidence and how far it can be trusted."""
-    with SteeringClient(client_settings().client.target) as client:
+    with steering_client() as client:
         concept = client.concept(concept_id, release=release)
     if json:
         print_json(as_json(concept))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from reclens.adapters.settings import ClientSettings
+from reclens.errors import InvalidInput
 from reclens.local.state import StateFolder
+
+if TYPE_CHECKING:
+    from reclens.client import SteeringClient
 
 
 def client_settings() -> ClientSettings:
@@ -25,6 +31,29 @@ def client_settings() -> ClientSettings:
         if not _in_environment(name)
     }
     return ClientSettings(**from_stack)
+
+
+def steering_client() -> SteeringClient:
+    """A client of the gateway, with the token and the certificates that the settings name.
+
+    Raises:
+        InvalidInput: a file cannot be used, or one of two that belong together is missing.
+    """
+    # Most commands ask no gateway.
+    from reclens.adapters.grpc_tls import ChannelTlsSettings, channel_credentials  # noqa: PLC0415
+    from reclens.client import SteeringClient  # noqa: PLC0415
+
+    gateway = client_settings().client
+    try:
+        tls = ChannelTlsSettings(ca=gateway.ca, certificate=gateway.certificate, key=gateway.key)
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{error.errors(include_url=False)[0]['msg']}.",
+            field="RECLENS_CLIENT__CA",
+            remedy="set RECLENS_CLIENT__CA, and both of __CERTIFICATE and __KEY or neither.",
+        ) from error
+    token = gateway.token.get_secret_value() if gateway.token is not None else ""
+    return SteeringClient(gateway.target, token=token, credentials=channel_credentials(tls))
 
 
 def _in_environment(section: str) -> bool:

@@ -36,7 +36,7 @@ CONCEPT_COLUMNS = ["id", "label", "confidence", "trusted", "latents", "labelled 
 """Headings of ``concept_row``."""
 
 
-def confidence_text(label: pb.Concept | pb.FiringLatent) -> str:
+def confidence_text(label: pb.Concept | pb.FiringLatent | pb.ProposedPart) -> str:
     """Confidence with two digits, or that there is none."""
     return f"{label.confidence:.2f}" if label.measured else "not measured"
 
@@ -62,3 +62,31 @@ def movement(item: pb.Recommendation) -> str:
     if not item.baseline_rank:
         return ""
     return "=" if up == 0 else f"↑{up}" if up > 0 else f"↓{-up}"
+
+
+def effect_lines(effect: pb.Effect, *, steered: bool, top_k: int) -> list[str]:
+    """What edits and constraints did, in sentences.
+
+    Args:
+        effect: as the answer tells it.
+        steered: whether there were edits.
+        top_k: items that were asked for.
+    """
+    lines: list[str] = []
+    if steered:
+        lines.append(
+            f"{effect.overlap:.0%} of the untouched top {top_k} kept; the representation moved by "
+            f"{effect.relative_shift:.0%} of its norm, over {effect.edited_latents} latents"
+        )
+        lines += [
+            f"{hits.label}: {hits.after} items, untouched {hits.before}"
+            for hits in effect.concept_hits
+        ]
+        lines += [
+            f"edit {idle.index + 1} changed nothing: {idle.reason}" for idle in effect.idle_edits
+        ]
+    if effect.missing_items:
+        lines.append(f"{effect.missing_items} items fewer than asked for: no more may be answered")
+    if effect.unknown_excluded_items:
+        lines.append(f"{effect.unknown_excluded_items} excluded ids are not in the data set")
+    return lines

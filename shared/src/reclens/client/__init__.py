@@ -15,6 +15,7 @@ from reclens.client.edits import (
     set_latent,
     when,
 )
+from reclens.client.policies import PolicyOptions, policy_message
 from reclens.client.requests import RecommendOptions, SubjectOptions, recommend_request
 from reclens.client.session import Session, SessionAnswer, failure_error
 from reclens.client.synchronous import SteeringClient
@@ -22,6 +23,7 @@ from reclens.client.synchronous import SteeringClient
 __all__ = [
     "AsyncSession",
     "AsyncSteeringClient",
+    "PolicyOptions",
     "RecommendOptions",
     "Session",
     "SessionAnswer",
@@ -35,6 +37,7 @@ __all__ = [
     "failure_error",
     "less",
     "more",
+    "policy_message",
     "recommend_request",
     "scale",
     "set_concept",

@@ -19,6 +19,7 @@ from reclens.client.connection import (
     Connection,
     channel_options,
 )
+from reclens.client.policies import AsyncPolicyMethods
 from reclens.client.requests import (
     RecommendOptions,
     SubjectOptions,
@@ -32,7 +33,7 @@ from reclens.client.requests import (
 A = TypeVar("A")
 
 
-class AsyncSteeringClient:
+class AsyncSteeringClient(AsyncPolicyMethods):
     """Asks a gateway from an event loop; arguments and errors as `SteeringClient`."""
 
     def __init__(

@@ -17,6 +17,7 @@ from reclens.client.connection import (
     Connection,
     channel_options,
 )
+from reclens.client.policies import PolicyMethods
 from reclens.client.requests import (
     RecommendOptions,
     SubjectOptions,
@@ -31,7 +32,7 @@ from reclens.client.session import Session
 A = TypeVar("A")
 
 
-class SteeringClient:
+class SteeringClient(PolicyMethods):
     """Asks a gateway, over one channel that threads may share.
 
     Every call has a deadline: ``timeout``, or the one that it is given itself. Calls that only read

@@ -18,8 +18,9 @@ from scipy import sparse
 from scipy.stats import pointbiserialr
 
 from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.item_terms import popularity_standing
 from reclens.concepts.rows import names_one_item
-from reclens.concepts.terms import TagStatement, Vocabulary, popularity_standing, tag_statements
+from reclens.concepts.terms import TagStatement, Vocabulary, tag_statements
 from reclens.concepts.text import MAX_TERM, clean
 from reclens.data.dataset import Items
 from reclens.data.tagging import most_given

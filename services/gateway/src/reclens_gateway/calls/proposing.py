@@ -77,7 +77,12 @@ class ProposingCalls(Calls):
             max_latents=request.max_latents or DEFAULT_LATENTS,
         )
         left = max(1e-3, deadline - asyncio.get_running_loop().time())
-        proposed = await self.peer.propose(question, left)
+        try:
+            proposed = await self.peer.propose(question, left)
+        except InvalidInput as error:
+            # Its fields are rows and weights, which the caller knows nothing of.
+            field = request.WhichOneof("query") or "query"
+            raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
         response = pb.ProposeEditResponse(
             alignment=proposed.alignment,
             unmatched_words=found.unmatched,

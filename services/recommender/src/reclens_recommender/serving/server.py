@@ -19,6 +19,7 @@ from reclens.device import resolve_device
 from reclens_recommender.serving.access import RULES
 from reclens_recommender.serving.answering import answer
 from reclens_recommender.serving.batching import MicroBatcher
+from reclens_recommender.serving.observing import observed
 from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
 from reclens_recommender.serving.servicer import InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
@@ -47,7 +48,9 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     device = resolve_device(settings.device)
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
-    batcher = MicroBatcher(answer, max_batch=section.max_batch, max_waiting=section.max_waiting)
+    batcher = MicroBatcher(
+        observed(answer), max_batch=section.max_batch, max_waiting=section.max_waiting
+    )
     caching = Caching(
         section.representations_mb << 20, section.encode_together, section.search_threads
     )

@@ -1,8 +1,0 @@
-"""Who writes a policy."""
-
-from __future__ import annotations
-
-
-def author() -> str:
-    """Name of the client that calls; empty where no credentials are asked for."""
-    return ""

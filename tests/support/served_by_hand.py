@@ -1,0 +1,38 @@
+"""A release as the gateway holds it, made by hand."""
+
+from __future__ import annotations
+
+from reclens.concepts.grouping import LatentLabel
+from reclens.contracts import Release
+from reclens_gateway.concept_index import ConceptIndex
+from reclens_gateway.item_catalog import ItemCatalog, ItemEntry
+from reclens_gateway.served_release import ServedRelease
+
+RELEASE = Release(
+    name="default",
+    recommender="recommenders/0123456789abcdef",
+    autoencoder="autoencoders/0123456789abcdef",
+    concepts="concepts/0123456789abcdef",
+    version="0123456789abcdef",
+    published_at="2024-01-01T00:00:00+00:00",
+)
+SERVED = ServedRelease(
+    release=RELEASE,
+    # Even items are noir, every third is a comedy.
+    items=ItemCatalog.of(
+        [
+            ItemEntry(
+                f"{row}",
+                tags=(*(["Film-Noir"] if row % 2 == 0 else []), *(["Comedy"] * (row % 3 == 0))),
+            )
+            for row in range(12)
+        ]
+    ),
+    concepts=ConceptIndex(
+        [
+            LatentLabel(0, "noir", "Noir", keywords=("Film-Noir",), evidence_items=("2",)),
+            LatentLabel(1, "comedy", "Comedy", keywords=("Comedy",), evidence_items=("3",)),
+        ]
+    ),
+    n_latents=2,
+)

@@ -1,0 +1,213 @@
+"""Names become rows and latents; what cannot be asked names its field."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from served_by_hand import SERVED
+
+from reclens.api.inference.v1 import inference_pb2 as inference
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.concepts.grouping import LatentLabel
+from reclens.errors import InvalidInput, NotFound, RecLensError
+from reclens_gateway.concept_index import ConceptIndex
+from reclens_gateway.resolving import Asked, resolve
+from reclens_gateway.resolving_edits import resolve_edits
+from reclens_gateway.served_release import ServedRelease
+
+WEIGHED = ServedRelease(
+    release=SERVED.release,
+    items=SERVED.items,
+    concepts=ConceptIndex(
+        [
+            LatentLabel(0, "noir", "Noir", confidence=0.7),
+            LatentLabel(1),
+            LatentLabel(2, "noir", "Noir", confidence=0.9),
+        ]
+    ),
+    n_latents=3,
+)
+
+
+def group(latents, weights, share=1.0) -> inference.LatentGroup:
+    return inference.LatentGroup(latents=latents, weights=weights, share=share)
+
+
+def edit(**fields) -> inference.LatentEdit:
+    (resolved,) = resolve_edits(WEIGHED, [pb.Edit(**fields)])
+    return resolved
+
+
+def test_latent_moves_by_its_own_unit() -> None:
+    assert edit(latent=1, add=-0.5) == inference.LatentEdit(
+        groups=[group([1], [1])],
+        operation=inference.EDIT_OPERATION_ADD,
+        strength=-0.5,
+        unit=inference.STRENGTH_UNIT_P99,
+    )
+
+
+def test_latents_of_a_concept_weigh_as_far_as_its_label_is_right_on_them() -> None:
+    resolved = edit(concept_id="noir", add=0.4)
+    assert list(resolved.groups[0].latents) == [2, 0]
+    # 0.9 and 0.7 are 0.4 and 0.2 better than chance.
+    assert list(resolved.groups[0].weights) == pytest.approx([1, 0.5])
+    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+
+
+def test_parts_of_a_blend_are_groups_with_shares() -> None:
+    parts = [pb.BlendPart(concept_id="noir", weight=2), pb.BlendPart(latent=1, weight=-0.5)]
+    resolved = edit(blend=pb.Blend(parts=parts), add=0.3)
+    assert [list(one.latents) for one in resolved.groups] == [[2, 0], [1]]
+    assert [one.share for one in resolved.groups] == [2, -0.5]
+    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+
+
+def test_conditions_look_at_latents() -> None:
+    tests = [pb.Condition(concept_id="noir", above=0.25), pb.Condition(latent=1, below=1)]
+    assert list(edit(latent=1, ablate=pb.Ablate(), when=tests).conditions) == [
+        inference.LatentCondition(
+            latents=[2, 0], comparison=inference.COMPARISON_ABOVE, level=0.25
+        ),
+        inference.LatentCondition(latents=[1], comparison=inference.COMPARISON_BELOW, level=1),
+    ]
+
+
+PART = pb.BlendPart(latent=1, weight=1)
+
+
+def blend(*parts: pb.BlendPart) -> dict:
+    return {"blend": pb.Blend(parts=parts)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "field"),
+    [
+        ({**blend(PART), "scale": 2}, InvalidInput, "operation"),
+        ({**blend(), "add": 1}, InvalidInput, "blend.parts"),
+        ({**blend(*[PART] * 101), "add": 1}, InvalidInput, "blend.parts"),
+        ({**blend(PART, PART), "add": 1}, InvalidInput, "blend.parts[1].latent"),
+        (
+            {**blend(pb.BlendPart(latent=1, weight=0)), "add": 1},
+            InvalidInput,
+            "blend.parts[0].weight",
+        ),
+        (
+            {**blend(pb.BlendPart(latent=1, weight=math.nan)), "add": 1},
+            InvalidInput,
+            "blend.parts[0].weight",
+        ),
+        (
+            {**blend(pb.BlendPart(latent=3, weight=1)), "add": 1},
+            InvalidInput,
+            "blend.parts[0].latent",
+        ),
+        ({**blend(pb.BlendPart(weight=1)), "add": 1}, InvalidInput, "blend.parts[0].target"),
+        (
+            {**blend(PART, pb.BlendPart(concept_id="nor", weight=1)), "add": 1},
+            NotFound,
+            "blend.parts[1].concept_id",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(latent=1, above=0)] * 11},
+            InvalidInput,
+            "when",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(above=1)]},
+            InvalidInput,
+            "when[0].target",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(latent=1)]},
+            InvalidInput,
+            "when[0].comparison",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(latent=1, above=-1)]},
+            InvalidInput,
+            "when[0].above",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(latent=1, below=math.inf)]},
+            InvalidInput,
+            "when[0].below",
+        ),
+        (
+            {"latent": 1, "add": 1, "when": [pb.Condition(concept_id="nor", above=1)]},
+            NotFound,
+            "when[0].concept_id",
+        ),
+    ],
+)
+def test_edit_that_cannot_be_resolved_names_its_field(
+    fields, kind: type[RecLensError], field: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        resolve_edits(WEIGHED, [pb.Edit(latent=0, add=0), pb.Edit(**fields)])
+    assert caught.value.field == f"edits[1].{field}"
+
+
+def asked(**options) -> Asked:
+    return resolve(SERVED, pb.Subject(user_id="u"), 5, include_seen=False, **options)
+
+
+def limits(**most: int) -> list[pb.TagLimit]:
+    return [pb.TagLimit(tag=tag.replace("_", "-"), max_items=n) for tag, n in most.items()]
+
+
+def test_excluded_ids_become_rows_and_unknown_ones_are_counted() -> None:
+    given = pb.Constraints(exclude_item_ids=["3", "x", "1", "3", "y", "x"])
+    one = asked(constraints=given)
+    assert sorted(one.question.excluded_items) == [1, 3]
+    assert one.unknown_excluded == 2
+
+
+def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
+    policy = pb.Policy(
+        policy_id="calm",
+        version=4,
+        edits=[pb.Edit(concept_id="noir", add=0.1)],
+        mode=pb.STEERING_MODE_RECONSTRUCT,
+        constraints=pb.Constraints(
+            exclude_item_ids=["1", "x"], tag_limits=limits(Comedy=2, Film_Noir=1)
+        ),
+    )
+    own = pb.Constraints(exclude_item_ids=["1", "2"], tag_limits=limits(Comedy=0, Film_Noir=3))
+    one = asked(policy=policy, edits=[pb.Edit(latent=1, add=0.2)], constraints=own)
+    assert [edit.strength for edit in one.question.edits] == [0.1, 0.2]
+    assert [edit.WhichOneof("target") for edit in one.edits] == ["concept_id", "latent"]
+    assert sorted(one.question.excluded_items) == [1, 2]
+    kept = {limit.tag: limit.max_items for limit in one.question.tag_limits}
+    assert kept == {"Comedy": 0, "Film-Noir": 1}
+    assert one.question.mode == inference.STEERING_MODE_RECONSTRUCT
+    assert one.policy == pb.PolicyRef(policy_id="calm", version=4)
+    again = asked(policy=policy, mode=pb.STEERING_MODE_RESIDUAL)
+    assert again.question.mode == inference.STEERING_MODE_RESIDUAL
+
+
+@pytest.mark.parametrize(
+    ("constraints", "kind", "field"),
+    [
+        (pb.Constraints(exclude_item_ids=["1"] * 10_001), InvalidInput, "exclude_item_ids"),
+        (pb.Constraints(tag_limits=limits(Comdy=1)), NotFound, "tag_limits[0].tag"),
+        (pb.Constraints(tag_limits=limits(Comedy=1) * 2), InvalidInput, "tag_limits[1].tag"),
+        (pb.Constraints(tag_limits=limits(Comedy=1) * 101), InvalidInput, "tag_limits"),
+    ],
+)
+def test_constraints_that_cannot_be_kept_name_their_field(constraints, kind, field) -> None:
+    with pytest.raises(kind) as caught:
+        asked(constraints=constraints)
+    assert caught.value.field == f"constraints.{field}"
+
+
+def test_unknown_tag_comes_with_near_ones() -> None:
+    with pytest.raises(NotFound, match="did you mean Film-Noir"):
+        asked(constraints=pb.Constraints(tag_limits=limits(film_nor=1)))
+
+
+def test_edits_are_too_many_with_those_of_the_policy() -> None:
+    policy = pb.Policy(policy_id="calm", edits=[pb.Edit(latent=0, add=1)] * 60)
+    with pytest.raises(InvalidInput, match="at most 40 with this policy"):
+        asked(policy=policy, edits=[pb.Edit(latent=0, add=1)] * 41)
