@@ -25,8 +25,11 @@ def observed(
         ended = time_ns()
         telemetry.observe_batch(len(requests), (ended - began) / 1e9)
         if tracing.tracing():
-            parents = [getattr(request, "traceparent", "") for request in requests]
-            tracing.record_batch(parents, began, ended)
+            contexts = [
+                request.traceparent if isinstance(request, pb.RankRequest) else ""
+                for request in requests
+            ]
+            tracing.record_batch(contexts, began, ended)
         return outcomes
 
     return answering
