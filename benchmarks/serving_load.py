@@ -124,6 +124,8 @@ class Load:
         for task in late:
             task.cancel()
         result["sent"] = window.sent
+        # A Counter is copied as the pairs that it would count.
+        result["codes"] = dict(window.codes)
         await asyncio.gather(*(channel.close(0) for channel in self._channels))
         return result
 

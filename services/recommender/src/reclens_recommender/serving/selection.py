@@ -53,19 +53,21 @@ class Selection:
     ) -> None:
         self._scores = scores
         self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
-        self._places = [
-            _Places(items, margin)
-            for items, margin in zip(targets or (), scores.margins, strict=bool(targets))
-        ]
+        self._places = _places(targets, scores.margins) if targets else []
         self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
         owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
         items = np.concatenate(excluded)
         # Of fresh memory only what is written to is ever made.
         self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
         self._is_excluded[owners, items] = True
+        order = np.argsort(items, kind="stable")
+        owners, items = owners[order], items[order]
         maxima: list[Tensor] = []
+        done = 0
         for start, chunk in scores.chunks():
-            _leave_out(chunk, start, owners, items)
+            first, done = done, int(np.searchsorted(items, start + chunk.shape[1]))
+            if first < done:
+                chunk.numpy()[owners[first:done], items[first:done] - start] = -np.inf
             of_chunk = _block_maxima(chunk, self._block)
             maxima.append(of_chunk)
             if self._places:
@@ -154,14 +156,15 @@ def exact_scores(
 class _Places:
     """Counts the candidates before each of some items while their scores pass by."""
 
-    def __init__(self, items: Ranked, margin: float) -> None:
+    def __init__(
+        self, items: Ranked, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
+    ) -> None:
         self.items = items
         self.greater = np.zeros(len(items), dtype=np.int64)
         self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
         """Targets, and items whose scores are too near theirs to tell without exact ones."""
-        self._low = np.nextafter((items.scores - margin).astype(np.float32), np.float32(-np.inf))
-        self._high = np.nextafter((items.scores + margin).astype(np.float32), np.float32(np.inf))
-        self.lowest = self._low.min() if len(items) else np.float32(np.inf)
+        self._low, self._high = low, high
+        self.lowest = low.min() if len(low) else np.float32(np.inf)
 
     def count(self, start: int, scores: Float[np.ndarray, " size"]) -> None:
         values = scores[scores >= self.lowest]
@@ -178,18 +181,16 @@ class _Places:
             self.unsure.append((target, others[others != items[target]]))
 
 
-def _leave_out(
-    chunk: Float[Tensor, "rows size"],
-    start: int,
-    rows: npt.NDArray[np.int64],
-    items: npt.NDArray[np.int64],
-) -> None:
-    if not start and chunk.shape[1] > items.max(initial=-1):
-        chunk.numpy()[rows, items] = -np.inf
-        return
-    within = (items >= start) & (items < start + chunk.shape[1])
-    if within.any():
-        chunk.numpy()[rows[within], items[within] - start] = -np.inf
+def _places(targets: Sequence[Ranked], margins: npt.NDArray[np.floating]) -> list[_Places]:
+    sizes = [len(items) for items in targets]
+    scores, margin = np.concatenate([items.scores for items in targets]), np.repeat(margins, sizes)
+    low = np.nextafter((scores - margin).astype(np.float32), np.float32(-np.inf))
+    high = np.nextafter((scores + margin).astype(np.float32), np.float32(np.inf))
+    ends = np.cumsum(sizes).tolist()
+    return [
+        _Places(items, low[end - size : end], high[end - size : end])
+        for items, size, end in zip(targets, sizes, ends, strict=True)
+    ]
 
 
 def _block_maxima(scores: Float[Tensor, "rows size"], block: int) -> Float[Tensor, "rows blocks"]:
