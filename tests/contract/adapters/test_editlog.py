@@ -106,6 +106,14 @@ def test_a_gap_is_told_and_not_closed(artifact_store: ArtifactStore, autoencoder
         log.append(edit("bob", 9), seen=3)
 
 
+def test_an_entry_that_cannot_be_read_is_told(artifact_store: ArtifactStore, autoencoder: str):
+    log = EditLog(artifact_store, autoencoder)
+    log.append(edit("ann", 1), seen=0)
+    artifact_store.objects.put(f"edits/{autoencoder.split('/')[1]}/000001.json", b"{}")
+    with pytest.raises(CorruptArtifact, match=r"000001\.json cannot be read"):
+        log.read()
+
+
 def test_edited_concepts_are_labelled_as_the_machines_under_them(
     artifact_store: ArtifactStore, tmp_path: Path
 ):

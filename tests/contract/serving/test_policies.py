@@ -292,6 +292,7 @@ def test_what_a_request_would_be_refused_for_is_not_stored(sasrec, given, code, 
         ("Recommend", recommend(policy=ref("nope")), Code.NOT_FOUND, "policy"),
         ("Recommend", recommend(policy=ref("../../x" * 1000)), Code.NOT_FOUND, "policy"),
         ("Recommend", recommend(policy=ref("", 3)), INVALID, "policy.policy_id"),
+        ("Recommend", recommend(policy=ref("")), INVALID, "policy.policy_id"),
     ],
 )
 def test_calls_name_the_field_that_cannot_be_used(sasrec, method, request_, code, field) -> None:
@@ -308,6 +309,57 @@ def test_more_than_a_hundred_edits_together_are_refused(sasrec) -> None:
     )
     assert (code, field) == (INVALID, "edits")
     assert "40" in message
+
+
+def test_limits_and_exclusions_of_both_hold(sasrec) -> None:
+    steering = sasrec.steering
+    untouched = [item.item_id for item in answer(steering, top_k=40).items]
+    comedies = [item for item in untouched if not int(item[5:]) % 2]
+    dramas = [item for item in untouched if int(item[5:]) % 2]
+    create(
+        steering,
+        "limited",
+        constraints=pb.Constraints(
+            exclude_item_ids=[untouched[0], "nowhere", "elsewhere"],
+            tag_limits=[
+                pb.TagLimit(tag="Drama", max_items=1),
+                pb.TagLimit(tag="Crime", max_items=4),
+            ],
+        ),
+    )
+    got = answer(
+        steering,
+        policy=ref("limited"),
+        constraints=pb.Constraints(
+            exclude_item_ids=[untouched[1], untouched[0], "nowhere"],
+            tag_limits=[
+                pb.TagLimit(tag="Drama", max_items=3),
+                pb.TagLimit(tag="Crime", max_items=2),
+            ],
+        ),
+    )
+    allowed = [item for item in untouched if item not in untouched[:2]]
+    kept = [item for item in dramas if item in allowed][:1]
+    kept += [item for item in comedies if item in allowed][:2]
+    assert [item.item_id for item in got.items] == [item for item in untouched if item in kept]
+    assert got.effect.unknown_excluded_items == 2
+
+
+def test_variants_of_a_comparison_name_policies(sasrec) -> None:
+    create(sasrec.steering, "compared", NOIR)
+    compared = sasrec.steering.Compare(
+        pb.CompareRequest(
+            subject=pb.Subject(user_id="user-0"),
+            variants=[
+                pb.Variant(name="stored", policy=ref("compared")),
+                pb.Variant(name="none", policy=ref("nope")),
+                pb.Variant(name="given", edits=[NOIR]),
+            ],
+        )
+    )
+    stored_, none, given = compared.outcomes
+    assert stored_.answer == given.answer
+    assert (none.failure.reason, none.failure.field) == ("NOT_FOUND", "policy")
 
 
 def test_entries_of_a_batch_name_policies_of_their_own(sasrec) -> None:

@@ -24,10 +24,11 @@ def own_scores(sasrec, moved: np.ndarray) -> np.ndarray:
 def direction(sasrec, edit: pb.Edit) -> np.ndarray:
     """Where the parts of a blend of latents push, each of length 1 times its weight."""
     rows = sasrec.world.sae.W_dec.detach().numpy()
-    return sum(
+    pushes = [
         part.weight * rows[part.latent] / np.linalg.norm(rows[part.latent])
         for part in edit.blend.parts
-    )
+    ]
+    return np.sum(pushes, axis=0)
 
 
 def test_examples_gain_more_than_others_and_disliked_ones_less(client, sasrec) -> None:

@@ -66,7 +66,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(policies)
 def test_a_policy_survives_the_store(policy: pb.Policy) -> None:
     stored = StoredPolicy(

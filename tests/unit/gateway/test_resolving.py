@@ -12,6 +12,8 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.grouping import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens_gateway.concept_index import ConceptIndex
+from reclens_gateway.item_catalog import ItemCatalog, ItemEntry
+from reclens_gateway.policy_applying import FittedPolicy, PolicyFits
 from reclens_gateway.resolving import Asked, resolve
 from reclens_gateway.resolving_edits import resolve_edits
 from reclens_gateway.served_release import ServedRelease
@@ -164,8 +166,13 @@ def test_excluded_ids_become_rows_and_unknown_ones_are_counted() -> None:
     assert one.unknown_excluded == 2
 
 
+def fitted(**fields) -> FittedPolicy:
+    policy = pb.Policy(autoencoder=SERVED.release.autoencoder, **fields)
+    return PolicyFits().fit(policy, SERVED, field="policy")
+
+
 def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
-    policy = pb.Policy(
+    policy = fitted(
         policy_id="calm",
         version=4,
         edits=[pb.Edit(concept_id="noir", add=0.1)],
@@ -185,6 +192,31 @@ def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
     assert one.policy == pb.PolicyRef(policy_id="calm", version=4)
     again = asked(policy=policy, mode=pb.STEERING_MODE_RESIDUAL)
     assert again.question.mode == inference.STEERING_MODE_RESIDUAL
+    # A policy is shared by requests: none of them leaves anything in it.
+    assert [edit.strength for edit in again.question.edits] == [0.1]
+    assert list(again.question.excluded_items) == [1]
+    assert again.unknown_excluded == 1
+
+
+def test_more_items_than_one_may_exclude_are_too_many_of_both() -> None:
+    many = ServedRelease(
+        release=SERVED.release,
+        items=ItemCatalog.of([ItemEntry(str(row)) for row in range(10_002)]),
+        concepts=SERVED.concepts,
+        n_latents=SERVED.n_latents,
+    )
+    excluded = pb.Constraints(exclude_item_ids=[str(row) for row in range(6000)])
+    policy = PolicyFits().fit(pb.Policy(constraints=excluded), many, field="policy")
+    user = pb.Subject(user_id="u")
+
+    def also(last: int) -> Asked:
+        own = pb.Constraints(exclude_item_ids=[str(row) for row in range(5000, last)])
+        return resolve(many, user, 5, include_seen=False, constraints=own, policy=policy)
+
+    assert list(also(10_000).question.excluded_items) == list(range(10_000))
+    with pytest.raises(InvalidInput, match="those of the policy included") as refused:
+        also(10_001)
+    assert refused.value.field == "constraints.exclude_item_ids"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +240,6 @@ def test_unknown_tag_comes_with_near_ones() -> None:
 
 
 def test_edits_are_too_many_with_those_of_the_policy() -> None:
-    policy = pb.Policy(policy_id="calm", edits=[pb.Edit(latent=0, add=1)] * 60)
+    policy = fitted(policy_id="calm", edits=[pb.Edit(latent=0, add=1)] * 60)
     with pytest.raises(InvalidInput, match="at most 40 with this policy"):
         asked(policy=policy, edits=[pb.Edit(latent=0, add=1)] * 41)

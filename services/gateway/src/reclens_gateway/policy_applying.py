@@ -1,28 +1,43 @@
-"""Whether a stored policy fits the release that a request is answered from."""
+"""Stored policies, made fit for the release that a request is answered from."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.errors import InvalidInput, NotFound, NotReady, RecLensError
-from reclens_gateway.resolving import add_constraints
+from reclens.errors import InvalidInput, NotFound, NotReady
+from reclens_gateway.recent import Recent
+from reclens_gateway.resolving_constraints import add_constraints
 from reclens_gateway.resolving_edits import resolve_edits
 from reclens_gateway.served_release import ServedRelease
 
-_MAX_REMEMBERED = 4096
+_MAX_BYTES = 32 << 20
 
 
-class PolicyFit:
-    """Checks policies against releases, once for each pair of versions: neither changes."""
+@dataclass(frozen=True, eq=False)
+class FittedPolicy:
+    """A policy in terms of one version of a release. Shared by requests: not to be changed."""
+
+    policy: pb.Policy
+    """The policy as it is stored."""
+    part: inference.RankRequest
+    """Its edits and constraints, to be merged into a question."""
+    unknown_items: frozenset[str]
+    """Excluded ids that the data set does not have."""
+
+
+class PolicyFits:
+    """Fits policies to releases, once for each pair of versions: neither of them changes."""
 
     def __init__(self) -> None:
-        self._fitting: OrderedDict[tuple[str, int, str, str, str], None] = OrderedDict()
+        self._fitted: Recent[tuple[str, ...], FittedPolicy] = Recent(
+            _MAX_BYTES, lambda one: one.policy.ByteSize() + one.part.ByteSize()
+        )
 
-    def check(self, policy: pb.Policy, served: ServedRelease, *, field: str) -> None:
-        """Refuse a policy that cannot be applied as it was meant.
+    def fit(self, policy: pb.Policy, served: ServedRelease, *, field: str) -> FittedPolicy:
+        """The policy for ``served``.
 
         Raises:
             NotReady: it names latents of another autoencoder.
@@ -30,17 +45,16 @@ class PolicyFit:
         """
         release = served.release
         pair = (
-            policy.policy_id, policy.version, policy.changed_at, release.name, release.version
+            policy.policy_id, str(policy.version), policy.changed_at, release.name, release.version
         )  # fmt: skip
-        if pair in self._fitting:
-            return
-        _check(policy, served, field)
-        self._fitting[pair] = None
-        if len(self._fitting) > _MAX_REMEMBERED:
-            self._fitting.popitem(last=False)
+        fitted = self._fitted.get(pair)
+        if fitted is None:
+            fitted = _fit(policy, served, field)
+            self._fitted.keep(pair, fitted)
+        return fitted
 
 
-def _check(policy: pb.Policy, served: ServedRelease, field: str) -> None:
+def _fit(policy: pb.Policy, served: ServedRelease, field: str) -> FittedPolicy:
     what = f"version {policy.version} of policy {policy.policy_id!r}"
     release = served.release
     if policy.autoencoder != release.autoencoder and names_latents(policy.edits):
@@ -50,19 +64,17 @@ def _check(policy: pb.Policy, served: ServedRelease, field: str) -> None:
             field=field,
             remedy="update the policy for this release; concepts outlive a change of autoencoder.",
         )
+    part = inference.RankRequest()
     try:
-        resolve_edits(served, policy.edits, field="edits")
-        add_constraints(served, policy.constraints, inference.RankRequest(), field="constraints")
+        part.edits.extend(resolve_edits(served, policy.edits, field="edits"))
+        unknown = add_constraints(served, policy.constraints, part)
     except (InvalidInput, NotFound) as error:
-        raise _refused(error, f"{what} does not fit release {release.name!r}", field) from error
-
-
-def _refused(error: RecLensError, what: str, field: str) -> RecLensError:
-    return type(error)(
-        f"{what}: {error.field}: {error.message}",
-        field=field,
-        remedy=f"update the policy for this release. {error.remedy}".strip(),
-    )
+        raise type(error)(
+            f"{what} does not fit release {release.name!r}: {error.field}: {error.message}",
+            field=field,
+            remedy=f"update the policy for this release. {error.remedy}".strip(),
+        ) from error
+    return FittedPolicy(policy, part, frozenset(unknown))
 
 
 def names_latents(edits: Iterable[pb.Edit]) -> bool:

@@ -24,9 +24,10 @@ from reclens_gateway.policy_audit import log_change
 from reclens_gateway.policy_lookups import Lookups
 from reclens_gateway.policy_messages import policy_message
 from reclens_gateway.policy_reader import Found, PolicyReader
-from reclens_gateway.policy_versions import PolicyVersions
+from reclens_gateway.recent import Recent
 
 _READ_TOGETHER = 16
+_MAX_BYTES = 32 << 20
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +64,9 @@ class PolicyBook:
         self._poll_seconds = poll_seconds
         self._reader = PolicyReader(log, lookups or Lookups(poll_seconds))
         self._newest: dict[str, _Newest] = {}
-        self._versions = PolicyVersions()
+        self._versions: Recent[tuple[str, int], pb.Policy] = Recent(
+            _MAX_BYTES, lambda policy: policy.ByteSize()
+        )
         self._reading = asyncio.Lock()
         self._readings = 0
         self._read_at = float("-inf")
@@ -150,7 +153,7 @@ class PolicyBook:
         size = 0
         for start in range(0, len(numbers), _READ_TOGETHER):
             some = numbers[start : start + _READ_TOGETHER]
-            kept = {number: self._versions.get(policy_id, number) for number in some}
+            kept = {number: self._versions.get((policy_id, number)) for number in some}
             missing = [(policy_id, number) for number, policy in kept.items() if policy is None]
             for (_, number), read in (await self._reader.run(self.log.read, missing)).items():
                 kept[number] = self._keep(read, "policy_id")
@@ -244,7 +247,7 @@ class PolicyBook:
     async def _one(self, newest: _Newest, policy_id: str, version: int, field: str) -> pb.Policy:
         if version == newest.version:
             return _readable(newest, field)
-        kept = self._versions.get(policy_id, version)
+        kept = self._versions.get((policy_id, version))
         if kept is None:
             kept = self._keep((await self._ask(policy_id, version, field)).entry, field)
         return kept
@@ -286,7 +289,7 @@ class PolicyBook:
         if isinstance(entry, CorruptArtifact):
             raise CorruptArtifact(entry.message, field=field, remedy=entry.remedy)
         policy = policy_message(entry)
-        self._versions.keep(policy)
+        self._versions.keep((policy.policy_id, policy.version), policy)
         return policy
 
     def _has(self, policy_id: str, version: int) -> bool:

@@ -13,7 +13,7 @@ from reclens.contracts import MAX_POLICY_BYTES, POLICY_ID, StoredPolicy, canonic
 from reclens.contracts.policies import MAX_TEXT
 from reclens.errors import InvalidInput
 from reclens_gateway.policy_messages import stored_constraints, stored_edits, stored_mode
-from reclens_gateway.resolving import add_constraints
+from reclens_gateway.resolving_constraints import add_constraints
 from reclens_gateway.resolving_edits import resolve_edits
 from reclens_gateway.served_release import ServedRelease
 

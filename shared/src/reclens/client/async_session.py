@@ -13,6 +13,9 @@ from reclens.client.connection import Connection
 from reclens.client.session import SessionAnswer, answer_of, update_step
 from reclens.errors import Cancelled
 
+_WRITTEN_TOO_LATE = "Internal error from Core"
+"""What gRPC says of a write to a stream that the server has ended, in place of the status."""
+
 
 class AsyncSession:
     """An open session; arguments and errors as `reclens.client.Session`."""
@@ -87,4 +90,6 @@ class AsyncSession:
         try:
             await self._call.write(step)
         except aio.AioRpcError as error:
+            if error.details() == _WRITTEN_TOO_LATE:
+                raise Cancelled("the session has ended.", remedy="open a new one.") from error
             raise self._connection.error(error) from error

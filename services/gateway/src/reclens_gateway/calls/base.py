@@ -12,7 +12,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady
 from reclens_gateway.inference_peer import InferencePeer
 from reclens_gateway.paging import Cursor, open_token
-from reclens_gateway.policy_applying import PolicyFit
+from reclens_gateway.policy_applying import FittedPolicy, PolicyFits
 from reclens_gateway.policy_book import PolicyBook
 from reclens_gateway.served_release import ServedRelease
 
@@ -49,7 +49,7 @@ class Calls:
         self.watch = watch
         self.peer = peer
         self.policies = policies
-        self._fit = PolicyFit()
+        self._fits = PolicyFits()
         self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None
@@ -105,25 +105,29 @@ class Calls:
         return await answer(self.served(name, field=field))
 
     async def policy(
-        self, ref: pb.PolicyRef, served: ServedRelease, *, field: str = "policy"
-    ) -> pb.Policy | None:
+        self, request: pb.RecommendRequest | pb.Variant, served: ServedRelease
+    ) -> FittedPolicy | None:
         """The stored policy that a request names, fit for ``served``; None where it names none.
 
         Raises:
+            InvalidInput: it names one without a name.
             NotFound: there is no such policy or version, or the release lacks what it names.
             NotReady: it names latents of another autoencoder.
             CorruptArtifact: it cannot be read.
             Unavailable: it is not loaded, and the store does not answer.
+            Overloaded: too many ask for policies that are not loaded.
         """
-        if not ref.policy_id:
-            if ref.version:
-                raise InvalidInput(
-                    "a version of no policy.", field=f"{field}.policy_id", remedy="name the policy."
-                )
+        if not request.HasField("policy"):
             return None
-        policy = await self.policies.get(ref.policy_id, ref.version, field=field)
-        self._fit.check(policy, served, field=field)
-        return policy
+        ref = request.policy
+        if not ref.policy_id:
+            raise InvalidInput(
+                "the policy has no name.",
+                field="policy.policy_id",
+                remedy="name one, or leave the policy out.",
+            )
+        policy = await self.policies.get(ref.policy_id, ref.version, field="policy")
+        return self._fits.fit(policy, served, field="policy")
 
     async def _refresh(self) -> None:
         # One reading for all requests that met the same swap.

@@ -10,6 +10,7 @@ from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.answering import add_items, failure_of
 from reclens_gateway.calls.base import Calls
 from reclens_gateway.measuring import add_effect
+from reclens_gateway.policy_applying import FittedPolicy
 from reclens_gateway.resolving import Asked, resolve
 from reclens_gateway.served_release import ServedRelease
 
@@ -52,7 +53,7 @@ class ComparingCalls(Calls):
         for index, variant in enumerate(request.variants):
             outcome = response.outcomes.add(name=variant.name)
             try:
-                policy = await self.policy(variant.policy, served)
+                policy = await self.policy(variant, served)
                 asked[index] = self._asked(served, request, variant, policy)
             except RecLensError as error:
                 outcome.failure.CopyFrom(failure_of(error))
@@ -75,7 +76,7 @@ class ComparingCalls(Calls):
         served: ServedRelease,
         request: pb.CompareRequest,
         variant: pb.Variant,
-        policy: pb.Policy | None,
+        policy: FittedPolicy | None,
     ) -> Asked:
         return resolve(
             served,

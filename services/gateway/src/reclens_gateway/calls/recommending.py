@@ -9,6 +9,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.answering import explain_response, failure_of, recommend_response
 from reclens_gateway.calls.base import Calls
+from reclens_gateway.policy_applying import FittedPolicy
 from reclens_gateway.resolving import Asked, resolve
 from reclens_gateway.served_release import ServedRelease
 
@@ -59,7 +60,7 @@ class RecommendingCalls(Calls):
         """The answer to one request."""
 
         async def answer(served: ServedRelease) -> pb.RecommendResponse:
-            asked = asked_of(served, request, await self.policy(request.policy, served))
+            asked = asked_of(served, request, await self.policy(request, served))
             asked.question.request_id = identifier
             ranked = await self.peer.rank(asked.question, deadline)
             return recommend_response(
@@ -78,7 +79,7 @@ class RecommendingCalls(Calls):
             try:
                 check_request_id(entry.request_id)
                 _same_release(entry.release, served.release.name)
-                policy = await self.policy(entry.policy, served)
+                policy = await self.policy(entry, served)
                 resolved[index] = asked_of(served, entry, policy)
             except RecLensError as error:
                 outcome.failure.CopyFrom(failure_of(error))
@@ -102,7 +103,7 @@ class RecommendingCalls(Calls):
 
 
 def asked_of(
-    served: ServedRelease, request: pb.RecommendRequest, policy: pb.Policy | None
+    served: ServedRelease, request: pb.RecommendRequest, policy: FittedPolicy | None
 ) -> Asked:
     """What a request of Recommend asks, with the edits of its policy."""
     return resolve(

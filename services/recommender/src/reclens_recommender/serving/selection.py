@@ -6,6 +6,7 @@ for. Both are exact, ties are in order of the item's row.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,24 +54,17 @@ class Selection:
     ) -> None:
         self._scores = scores
         self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
-        self._places = [
-            _Places(items, margin)
-            for items, margin in zip(targets or (), scores.margins, strict=bool(targets))
-        ]
+        self._places = _places(targets, scores.margins) if targets else []
         self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
         owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
         items = np.concatenate(excluded)
         # Of fresh memory only what is written to is ever made.
         self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
         self._is_excluded[owners, items] = True
-        maxima: list[Tensor] = []
-        for start, chunk in scores.chunks():
-            _leave_out(chunk, start, owners, items)
-            of_chunk = _block_maxima(chunk, self._block)
-            maxima.append(of_chunk)
-            if self._places:
-                self._count(start, chunk, of_chunk)
-        self._maxima = torch.cat(maxima, dim=1) if len(maxima) > 1 else maxima[0]
+        order = np.argsort(items, kind="stable")
+        self._left_out = owners[order], items[order]
+        self._maxima = torch.empty(scores.n_rows, -(-scores.n_items // self._block))
+        scores.visit(self._search)
 
     def best(self, counts: Sequence[int]) -> list[Ranked]:
         """The best items of each row, as many as ``counts`` asks or there are candidates."""
@@ -136,10 +130,18 @@ class Selection:
             found.append(Ranked(items[chosen], scores[chosen]))
         return found
 
-    def _count(self, start: int, chunk: Tensor, maxima: Tensor) -> None:
-        numbers = chunk.numpy()
-        for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
-            self._places[row].count(start, numbers[row])
+    def _search(self, start: int, scores: Tensor) -> None:
+        numbers = scores.numpy()
+        owners, items = self._left_out
+        first, last = np.searchsorted(items, [start, start + scores.shape[1]])
+        if first < last:
+            numbers[owners[first:last], items[first:last] - start] = -np.inf
+        maxima = _block_maxima(scores, self._block)
+        begin = start // self._block
+        self._maxima[:, begin : begin + maxima.shape[1]] = maxima
+        if self._places:
+            for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
+                self._places[row].count(start, numbers[row])
 
 
 def exact_scores(
@@ -154,20 +156,24 @@ def exact_scores(
 class _Places:
     """Counts the candidates before each of some items while their scores pass by."""
 
-    def __init__(self, items: Ranked, margin: float) -> None:
+    def __init__(
+        self, items: Ranked, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
+    ) -> None:
         self.items = items
         self.greater = np.zeros(len(items), dtype=np.int64)
         self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
         """Targets, and items whose scores are too near theirs to tell without exact ones."""
-        self._low = np.nextafter((items.scores - margin).astype(np.float32), np.float32(-np.inf))
-        self._high = np.nextafter((items.scores + margin).astype(np.float32), np.float32(np.inf))
-        self.lowest = self._low.min() if len(items) else np.float32(np.inf)
+        self._low, self._high = low, high
+        self._lock = threading.Lock()
+        self.lowest = low.min() if len(low) else np.float32(np.inf)
 
     def count(self, start: int, scores: Float[np.ndarray, " size"]) -> None:
         values = scores[scores >= self.lowest]
         values.sort()
         above = values.searchsorted(self._high, side="right")
-        self.greater += len(values) - above
+        # Parts of the catalogue may be counted by several threads.
+        with self._lock:
+            self.greater += len(values) - above
         near = above - values.searchsorted(self._low, side="left")
         items = self.items.items
         # The item itself is near its own score.
@@ -178,18 +184,16 @@ class _Places:
             self.unsure.append((target, others[others != items[target]]))
 
 
-def _leave_out(
-    chunk: Float[Tensor, "rows size"],
-    start: int,
-    rows: npt.NDArray[np.int64],
-    items: npt.NDArray[np.int64],
-) -> None:
-    if not start and chunk.shape[1] > items.max(initial=-1):
-        chunk.numpy()[rows, items] = -np.inf
-        return
-    within = (items >= start) & (items < start + chunk.shape[1])
-    if within.any():
-        chunk.numpy()[rows[within], items[within] - start] = -np.inf
+def _places(targets: Sequence[Ranked], margins: npt.NDArray[np.floating]) -> list[_Places]:
+    sizes = [len(items) for items in targets]
+    scores, margin = np.concatenate([items.scores for items in targets]), np.repeat(margins, sizes)
+    low = np.nextafter((scores - margin).astype(np.float32), np.float32(-np.inf))
+    high = np.nextafter((scores + margin).astype(np.float32), np.float32(np.inf))
+    ends = np.cumsum(sizes).tolist()
+    return [
+        _Places(items, low[end - size : end], high[end - size : end])
+        for items, size, end in zip(targets, sizes, ends, strict=True)
+    ]
 
 
 def _block_maxima(scores: Float[Tensor, "rows size"], block: int) -> Float[Tensor, "rows blocks"]:

@@ -47,10 +47,14 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class Caching:
-    """How representations are made and kept, see `Representations`."""
+    """What is kept and shared while a model is served."""
 
     max_bytes: int = 64 << 20
+    """See `Representations`."""
     together: bool = False
+    """See `Representations`."""
+    search_threads: int = 1
+    """See `Catalogue`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,7 @@ class ServedModel:
             NotReady: it gives numbers that are not finite.
         """
         steering = Steering(sae, p99)
-        catalogue = Catalogue(model.item_weights(), model.item_biases())
+        catalogue = Catalogue(model.item_weights(), model.item_biases(), caching.search_threads)
         method = _method(model, site, catalogue, dataset)
         if method is not Method.FILTERED and model.device.type == "cpu":
             logger.info("scores are computed one request at a time", method=method.value)
