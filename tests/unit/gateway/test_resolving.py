@@ -41,12 +41,12 @@ def edit(**fields) -> inference.LatentEdit:
     return resolved
 
 
-def test_latent_moves_by_its_own_unit() -> None:
+def test_latent_is_pushed_by_what_it_does_to_scores() -> None:
     assert edit(latent=1, add=-0.5) == inference.LatentEdit(
         groups=[group([1], [1])],
         operation=inference.EDIT_OPERATION_ADD,
         strength=-0.5,
-        unit=inference.STRENGTH_UNIT_P99,
+        unit=inference.STRENGTH_UNIT_SCORE_SPREAD,
     )
 
 
@@ -55,7 +55,7 @@ def test_latents_of_a_concept_weigh_as_far_as_its_label_is_right_on_them() -> No
     assert list(resolved.groups[0].latents) == [2, 0]
     # 0.9 and 0.7 are 0.4 and 0.2 better than chance.
     assert list(resolved.groups[0].weights) == pytest.approx([1, 0.5])
-    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+    assert resolved.unit == inference.STRENGTH_UNIT_SCORE_SPREAD
 
 
 def test_parts_of_a_blend_are_groups_with_shares() -> None:
@@ -63,7 +63,7 @@ def test_parts_of_a_blend_are_groups_with_shares() -> None:
     resolved = edit(blend=pb.Blend(parts=parts), add=0.3)
     assert [list(one.latents) for one in resolved.groups] == [[2, 0], [1]]
     assert [one.share for one in resolved.groups] == [2, -0.5]
-    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+    assert resolved.unit == inference.STRENGTH_UNIT_SCORE_SPREAD
 
 
 def test_conditions_look_at_latents() -> None:

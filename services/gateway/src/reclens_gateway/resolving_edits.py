@@ -69,10 +69,9 @@ def _resolve(served: ServedRelease, edit: steering.Edit, where: str) -> inferenc
     resolved = inference.LatentEdit(
         operation=_OPERATIONS[operation],
         strength=strength,
-        unit=inference.STRENGTH_UNIT_INPUT_NORM,
+        unit=inference.STRENGTH_UNIT_SCORE_SPREAD,
     )
     if target == "latent":
-        resolved.unit = inference.STRENGTH_UNIT_P99
         _add_latent(served, resolved, edit.latent, 1.0, f"{where}.latent")
     elif target == "concept_id":
         _add_concept(served, resolved, edit.concept_id, 1.0, f"{where}.concept_id")

@@ -22,7 +22,7 @@ MAX_EXAMPLES = 1000
 """Items that may be liked, and that may be disliked."""
 MAX_SHOWN = 50
 """Items of a proposal that are listed."""
-SUGGESTED_STRENGTH = 0.4
+SUGGESTED_STRENGTH = 0.2
 """A clear push, see ``Edit.add``."""
 
 
