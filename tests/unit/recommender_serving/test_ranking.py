@@ -14,6 +14,7 @@ from reclens.recommenders import UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering import LatentEdit, Mode, Operation, Unit
 from reclens.steering.engine import steer
+from reclens_recommender.serving import scoring
 from reclens_recommender.serving.ranking import Question, rank
 from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import Caching, Method, ServedModel
@@ -253,3 +254,15 @@ def test_representations_are_computed_once_and_dropped_when_there_are_too_many()
         == rank(served, [Question(first, 3)])[0].ranked.items.tolist()
     )
     assert len(nothing.representations) == 0
+
+
+def test_threads_that_share_the_search_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 128)
+    one, more = (
+        served_model("bprmf", n_items=1500, caching=Caching(search_threads=threads))
+        for threads in (1, 3)
+    )
+    asked = questions(one)
+    expected = [response_of(answer) for answer in rank(one, asked)]
+    for _ in range(5):
+        assert [response_of(answer) for answer in rank(more, asked)] == expected

@@ -10,10 +10,10 @@ from reclens_recommender.serving import scoring
 from reclens_recommender.serving.scoring import GROUP, Catalogue, FilteredScores
 
 
-def catalogue(n_items: int, d_model: int) -> Catalogue:
+def catalogue(n_items: int, d_model: int, threads: int = 1) -> Catalogue:
     generator = torch.Generator().manual_seed(n_items)
     weights = torch.randn(n_items, d_model, generator=generator)
-    return Catalogue(weights, torch.randn(n_items, generator=generator))
+    return Catalogue(weights, torch.randn(n_items, generator=generator), threads)
 
 
 @pytest.mark.parametrize("d_model", [3, 8, 50, 64])
@@ -36,15 +36,21 @@ def test_any_groups_have_the_bits_of_the_whole_product(n_items: int, d_model: in
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_rough_scores_stay_within_their_margin(
-    scale: float, monkeypatch: pytest.MonkeyPatch
+    scale: float, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 256)
-    items = catalogue(1003, 64)
+    monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 128)
+    items = catalogue(1003, 64, threads)
     x = [scale * torch.randn(64) for _ in range(33)]
     norms = np.array([float(v.double().norm()) for v in x])
     scores = FilteredScores(items, x, norms)
-    rough = np.concatenate([chunk.numpy().copy() for _, chunk in scores.chunks()], axis=1)
+    rough = np.zeros((33, 1003), np.float32)
+
+    def note(start: int, part: torch.Tensor) -> None:
+        rough[:, start : start + part.shape[1]] = part.numpy()
+
+    scores.visit(note)
     exact = np.stack([items.lone(v).numpy() for v in x])
     difference = np.abs(rough.astype(np.float64) - exact).max(axis=1)
     assert (difference <= scores.margins).all()

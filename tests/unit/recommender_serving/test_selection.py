@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
 
 from reclens_recommender.serving import scoring, selection
-from reclens_recommender.serving.scoring import GROUP, DenseScores
+from reclens_recommender.serving.scoring import GROUP, DenseScores, Search
 from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
 
 Array = npt.NDArray[np.int64]
@@ -27,10 +24,11 @@ class RoughScores:
         self._exact = exact
         self._shown = (exact + margin * rng.choice([-0.99, 0.99], exact.shape)).astype(np.float32)
 
-    def chunks(self) -> Iterator[tuple[int, Tensor]]:
+    def visit(self, search: Search) -> None:
         size = scoring._CHUNK_ITEMS
-        for start in range(0, self.n_items, size):
-            yield start, torch.from_numpy(self._shown[:, start : start + size].copy())
+        # In no order, as threads may come.
+        for start in reversed(range(0, self.n_items, size)):
+            search(start, torch.from_numpy(self._shown[:, start : start + size].copy()))
 
     def exact(self, rows: Array, groups: Array) -> npt.NDArray[np.float32]:
         return DenseScores(torch.from_numpy(self._exact)).exact(rows, groups)

@@ -14,7 +14,7 @@ from reclens.client.session import SessionAnswer, answer_of, update_step
 from reclens.errors import Cancelled
 
 _WRITTEN_TOO_LATE = "Internal error from Core"
-"""What gRPC says of a write to a stream that the server has ended, in place of the server's word."""
+"""What gRPC says of a write to a stream that the server has ended, in place of the status."""
 
 
 class AsyncSession:

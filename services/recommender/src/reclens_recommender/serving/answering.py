@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import structlog
 
-from reclens.adapters import tracing
 from reclens.adapters.release_watch import Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
@@ -22,7 +20,6 @@ def answer(
     served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
 ) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
     """The outcome of each request, from one version of a release."""
-    began = time.time_ns()
     outcomes: dict[int, pb.RankOutcome | pb.ProposeResponse | RecLensError] = {}
     to_rank: dict[int, pb.RankRequest] = {}
     for place, request in enumerate(requests):
@@ -31,9 +28,6 @@ def answer(
         else:
             to_rank[place] = request
     outcomes |= zip(to_rank, rank_outcomes(served.loaded, list(to_rank.values())), strict=True)
-    if tracing.tracing():
-        contexts = [request.traceparent for request in to_rank.values()]
-        tracing.record_batch(contexts, began, time.time_ns())
     return [outcomes[place] for place in range(len(requests))]
 
 

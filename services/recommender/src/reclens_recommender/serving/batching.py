@@ -186,9 +186,7 @@ class MicroBatcher(Generic[K, Q, A]):
         for (call, place), outcome in zip(batch, outcomes, strict=True):
             if call.settle(place, outcome):
                 call.deliver()
-        seconds = monotonic() - began
-        telemetry.observe_batch(len(batch), seconds)
-        per_entry = seconds / len(batch)
+        per_entry = (monotonic() - began) / len(batch)
         known = self._seconds_per_entry or per_entry
         self._seconds_per_entry = known + _SMOOTHING * (per_entry - known)
 

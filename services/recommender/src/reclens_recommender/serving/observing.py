@@ -10,21 +10,26 @@ from reclens.adapters import telemetry, tracing
 from reclens.api.inference.v1 import inference_pb2 as pb
 
 K = TypeVar("K")
+Q = TypeVar("Q", bound=pb.RankRequest | pb.ProposeRequest)
 A = TypeVar("A")
 
 
 def observed(
-    answer: Callable[[K, Sequence[pb.RankRequest]], Sequence[A]],
-) -> Callable[[K, Sequence[pb.RankRequest]], Sequence[A]]:
+    answer: Callable[[K, Sequence[Q]], Sequence[A]],
+) -> Callable[[K, Sequence[Q]], Sequence[A]]:
     """``answer``, with each batch counted, and recorded in the traces of its requests."""
 
-    def answering(served: K, requests: Sequence[pb.RankRequest]) -> Sequence[A]:
+    def answering(served: K, requests: Sequence[Q]) -> Sequence[A]:
         began = time_ns()
         outcomes = answer(served, requests)
         ended = time_ns()
         telemetry.observe_batch(len(requests), (ended - began) / 1e9)
         if tracing.tracing():
-            tracing.record_batch([request.traceparent for request in requests], began, ended)
+            contexts = [
+                request.traceparent if isinstance(request, pb.RankRequest) else ""
+                for request in requests
+            ]
+            tracing.record_batch(contexts, began, ended)
         return outcomes
 
     return answering

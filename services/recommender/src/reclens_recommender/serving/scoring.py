@@ -9,8 +9,10 @@ is computed again as the model does: an answer is the same bit for bit whoever a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,10 @@ _CHUNK_ITEMS = 8192
 """Items of one large product: with 32 vectors its result, 1 MB, is still in the cache when it is
 searched. 32 vectors, a million items, one core: 89 ms, and 188 ms with chunks of 32,768."""
 _TAIL_ITEMS = 256
+_FEWEST_SHARED_CHUNKS = 4
+
+Search: TypeAlias = Callable[[int, Tensor], None]
+"""Looks at the scores of some items, given the first of them."""
 
 
 class Scores(Protocol):
@@ -34,11 +40,12 @@ class Scores(Protocol):
     n_rows: int
     n_items: int
     margins: Float[np.ndarray, " n_rows"]
-    """How far the scores of ``chunks`` may be from the exact ones."""
+    """How far the scores of `visit` may be from the exact ones."""
 
-    def chunks(self) -> Iterator[tuple[int, Float[Tensor, "n_rows size"]]]:
-        """All scores within ``margins``, some items at a time, with the first item of each. On the
-        host; may be written to and is valid until the next is asked for."""
+    def visit(self, search: Search) -> None:
+        """Show all scores, within ``margins``, to ``search``, some items at a time: the first of
+        them and [n_rows, size] scores on the host, which it may write to and must not keep. It may
+        be called from several threads at once."""
         ...
 
     def exact(
@@ -50,10 +57,19 @@ class Scores(Protocol):
 
 
 class Catalogue:
-    """Item vectors and biases, laid out for products."""
+    """Item vectors and biases, laid out for products.
+
+    Args:
+        weights: one vector an item.
+        biases: one number an item.
+        threads: threads that share the work of a large product.
+    """
 
     def __init__(
-        self, weights: Float[Tensor, "n_items d_model"], biases: Float[Tensor, " n_items"]
+        self,
+        weights: Float[Tensor, "n_items d_model"],
+        biases: Float[Tensor, " n_items"],
+        threads: int = 1,
     ) -> None:
         self.weights = weights.detach().contiguous()
         self.biases = biases.detach().contiguous()
@@ -65,7 +81,9 @@ class Catalogue:
         self._n_whole = self.n_items // GROUP
         # The last items are computed within a piece that ends as the whole does.
         self._tail = max(0, self._n_whole * GROUP - _TAIL_ITEMS)
-        self._buffer = torch.empty(0)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "search") if threads > 1 else None
+        self._local = threading.local()
 
     def lone(self, x: Float[Tensor, " d_model"]) -> Float[Tensor, " n_items"]:
         """Scores as ``Recommender.forward`` computes them for one request."""
@@ -81,13 +99,32 @@ class Catalogue:
         n = (self.d_model + 1) * 2.0**-24
         return 2.02 * n / (1 - n) * (norms * self._longest + self._highest_bias)
 
-    def chunk(self, x: Float[Tensor, "n_rows d_model"], start: int) -> Float[Tensor, "n_rows size"]:
-        """Scores of some items from ``start`` on, in a buffer that the next call overwrites."""
+    def visit(self, x: Float[Tensor, "n_rows d_model"], search: Search) -> None:
+        """Show the scores of ``x`` to ``search``, see `Scores.visit`."""
+        starts = range(0, self.n_items, _CHUNK_ITEMS)
+        if self._pool is None or len(starts) < _FEWEST_SHARED_CHUNKS:
+            for start in starts:
+                search(start, self._chunk(x, start))
+            return
+
+        def part(first: int) -> None:
+            # What mode a thread is in is its own.
+            with torch.inference_mode():
+                for start in starts[first :: self._threads]:
+                    search(start, self._chunk(x, start))
+
+        for _ in self._pool.map(part, range(self._threads)):
+            pass
+
+    def _chunk(
+        self, x: Float[Tensor, "n_rows d_model"], start: int
+    ) -> Float[Tensor, "n_rows size"]:
         stop = min(self.n_items, start + _CHUNK_ITEMS)
         size = len(x) * (stop - start)
-        if len(self._buffer) < size:
-            self._buffer = torch.empty(size)
-        out = self._buffer[:size].view(len(x), stop - start)
+        buffer: Tensor | None = getattr(self._local, "buffer", None)
+        if buffer is None or len(buffer) < size:
+            buffer = self._local.buffer = torch.empty(size)
+        out = buffer[:size].view(len(x), stop - start)
         return torch.addmm(self.biases[start:stop], x, self.weights[start:stop].T, out=out)
 
     def exact(
@@ -142,10 +179,8 @@ class FilteredScores:
         self._catalogue = catalogue
         self._x = list(x)
 
-    def chunks(self) -> Iterator[tuple[int, Float[Tensor, "n_rows size"]]]:
-        together = torch.stack(self._x)
-        for start in range(0, self.n_items, _CHUNK_ITEMS):
-            yield start, self._catalogue.chunk(together, start)
+    def visit(self, search: Search) -> None:
+        self._catalogue.visit(torch.stack(self._x), search)
 
     def exact(
         self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
@@ -161,9 +196,9 @@ class DenseScores:
         self.n_rows, self.n_items = self._scores.shape
         self.margins = np.zeros(self.n_rows)
 
-    def chunks(self) -> Iterator[tuple[int, Float[Tensor, "n_rows size"]]]:
+    def visit(self, search: Search) -> None:
         for start in range(0, self.n_items, _CHUNK_ITEMS):
-            yield start, self._scores[:, start : start + _CHUNK_ITEMS].clone()
+            search(start, self._scores[:, start : start + _CHUNK_ITEMS].clone())
 
     def exact(
         self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]

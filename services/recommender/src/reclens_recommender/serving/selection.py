@@ -6,6 +6,7 @@ for. Both are exact, ties are in order of the item's row.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,18 +62,9 @@ class Selection:
         self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
         self._is_excluded[owners, items] = True
         order = np.argsort(items, kind="stable")
-        owners, items = owners[order], items[order]
-        maxima: list[Tensor] = []
-        done = 0
-        for start, chunk in scores.chunks():
-            first, done = done, int(np.searchsorted(items, start + chunk.shape[1]))
-            if first < done:
-                chunk.numpy()[owners[first:done], items[first:done] - start] = -np.inf
-            of_chunk = _block_maxima(chunk, self._block)
-            maxima.append(of_chunk)
-            if self._places:
-                self._count(start, chunk, of_chunk)
-        self._maxima = torch.cat(maxima, dim=1) if len(maxima) > 1 else maxima[0]
+        self._left_out = owners[order], items[order]
+        self._maxima = torch.empty(scores.n_rows, -(-scores.n_items // self._block))
+        scores.visit(self._search)
 
     def best(self, counts: Sequence[int]) -> list[Ranked]:
         """The best items of each row, as many as ``counts`` asks or there are candidates."""
@@ -138,10 +130,18 @@ class Selection:
             found.append(Ranked(items[chosen], scores[chosen]))
         return found
 
-    def _count(self, start: int, chunk: Tensor, maxima: Tensor) -> None:
-        numbers = chunk.numpy()
-        for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
-            self._places[row].count(start, numbers[row])
+    def _search(self, start: int, scores: Tensor) -> None:
+        numbers = scores.numpy()
+        owners, items = self._left_out
+        first, last = np.searchsorted(items, [start, start + scores.shape[1]])
+        if first < last:
+            numbers[owners[first:last], items[first:last] - start] = -np.inf
+        maxima = _block_maxima(scores, self._block)
+        begin = start // self._block
+        self._maxima[:, begin : begin + maxima.shape[1]] = maxima
+        if self._places:
+            for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
+                self._places[row].count(start, numbers[row])
 
 
 def exact_scores(
@@ -164,13 +164,16 @@ class _Places:
         self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
         """Targets, and items whose scores are too near theirs to tell without exact ones."""
         self._low, self._high = low, high
+        self._lock = threading.Lock()
         self.lowest = low.min() if len(low) else np.float32(np.inf)
 
     def count(self, start: int, scores: Float[np.ndarray, " size"]) -> None:
         values = scores[scores >= self.lowest]
         values.sort()
         above = values.searchsorted(self._high, side="right")
-        self.greater += len(values) - above
+        # Parts of the catalogue may be counted by several threads.
+        with self._lock:
+            self.greater += len(values) - above
         near = above - values.searchsorted(self._low, side="left")
         items = self.items.items
         # The item itself is near its own score.

@@ -48,10 +48,14 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class Caching:
-    """How representations are made and kept, see `Representations`."""
+    """What is kept and shared while a model is served."""
 
     max_bytes: int = 64 << 20
+    """See `Representations`."""
     together: bool = False
+    """See `Representations`."""
+    search_threads: int = 1
+    """See `Catalogue`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,7 @@ class ServedModel:
         Raises:
             NotReady: it gives numbers that are not finite.
         """
-        catalogue = Catalogue(model.item_weights(), model.item_biases())
+        catalogue = Catalogue(model.item_weights(), model.item_biases(), caching.search_threads)
         if not torch.isfinite(catalogue.weights).all():
             raise _not_finite()
         # Before the last site, scores are not linear in what is moved.

@@ -51,7 +51,9 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     batcher = MicroBatcher(
         observed(answer), max_batch=section.max_batch, max_waiting=section.max_waiting
     )
-    caching = Caching(section.representations_mb << 20, section.encode_together)
+    caching = Caching(
+        section.representations_mb << 20, section.encode_together, section.search_threads
+    )
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
         return await asyncio.to_thread(load_served_model, store, release, device, caching)

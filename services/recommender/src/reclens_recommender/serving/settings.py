@@ -25,8 +25,10 @@ class InferenceSection(ServerSettings):
     """Encode new histories of a batch in one pass. Pays on a GPU; the last bits of an answer then
     depend on which others came with it."""
     torch_threads: int | None = Field(default=1, ge=1, le=1024)
-    """Threads of one product. More pay from some 100,000 items on, where cores are idle: threads that
-    wait for one whose core is taken cost more than they bring. None: as torch decides."""
+    """Threads of one operation of the model. Threads that wait for one whose core is taken cost
+    more than they bring. None: as torch decides."""
+    search_threads: int = Field(default=1, ge=1, le=256)
+    """Threads that search a catalogue of more than some 30,000 items, each a part of it."""
     default_deadline_seconds: float = Field(default=30, gt=0, le=3600)
     """Deadline of callers that set none."""
 
