@@ -101,3 +101,22 @@ def test_bits_of_a_case_do_not_depend_on_the_others() -> None:
     for row, part in enumerate(parts):
         assert steering.move(part, [edits]).x.tobytes() == together.x[row].tobytes()
     assert not np.array_equal(together.x, x.numpy())
+
+
+def test_a_sum_of_directions_as_one_group() -> None:
+    steering = Steering(SAE, P99, ScoreSpread(ITEMS))
+    # (0, 1) with share 1 and (1, 0) with share 0.5: over p99s of 4 and 2, 0.25 each.
+    assert steering.group_weights([1, 0], [1.0, 0.5]) == [1.0, 1.0]
+    # (0.6, 0.8) has p99 0.5: 2 times its share, and (-1, 0) with p99 1.
+    assert steering.group_weights([3, 2], [1.0, -1.0]) == pytest.approx([1.0, -0.5])
+    assert steering.group_weights([], []) == []
+    weights = tuple(steering.group_weights([3, 2], [1.0, -1.0]))
+    one = run(push(LatentGroup((3, 2), weights)))
+    several = run(push(LatentGroup((3,), share=1.0), LatentGroup((2,), share=-1.0)))
+    torch.testing.assert_close(one.x, several.x)
+
+
+def test_latents_that_never_fire_cannot_be_pushed() -> None:
+    steering = Steering(SAE, torch.tensor([2.0, 0.0, 1.0, 0.0]))
+    # What does not exist is for others to refuse.
+    assert steering.without_dead([3, 0, 1, 2, 7]) == [0, 2, 7]

@@ -110,6 +110,25 @@ class Steering:
         """The latents that fire in each of ``x``."""
         return Readings.of(x, self.sae.encode(x), self._spread)
 
+    def without_dead(self, latents: Sequence[int]) -> list[int]:
+        """Those of ``latents`` that can be pushed, and those that the dictionary does not have."""
+        return [one for one in latents if one >= self.n_latents or self.p99[one] > 0]
+
+    def group_weights(self, latents: Sequence[int], shares: Sequence[float]) -> list[float]:
+        """Weights with which latents, as one group, move along a sum of their directions.
+
+        Args:
+            latents: distinct ones that fire.
+            shares: what the direction of each, with length 1, is multiplied with in the sum.
+
+        Returns:
+            One for each, the largest 1 by size; see `LatentGroup`.
+        """
+        rows = np.array(latents, dtype=np.int64)
+        lengths = np.linalg.norm(self._directions.numpy()[rows].astype(np.float64), axis=1)
+        weights = np.array(shares, np.float64) / (self.p99[rows] * lengths)
+        return (weights / np.abs(weights).max(initial=0.0)).tolist()
+
     def move(
         self,
         readings: Readings,
