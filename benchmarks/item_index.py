@@ -94,7 +94,7 @@ def _trained() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
     dataset = prepare(DatasetSpec(), folder)
-    trainer = RecommenderTrainer(SasRecConfig(d_model=D_MODEL), dataset, seed=0)
+    trainer = RecommenderTrainer(SasRecConfig(d_model=D_MODEL, max_epochs=8), dataset, seed=0)
     for _ in trainer.steps():
         pass
     model, _report = trainer.finish()
@@ -269,6 +269,11 @@ def main() -> None:
                 )
                 rows.append({"name": f"{distribution} {row['index']} {row['effort']}", **row})
                 print(rows[-1], flush=True)  # noqa: T201 - a command
+        write(options, rows)
+
+
+def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Write what there is so far."""
     by_name = {row["name"]: row for row in rows}
     result = {
         "machine": machine(options.threads),

@@ -14,8 +14,8 @@ of one round. A request asks for the top 10 of a user by id. Kinds of requests:
   stored; history: each with a history of its own of about 100 items instead of a user id.
 
 ``cpu_us`` is the CPU time of each process over the requests it answered, which a busy machine
-changes less than the rate. With two cores, echo has one for its server and one for its client;
-gateway and inference share the first.
+changes less than the rate. On two cores, echo has one for its server and one for its client; three
+processes share the same two where a request passes gateway and inference.
 
 The last part offers more than can be answered, at an even rate, whether answers come or not
 (``--overload``), to the largest catalogue, where the client is not the limit.

@@ -73,7 +73,7 @@ class Window:
     latencies: list[float] = field(default_factory=list)
     """Of calls that were answered, milliseconds."""
     codes: Counter[str] = field(default_factory=Counter)
-    """Other endings: status codes."""
+    """Other endings: status codes; LATE where an answer was seen after the deadline."""
     response_bytes: int = 0
     """Length of the last answer."""
 
@@ -182,8 +182,11 @@ class Load:
                     return
                 await asyncio.sleep(delay)
                 continue
-            if self._measuring:
+            if self._measuring and time.perf_counter() <= ends:
                 self._window.latencies.append((time.perf_counter() - began) * 1e3)
+            elif self._measuring:
+                # It came in time, perhaps, but this process was too busy to see it.
+                self._window.codes["LATE"] += 1
             return
 
     def _failed(self, error: aio.AioRpcError) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-FACTORS = (1, 2, 3, 5)
+FACTORS = (1, 2, 5)
 """Offered load over the peak."""
 DEADLINE = 2.0
 """Seconds that a caller waits."""
 PEAK_CLIENTS = (32, 64)
 """Closed loops that the peak is the best of."""
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 def overload(

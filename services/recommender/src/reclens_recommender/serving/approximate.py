@@ -153,8 +153,8 @@ def _library() -> ModuleType:
     except ImportError as error:
         raise NotReady(
             "an approximate index needs faiss, which is not installed.",
-            field="inference.index",
-            remedy="pip install 'reclens[index]', or set RECLENS_INFERENCE__INDEX=exact.",
+            field="index",
+            remedy="pip install 'reclens[index]', or score all items.",
         ) from error
     return faiss
 
