@@ -26,6 +26,7 @@ from reclens.contracts import (
     Release,
     ReleaseSpec,
     SasRecConfig,
+    SiteSpec,
     SplitSpec,
 )
 from reclens.data import Dataset, Interactions, Items, Users, write_dataset
@@ -126,6 +127,7 @@ class Publisher:
         seed: int = 0,
         name: str = "default",
         spoil: Callable[[Recommender], None] | None = None,
+        site: SiteSpec | None = None,
     ) -> World:
         """Make a release and publish it; ``spoil`` damages the model that is stored."""
         dataset = tiny_dataset()
@@ -139,7 +141,7 @@ class Publisher:
         if spoil is not None:
             spoil(stored)
         self.commit(recommender_spec, lambda folder: save_recommender(stored, folder))
-        capture_spec = CaptureSpec(recommender=recommender_spec.artifact_ref())
+        capture_spec = CaptureSpec(recommender=recommender_spec.artifact_ref(), site=site)
         self.commit(capture_spec)
         config = AutoencoderConfig(d_model=8, n_latents=N_LATENTS, k=6, seed=seed)
         sae = build_autoencoder(config, d_model=8).eval()

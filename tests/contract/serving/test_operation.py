@@ -67,7 +67,7 @@ def test_what_edits_did_and_how_requests_went_is_counted(sasrec: Any, meters: An
     steered = pb.RecommendRequest(
         subject=USER,
         top_k=3,
-        edits=[pb.Edit(concept_id="comedy", add=0.4), pb.Edit(latent=0, ablate=pb.Ablate())],
+        edits=[pb.Edit(latent=1, add=0.2), pb.Edit(latent=0, ablate=pb.Ablate())],
     )
     sasrec.steering.Recommend(untouched, timeout=30)
     effect = sasrec.steering.Recommend(steered, timeout=30).effect

@@ -104,7 +104,7 @@ def test_options_make_a_policy(gateway: _Recording):
     assert request.policy == pb.Policy(
         policy_id="calm",
         edits=[
-            pb.Edit(concept_id="film-noir", add=0.4, when=[test]),
+            pb.Edit(concept_id="film-noir", add=0.2, when=[test]),
             pb.Edit(latent=7, add=-2, when=[test]),
             pb.Edit(
                 blend=pb.Blend(
@@ -169,7 +169,7 @@ def test_a_file_may_be_yaml(gateway: _Recording, tmp_path: Path):
     assert made.constraints.tag_limits[0].tag == "Horror"
     assert (made.mode, made.version) == (pb.STEERING_MODE_RESIDUAL, 0)
     # The file says no version: the change is based on the newest.
-    assert (changed.version, list(changed.edits)) == (2, [pb.Edit(concept_id="comedy", add=0.4)])
+    assert (changed.version, list(changed.edits)) == (2, [pb.Edit(concept_id="comedy", add=0.2)])
 
 
 def test_options_of_update_replace_a_part(gateway: _Recording):

@@ -58,7 +58,7 @@ def test_edits_become_signed_pushes(gateway: _Recording, capsys: pytest.CaptureF
     assert request.subject.user_id == "196"
     assert request.include_baseline
     assert list(request.edits) == [
-        pb.Edit(concept_id="film-noir", add=0.4),
+        pb.Edit(concept_id="film-noir", add=0.2),
         pb.Edit(concept_id="a:b", add=0.5),
         pb.Edit(concept_id="horror", add=-0.25),
         pb.Edit(latent=7, add=-2),

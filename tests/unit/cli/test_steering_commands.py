@@ -135,7 +135,7 @@ def test_variants_are_named_lists_of_edits(gateway: _Recording, capsys: pytest.C
         pb.Variant(
             name="up", edits=[pb.Edit(concept_id="noir", add=0.4), pb.Edit(latent=7, add=-1)]
         ),
-        pb.Variant(name="odd", edits=[pb.Edit(concept_id="x", add=0.4)]),
+        pb.Variant(name="odd", edits=[pb.Edit(concept_id="x", add=0.2)]),
         pb.Variant(name="stored", policy=pb.PolicyRef(policy_id="calm", version=2)),
         pb.Variant(name="none"),
     ]

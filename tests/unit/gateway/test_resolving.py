@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import pytest
@@ -32,6 +33,28 @@ WEIGHED = ServedRelease(
 )
 
 
+async def proposed(request: inference.ProposeRequest, seconds: float) -> inference.ProposeResponse:
+    """What the inference service might answer, whatever is asked."""
+    return inference.ProposeResponse(latents=[1, 0], shares=[0.8, -0.6], weights=[1, -0.25])
+
+
+def learnt(served: ServedRelease) -> ServedRelease:
+    """``served``, knowing what its concepts push."""
+
+    async def learn() -> None:
+        deadline = asyncio.get_running_loop().time() + 30
+        names = [concept.concept_id for concept in served.concepts.concepts]
+        await served.pushes.learn(names, proposed, deadline, 30)
+
+    asyncio.run(learn())
+    return served
+
+
+learnt(SERVED)
+# No item carries its concept.
+learnt(WEIGHED)
+
+
 def group(latents, weights, share=1.0) -> inference.LatentGroup:
     return inference.LatentGroup(latents=latents, weights=weights, share=share)
 
@@ -41,12 +64,12 @@ def edit(**fields) -> inference.LatentEdit:
     return resolved
 
 
-def test_latent_moves_by_its_own_unit() -> None:
+def test_latent_is_pushed_by_what_it_does_to_scores() -> None:
     assert edit(latent=1, add=-0.5) == inference.LatentEdit(
         groups=[group([1], [1])],
         operation=inference.EDIT_OPERATION_ADD,
         strength=-0.5,
-        unit=inference.STRENGTH_UNIT_P99,
+        unit=inference.STRENGTH_UNIT_SCORE_SPREAD,
     )
 
 
@@ -55,7 +78,26 @@ def test_latents_of_a_concept_weigh_as_far_as_its_label_is_right_on_them() -> No
     assert list(resolved.groups[0].latents) == [2, 0]
     # 0.9 and 0.7 are 0.4 and 0.2 better than chance.
     assert list(resolved.groups[0].weights) == pytest.approx([1, 0.5])
-    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+    assert resolved.unit == inference.STRENGTH_UNIT_SCORE_SPREAD
+
+
+def test_concept_is_added_with_what_raises_its_items_and_set_by_its_own_latents() -> None:
+    added, less, fixed = resolve_edits(
+        SERVED,
+        [
+            pb.Edit(concept_id="noir", add=0.2),
+            pb.Edit(
+                blend=pb.Blend(parts=[pb.BlendPart(concept_id="noir", weight=-3)]),
+                add=0.2,
+                when=[pb.Condition(concept_id="noir", above=0)],
+            ),
+            pb.Edit(concept_id="noir", set=1),
+        ],
+    )
+    assert added.groups[0] == group([1, 0], [1, -0.25])
+    assert less.groups[0] == group([1, 0], [1, -0.25], share=-3)
+    assert list(less.conditions[0].latents) == [0]
+    assert list(fixed.groups[0].latents) == [0]
 
 
 def test_parts_of_a_blend_are_groups_with_shares() -> None:
@@ -63,7 +105,7 @@ def test_parts_of_a_blend_are_groups_with_shares() -> None:
     resolved = edit(blend=pb.Blend(parts=parts), add=0.3)
     assert [list(one.latents) for one in resolved.groups] == [[2, 0], [1]]
     assert [one.share for one in resolved.groups] == [2, -0.5]
-    assert resolved.unit == inference.STRENGTH_UNIT_INPUT_NORM
+    assert resolved.unit == inference.STRENGTH_UNIT_SCORE_SPREAD
 
 
 def test_conditions_look_at_latents() -> None:
@@ -107,11 +149,6 @@ def blend(*parts: pb.BlendPart) -> dict:
         ),
         ({**blend(pb.BlendPart(weight=1)), "add": 1}, InvalidInput, "blend.parts[0].target"),
         (
-            {**blend(PART, pb.BlendPart(concept_id="nor", weight=1)), "add": 1},
-            NotFound,
-            "blend.parts[1].concept_id",
-        ),
-        (
             {"latent": 1, "add": 1, "when": [pb.Condition(latent=1, above=0)] * 11},
             InvalidInput,
             "when",
@@ -149,6 +186,23 @@ def test_edit_that_cannot_be_resolved_names_its_field(
     with pytest.raises(kind) as caught:
         resolve_edits(WEIGHED, [pb.Edit(latent=0, add=0), pb.Edit(**fields)])
     assert caught.value.field == f"edits[1].{field}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"concept_id": "nor", "add": 1}, "concept_id"),
+        (
+            {**blend(PART, pb.BlendPart(concept_id="nor", weight=1)), "add": 1},
+            "blend.parts[1].concept_id",
+        ),
+    ],
+)
+def test_concept_that_there_is_not_is_found_by_a_check(fields, field: str) -> None:
+    # Of these nothing can be learnt, so that what is asked is checked before.
+    with pytest.raises(NotFound) as caught:
+        resolve_edits(WEIGHED, [pb.Edit(**fields)], check_only=True)
+    assert caught.value.field == f"edits[0].{field}"
 
 
 def asked(**options) -> Asked:

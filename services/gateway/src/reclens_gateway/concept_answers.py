@@ -5,6 +5,7 @@ from __future__ import annotations
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.grouping import Concept, Judgement
 from reclens_gateway.answering import history_items
+from reclens_gateway.concept_pushes import ConceptPush
 from reclens_gateway.served_release import ServedRelease
 
 
@@ -29,6 +30,30 @@ def concept_message(served: ServedRelease, concept: Concept) -> steering.Concept
         auroc=concept.auroc or 0.0,
         judgements=[_judgement(one) for one in concept.judgements],
     )
+
+
+def push_message(served: ServedRelease, push: ConceptPush) -> list[steering.ProposedPart]:
+    """What adding a concept pushes, heaviest first; none where it is the concept's own latents."""
+    if not push.shares:
+        return []
+    heaviest = max(map(abs, push.shares))
+    return [
+        proposed_part(served, latent, share / heaviest)
+        for latent, share in zip(push.latents, push.shares, strict=True)
+    ]
+
+
+def proposed_part(served: ServedRelease, latent: int, weight: float) -> steering.ProposedPart:
+    """A latent with its weight and its label."""
+    part = steering.ProposedPart(latent=latent, weight=weight)
+    label = served.concepts.label(latent)
+    if label is not None:
+        part.concept_id = label.concept_id or ""
+        part.label = label.label or ""
+        part.confidence = label.confidence or 0.0
+        part.measured = label.confidence is not None
+        part.trusted = label.trusted
+    return part
 
 
 def _judgement(judgement: Judgement) -> steering.Judgement:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
+from time import sleep
+from typing import Any
 
-from reclens.concepts.item_terms import item_terms
-from reclens.concepts.text import MAX_TITLE, clean
+import numpy as np
+import pyarrow.compute as pc
+
+from reclens.concepts.grouping import Concept
+from reclens.concepts.item_terms import LITTLE_KNOWN, POPULAR, item_terms
+from reclens.concepts.text import MAX_TERM, MAX_TITLE, clean
 from reclens_gateway.concept_index import ConceptIndex
 from reclens_gateway.item_catalog import ItemCatalog
 
 _MAX_KNOWN = 100_000
 """Items of which something is kept ready; a catalogue may have millions."""
+_MAX_LOOKED_AT = 50_000
+"""Items that are tested for one list of carriers."""
+_PAUSE_EVERY, _PAUSE_SECONDS = 20, 1e-4
+"""A thread that reads items lets the event loop have its turn about every millisecond."""
+_QUOTED = re.compile(r"“(.+)”")
+_TIME = re.compile(r"(?:(.+) )?(\d{1,4})(s?)")
 
 
 class _Known(dict[int, bool]):
@@ -49,25 +63,112 @@ class ConceptCarriers:
             known = self._known[concept_id] = _Known(self._test(concept_id))
         return sum(map(known.__getitem__, rows))
 
+    def popular(self, concept_id: str, most: int) -> list[int]:
+        """Rows of items that carry a concept, the more popular ones first, at most ``most``.
+
+        Takes up to a second with a large catalogue: to be called in a thread of its own.
+        """
+        concept = self._concepts.get(concept_id, field="concept_id")
+        evidence = self._evidence(concept)
+        if not self._told_by_terms(concept, evidence):
+            rows = np.array(sorted(evidence), np.int64)
+            return self._by_popularity(rows)[:most].tolist()
+        wanted = frozenset(concept.keywords)
+        candidates = self._may_carry(wanted)
+        candidates = self._by_popularity(
+            np.union1d(candidates, np.array(sorted(evidence), np.int64))
+        )
+        found: list[int] = []
+        for place, row in enumerate(candidates[:_MAX_LOOKED_AT].tolist()):
+            if place % _PAUSE_EVERY == 0:
+                sleep(_PAUSE_SECONDS)
+            if wanted <= self._read_terms(row):
+                found.append(row)
+                if len(found) == most:
+                    break
+        return found
+
     def _test(self, concept_id: str) -> Callable[[int], bool]:
         concept = self._concepts.get(concept_id, field="concept_id")
-        wanted = frozenset(concept.keywords)
-        found = map(self._items.find, concept.evidence_items)
-        evidence = frozenset(row for row in found if row is not None)
-        told = bool(wanted) and any(wanted <= self._terms_of(row) for row in evidence)
-        if told or (wanted and not evidence):
+        evidence = self._evidence(concept)
+        if self._told_by_terms(concept, evidence):
+            wanted = frozenset(concept.keywords)
             return lambda row: wanted <= self._terms_of(row)
         return evidence.__contains__
 
+    def _evidence(self, concept: Concept) -> frozenset[int]:
+        found = map(self._items.find, concept.evidence_items)
+        return frozenset(row for row in found if row is not None)
+
+    def _told_by_terms(self, concept: Concept, evidence: frozenset[int]) -> bool:
+        wanted = frozenset(concept.keywords)
+        return bool(wanted) and (
+            not evidence or any(wanted <= self._terms_of(row) for row in evidence)
+        )
+
     def _terms_of(self, row: int) -> frozenset[str]:
-        """Those of an item that are in some label. Its name is one: labels may be of one item."""
         found = self._of_item.get(row)
         if found is None:
             if len(self._of_item) >= _MAX_KNOWN:
                 self._of_item.clear()
-            entry = self._items.entry(row)
-            terms = item_terms(entry.title, entry.tags, entry.year, self._items.standing(row))
-            texts = {term.text for term in terms}
-            texts.add(clean(entry.title, MAX_TITLE) or clean(entry.item_id, MAX_TITLE))
-            found = self._of_item[row] = self._terms.intersection(texts)
+            found = self._of_item[row] = self._read_terms(row)
         return found
+
+    def _read_terms(self, row: int) -> frozenset[str]:
+        """Those of an item that are in some label. Its name is one: labels may be of one item."""
+        entry = self._items.entry(row)
+        terms = item_terms(entry.title, entry.tags, entry.year, self._items.standing(row))
+        texts = {term.text for term in terms}
+        texts.add(clean(entry.title, MAX_TITLE) or clean(entry.item_id, MAX_TITLE))
+        return self._terms.intersection(texts)
+
+    def _by_popularity(self, rows: np.ndarray) -> np.ndarray:
+        return rows[np.argsort(-self._items.popularity[rows], kind="stable")]
+
+    def _may_carry(self, terms: Iterable[str]) -> np.ndarray:
+        """Rows among which are all items that carry these terms, without reading each item."""
+        rows: np.ndarray | None = None
+        for term in terms:
+            may = self._may_have(term)
+            rows = may if rows is None else np.intersect1d(rows, may, assume_unique=True)
+        return np.empty(0, np.int64) if rows is None else rows
+
+    def _may_have(self, term: str) -> np.ndarray:
+        """A superset, by what terms are made of, see `item_terms`."""
+        items = self._items
+        # What Arrow computes with is made when it is imported; type checkers do not see it.
+        compute: Any = pc
+        if quoted := _QUOTED.fullmatch(term):
+            return _rows(compute.match_substring(items.titles, quoted[1], ignore_case=True))
+        found = [self._tagged(term), _rows(compute.equal(items.titles, term))]
+        if time := _TIME.fullmatch(term):
+            tags, year, decade = time.groups()
+            of_time = items.years // 10 * 10 == int(year) if decade else items.years == int(year)
+            rows = np.flatnonzero(of_time)
+            found.append(np.intersect1d(rows, self._tagged(tags)) if tags else rows)
+        for standing in (POPULAR, LITTLE_KNOWN):
+            if term.startswith(standing):
+                rows, tag = items.standing_rows(standing), term[len(standing) + 1 :]
+                found.append(np.intersect1d(rows, self._tagged(tag)) if tag else rows)
+        return np.unique(np.concatenate(found))
+
+    def _tagged(self, text: str) -> np.ndarray:
+        """Rows of items with a tag of this text, or with the two that make it up."""
+        tagged, by_text = self._items.tagged, self._tags_by_text
+        found = [tagged(by_text.get(text, ()))]
+        for space in (place for place, character in enumerate(text) if character == " "):
+            first, second = by_text.get(text[:space]), by_text.get(text[space + 1 :])
+            if first and second:
+                found.append(np.intersect1d(tagged(first), tagged(second)))
+        return np.unique(np.concatenate(found))
+
+    @cached_property
+    def _tags_by_text(self) -> dict[str, list[str]]:
+        by_text: dict[str, list[str]] = {}
+        for tag in self._items.tags:
+            by_text.setdefault(clean(tag, MAX_TERM), []).append(tag)
+        return by_text
+
+
+def _rows(mask: Any) -> np.ndarray:
+    return np.flatnonzero(mask.fill_null(False).to_numpy())

@@ -111,6 +111,15 @@ class ItemCatalog:
         rows = [self._rows_by_tag[tag] for tag in tags]
         return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
+    def standing_rows(self, standing: str) -> np.ndarray:
+        """Rows of items of a standing, int64, rising."""
+        return np.flatnonzero(np.array(self._standings, object) == standing)
+
+    @property
+    def titles(self) -> pa.ChunkedArray:
+        """Titles as the data has them."""
+        return self._titles
+
     @cached_property
     def plain_titles(self) -> pa.ChunkedArray:
         """Titles without case, accents and apostrophes, to be searched."""

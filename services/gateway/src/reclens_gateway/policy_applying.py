@@ -37,7 +37,7 @@ class PolicyFits:
         )
 
     def fit(self, policy: pb.Policy, served: ServedRelease, *, field: str) -> FittedPolicy:
-        """The policy for ``served``.
+        """The policy for ``served``, which has learnt what its concepts push.
 
         Raises:
             NotReady: it names latents of another autoencoder.
@@ -53,8 +53,15 @@ class PolicyFits:
             self._fitted.keep(pair, fitted)
         return fitted
 
+    @staticmethod
+    def check(policy: pb.Policy, served: ServedRelease, *, field: str) -> None:
+        """Refuse what `fit` would, without what is yet to be learnt."""
+        _fit(policy, served, field, check_only=True)
 
-def _fit(policy: pb.Policy, served: ServedRelease, field: str) -> FittedPolicy:
+
+def _fit(
+    policy: pb.Policy, served: ServedRelease, field: str, *, check_only: bool = False
+) -> FittedPolicy:
     what = f"version {policy.version} of policy {policy.policy_id!r}"
     release = served.release
     if policy.autoencoder != release.autoencoder and names_latents(policy.edits):
@@ -66,7 +73,7 @@ def _fit(policy: pb.Policy, served: ServedRelease, field: str) -> FittedPolicy:
         )
     part = inference.RankRequest()
     try:
-        part.edits.extend(resolve_edits(served, policy.edits, field="edits"))
+        part.edits.extend(resolve_edits(served, policy.edits, check_only=check_only))
         unknown = add_constraints(served, policy.constraints, part)
     except (InvalidInput, NotFound) as error:
         raise type(error)(

@@ -32,7 +32,7 @@ def checked_policy(policy: pb.Policy, served: ServedRelease) -> StoredPolicy:
     check_text(policy.description, field="policy.description")
     check_text(policy.comment, field="policy.comment")
     mode = stored_mode(policy.mode, field="policy.mode")
-    resolve_edits(served, policy.edits, field="policy.edits")
+    resolve_edits(served, policy.edits, field="policy.edits", check_only=True)
     add_constraints(served, policy.constraints, inference.RankRequest(), field="policy.constraints")
     stored = _stamped(
         StoredPolicy(

@@ -26,7 +26,11 @@ _COMPARISONS = {"above": inference.COMPARISON_ABOVE, "below": inference.COMPARIS
 
 
 def resolve_edits(
-    served: ServedRelease, edits: Sequence[steering.Edit], *, field: str = "edits"
+    served: ServedRelease,
+    edits: Sequence[steering.Edit],
+    *,
+    field: str = "edits",
+    check_only: bool = False,
 ) -> list[inference.LatentEdit]:
     """Each edit as one edit of latents, in the same order.
 
@@ -34,6 +38,8 @@ def resolve_edits(
         served: the version that they are for.
         edits: as callers write them.
         field: name of their field, for errors.
+        check_only: whether only errors are wanted. Else the pushes of the concepts that are added
+            must have been learnt, see `ConceptPushes`.
 
     Raises:
         InvalidInput: too many, a latent out of range, no target or operation, a bad strength,
@@ -44,10 +50,14 @@ def resolve_edits(
         raise InvalidInput(
             f"{len(edits)} edits are too many.", field=field, remedy=f"send at most {MAX_EDITS}."
         )
-    return [_resolve(served, edit, f"{field}[{index}]") for index, edit in enumerate(edits)]
+    return [
+        _resolve(served, edit, f"{field}[{index}]", check_only) for index, edit in enumerate(edits)
+    ]
 
 
-def _resolve(served: ServedRelease, edit: steering.Edit, where: str) -> inference.LatentEdit:
+def _resolve(
+    served: ServedRelease, edit: steering.Edit, where: str, check_only: bool
+) -> inference.LatentEdit:
     target, operation = edit.WhichOneof("target"), edit.WhichOneof("operation")
     if target is None:
         raise InvalidInput(
@@ -69,13 +79,14 @@ def _resolve(served: ServedRelease, edit: steering.Edit, where: str) -> inferenc
     resolved = inference.LatentEdit(
         operation=_OPERATIONS[operation],
         strength=strength,
-        unit=inference.STRENGTH_UNIT_INPUT_NORM,
+        unit=inference.STRENGTH_UNIT_SCORE_SPREAD,
     )
     if target == "latent":
-        resolved.unit = inference.STRENGTH_UNIT_P99
         _add_latent(served, resolved, edit.latent, 1.0, f"{where}.latent")
     elif target == "concept_id":
-        _add_concept(served, resolved, edit.concept_id, 1.0, f"{where}.concept_id")
+        # What a concept sees is its own latents; what it is added with is what raises its items.
+        own = check_only or operation != "add"
+        _add_concept(served, resolved, edit.concept_id, 1.0, f"{where}.concept_id", own=own)
     else:
         if operation != "add":
             raise InvalidInput(
@@ -83,7 +94,7 @@ def _resolve(served: ServedRelease, edit: steering.Edit, where: str) -> inferenc
                 field=f"{where}.operation",
                 remedy="use add, or one edit for each target.",
             )
-        _add_blend(served, resolved, edit.blend, f"{where}.blend")
+        _add_blend(served, resolved, edit.blend, f"{where}.blend", own=check_only)
     if edit.when:
         _add_conditions(served, resolved, edit.when, f"{where}.when")
     return resolved
@@ -97,14 +108,25 @@ def _add_latent(
 
 
 def _add_concept(
-    served: ServedRelease, edit: inference.LatentEdit, concept_id: str, share: float, where: str
+    served: ServedRelease,
+    edit: inference.LatentEdit,
+    concept_id: str,
+    share: float,
+    where: str,
+    *,
+    own: bool,
 ) -> None:
-    concept = served.concepts.get(concept_id, field=where)
-    edit.groups.add(latents=concept.latents, weights=concept.weights, share=share)
+    push = served.pushes.own(concept_id, field=where) if own else served.pushes.known(concept_id)
+    edit.groups.add(latents=push.latents, weights=push.weights, share=share)
 
 
 def _add_blend(
-    served: ServedRelease, edit: inference.LatentEdit, blend: steering.Blend, where: str
+    served: ServedRelease,
+    edit: inference.LatentEdit,
+    blend: steering.Blend,
+    where: str,
+    *,
+    own: bool,
 ) -> None:
     if not 1 <= len(blend.parts) <= MAX_PARTS:
         raise InvalidInput(
@@ -138,7 +160,7 @@ def _add_blend(
         if kind == "latent":
             _add_latent(served, edit, part.latent, part.weight, f"{here}.latent")
         else:
-            _add_concept(served, edit, part.concept_id, part.weight, f"{here}.concept_id")
+            _add_concept(served, edit, part.concept_id, part.weight, f"{here}.concept_id", own=own)
 
 
 def _add_conditions(

@@ -14,6 +14,7 @@ from reclens.contracts.tables import CONCEPTS, ITEMS, LATENTS
 from reclens.errors import InvalidInput, NotReady
 from reclens_gateway.concept_carriers import ConceptCarriers
 from reclens_gateway.concept_index import ConceptIndex
+from reclens_gateway.concept_pushes import ConceptPushes
 from reclens_gateway.item_catalog import ItemCatalog
 
 
@@ -39,6 +40,11 @@ class ServedRelease:
     def carriers(self) -> ConceptCarriers:
         """Which items carry which concept."""
         return ConceptCarriers(self.items, self.concepts)
+
+    @cached_property
+    def pushes(self) -> ConceptPushes:
+        """What adding each concept pushes."""
+        return ConceptPushes(self.release, self.concepts, self.carriers, self.n_latents)
 
     def check_latent(self, latent: int, *, field: str) -> None:
         """Refuse a latent that the dictionary does not have.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from reclens.cli.messages import (
     judgement_line,
 )
 from reclens.cli.output import Json, print_json, print_table
+
+_SHOWN_PARTS = 5
 
 app = typer.Typer(name="concepts", no_args_is_help=True, help="Concepts of a release.")
 
@@ -72,8 +75,9 @@ def show(
     """Show one concept with its evidence and how far it can be trusted."""
     with steering_client() as client:
         concept = client.concept(concept_id, release=release)
+        push = client.concept_push(concept_id, release=release)
     if json:
-        print_json(as_json(concept))
+        print_json(as_json(concept) | {"push": [as_json(part) for part in push]})
         return
     print(f"{concept.concept_id}: {concept.label}")
     print(f"  {concept.description}")
@@ -82,11 +86,20 @@ def show(
     for judgement in concept.judgements:
         print(f"  judge      {judgement_line(judgement)}")
     print(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
+    print(f"  adding it  {_push_text(push)}")
     if concept.parent_concept_id:
         print(f"  part of    {concept.parent_concept_id}")
     print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
         print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
+
+
+def _push_text(push: Sequence[pb.ProposedPart]) -> str:
+    if not push:
+        return "pushes its own latents: no others were found that raise its items"
+    shown = [f"{part.weight:+.2f} {part.label or part.latent}" for part in push[:_SHOWN_PARTS]]
+    more = len(push) - len(shown)
+    return f"pushes {', '.join(shown)}" + (f" and {more} more latents" if more else "")
 
 
 def _details(concept: pb.Concept) -> str:

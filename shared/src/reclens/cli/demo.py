@@ -39,7 +39,7 @@ def _how_to_talk(steering: dict[str, Any]) -> str:
     return f"""
 The stack goes on running; `reclens down` stops it. On the command line:
 
-reclens recommend --release demo --user {user} --more {up}:0.4 --less {down}:0.4
+reclens recommend --release demo --user {user} --more {up}:0.2 --less {down}:0.2
 reclens explain --release demo --user {user}
 reclens concepts search {up} --release demo
 

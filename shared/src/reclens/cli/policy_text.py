@@ -31,7 +31,7 @@ def policy_lines(policy: pb.Policy) -> list[str]:
 
 
 def edit_line(edit: pb.Edit) -> str:
-    """An edit in words, e.g. ``film-noir: add +0.4, where comedy is above 0``."""
+    """An edit in words, e.g. ``film-noir: add +0.2, where comedy is above 0``."""
     if edit.WhichOneof("target") == "blend":
         parts = ", ".join(f"{part.weight:+g} {_target(part)}" for part in edit.blend.parts)
         target = f"blend of {parts}"

@@ -12,7 +12,7 @@ import typer
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.edits import above, add_latent, below, blend, less, more, when
 
-DEFAULT_STRENGTH = 0.4
+DEFAULT_STRENGTH = 0.2
 """A clear push, see ``Edit.add`` in the API."""
 
 User = Annotated[str | None, typer.Option(help="A user of the data set.", show_default=False)]

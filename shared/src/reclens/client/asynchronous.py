@@ -145,6 +145,13 @@ class AsyncSteeringClient(AsyncPolicyMethods):
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
         return (await self._send(self._stub.GetConcept, request, timeout)).concept
 
+    async def concept_push(
+        self, concept_id: str, *, release: str = "", timeout: float | None = None
+    ) -> list[pb.ProposedPart]:
+        """What adding a concept pushes, heaviest first; nothing: its own latents."""
+        request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
+        return list((await self._send(self._stub.GetConcept, request, timeout)).push)
+
     async def search_concepts(
         self,
         text: str | None = None,

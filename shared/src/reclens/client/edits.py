@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from reclens.api.steering.v1.steering_pb2 import Ablate, Blend, BlendPart, Condition, Edit
 
 
-def more(concept_id: str, strength: float = 0.4) -> Edit:
-    """More of a concept: the representation moves towards it by ``strength`` of its own norm.
+def more(concept_id: str, strength: float = 0.2) -> Edit:
+    """More of a concept: scores move by ``strength`` standard deviations of the user's own scores.
 
-    About 0.4 is a clear push, 1 a drastic one; at most 100.
+    About 0.1 is gentle, 0.2 clear, 0.5 drastic; at most 100.
     """
     return Edit(concept_id=concept_id, add=strength)
 
 
-def less(concept_id: str, strength: float = 0.4) -> Edit:
+def less(concept_id: str, strength: float = 0.2) -> Edit:
     """Less of a concept, measured as in `more`."""
     return Edit(concept_id=concept_id, add=-strength)
 
 
-def blend(weights: Mapping[str | int, float], strength: float = 0.4) -> Edit:
+def blend(weights: Mapping[str | int, float], strength: float = 0.2) -> Edit:
     """Several concepts and latents pushed as one direction, measured as in `more`.
 
     Args:
@@ -37,7 +37,7 @@ def blend(weights: Mapping[str | int, float], strength: float = 0.4) -> Edit:
 
 
 def add_latent(latent: int, strength: float) -> Edit:
-    """Add ``strength`` times the latent's 99th percentile; negative for less."""
+    """More of a latent, whether it fires or not, measured as in `more`; negative for less."""
     return Edit(latent=latent, add=strength)
 
 

@@ -159,6 +159,13 @@ class SteeringClient(PolicyMethods):
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
         return self._send(self._stub.GetConcept, request, timeout).concept
 
+    def concept_push(
+        self, concept_id: str, *, release: str = "", timeout: float | None = None
+    ) -> list[pb.ProposedPart]:
+        """What adding a concept pushes, heaviest first; nothing: its own latents."""
+        request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
+        return list(self._send(self._stub.GetConcept, request, timeout).push)
+
     def search_concepts(
         self,
         text: str | None = None,

@@ -13,8 +13,8 @@ from reclens.client import SteeringClient, less, more, recommend_request
 from reclens.data import Dataset
 from reclens.errors import NotFound, Unavailable
 
-STRENGTH = 0.4
-"""Push of each edit, as a share of the representation's norm."""
+STRENGTH = 0.2
+"""Push of each edit, in standard deviations of the user's own scores."""
 TOP_K = 10
 """Length of the shown answers."""
 

@@ -42,6 +42,10 @@ class Unit(StrEnum):
     INPUT_NORM = "input_norm"
     """The norm of x: the edit's latents move together as one direction, so that x moves by
     |strength| x |x|. Each group adds its own direction with length 1 times its share."""
+    SCORE_SPREAD = "score_spread"
+    """The standard deviation, over all items, of the user's own scores: the edit's latents move
+    together as by INPUT_NORM, as far as changes the items' scores by |strength| of it. Where it is
+    not known how x gives scores, the same as INPUT_NORM."""
 
 
 class Mode(StrEnum):
@@ -74,7 +78,8 @@ class LatentGroup:
     weights: tuple[float, ...] = ()
     """Weight of each latent in an ADD. Empty: 1 each."""
     share: float = 1.0
-    """Length of the group's direction beside those of other groups, in an ADD by INPUT_NORM."""
+    """Length of the group's direction beside those of other groups, in an ADD that is
+    not by P99."""
 
     def __post_init__(self) -> None:
         _check_indices(self.latents)
@@ -128,7 +133,8 @@ class LatentEdit:
     """
 
     groups: tuple[LatentGroup, ...]
-    """Latents to change, at least one group. Several are one direction in an ADD by INPUT_NORM."""
+    """Latents to change, at least one group. Several are one direction in an ADD that is not
+    by P99."""
     operation: Operation
     """What to do with them."""
     strength: float = 0.0
@@ -202,7 +208,7 @@ def check_strength(value: float, *, field: str, minimum: float = -MAX_STRENGTH) 
         raise InvalidInput(
             f"{value:g} is not a finite number within [{minimum:g}, {MAX_STRENGTH:g}].",
             field=field,
-            remedy="0.4 is a clear push, 1 a drastic one.",
+            remedy="0.2 is a clear push, 0.5 a drastic one.",
         )
 
 

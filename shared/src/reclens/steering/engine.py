@@ -22,6 +22,7 @@ from reclens.errors import InvalidInput
 from reclens.steering.edits import Comparison, LatentEdit, Mode, check_latents
 from reclens.steering.plans import Planner
 from reclens.steering.readings import Readings, host
+from reclens.steering.spread import ScoreSpread
 from reclens.steering.writing import CONDITION_FAILS, IdleEdit, Part, Written, write
 
 
@@ -76,12 +77,19 @@ class Steering:
         sae: dictionary trained on the probe site.
         p99: [n_latents] 99th percentile of each latent over its firing cases; 0 where it never
             fires.
+        spread: how far the dictionary's representations spread the scores of the items. None: they
+            do not give scores by themselves; then ``Unit.SCORE_SPREAD`` is ``Unit.INPUT_NORM``.
 
     Raises:
         InvalidInput: there is not one percentile for each latent.
     """
 
-    def __init__(self, sae: Dictionary, p99: Float[Tensor, " n_latents"]) -> None:
+    def __init__(
+        self,
+        sae: Dictionary,
+        p99: Float[Tensor, " n_latents"],
+        spread: ScoreSpread | None = None,
+    ) -> None:
         if p99.shape != sae.W_dec.shape[:1]:
             raise InvalidInput(
                 f"{tuple(p99.shape)} percentiles for {sae.W_dec.shape[0]} latents.",
@@ -95,11 +103,31 @@ class Steering:
         """[n_latents] what an activation is told in: its p99; 1 where a latent never fired."""
         self._directions = sae.W_dec.detach().cpu()
         self._scale = float(sae.input_scale)
-        self._planner = Planner(self._directions.numpy(), self._scale, self.p99)
+        self._spread = None if spread is None else host(spread.factor)
+        self._planner = Planner(self._directions.numpy(), self._scale, self.p99, self._spread)
 
     def read(self, x: Float[Tensor, "n d_model"]) -> Readings:
         """The latents that fire in each of ``x``."""
-        return Readings.of(x, self.sae.encode(x))
+        return Readings.of(x, self.sae.encode(x), self._spread)
+
+    def without_dead(self, latents: Sequence[int]) -> list[int]:
+        """Those of ``latents`` that can be pushed, and those that the dictionary does not have."""
+        return [one for one in latents if one >= self.n_latents or self.p99[one] > 0]
+
+    def group_weights(self, latents: Sequence[int], shares: Sequence[float]) -> list[float]:
+        """Weights with which latents, as one group, move along a sum of their directions.
+
+        Args:
+            latents: distinct ones that fire.
+            shares: what the direction of each, with length 1, is multiplied with in the sum.
+
+        Returns:
+            One for each, the largest 1 by size; see `LatentGroup`.
+        """
+        rows = np.array(latents, dtype=np.int64)
+        lengths = np.linalg.norm(self._directions.numpy()[rows].astype(np.float64), axis=1)
+        weights = np.array(shares, np.float64) / (self.p99[rows] * lengths)
+        return (weights / np.abs(weights).max(initial=0.0)).tolist()
 
     def move(
         self,
@@ -249,6 +277,8 @@ def steer(
     p99: Float[Tensor, " n_latents"],
     edits: Sequence[LatentEdit],
     mode: Mode = Mode.RESIDUAL,
+    *,
+    spread: ScoreSpread | None = None,
 ) -> Steered:
     """Write the same ``edits`` into every case of ``x``; see `Steering.move`.
 
@@ -256,7 +286,7 @@ def steer(
         InvalidInput: an edit names a latent that the dictionary does not have, or there is not one
             percentile for each latent.
     """
-    steering = Steering(sae, p99)
+    steering = Steering(sae, p99, spread)
     readings = steering.read(x)
     check_latents(edits, steering.n_latents)
     moved = steering.move(readings, [edits] * len(readings), [mode] * len(readings))

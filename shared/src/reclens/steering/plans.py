@@ -1,7 +1,7 @@
 """Edit lists as affine changes of latents: what they are before any user comes in.
 
-Whatever an edit does to a latent is ``z' = a z + b + |x| c``, and so is what a list of edits does,
-since each edit measures the untouched activation.
+Whatever an edit does to a latent is ``z' = a z + b + |x| c + s d``, with s the spread of the user's
+own scores, and so is what a list of edits does, since each edit measures the untouched activation.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
 
 _CANCELLED = 1e-6
 """Directions whose sum is shorter than this share of their lengths cancel each other."""
+_FLAT = 1e-4
+"""A direction that spreads scores less than this share of what the widest of its length does,
+changes no order: moved far enough to do so, x would be beyond all that the model knows."""
 _KEPT = 4096
 """Plans, and directions, that are kept."""
+_ROW = {Unit.P99: 1, Unit.INPUT_NORM: 2, Unit.SCORE_SPREAD: 3}
+"""Row of `Affine.abcd` that a push is in."""
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``z' = a z + b + |x| c`` for each of some distinct latents."""
+    """``z' = a z + b + |x| c + s d`` for each of some distinct latents."""
 
     latents: npt.NDArray[np.int64]
     """[n]"""
-    abc: npt.NDArray[np.float64]
-    """[3, n]"""
+    abcd: npt.NDArray[np.float64]
+    """[4, n]"""
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -60,6 +65,8 @@ class Planner:
         directions: [n_latents, d_model], what a latent adds to x at activation 1, unscaled.
         scale: what ``directions`` is multiplied by.
         p99: [n_latents] unit of each latent.
+        spread: [d_model, d_model], the norm of ``v @ spread`` is the standard deviation of what v
+            adds to the items' scores, see `ScoreSpread`. None: the norm of v stands for it.
     """
 
     def __init__(
@@ -67,10 +74,13 @@ class Planner:
         directions: npt.NDArray[np.floating],
         scale: float,
         p99: npt.NDArray[np.floating],
+        spread: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self._directions = directions
         self._scale = scale
         self._p99 = p99.astype(np.float64)
+        self._spread = spread
+        self._widest = 0.0 if spread is None else float(np.linalg.norm(spread, 2))
         # Kept by what they are: a slider that is moved changes the strength alone.
         self._blend = lru_cache(_KEPT)(self._make_blend)
         self.plan = lru_cache(_KEPT)(self._make_plan)
@@ -91,51 +101,67 @@ class Planner:
 
     def _affine(self, edit: LatentEdit) -> Affine:
         if edit.operation is Operation.ADD:
-            by_norm = edit.unit is Unit.INPUT_NORM
-            latents, push = self._blend(edit.groups, by_norm)
-            abc = np.zeros((3, len(latents)))
-            abc[0] = 1
-            np.multiply(push, edit.strength, out=abc[2 if by_norm else 1])
-            return Affine(latents, abc)
+            latents, push = self._blend(edit.groups, edit.unit)
+            abcd = np.zeros((4, len(latents)))
+            abcd[0] = 1
+            np.multiply(push, edit.strength, out=abcd[_ROW[edit.unit]])
+            return Affine(latents, abcd)
         latents = np.array(edit.latents, dtype=np.int64)
-        abc = np.zeros((3, len(latents)))
+        abcd = np.zeros((4, len(latents)))
         if edit.operation is Operation.SET:
-            abc[1] = edit.strength * self._p99[latents]
+            abcd[1] = edit.strength * self._p99[latents]
         elif edit.operation is Operation.SCALE:
-            abc[0] = edit.strength
-        return Affine(latents, abc)
+            abcd[0] = edit.strength
+        return Affine(latents, abcd)
 
     def _make_blend(
-        self, groups: tuple[LatentGroup, ...], by_norm: bool
+        self, groups: tuple[LatentGroup, ...], unit: Unit
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Latents, and how far strength 1 pushes each; by the norm, for an x of norm 1."""
-        if len(groups) == 1:
-            latents, push, _ = self._group(groups[0], by_norm)
-            # One direction is normalised whatever its share; the sign is what is left of that.
-            return latents, push * (np.sign(groups[0].share) if by_norm else 1)
-        parts = [self._group(group, by_norm) for group in groups]
+        """Latents, and how far strength 1 pushes each, for a case in which the unit is 1."""
+        parts = [self._group(group, unit) for group in groups]
         latents = np.concatenate([latents for latents, _, _ in parts])
         push = np.concatenate([push for _, push, _ in parts])
-        if by_norm:
+        if unit is not Unit.P99:
             shares = np.array([group.share for group in groups])
+            if len(groups) == 1:
+                # One direction is normalised whatever its share; the sign is what is left of that.
+                shares = np.sign(shares)
+            move = shares @ np.stack([move for _, _, move in parts])
             push = push * np.repeat(shares, [len(latents) for latents, _, _ in parts])
-            length = np.linalg.norm(shares @ np.stack([move for _, _, move in parts]))
-            push = push / length if length > _CANCELLED * np.abs(shares).sum() else 0 * push
+            push = push * self._per_unit(move, np.abs(shares).sum(), unit)
+        if len(groups) == 1:
+            return latents, push
         latents, place = np.unique(latents, return_inverse=True)
         summed = np.zeros(len(latents))
         np.add.at(summed, place, push)
         return latents, summed
 
+    def _per_unit(self, move: npt.NDArray[np.float64], longest: float, unit: Unit) -> float:
+        """What ``move`` is to be multiplied with to be one unit; 0 where that cannot be.
+
+        Args:
+            move: what is added to x.
+            longest: its length if no part of it were against another.
+        """
+        length = math.sqrt(move @ move)
+        if not length > _CANCELLED * longest:
+            return 0.0
+        if unit is Unit.INPUT_NORM or self._spread is None:
+            return 1 / length
+        felt = move @ self._spread
+        spread = math.sqrt(felt @ felt)
+        return 1 / spread if spread > _FLAT * self._widest * length else 0.0
+
     def _group(
-        self, group: LatentGroup, by_norm: bool
+        self, group: LatentGroup, unit: Unit
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Latents, how far each is pushed and, by the norm, what that adds to x, of length 1.
+        """Latents, how far each is pushed and, unless by p99, what that adds to x, of length 1.
 
         Nothing is pushed where the latents' directions cancel each other.
         """
         latents = np.array(group.latents, dtype=np.int64)
         push = self._p99[latents] * group.weights
-        if not by_norm:
+        if unit is Unit.P99:
             return latents, push, push
         moves = (self._scale * push)[:, None] * self._directions[latents]
         move = moves.sum(axis=0)
@@ -147,19 +173,19 @@ class Planner:
 
 def _together(edits: Sequence[LatentEdit], single: Sequence[Affine]) -> Affine:
     latents = np.unique(np.concatenate([part.latents for part in single]))
-    abc = np.zeros((3, len(latents)))
-    abc[0] = 1
+    abcd = np.zeros((4, len(latents)))
+    abcd[0] = 1
     for edit, part in zip(edits, single, strict=True):
         at = np.searchsorted(latents, part.latents)
         if edit.replaces:
-            abc[:, at] = part.abc
+            abcd[:, at] = part.abcd
         else:
-            abc[1:, at] += part.abc[1:]
-    return Affine(latents, abc)
+            abcd[1:, at] += part.abcd[1:]
+    return Affine(latents, abcd)
 
 
 def _joined(parts: Sequence[Affine]) -> Affine:
     return Affine(
         np.concatenate([part.latents for part in parts]),
-        np.concatenate([part.abc for part in parts], axis=1),
+        np.concatenate([part.abcd for part in parts], axis=1),
     )

@@ -36,9 +36,6 @@ MAX_LATENTS = 64
 """Latents in one proposal."""
 DEFAULT_LATENTS = 16
 """More bring next to nothing, see docs/steering.md."""
-SUGGESTED_STRENGTH = 0.1
-"""In units of the user's own score spread (`ScoreSpread`): some two thirds more of the items in the
-top 10, for about a twentieth of NDCG or less; see docs/steering.md."""
 SHRINKAGE = 0.3
 """Rho: chosen on items and users that were kept apart, see docs/decisions/0015."""
 

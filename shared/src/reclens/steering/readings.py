@@ -27,6 +27,9 @@ class Readings:
     """[n, d_model]"""
     norms: npt.NDArray[np.float64]
     """[n] norm of each x."""
+    spreads: npt.NDArray[np.float64]
+    """[n] standard deviation, over all items, of the scores that each x gives; its norm where it is
+    not known how x gives scores."""
     starts: npt.NDArray[np.int64]
     """[n + 1] where each case begins in ``latents``."""
     latents: npt.NDArray[np.int64]
@@ -35,17 +38,28 @@ class Readings:
     """Their activations."""
 
     @classmethod
-    def of(cls, x: Tensor, codes: Any) -> Readings:
-        """Readings of ``x`` [n, d_model] that a dictionary encoded as ``codes``."""
+    def of(cls, x: Tensor, codes: Any, spread: npt.NDArray[np.float64] | None = None) -> Readings:
+        """Readings of ``x`` [n, d_model] that a dictionary encoded as ``codes``.
+
+        Args:
+            x: representations.
+            codes: what fires in each.
+            spread: see `Planner`.
+        """
         vectors = host(x)
         indices = host(codes.indices).astype(np.int64, copy=False)
         values = host(codes.values).astype(vectors.dtype, copy=False)
         rows, columns = np.nonzero(values)
         latents = indices[rows, columns]
         order = np.lexsort((latents, rows))
+        precise = vectors.astype(np.float64)
+        norms = np.linalg.norm(precise, axis=1)
+        # One at a time: what is felt of a case does not depend on the others.
+        felt = norms if spread is None else [np.linalg.norm(row @ spread) for row in precise]
         return cls(
             x=vectors,
-            norms=np.linalg.norm(vectors.astype(np.float64), axis=1),
+            norms=norms,
+            spreads=np.asarray(felt, np.float64),
             starts=np.searchsorted(rows, np.arange(len(vectors) + 1)),
             latents=latents[order],
             values=values[rows, columns][order],
@@ -60,6 +74,7 @@ class Readings:
         return cls(
             x=np.concatenate([part.x for part in parts]),
             norms=np.concatenate([part.norms for part in parts]),
+            spreads=np.concatenate([part.spreads for part in parts]),
             starts=np.concatenate([[0], np.cumsum(lengths)]),
             latents=np.concatenate([part.latents for part in parts]),
             values=np.concatenate([part.values for part in parts]),
@@ -71,7 +86,7 @@ class Readings:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        arrays = (self.x, self.norms, self.starts, self.latents, self.values)
+        arrays = (self.x, self.norms, self.spreads, self.starts, self.latents, self.values)
         return sum(array.nbytes for array in arrays)
 
     def case(self, row: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.floating]]:

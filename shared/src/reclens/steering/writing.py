@@ -72,10 +72,10 @@ def write(
     )
     rows = np.repeat(owners, lengths)
     latents = _repeated([part.plan.segments.latents for part in parts], times)
-    a, b, c = _repeated([part.plan.segments.abc for part in parts], times)
+    a, b, c, d = _repeated([part.plan.segments.abcd for part in parts], times)
 
     z = readings.at(rows, latents, n_latents)
-    after = (a * z + b + readings.norms[rows] * c).astype(dtype)
+    after = (a * z + b + readings.norms[rows] * c + readings.spreads[rows] * d).astype(dtype)
     changes = np.logical_or.reduceat(after != z, starts)
     _note_idle(parts, changes, idle)
 
@@ -129,7 +129,7 @@ def _reason(edit: LatentEdit) -> str:
         "its latents do not fire here"
         if edit.operation in {Operation.SCALE, Operation.ABLATE}
         else "the push is nil: its latents never fired in the captured data, their directions "
-        "cancel, or the representation is zero",
+        "cancel or change no order, or the untouched scores are all alike",
     )
 
 

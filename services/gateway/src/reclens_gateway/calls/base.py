@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from reclens.adapters.grpc_call import seconds_left
 from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.errors import InvalidInput, NotReady
+from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.inference_peer import InferencePeer
 from reclens_gateway.paging import Cursor, open_token
 from reclens_gateway.policy_applying import FittedPolicy, PolicyFits
 from reclens_gateway.policy_book import PolicyBook
+from reclens_gateway.resolving_edits import resolve_edits
 from reclens_gateway.served_release import ServedRelease
 
 T = TypeVar("T")
@@ -24,6 +25,11 @@ MAX_TRIES = 5
 """Times that a request is resolved anew when its release has moved on meanwhile."""
 
 _VERSION_FIELD = "release_version"
+
+
+def is_of_version(error: RecLensError) -> bool:
+    """Whether the inference service has moved on from the version that was asked for."""
+    return isinstance(error, NotReady) and error.field == _VERSION_FIELD
 
 
 class Calls:
@@ -99,17 +105,38 @@ class Calls:
             try:
                 return await answer(self.served(name, field=field))
             except NotReady as error:
-                if error.field != _VERSION_FIELD:
+                if not is_of_version(error):
                     raise
             await self._refresh()
         return await answer(self.served(name, field=field))
 
+    async def learn(self, served: ServedRelease, edits: Sequence[pb.Edit], deadline: float) -> None:
+        """See to it that ``served`` knows what the concepts push that edits add.
+
+        Raises:
+            InvalidInput, NotFound: names the field that cannot be asked.
+            RecLensError: the inference service does not tell.
+        """
+        missing = served.pushes.missing(edits)
+        if missing:
+            resolve_edits(served, edits, check_only=True)
+            await self._learn(served, missing, deadline)
+
+    async def _learn(
+        self, served: ServedRelease, concept_ids: Sequence[str], deadline: float
+    ) -> None:
+        await served.pushes.learn(concept_ids, self.peer.propose, deadline, self._default_deadline)
+
     async def policy(
-        self, request: pb.RecommendRequest | pb.Variant, served: ServedRelease
+        self,
+        request: pb.RecommendRequest | pb.Variant,
+        served: ServedRelease,
+        deadline: float,
     ) -> FittedPolicy | None:
         """The stored policy that a request names, fit for ``served``; None where it names none.
 
         Raises:
+            RecLensError: the inference service does not tell what its concepts push.
             InvalidInput: it names one without a name.
             NotFound: there is no such policy or version, or the release lacks what it names.
             NotReady: it names latents of another autoencoder.
@@ -127,6 +154,10 @@ class Calls:
                 remedy="name one, or leave the policy out.",
             )
         policy = await self.policies.get(ref.policy_id, ref.version, field="policy")
+        missing = served.pushes.missing(policy.edits)
+        if missing:
+            self._fits.check(policy, served, field="policy")
+            await self._learn(served, missing, deadline)
         return self._fits.fit(policy, served, field="policy")
 
     async def _refresh(self) -> None:

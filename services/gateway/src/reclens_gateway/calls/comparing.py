@@ -8,7 +8,7 @@ from reclens.adapters.grpc_call import request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.answering import add_items, failure_of
-from reclens_gateway.calls.base import Calls
+from reclens_gateway.calls.base import Calls, is_of_version
 from reclens_gateway.measuring import add_effect
 from reclens_gateway.policy_applying import FittedPolicy
 from reclens_gateway.resolving import Asked, resolve
@@ -53,9 +53,12 @@ class ComparingCalls(Calls):
         for index, variant in enumerate(request.variants):
             outcome = response.outcomes.add(name=variant.name)
             try:
-                policy = await self.policy(variant, served)
+                policy = await self.policy(variant, served, deadline)
+                await self.learn(served, variant.edits, deadline)
                 asked[index] = self._asked(served, request, variant, policy)
             except RecLensError as error:
+                if is_of_version(error):
+                    raise
                 outcome.failure.CopyFrom(failure_of(error))
         answers = await self.peer.rank_all([one.question for one in asked.values()], deadline)
         for (index, one), answer in zip(asked.items(), answers, strict=True):

@@ -9,7 +9,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.grouping import Concept
 from reclens.errors import InvalidInput, NotFound
 from reclens_gateway.calls.base import DEFAULT_RELEASE, Calls
-from reclens_gateway.concept_answers import concept_message
+from reclens_gateway.concept_answers import concept_message, push_message
 from reclens_gateway.paging import Page, cut, digest, page_size
 from reclens_gateway.resolving import resolve
 from reclens_gateway.served_release import ServedRelease
@@ -44,11 +44,21 @@ class ConceptCalls(Calls):
     async def GetConcept(  # noqa: N802
         self, request: pb.GetConceptRequest, context: Any
     ) -> pb.GetConceptResponse:
-        served = self.served(request.release)
-        concept = served.concepts.get(request.concept_id, field="concept_id")
-        return pb.GetConceptResponse(
-            concept=concept_message(served, concept), versions=served.versions
-        )
+        deadline = self.deadline(context)
+
+        async def answer(served: ServedRelease) -> pb.GetConceptResponse:
+            concept = served.concepts.get(request.concept_id, field="concept_id")
+            response = pb.GetConceptResponse(
+                concept=concept_message(served, concept), versions=served.versions
+            )
+            if request.include_push:
+                added = pb.Edit(concept_id=request.concept_id, add=0.0)
+                await self.learn(served, [added], deadline)
+                push = served.pushes.known(request.concept_id)
+                response.push.extend(push_message(served, push))
+            return response
+
+        return await self.on_one_version(request.release, answer)
 
     async def SearchConcepts(  # noqa: N802
         self, request: pb.SearchConceptsRequest, context: Any

@@ -11,6 +11,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput
 from reclens_gateway.answering import history_item
 from reclens_gateway.calls.base import Calls
+from reclens_gateway.concept_answers import proposed_part
 from reclens_gateway.served_release import ServedRelease
 from reclens_gateway.text_matching import MAX_TEXT, Match, match_text
 
@@ -22,7 +23,7 @@ MAX_EXAMPLES = 1000
 """Items that may be liked, and that may be disliked."""
 MAX_SHOWN = 50
 """Items of a proposal that are listed."""
-SUGGESTED_STRENGTH = 0.4
+SUGGESTED_STRENGTH = 0.2
 """A clear push, see ``Edit.add``."""
 
 
@@ -143,14 +144,7 @@ def _add_parts(
         if not weight:
             continue
         response.edit.blend.parts.add(latent=latent, weight=weight)
-        part = response.parts.add(latent=latent, weight=weight)
-        label = served.concepts.label(latent)
-        if label is not None:
-            part.concept_id = label.concept_id or ""
-            part.label = label.label or ""
-            part.confidence = label.confidence or 0.0
-            part.measured = label.confidence is not None
-            part.trusted = label.trusted
+        response.parts.append(proposed_part(served, latent, weight))
 
 
 def _add_items(served: ServedRelease, found: Match, response: pb.ProposeEditResponse) -> None:

@@ -8,7 +8,7 @@ from reclens.adapters.grpc_call import check_request_id, request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens_gateway.answering import explain_response, failure_of, recommend_response
-from reclens_gateway.calls.base import Calls
+from reclens_gateway.calls.base import Calls, is_of_version
 from reclens_gateway.policy_applying import FittedPolicy
 from reclens_gateway.resolving import Asked, resolve
 from reclens_gateway.served_release import ServedRelease
@@ -60,7 +60,9 @@ class RecommendingCalls(Calls):
         """The answer to one request."""
 
         async def answer(served: ServedRelease) -> pb.RecommendResponse:
-            asked = asked_of(served, request, await self.policy(request, served))
+            policy = await self.policy(request, served, deadline)
+            await self.learn(served, request.edits, deadline)
+            asked = asked_of(served, request, policy)
             asked.question.request_id = identifier
             ranked = await self.peer.rank(asked.question, deadline)
             return recommend_response(
@@ -79,9 +81,12 @@ class RecommendingCalls(Calls):
             try:
                 check_request_id(entry.request_id)
                 _same_release(entry.release, served.release.name)
-                policy = await self.policy(entry, served)
+                policy = await self.policy(entry, served, deadline)
+                await self.learn(served, entry.edits, deadline)
                 resolved[index] = asked_of(served, entry, policy)
             except RecLensError as error:
+                if is_of_version(error):
+                    raise
                 outcome.failure.CopyFrom(failure_of(error))
         questions = [asked.question for asked in resolved.values()]
         answers = await self.peer.rank_all(questions, deadline) if questions else []

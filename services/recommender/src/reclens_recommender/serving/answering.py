@@ -48,16 +48,23 @@ def rank_outcomes(model: ServedModel, requests: Sequence[pb.RankRequest]) -> lis
 def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeResponse | RecLensError:
     try:
         items = item_rows(request.items, model.dataset.n_items, "items")
+        # One that never fired is not pushed: it has no unit.
+        named = model.steering.without_dead(request.latents)
+        if request.latents and not named:
+            return pb.ProposeResponse()
         proposal = model.proposer.propose(
             items.tolist(),
             list(request.weights),
-            latents=list(request.latents) or None,
+            latents=named or None,
             max_latents=request.max_latents,
         )
     except RecLensError as error:
         return error
     return pb.ProposeResponse(
-        latents=proposal.latents, shares=proposal.shares, alignment=proposal.alignment
+        latents=proposal.latents,
+        shares=proposal.shares,
+        alignment=proposal.alignment,
+        weights=model.steering.group_weights(proposal.latents, proposal.shares),
     )
 
 

@@ -24,6 +24,7 @@ from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
 from reclens.steering.proposing import Proposer
+from reclens.steering.spread import ScoreSpread
 from reclens_recommender.serving.limits import TagIndex
 from reclens_recommender.serving.representations import (
     Passes,
@@ -127,8 +128,12 @@ class ServedModel:
         Raises:
             NotReady: it gives numbers that are not finite.
         """
-        steering = Steering(sae, p99)
         catalogue = Catalogue(model.item_weights(), model.item_biases(), caching.search_threads)
+        if not torch.isfinite(catalogue.weights).all():
+            raise _not_finite()
+        # Before the last site, scores are not linear in what is moved.
+        spread = ScoreSpread(catalogue.weights) if site == model.site else None
+        steering = Steering(sae, p99, spread)
         method = _method(model, site, catalogue, dataset)
         if method is not Method.FILTERED and model.device.type == "cpu":
             logger.info("scores are computed one request at a time", method=method.value)
@@ -230,11 +235,15 @@ def _prove(served: ServedModel) -> None:
     scores = served.model(batch)
     readings = served.steering.read(represent(served.model, served.site, batch))
     if not (torch.isfinite(scores).all() and np.isfinite(readings.values).all()):
-        raise NotReady(
-            "its recommender or autoencoder gives numbers that are not finite.",
-            field="recommender",
-            remedy="train it again.",
-        )
+        raise _not_finite()
+
+
+def _not_finite() -> NotReady:
+    return NotReady(
+        "its recommender or autoencoder gives numbers that are not finite.",
+        field="recommender",
+        remedy="train it again.",
+    )
 
 
 def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: Dataset) -> Method:

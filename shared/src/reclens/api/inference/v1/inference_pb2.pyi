@@ -20,6 +20,7 @@ class StrengthUnit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STRENGTH_UNIT_UNSPECIFIED: _ClassVar[StrengthUnit]
     STRENGTH_UNIT_P99: _ClassVar[StrengthUnit]
     STRENGTH_UNIT_INPUT_NORM: _ClassVar[StrengthUnit]
+    STRENGTH_UNIT_SCORE_SPREAD: _ClassVar[StrengthUnit]
 
 class Comparison(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -40,6 +41,7 @@ EDIT_OPERATION_ABLATE: EditOperation
 STRENGTH_UNIT_UNSPECIFIED: StrengthUnit
 STRENGTH_UNIT_P99: StrengthUnit
 STRENGTH_UNIT_INPUT_NORM: StrengthUnit
+STRENGTH_UNIT_SCORE_SPREAD: StrengthUnit
 COMPARISON_UNSPECIFIED: Comparison
 COMPARISON_ABOVE: Comparison
 COMPARISON_BELOW: Comparison
@@ -244,14 +246,16 @@ class ProposeRequest(_message.Message):
     def __init__(self, release: _Optional[str] = ..., release_version: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., weights: _Optional[_Iterable[float]] = ..., latents: _Optional[_Iterable[int]] = ..., max_latents: _Optional[int] = ...) -> None: ...
 
 class ProposeResponse(_message.Message):
-    __slots__ = ("latents", "shares", "alignment")
+    __slots__ = ("latents", "shares", "alignment", "weights")
     LATENTS_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     ALIGNMENT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     latents: _containers.RepeatedScalarFieldContainer[int]
     shares: _containers.RepeatedScalarFieldContainer[float]
     alignment: float
-    def __init__(self, latents: _Optional[_Iterable[int]] = ..., shares: _Optional[_Iterable[float]] = ..., alignment: _Optional[float] = ...) -> None: ...
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, latents: _Optional[_Iterable[int]] = ..., shares: _Optional[_Iterable[float]] = ..., alignment: _Optional[float] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("release", "release_version")

@@ -591,20 +591,24 @@ class ListConceptsResponse(_message.Message):
     def __init__(self, concepts: _Optional[_Iterable[_Union[Concept, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
 
 class GetConceptRequest(_message.Message):
-    __slots__ = ("release", "concept_id")
+    __slots__ = ("release", "concept_id", "include_push")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     CONCEPT_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PUSH_FIELD_NUMBER: _ClassVar[int]
     release: str
     concept_id: str
-    def __init__(self, release: _Optional[str] = ..., concept_id: _Optional[str] = ...) -> None: ...
+    include_push: bool
+    def __init__(self, release: _Optional[str] = ..., concept_id: _Optional[str] = ..., include_push: _Optional[bool] = ...) -> None: ...
 
 class GetConceptResponse(_message.Message):
-    __slots__ = ("concept", "versions")
+    __slots__ = ("concept", "versions", "push")
     CONCEPT_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    PUSH_FIELD_NUMBER: _ClassVar[int]
     concept: Concept
     versions: Versions
-    def __init__(self, concept: _Optional[_Union[Concept, _Mapping]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ...) -> None: ...
+    push: _containers.RepeatedCompositeFieldContainer[ProposedPart]
+    def __init__(self, concept: _Optional[_Union[Concept, _Mapping]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., push: _Optional[_Iterable[_Union[ProposedPart, _Mapping]]] = ...) -> None: ...
 
 class SearchConceptsRequest(_message.Message):
     __slots__ = ("release", "text", "item_id", "user_id", "page_size", "page_token")
