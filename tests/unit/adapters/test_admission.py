@@ -87,6 +87,19 @@ def test_rate_follows_a_server_that_slows_down() -> None:
     assert subject.rate == pytest.approx(5, rel=0.1)
 
 
+def test_calls_given_up_free_their_place_but_are_no_answers() -> None:
+    subject, clock = admission()
+    for _ in range(10):
+        subject.enter(None)
+    for call in range(100):
+        clock.now += 0.01
+        # Nine of ten give up.
+        subject.leave(answered=call % 10 == 0)
+        subject.enter(None)
+    assert subject.running == 10
+    assert subject.rate == pytest.approx(10, rel=0.1)
+
+
 def test_passed_deadline_is_no_overload() -> None:
     subject, _ = admission()
     with pytest.raises(DeadlineExceeded):

@@ -27,7 +27,7 @@ class GatewaySection(ServerSettings):
     hops: int = Field(default=2, ge=1, le=64)
     """Calls to InferenceService at a time that carry rank requests. Further requests gather
     meanwhile and go together in the next one."""
-    max_batch: int = Field(default=256, ge=1, le=1024)
+    max_batch: int = Field(default=32, ge=1, le=1024)
     """Rank requests in one such call."""
     load_seconds: float = Field(default=120, gt=0, le=3600)
     """How long the inference service may take to load a new release."""

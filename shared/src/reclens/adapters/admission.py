@@ -95,10 +95,15 @@ class Admission:
                 )
         self.running += 1
 
-    def leave(self) -> None:
-        """One call has ended."""
+    def leave(self, *, answered: bool = True) -> None:
+        """One call has ended.
+
+        Args:
+            answered: whether by an answer or a reason. One that was given up on frees its place, but
+                says nothing of how fast answers come.
+        """
         self.running -= 1
-        self._ended += 1
+        self._ended += answered
         self._least = min(self._least, self.running)
         elapsed = self._clock() - self._since
         if elapsed < _WINDOW_SECONDS:

@@ -46,6 +46,8 @@ from reclens.errors import (
     Unavailable,
 )
 
+_GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
+
 logger = structlog.get_logger(__name__)
 
 
@@ -257,7 +259,7 @@ def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any
         finally:
             if entered:
                 assert admission is not None
-                admission.leave()
+                admission.leave(answered=code not in _GIVEN_UP)
             guard.ended(call, code)
         return await _abort(context, failure, call)
 
