@@ -17,7 +17,7 @@ from reclens.steering.edits import LatentEdit, Mode
 from reclens.steering.engine import Moved
 from reclens.steering.readings import Readings
 from reclens.steering.writing import IdleEdit
-from reclens_recommender.serving.representations import Case, Subject
+from reclens_recommender.serving.representations import Case, Passes, Subject
 from reclens_recommender.serving.scoring import DenseScores, FilteredScores, Scores
 from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
 from reclens_recommender.serving.served_model import Method, ServedModel
@@ -217,6 +217,9 @@ def _untouched(
     cases: Sequence[Case],
     norms: npt.NDArray[np.float64],
 ) -> Scores:
+    kept = [case.scores for case in cases if case.scores is not None]
+    if len(kept) == len(cases):
+        return DenseScores(torch.stack(kept))
     match served.method:
         case Method.FILTERED:
             return FilteredScores(served.catalogue, [case.x for case in cases], norms)
@@ -250,7 +253,7 @@ def _passes(
 ) -> Float[Tensor, "n_subjects n_items"]:
     """Scores by the model's own forward pass, with ``x`` written in where it is given."""
     everyone = list(range(len(subjects)))
-    together = served.representations.together
+    together = served.representations.passes is Passes.TOGETHER
     scores: list[Tensor] = []
     for rows in [everyone] if together else [[row] for row in everyone]:
         batch = UserBatch.of(

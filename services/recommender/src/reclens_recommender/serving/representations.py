@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,26 @@ from torch import Tensor
 from reclens.errors import NotReady
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
+from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.engine import Steering
 from reclens.steering.readings import Readings
 
 _OVERHEAD_BYTES = 1500
 """What a kept case takes besides its arrays."""
+_PROOF_GROUPS = (2, 3, 5, 8, 16, 32)
+_SHORT = 8
+"""Histories shorter than this are encoded alone: products of few rows are summed in other ways."""
+
+
+class Passes(StrEnum):
+    """Which new cases are encoded in one pass of the model."""
+
+    ALONE = "alone"
+    """None."""
+    ALIKE = "alike"
+    """Those whose histories are equally long, as the model sees them, and not short."""
+    TOGETHER = "together"
+    """All of them: the last bits of a new case then depend on which others came with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +49,9 @@ class Subject:
     key: int | bytes
     """What the representation depends on."""
 
-    def batch(self, device: torch.device) -> UserBatch:
-        """The model's input."""
-        return UserBatch.of([self.history], [self.user_index]).to(device)
+    def length(self, max_length: int | None) -> int:
+        """Items of the history that the model sees."""
+        return min(len(self.history), max_length or len(self.history))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +66,17 @@ class Case:
     """The representation at the site, where the model is."""
     readings: Readings
     """The same on the host, with the latents that fire."""
+    scores: Float[Tensor, " n_items"] | None = None
+    """Untouched scores of all items, where they are kept."""
 
     @property
     def nbytes(self) -> int:
         """Bytes that keeping it takes."""
-        x = self.x.numel() * self.x.element_size()
-        return _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + x + self.readings.nbytes
+        tensors = [self.x] if self.scores is None else [self.x, self.scores]
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return (
+            _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + self.readings.nbytes + size
+        )
 
 
 class Representations:
@@ -66,9 +87,8 @@ class Representations:
         site: where the representation is read.
         steering: the dictionary of that site.
         max_bytes: what may be kept; 0: nothing.
-        together: whether new cases of a batch are encoded in one pass. Faster where there are many
-            new ones or the model is on a GPU; then the last bits of a new case depend on which
-            others came with it.
+        passes: which new cases of a batch are encoded in one pass.
+        score: untouched scores of a representation, to be kept with it. None: they are not kept.
     """
 
     def __init__(
@@ -78,14 +98,16 @@ class Representations:
         steering: Steering,
         *,
         max_bytes: int,
-        together: bool = False,
+        passes: Passes = Passes.ALONE,
+        score: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self._model = model
         self._site = site
         self._steering = steering
         self._max_bytes = max_bytes
-        self.together = together
-        """Whether new cases of a batch are encoded in one pass."""
+        self._score = score
+        self.passes = passes
+        """Which new cases of a batch are encoded in one pass."""
         self._kept: OrderedDict[int | bytes, Case] = OrderedDict()
         self._bytes = 0
         self.hits = 0
@@ -123,13 +145,32 @@ class Representations:
             return [case for case in found if case is not None]
         wanted = list(missing.values())
         self.misses += len(wanted)
-        passes = [wanted] if self.together else [[subject] for subject in wanted]
         made: dict[int | bytes, Case] = {}
-        for of_pass in passes:
+        for of_pass in self._divided(wanted):
             for subject, case in zip(of_pass, self._compute(of_pass), strict=True):
                 made[subject.key] = case
                 self._keep(subject.key, case)
         return [case or made[subject.key] for subject, case in zip(subjects, found, strict=True)]
+
+    def _divided(self, subjects: list[Subject]) -> list[list[Subject]]:
+        match self.passes:
+            case Passes.TOGETHER:
+                return [subjects]
+            case Passes.ALONE:
+                return [[subject] for subject in subjects]
+            case Passes.ALIKE:
+                alike: dict[object, list[Subject]] = {}
+                for subject in subjects:
+                    alike.setdefault(self._kind(subject), []).append(subject)
+                return list(alike.values())
+
+    def _kind(self, subject: Subject) -> object:
+        """Cases of one kind are encoded in one pass."""
+        if self._model.reads_history:
+            length = subject.length(self._model.max_length)
+            return ("long", length) if length >= _SHORT else subject.key
+        # A learned vector is looked up; that of a history alone takes a computation of its own.
+        return "known" if subject.user_index != UNKNOWN_USER else subject.key
 
     def _compute(self, subjects: Sequence[Subject]) -> list[Case]:
         histories = [subject.history for subject in subjects]
@@ -147,7 +188,8 @@ class Representations:
                     remedy="train it again.",
                 )
             seen = np.unique(subject.history)
-            cases.append(Case(subject.history, seen, vector[0], readings))
+            scores = None if self._score is None else self._score(vector[0])
+            cases.append(Case(subject.history, seen, vector[0], readings, scores))
         return cases
 
     def _recall(self, key: int | bytes) -> Case | None:
@@ -182,3 +224,33 @@ def represent(
     with site.capture(model) as captured:
         model(batch)
     return captured.tensor
+
+
+def company_changes_nothing(
+    model: Recommender, site: ProbeSite, users: Sequence[int], histories: Sequence[np.ndarray]
+) -> bool:
+    """Whether equally long histories come out of one pass with the bits that each has alone.
+
+    That depends on the kernels of this machine, so it is tried, in groups of several sizes and with
+    histories of several lengths, made by cutting or repeating those given.
+
+    Args:
+        model: in eval mode.
+        site: where the representation is read.
+        users: rows of some known users.
+        histories: theirs, none empty.
+    """
+    longest = model.max_length or max(len(history) for history in histories)
+
+    def encode(rows: Sequence[int], length: int) -> Tensor:
+        cut = [np.resize(histories[row], length) for row in rows]
+        batch = UserBatch.of(cut, [users[row] for row in rows])
+        return represent(model, site, batch.to(model.device))
+
+    for length in {longest, max(_SHORT, longest // 2), _SHORT}:
+        alone = [encode([row], length) for row in range(len(users))]
+        for size in _PROOF_GROUPS:
+            rows = [row % len(users) for row in range(size)]
+            if not torch.equal(encode(rows, length), torch.cat([alone[row] for row in rows])):
+                return False
+    return True

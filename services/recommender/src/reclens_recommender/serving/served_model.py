@@ -26,13 +26,20 @@ from reclens.steering.engine import Steering
 from reclens.steering.proposing import Proposer
 from reclens.steering.spread import ScoreSpread
 from reclens_recommender.serving.limits import TagIndex
-from reclens_recommender.serving.representations import Representations, represent
+from reclens_recommender.serving.representations import (
+    Passes,
+    Representations,
+    company_changes_nothing,
+    represent,
+)
 from reclens_recommender.serving.scoring import GROUP, Catalogue
 
 logger = structlog.get_logger(__name__)
 
 _PROOF_USERS = 4
 _PROOF_GROUPS = (1, 2, 5, 16, 100)
+_MOST_KEPT_SCORES = 8192
+"""Items up to which a user's untouched scores are kept with the representation: 32 KB at most."""
 
 
 class Method(StrEnum):
@@ -53,7 +60,7 @@ class Caching:
     max_bytes: int = 64 << 20
     """See `Representations`."""
     together: bool = False
-    """See `Representations`."""
+    """Whether all new cases of a batch are encoded in one pass, see `Passes`."""
     search_threads: int = 1
     """See `Catalogue`."""
 
@@ -130,6 +137,7 @@ class ServedModel:
         method = _method(model, site, catalogue, dataset)
         if method is not Method.FILTERED and model.device.type == "cpu":
             logger.info("scores are computed one request at a time", method=method.value)
+        kept = catalogue.n_items <= _MOST_KEPT_SCORES
         return cls(
             release=release,
             model=model,
@@ -140,7 +148,12 @@ class ServedModel:
             steering=steering,
             catalogue=catalogue,
             representations=Representations(
-                model, site, steering, max_bytes=caching.max_bytes, together=caching.together
+                model,
+                site,
+                steering,
+                max_bytes=caching.max_bytes,
+                passes=_which_passes(model, site, dataset, caching.together),
+                score=catalogue.lone if method is not Method.PASSES and kept else None,
             ),
             tags=TagIndex(dataset.items.tags),
             method=method,
@@ -243,8 +256,8 @@ def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: 
     method = Method.FILTERED if model.device.type == "cpu" else Method.LONE
     rng = np.random.default_rng(0)
     n_groups = -(-catalogue.n_items // GROUP)
-    for user in np.unique(np.linspace(0, dataset.n_users - 1, _PROOF_USERS).astype(int)):
-        batch = UserBatch.of([dataset.history(int(user))], [int(user)]).to(model.device)
+    for user in _some_users(dataset, _PROOF_USERS):
+        batch = UserBatch.of([dataset.history(user)], [user]).to(model.device)
         own = model(batch)[0]
         x = represent(model, site, batch)[0]
         if not torch.equal(catalogue.lone(x), own):
@@ -256,6 +269,19 @@ def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: 
         if not all(_same_bits(catalogue, x, groups, own.numpy()) for groups in drawn):
             method = Method.LONE
     return method
+
+
+def _which_passes(model: Recommender, site: ProbeSite, dataset: Dataset, together: bool) -> Passes:
+    if together:
+        return Passes.TOGETHER
+    users = _some_users(dataset, 2 * _PROOF_USERS)
+    histories = [dataset.history(user) for user in users]
+    alike = all(map(len, histories)) and company_changes_nothing(model, site, users, histories)
+    return Passes.ALIKE if alike else Passes.ALONE
+
+
+def _some_users(dataset: Dataset, count: int) -> list[int]:
+    return np.unique(np.linspace(0, dataset.n_users - 1, count).astype(int)).tolist()
 
 
 def _same_bits(

@@ -18,9 +18,9 @@ class InferenceSection(ServerSettings):
     max_waiting: int = Field(default=1024, ge=1, le=100_000)
     """Requests that may wait for the model or be answered; further ones are refused as
     RESOURCE_EXHAUSTED."""
-    representations_mb: int = Field(default=64, ge=0, le=1 << 20)
-    """Memory for what the model makes of users and histories, per version of a release; about
-    2.5 KB each. 0: nothing is kept."""
+    representations_mb: int = Field(default=256, ge=0, le=1 << 20)
+    """Memory for what the model makes of users and histories, per version of a release: about
+    2.5 KB each and, up to 8,192 items, 4 bytes an item for untouched scores. 0: none is kept."""
     encode_together: bool = False
     """Encode new histories of a batch in one pass. Pays on a GPU; the last bits of an answer then
     depend on which others came with it."""
