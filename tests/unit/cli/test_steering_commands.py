@@ -47,6 +47,17 @@ class _Recording(steering_pb2_grpc.SteeringServiceServicer):
         ]
         return pb.CompareResponse(baseline=[ITEM], outcomes=outcomes)
 
+    def GetConcept(self, request: pb.GetConceptRequest, context: Any) -> pb.GetConceptResponse:  # noqa: N802
+        concept = pb.Concept(concept_id=request.concept_id, label="Film-Noir", latents=[3])
+        response = pb.GetConceptResponse(concept=concept)
+        if request.include_push and request.concept_id == "noir":
+            labels = {12: "Crime", 7: "", 5: "War", 6: "Comedy", 8: "1940s", 9: "Drama"}
+            response.push.extend(
+                pb.ProposedPart(latent=latent, weight=1 / (-2) ** place, label=label)
+                for place, (latent, label) in enumerate(labels.items())
+            )
+        return response
+
     def ProposeEdit(  # noqa: N802
         self, request: pb.ProposeEditRequest, context: Any
     ) -> pb.ProposeEditResponse:
@@ -170,3 +181,18 @@ def test_examples_are_liked_or_disliked(gateway: _Recording, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["alignment"] == 0.75
     assert run(["propose"]) == 2
     assert run(["propose", "noir", "--like", "1"]) == 2
+
+
+def test_concept_is_shown_with_what_adding_it_pushes(
+    gateway: _Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["concepts", "show", "noir"]) == 0
+    shown = capsys.readouterr().out
+    line = "pushes +1.00 Crime, -0.50 7, +0.25 War, -0.12 Comedy, +0.06 1940s and 1 more"
+    assert line in shown
+    assert run(["concepts", "show", "noir", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [part["latent"] for part in told["push"]] == [12, 7, 5, 6, 8, 9]
+    assert told["concept_id"] == "noir"
+    assert run(["concepts", "show", "other"]) == 0
+    assert "pushes its own latents" in capsys.readouterr().out

@@ -36,6 +36,8 @@ CONCEPTS = ConceptIndex(
         label(5, "own-words", "gloomy alleys", evidence=("0", "3", "gone")),
         label(6, "wordless", evidence=("4",)),
         label(7, "bare", "Animation", evidence=()),
+        # An item without a name is called by its id.
+        label(8, "nameless", "4", evidence=("4",)),
     ]
 )
 CARRIERS = ConceptCarriers(ITEMS, CONCEPTS)
@@ -53,6 +55,7 @@ CARRIERS = ConceptCarriers(ITEMS, CONCEPTS)
         ("own-words", {0, 3}),
         ("wordless", {4}),
         ("bare", {3}),
+        ("nameless", {4}),
     ],
 )
 def test_carriers(concept_id: str, rows: set[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from time import sleep
 from typing import Any
@@ -20,7 +20,7 @@ from reclens_gateway.item_catalog import ItemCatalog
 _MAX_KNOWN = 100_000
 """Items of which something is kept ready; a catalogue may have millions."""
 _MAX_LOOKED_AT = 50_000
-"""Items that are tested for one list of carriers."""
+"""Items whose titles are read for one list of carriers."""
 _PAUSE_EVERY, _PAUSE_SECONDS = 20, 1e-4
 """A thread that reads items lets the event loop have its turn about every millisecond."""
 _QUOTED = re.compile(r"“(.+)”")
@@ -66,18 +66,20 @@ class ConceptCarriers:
     def popular(self, concept_id: str, most: int) -> list[int]:
         """Rows of items that carry a concept, the more popular ones first, at most ``most``.
 
-        Takes up to a second with a large catalogue: to be called in a thread of its own.
+        Of words in titles only the more popular items that may have them are looked at. Takes a
+        while with a large catalogue: to be called in a thread of its own.
         """
         concept = self._concepts.get(concept_id, field="concept_id")
         evidence = self._evidence(concept)
         if not self._told_by_terms(concept, evidence):
-            rows = np.array(sorted(evidence), np.int64)
-            return self._by_popularity(rows)[:most].tolist()
+            return self._by_popularity(np.array(sorted(evidence), np.int64))[:most].tolist()
         wanted = frozenset(concept.keywords)
-        candidates = self._may_carry(wanted)
-        candidates = self._by_popularity(
-            np.union1d(candidates, np.array(sorted(evidence), np.int64))
-        )
+        # Names that were cut for the label, and ids that stand for names, are in no column.
+        named = [row for row in evidence if wanted <= self._terms_of(row)]
+        rows = np.union1d(self._may_carry(concept.keywords), np.array(named, np.int64))
+        candidates = self._by_popularity(rows)
+        if not any(map(_QUOTED.fullmatch, concept.keywords)):
+            return candidates[:most].tolist()
         found: list[int] = []
         for place, row in enumerate(candidates[:_MAX_LOOKED_AT].tolist()):
             if place % _PAUSE_EVERY == 0:
@@ -125,16 +127,15 @@ class ConceptCarriers:
     def _by_popularity(self, rows: np.ndarray) -> np.ndarray:
         return rows[np.argsort(-self._items.popularity[rows], kind="stable")]
 
-    def _may_carry(self, terms: Iterable[str]) -> np.ndarray:
-        """Rows among which are all items that carry these terms, without reading each item."""
-        rows: np.ndarray | None = None
-        for term in terms:
-            may = self._may_have(term)
-            rows = may if rows is None else np.intersect1d(rows, may, assume_unique=True)
-        return np.empty(0, np.int64) if rows is None else rows
+    def _may_carry(self, terms: Sequence[str]) -> np.ndarray:
+        """Rows of items that carry these terms, found by column; of words, those that may."""
+        rows = self._may_have(terms[0])
+        for term in terms[1:]:
+            rows = np.intersect1d(rows, self._may_have(term), assume_unique=True)
+        return rows
 
     def _may_have(self, term: str) -> np.ndarray:
-        """A superset, by what terms are made of, see `item_terms`."""
+        """By what terms are made of, see `item_terms`."""
         items = self._items
         # What Arrow computes with is made when it is imported; type checkers do not see it.
         compute: Any = pc

@@ -99,7 +99,7 @@ def _push_text(push: Sequence[pb.ProposedPart]) -> str:
         return "pushes its own latents: no others were found that raise its items"
     shown = [f"{part.weight:+.2f} {part.label or part.latent}" for part in push[:_SHOWN_PARTS]]
     more = len(push) - len(shown)
-    return f"pushes {', '.join(shown)}" + (f" and {more} more latents" if more else "")
+    return f"pushes {', '.join(shown)}" + (f" and {more} more" if more else "")
 
 
 def _details(concept: pb.Concept) -> str:
