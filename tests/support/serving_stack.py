@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+from minio import Minio
 from served_world import Publisher, World
 
 from reclens.adapters.artifacts import ArtifactStore
@@ -42,6 +43,20 @@ class Loop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def drop_bucket(s3: S3Settings) -> None:
+    """Remove a bucket with all that is in it. Each takes volumes, of which a disk has room for so
+    many: a session of tests that kept all its buckets would fill it."""
+    client = Minio(
+        endpoint=s3.endpoint,
+        access_key=s3.access_key.get_secret_value(),
+        secret_key=s3.secret_key.get_secret_value(),
+        secure=s3.secure,
+    )
+    for item in client.list_objects(bucket_name=s3.bucket, recursive=True):
+        client.remove_object(bucket_name=s3.bucket, object_name=str(item.object_name))
+    client.remove_bucket(bucket_name=s3.bucket)
 
 
 class Stack:
@@ -98,6 +113,7 @@ class Stack:
         for channel in self._channels:
             channel.close()
         self.stop_servers()
+        drop_bucket(self.store_settings["s3"])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served_world import Publisher
 from serving_processes import ServingProcesses, serving_processes
+from serving_stack import drop_bucket
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import StoreSettings
@@ -99,6 +100,7 @@ def target(s3, tmp_path_factory) -> Iterator[Target]:
     Publisher(store, folder / "made").world()
     with serving_processes(own, folder) as processes:
         yield Target(processes)
+    drop_bucket(own)
 
 
 async def send_all(
