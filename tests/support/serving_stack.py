@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from minio import Minio
 from served_world import Publisher, World
+from urllib3.exceptions import MaxRetryError
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings
@@ -54,9 +55,11 @@ def drop_bucket(s3: S3Settings) -> None:
         secret_key=s3.secret_key.get_secret_value(),
         secure=s3.secure,
     )
-    for item in client.list_objects(bucket_name=s3.bucket, recursive=True):
-        client.remove_object(bucket_name=s3.bucket, object_name=str(item.object_name))
-    client.remove_bucket(bucket_name=s3.bucket)
+    # A test may have stopped the server.
+    with suppress(MaxRetryError):
+        for item in client.list_objects(bucket_name=s3.bucket, recursive=True):
+            client.remove_object(bucket_name=s3.bucket, object_name=str(item.object_name))
+        client.remove_bucket(bucket_name=s3.bucket)
 
 
 class Stack:

@@ -99,7 +99,7 @@ class Admission:
         """One call has ended.
 
         Args:
-            answered: whether by an answer or a reason. One that was given up on frees its place, but
+            answered: whether by an answer or a reason. One that was given up frees its place, but
                 says nothing of how fast answers come.
         """
         self.running -= 1
