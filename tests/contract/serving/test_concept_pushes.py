@@ -86,18 +86,14 @@ def test_concept_is_the_blend_of_its_push_alone_and_in_a_blend(serving: Any) -> 
     np.testing.assert_allclose(added / added.std(), along / along.std(), atol=1e-3)
 
 
-def test_every_call_adds_the_same(stack: Any) -> None:
-    world = stack.publisher.world()
-    server = stack.start_inference()
-    gateway = stack.start_gateway(server.address)
-    stack.refresh(server, gateway)
-    stub = stack.steering(gateway)
-    edit = pb.Edit(concept_id="film-noir", add=0.2)
-    policy = pb.Policy(policy_id="more-noir", edits=[edit])
+def test_every_call_adds_the_same(sasrec: Any) -> None:
+    stub, gateway = sasrec.steering, sasrec.gateway
+    edit = pb.Edit(concept_id="western", add=0.2)
+    policy = pb.Policy(policy_id="more-western", edits=[edit])
     # Stored without asking what it pushes, and asked for first by way of the policy.
     stub.CreatePolicy(pb.CreatePolicyRequest(policy=policy), timeout=30)
-    assert gateway.watch.current("default").loaded.pushes.missing([edit]) == ["film-noir"]
-    ref = pb.PolicyRef(policy_id="more-noir")
+    assert gateway.watch.current("default").loaded.pushes.missing([edit]) == ["western"]
+    ref = pb.PolicyRef(policy_id="more-western")
     expected = stub.Recommend(asked(policy=ref), timeout=30).items
     assert gateway.watch.current("default").loaded.pushes.missing([edit]) == []
     requests = [asked(edit), asked(policy=ref), asked(pb.Edit(concept_id="nope", add=1))]
@@ -113,17 +109,13 @@ def test_every_call_adds_the_same(stack: Any) -> None:
     )
     assert [list(one.answer.items) for one in compared.outcomes] == [expected] * 2
     assert expected != list(stub.Recommend(asked(), timeout=30).items)
-    assert len(expected) == world.dataset.n_items
+    assert len(expected) == sasrec.world.dataset.n_items
 
 
 def test_push_is_found_once_and_a_failure_is_no_answer(
-    stack: Any, monkeypatch: pytest.MonkeyPatch
+    sasrec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack.publisher.world()
-    server = stack.start_inference()
-    gateway = stack.start_gateway(server.address)
-    stack.refresh(server, gateway)
-    stub = stack.steering(gateway)
+    stub = sasrec.steering
     calls: list[str] = []
     propose, error = InferencePeer.propose, Unavailable("nobody is there.")
 
@@ -134,7 +126,7 @@ def test_push_is_found_once_and_a_failure_is_no_answer(
         return await propose(peer, question, seconds)
 
     monkeypatch.setattr(InferencePeer, "propose", counted)
-    request = asked(pb.Edit(concept_id="comedy", add=0.2))
+    request = asked(pb.Edit(concept_id="never", add=0.2))
     with pytest.raises(grpc.RpcError) as refused:
         stub.Recommend(request, timeout=30)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # pyright: ignore
@@ -168,20 +160,3 @@ def test_before_the_last_site_its_own_latents_are_pushed_by_the_norm(stack: Any)
     own = [moved.pop(latent) for latent in (world.firing[0], world.silent[0])]
     assert own[1] / own[0] == pytest.approx(0.75, rel=1e-3)
     assert set(moved.values()) == {0}
-
-
-def test_items_that_are_all_alike_leave_nothing_to_push(stack: Any) -> None:
-    stack.publisher.world(kind="bprmf", spoil=_forget_everything)
-    server = stack.start_inference()
-    gateway = stack.start_gateway(server.address)
-    stack.refresh(server, gateway)
-    answer = stack.steering(gateway).Recommend(
-        asked(pb.Edit(concept_id="film-noir", add=0.3)), timeout=30
-    )
-    assert [idle.index for idle in answer.effect.idle_edits] == [0]
-    assert "change no order" in answer.effect.idle_edits[0].reason
-
-
-def _forget_everything(model: Any) -> None:
-    for parameter in model.parameters():
-        parameter.data.zero_()
