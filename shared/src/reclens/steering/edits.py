@@ -182,6 +182,20 @@ class LatentEdit:
             return self.groups[0].latents
         return tuple(dict.fromkeys(latent for group in self.groups for latent in group.latents))
 
+    @cached_property
+    def highest(self) -> int:
+        """The highest latent that the edit or one of its conditions names."""
+        named = (*self.groups, *self.conditions)
+        return max(max(one.latents) for one in named)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.groups, self.operation, self.strength, self.unit, self.conditions))
+
+    def __hash__(self) -> int:
+        # Plans are kept by their edits, which are looked up for every request.
+        return self._hash
+
     @property
     def replaces(self) -> bool:
         """Whether the edit overrules what earlier edits made of its latents."""
@@ -219,6 +233,8 @@ def check_latents(edits: Sequence[LatentEdit], n_latents: int) -> None:
         InvalidInput: names the edit and latent.
     """
     for position, edit in enumerate(edits):
+        if edit.highest < n_latents:
+            continue
         where = f"edits[{position}]"
         for place, group in enumerate(edit.groups):
             _check_known(group.latents, n_latents, f"{where}.groups[{place}]")

@@ -37,7 +37,7 @@ MAX_EXCLUDED = 10_000
 MAX_LIMITS = 100
 """Limits of tags in one request."""
 
-_KEPT_GROUPS = 4096
+_KEPT_EDITS = 4096
 
 _OPERATIONS = {
     pb.EDIT_OPERATION_SET: Operation.SET,
@@ -175,11 +175,22 @@ def _limits(served: ServedModel, request: pb.RankRequest) -> dict[str, int]:
 
 
 def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
+    try:
+        return _read_edit(edit.SerializeToString())
+    except InvalidInput as error:
+        field = f"{where}.{error.field}"
+        raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
+
+
+@lru_cache(_KEPT_EDITS)
+def _read_edit(message: bytes) -> LatentEdit:
+    """Kept by what they are: the same edits come again and again, and are checked once."""
+    edit = pb.LatentEdit.FromString(message)
     operation, unit = _OPERATIONS.get(edit.operation), _UNITS.get(edit.unit)
     if operation is None or unit is None:
         raise InvalidInput(
             "the edit does not say what to do.",
-            field=f"{where}.operation",
+            field="operation",
             remedy="use SET, SCALE, ADD or ABLATE, and a unit of the enum.",
         )
     groups: list[LatentGroup] = []
@@ -187,23 +198,16 @@ def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
     part = ""
     try:
         for place, group in enumerate(edit.groups):
-            part = f".groups[{place}]"
-            groups.append(_group(group.SerializeToString()))
+            part = f"groups[{place}]."
+            groups.append(LatentGroup(tuple(group.latents), tuple(group.weights), group.share))
         for place, condition in enumerate(edit.conditions):
-            part = f".conditions[{place}]"
+            part = f"conditions[{place}]."
             conditions.append(_condition(condition))
         part = ""
         return LatentEdit(tuple(groups), operation, edit.strength, unit, tuple(conditions))
     except InvalidInput as error:
-        field = f"{where}{part}.{error.field}"
+        field = f"{part}{error.field}"
         raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
-
-
-@lru_cache(_KEPT_GROUPS)
-def _group(message: bytes) -> LatentGroup:
-    """Kept by what they are: concepts come again and again, and a group is checked once."""
-    group = pb.LatentGroup.FromString(message)
-    return LatentGroup(tuple(group.latents), tuple(group.weights), group.share)
 
 
 def _condition(condition: pb.LatentCondition) -> LatentCondition:
