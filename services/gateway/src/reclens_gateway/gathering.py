@@ -42,8 +42,9 @@ class Gathering:
     """Sends what came together while fewer than ``hops`` calls are under way; else requests gather
     until one returns, and go together.
 
-    So a lone request waits for nobody, and under load calls grow as far as they have to. Whoever
-    gives up while waiting is not sent.
+    So a lone request waits for nobody, and under load calls grow as far as they have to. Requests
+    that find no call under way are sent once no more come with them, those that gathered during a
+    call as soon as it returns. Whoever gives up while waiting is not sent.
 
     Args:
         send: one call: requests, and the seconds that it may take, to outcomes in the same order.
@@ -135,7 +136,9 @@ class Gathering:
 
     def _returned(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        self._watch()
+        if not self._watching:
+            # They have gathered while the call was under way.
+            self._start()
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

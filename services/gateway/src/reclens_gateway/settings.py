@@ -24,7 +24,7 @@ class GatewaySection(ServerSettings):
     """Deadline of callers that set none."""
     session_idle_seconds: float = Field(default=300, gt=0, le=86400)
     """How long a session may wait for its caller, to ask or to read, before it is closed."""
-    hops: int = Field(default=2, ge=1, le=64)
+    hops: int = Field(default=1, ge=1, le=64)
     """Calls to InferenceService at a time that carry rank requests. Further requests gather
     meanwhile and go together in the next one."""
     max_batch: int = Field(default=32, ge=1, le=1024)

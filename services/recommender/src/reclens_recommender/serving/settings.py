@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import Field
 
 from reclens.adapters.grpc_server import ServerSettings
@@ -27,8 +29,9 @@ class InferenceSection(ServerSettings):
     torch_threads: int | None = Field(default=1, ge=1, le=1024)
     """Threads of one operation of the model. Threads that wait for one whose core is taken cost
     more than they bring. None: as torch decides."""
-    search_threads: int = Field(default=1, ge=1, le=256)
-    """Threads that search a catalogue of more than some 30,000 items, each a part of it."""
+    search_threads: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=256)
+    """Threads that search a catalogue of more than some 30,000 items, each a part of it. Not given:
+    one a core, at most 4."""
     default_deadline_seconds: float = Field(default=30, gt=0, le=3600)
     """Deadline of callers that set none."""
 
