@@ -23,8 +23,8 @@ from reclens.steering.readings import Readings
 _OVERHEAD_BYTES = 1500
 """What a kept case takes besides its arrays."""
 _PROOF_GROUPS = (2, 3, 5, 8, 16, 32)
-_SHORT = 8
-"""Histories shorter than this are encoded alone: products of few rows are summed in other ways."""
+_MOST_ALIKE = max(_PROOF_GROUPS)
+"""Equally long histories in one pass at most: of more nothing is proved."""
 
 
 class Passes(StrEnum):
@@ -33,7 +33,7 @@ class Passes(StrEnum):
     ALONE = "alone"
     """None."""
     ALIKE = "alike"
-    """Those whose histories are equally long, as the model sees them, and not short."""
+    """Those whose histories have the same length, as the model sees them, of those tried."""
     TOGETHER = "together"
     """All of them: the last bits of a new case then depend on which others came with it."""
 
@@ -58,6 +58,8 @@ class Subject:
 class Case:
     """A subject as the model sees it."""
 
+    key: int | bytes
+    """What it is kept by."""
     history: npt.NDArray[np.int64]
     """Rows of items, oldest first."""
     seen: npt.NDArray[np.int64]
@@ -74,6 +76,7 @@ class Case:
         """Bytes that keeping it takes."""
         tensors = [self.x] if self.scores is None else [self.x, self.scores]
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        size += len(self.key) if isinstance(self.key, bytes) else 0
         return (
             _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + self.readings.nbytes + size
         )
@@ -88,6 +91,8 @@ class Representations:
         steering: the dictionary of that site.
         max_bytes: what may be kept; 0: nothing.
         passes: which new cases of a batch are encoded in one pass.
+        lengths: of histories, as the model sees them, that go in one pass where they are equally
+            long; see `company_changes_nothing`.
         score: untouched scores of a representation, to be kept with it. None: they are not kept.
     """
 
@@ -99,6 +104,7 @@ class Representations:
         *,
         max_bytes: int,
         passes: Passes = Passes.ALONE,
+        lengths: frozenset[int] = frozenset(),
         score: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self._model = model
@@ -106,6 +112,7 @@ class Representations:
         self._steering = steering
         self._max_bytes = max_bytes
         self._score = score
+        self._lengths = lengths
         self.passes = passes
         """Which new cases of a batch are encoded in one pass."""
         self._kept: OrderedDict[int | bytes, Case] = OrderedDict()
@@ -149,7 +156,7 @@ class Representations:
         for of_pass in self._divided(wanted):
             for subject, case in zip(of_pass, self._compute(of_pass), strict=True):
                 made[subject.key] = case
-                self._keep(subject.key, case)
+                self._keep(case)
         return [case or made[subject.key] for subject, case in zip(subjects, found, strict=True)]
 
     def _divided(self, subjects: list[Subject]) -> list[list[Subject]]:
@@ -162,13 +169,17 @@ class Representations:
                 alike: dict[object, list[Subject]] = {}
                 for subject in subjects:
                     alike.setdefault(self._kind(subject), []).append(subject)
-                return list(alike.values())
+                return [
+                    of_kind[start : start + _MOST_ALIKE]
+                    for of_kind in alike.values()
+                    for start in range(0, len(of_kind), _MOST_ALIKE)
+                ]
 
     def _kind(self, subject: Subject) -> object:
         """Cases of one kind are encoded in one pass."""
         if self._model.reads_history:
             length = subject.length(self._model.max_length)
-            return ("long", length) if length >= _SHORT else subject.key
+            return ("long", length) if length in self._lengths else subject.key
         # A learned vector is looked up; that of a history alone takes a computation of its own.
         return "known" if subject.user_index != UNKNOWN_USER else subject.key
 
@@ -189,7 +200,7 @@ class Representations:
                 )
             seen = np.unique(subject.history)
             scores = None if self._score is None else self._score(vector[0])
-            cases.append(Case(subject.history, seen, vector[0], readings, scores))
+            cases.append(Case(subject.key, subject.history, seen, vector[0], readings, scores))
         return cases
 
     def _recall(self, key: int | bytes) -> Case | None:
@@ -199,11 +210,11 @@ class Representations:
             self.hits += 1
         return case
 
-    def _keep(self, key: int | bytes, case: Case) -> None:
+    def _keep(self, case: Case) -> None:
         size = case.nbytes
         if size > self._max_bytes:
             return
-        self._kept[key] = case
+        self._kept[case.key] = case
         self._bytes += size
         while self._bytes > self._max_bytes:
             _, oldest = self._kept.popitem(last=False)
@@ -227,30 +238,33 @@ def represent(
 
 
 def company_changes_nothing(
-    model: Recommender, site: ProbeSite, users: Sequence[int], histories: Sequence[np.ndarray]
+    model: Recommender,
+    site: ProbeSite,
+    users: Sequence[int],
+    histories: Sequence[np.ndarray],
+    length: int,
 ) -> bool:
-    """Whether equally long histories come out of one pass with the bits that each has alone.
+    """Whether histories of one length come out of one pass with the bits that each has alone.
 
-    That depends on the kernels of this machine, so it is tried, in groups of several sizes and with
-    histories of several lengths, made by cutting or repeating those given.
+    That depends on the kernels of this machine, and on the length: products of few or of oddly many
+    rows are summed in other ways. So each length is tried for itself, in groups of several sizes.
 
     Args:
         model: in eval mode.
         site: where the representation is read.
         users: rows of some known users.
-        histories: theirs, none empty.
+        histories: theirs, none empty; cut or repeated to the length.
+        length: items of each history, as the model sees them.
     """
-    longest = model.max_length or max(len(history) for history in histories)
 
-    def encode(rows: Sequence[int], length: int) -> Tensor:
+    def encode(rows: Sequence[int]) -> Tensor:
         cut = [np.resize(histories[row], length) for row in rows]
         batch = UserBatch.of(cut, [users[row] for row in rows])
         return represent(model, site, batch.to(model.device))
 
-    for length in {longest, max(_SHORT, longest // 2), _SHORT}:
-        alone = [encode([row], length) for row in range(len(users))]
-        for size in _PROOF_GROUPS:
-            rows = [row % len(users) for row in range(size)]
-            if not torch.equal(encode(rows, length), torch.cat([alone[row] for row in rows])):
-                return False
+    alone = [encode([row]) for row in range(len(users))]
+    for size in _PROOF_GROUPS:
+        rows = [row % len(users) for row in range(size)]
+        if not torch.equal(encode(rows), torch.cat([alone[row] for row in rows])):
+            return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -38,6 +39,10 @@ logger = structlog.get_logger(__name__)
 
 _PROOF_USERS = 4
 _PROOF_GROUPS = (1, 2, 5, 16, 100)
+_PROOF_LENGTHS = 16
+"""Lengths of histories, the most frequent ones, that are tried in one pass of the model."""
+_COUNTED_USERS = 1000
+"""Users whose histories tell which lengths are frequent."""
 _MOST_KEPT_SCORES = 8192
 """Items up to which a user's untouched scores are kept with the representation: 32 KB at most."""
 
@@ -138,6 +143,7 @@ class ServedModel:
         if method is not Method.FILTERED and model.device.type == "cpu":
             logger.info("scores are computed one request at a time", method=method.value)
         kept = catalogue.n_items <= _MOST_KEPT_SCORES
+        passes, lengths = _which_passes(model, site, dataset, caching.together)
         return cls(
             release=release,
             model=model,
@@ -152,7 +158,8 @@ class ServedModel:
                 site,
                 steering,
                 max_bytes=caching.max_bytes,
-                passes=_which_passes(model, site, dataset, caching.together),
+                passes=passes,
+                lengths=lengths,
                 score=catalogue.lone if method is not Method.PASSES and kept else None,
             ),
             tags=TagIndex(dataset.items.tags),
@@ -271,13 +278,34 @@ def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: 
     return method
 
 
-def _which_passes(model: Recommender, site: ProbeSite, dataset: Dataset, together: bool) -> Passes:
+def _which_passes(
+    model: Recommender, site: ProbeSite, dataset: Dataset, together: bool
+) -> tuple[Passes, frozenset[int]]:
+    """Which histories may go in one pass, and of which lengths."""
     if together:
-        return Passes.TOGETHER
+        return Passes.TOGETHER, frozenset()
     users = _some_users(dataset, 2 * _PROOF_USERS)
     histories = [dataset.history(user) for user in users]
-    alike = all(map(len, histories)) and company_changes_nothing(model, site, users, histories)
-    return Passes.ALIKE if alike else Passes.ALONE
+    if not all(map(len, histories)):
+        return Passes.ALONE, frozenset()
+    lengths = frozenset(
+        length
+        for length in _frequent_lengths(model, dataset)
+        if company_changes_nothing(model, site, users, histories, length)
+    )
+    return (Passes.ALIKE if lengths else Passes.ALONE), lengths
+
+
+def _frequent_lengths(model: Recommender, dataset: Dataset) -> list[int]:
+    """Lengths, as the model sees them, that histories of users have most; and the longest."""
+    if not model.reads_history:
+        return [1]
+    counts = Counter(
+        min(len(dataset.history(user)), model.max_length or dataset.n_items)
+        for user in _some_users(dataset, _COUNTED_USERS)
+    )
+    frequent = [length for length, _ in counts.most_common(_PROOF_LENGTHS) if length]
+    return sorted({*frequent, model.max_length or frequent[0]})
 
 
 def _some_users(dataset: Dataset, count: int) -> list[int]:
