@@ -183,6 +183,11 @@ class LatentEdit:
         return tuple(dict.fromkeys(latent for group in self.groups for latent in group.latents))
 
     @cached_property
+    def size(self) -> int:
+        """How many latents the edit and its conditions name, each as often as they do."""
+        return sum(len(one.latents) for one in (*self.groups, *self.conditions))
+
+    @cached_property
     def highest(self) -> int:
         """The highest latent that the edit or one of its conditions names."""
         named = (*self.groups, *self.conditions)

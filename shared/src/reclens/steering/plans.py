@@ -23,6 +23,8 @@ _FLAT = 1e-4
 changes no order: moved far enough to do so, x would be beyond all that the model knows."""
 _KEPT = 4096
 """Plans, and directions, that are kept."""
+_LONGEST_KEPT = 512
+"""Latents that a list of edits may name to be kept: longer ones could fill the memory."""
 _ROW = {Unit.P99: 1, Unit.INPUT_NORM: 2, Unit.SCORE_SPREAD: 3}
 """Row of `Affine.abcd` that a push is in."""
 
@@ -82,9 +84,13 @@ class Planner:
         self._spread = spread
         self._widest = 0.0 if spread is None else float(np.linalg.norm(spread, 2))
         # Kept by what they are: a slider that is moved changes the strength alone.
-        self._blend = lru_cache(_KEPT)(self._make_blend)
-        self.plan = lru_cache(_KEPT)(self._make_plan)
-        """The plan of a tuple of edits, all of which apply."""
+        self._known_blend = lru_cache(_KEPT)(self._make_blend)
+        self._known_plan = lru_cache(_KEPT)(self._make_plan)
+
+    def plan(self, edits: tuple[LatentEdit, ...]) -> Plan:
+        """The plan of some edits, all of which apply."""
+        short = sum(edit.size for edit in edits) <= _LONGEST_KEPT
+        return (self._known_plan if short else self._make_plan)(edits)
 
     def _make_plan(self, edits: tuple[LatentEdit, ...]) -> Plan:
         single = tuple(self._affine(edit) for edit in edits)
@@ -101,7 +107,8 @@ class Planner:
 
     def _affine(self, edit: LatentEdit) -> Affine:
         if edit.operation is Operation.ADD:
-            latents, push = self._blend(edit.groups, edit.unit)
+            blend = self._known_blend if edit.size <= _LONGEST_KEPT else self._make_blend
+            latents, push = blend(edit.groups, edit.unit)
             abcd = np.zeros((4, len(latents)))
             abcd[0] = 1
             np.multiply(push, edit.strength, out=abcd[_ROW[edit.unit]])

@@ -38,6 +38,8 @@ MAX_LIMITS = 100
 """Limits of tags in one request."""
 
 _KEPT_EDITS = 4096
+_LONGEST_KEPT = 4096
+"""Bytes of a message beyond which an edit is not kept: callers could fill the memory with them."""
 
 _OPERATIONS = {
     pb.EDIT_OPERATION_SET: Operation.SET,
@@ -176,15 +178,14 @@ def _limits(served: ServedModel, request: pb.RankRequest) -> dict[str, int]:
 
 def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
     try:
-        return _read_edit(edit.SerializeToString())
+        message = edit.SerializeToString()
+        return (_known_edit if len(message) <= _LONGEST_KEPT else _read_edit)(message)
     except InvalidInput as error:
         field = f"{where}.{error.field}"
         raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
 
 
-@lru_cache(_KEPT_EDITS)
 def _read_edit(message: bytes) -> LatentEdit:
-    """Kept by what they are: the same edits come again and again, and are checked once."""
     edit = pb.LatentEdit.FromString(message)
     operation, unit = _OPERATIONS.get(edit.operation), _UNITS.get(edit.unit)
     if operation is None or unit is None:
@@ -208,6 +209,10 @@ def _read_edit(message: bytes) -> LatentEdit:
     except InvalidInput as error:
         field = f"{part}{error.field}"
         raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
+
+
+_known_edit = lru_cache(_KEPT_EDITS)(_read_edit)
+"""The same edits come again and again, and are checked once."""
 
 
 def _condition(condition: pb.LatentCondition) -> LatentCondition:
