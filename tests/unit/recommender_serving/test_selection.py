@@ -88,3 +88,15 @@ def test_exact_scores_are_given_in_the_order_asked() -> None:
     numbers = torch.arange(80.0).reshape(2, 40)
     rows, items = np.array([0, 0, 0, 1, 1]), np.array([39, 3, 3, 17, 0])
     assert exact_scores(DenseScores(numbers), rows, items).tolist() == [39, 3, 3, 57, 40]
+
+
+@pytest.mark.usefixtures("layout")
+def test_places_among_a_catalogue_of_equals_take_memory_once() -> None:
+    n_items = 4096
+    scores = DenseScores(torch.zeros(1, n_items))
+    items = np.random.default_rng(0).permutation(n_items)[:500]
+    targets = [Ranked(items, np.zeros(500, np.float32))]
+    asked = Selection(scores, [np.zeros(0, np.int64)], targets)
+    noted = sum(len(near) for _, near in asked._places[0].unsure)
+    assert noted == n_items  # not one list for each of 500
+    assert asked.places(0).tolist() == (items + 1).tolist()

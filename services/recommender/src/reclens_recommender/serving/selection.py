@@ -84,13 +84,14 @@ class Selection:
     def places(self, row: int) -> npt.NDArray[np.int64]:
         """Places, from 1, of the row's targets among its candidates."""
         places = self._places[row]
-        greater = places.greater
-        for target, items in places.unsure:
+        greater = places.greater[places.level_of]
+        for level, items in places.unsure:
             scores = exact_scores(self._scores, np.full(len(items), row), items)
-            score, item = places.items.scores[target], places.items.items[target]
-            before = (scores > score) | ((scores == score) & (items < item))
-            greater[target] += int(np.count_nonzero(before))
-        places.unsure.clear()
+            targets = np.flatnonzero(places.level_of == level)
+            score = places.items.scores[targets[0]]
+            # Those of equal scores that are before a target are of lower rows.
+            equal = items[scores == score].searchsorted(places.items.items[targets])
+            greater[targets] += np.count_nonzero(scores > score) + equal
         return greater + 1
 
     def _best(
@@ -160,10 +161,15 @@ class _Places:
         self, items: Ranked, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
     ) -> None:
         self.items = items
-        self.greater = np.zeros(len(items), dtype=np.int64)
+        # Equal scores are looked at once: many items may have the same.
+        _, firsts, self.level_of = np.unique(items.scores, return_index=True, return_inverse=True)
+        """Which of the distinct scores each item has."""
+        self.greater = np.zeros(len(firsts), dtype=np.int64)
+        """Candidates above each distinct score for sure."""
         self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
-        """Targets, and items whose scores are too near theirs to tell without exact ones."""
-        self._low, self._high = low, high
+        """Distinct scores, and items whose scores are too near to tell without exact ones."""
+        self._low, self._high = low[firsts], high[firsts]
+        self._is_lone = np.bincount(self.level_of, minlength=len(firsts)) == 1
         self._lock = threading.Lock()
         self.lowest = low.min() if len(low) else np.float32(np.inf)
 
@@ -176,12 +182,12 @@ class _Places:
             self.greater += len(values) - above
         near = above - values.searchsorted(self._low, side="left")
         items = self.items.items
-        # The item itself is near its own score.
-        near -= (items >= start) & (items < start + len(scores))
-        for target in near.nonzero()[0].tolist():
-            within = (scores >= self._low[target]) & (scores <= self._high[target])
-            others = np.flatnonzero(within) + start
-            self.unsure.append((target, others[others != items[target]]))
+        here = (items >= start) & (items < start + len(scores))
+        own = np.bincount(self.level_of[here], minlength=len(near))
+        # A lone item is near its own score, and before nobody of that; of several, one is.
+        for level in np.flatnonzero(near > own * self._is_lone).tolist():
+            within = (scores >= self._low[level]) & (scores <= self._high[level])
+            self.unsure.append((level, np.flatnonzero(within) + start))
 
 
 def _places(targets: Sequence[Ranked], margins: npt.NDArray[np.floating]) -> list[_Places]:
