@@ -60,6 +60,12 @@ def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeRespo
         )
     except RecLensError as error:
         return error
+    except Exception:
+        # Others are answered with it.
+        logger.exception("proposal failed")
+        return InternalError(
+            "the server failed on a proposal.", remedy="look into the server's log."
+        )
     return pb.ProposeResponse(
         latents=proposal.latents,
         shares=proposal.shares,
