@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,6 +51,14 @@ def test_lists_go_by_pages(stack) -> None:
     assert not rest.next_page_token
     other = pb.ListPolicyVersionsRequest(policy_id="b", page_token=begun.next_page_token)
     assert refusal(steering.ListPolicyVersions, other)[2] == "page_token"
+    # As somebody may forge it who has seen one: a number that Python refuses to read.
+    _, query, offset = json.loads(base64.urlsafe_b64decode(begun.next_page_token))
+    forged = base64.urlsafe_b64encode(json.dumps(["9" * 5000, query, offset]).encode()).decode()
+    other = pb.ListPolicyVersionsRequest(policy_id="a", page_token=forged)
+    assert refusal(steering.ListPolicyVersions, other)[0:3:2] == (
+        Code.INVALID_ARGUMENT,
+        "page_token",
+    )
 
 
 def test_pages_stay_small_where_policies_are_large(sasrec, monkeypatch) -> None:
