@@ -23,6 +23,7 @@ The last part offers more than can be answered, at an even rate, whether answers
     make bench-serving
     python benchmarks/serving.py --quick
     python benchmarks/serving.py --catalogues 60k --clients 32 --env RECLENS_GATEWAY__PROCESSES=2
+    python benchmarks/serving.py --catalogues 1M --env RECLENS_INFERENCE__INDEX=approximate
 """
 
 from __future__ import annotations
