@@ -167,6 +167,11 @@ class Gathering:
             for one in batch:
                 _fail(one.answer, _of_request(error, one.question.request_id))
             return
+        except Exception:
+            logger.exception("call failed", requests=len(batch))
+            for one in batch:
+                _fail(one.answer, InternalError("the gateway's call to inference failed."))
+            return
         except BaseException:
             for one in batch:
                 one.answer.cancel()
