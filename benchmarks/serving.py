@@ -23,6 +23,7 @@ The last part offers more than can be answered, at an even rate, whether answers
     make bench-serving
     python benchmarks/serving.py --quick
     python benchmarks/serving.py --catalogues 60k --clients 32 --env RECLENS_GATEWAY__PROCESSES=2
+    python benchmarks/serving.py --catalogues 1M --env RECLENS_INFERENCE__INDEX=approximate
 """
 
 from __future__ import annotations
@@ -44,7 +45,15 @@ from machine import machine
 from serving_load import Job, write_requests
 from serving_overload import overload
 from serving_processes import echo_server, reclens_servers, run_load
-from serving_requests import BY_POLICY, FURTHER, STEERED, UNSTEERED, create_policy, requests_of
+from serving_requests import (
+    BY_POLICY,
+    FURTHER,
+    STEERED,
+    UNSTEERED,
+    create_policy,
+    requests_of,
+    use_concepts_once,
+)
 from serving_windows import Case, Windows, ratios
 
 from reclens.adapters.artifacts import ArtifactStore
@@ -129,6 +138,7 @@ def measure(name: str, options: argparse.Namespace, windows: Windows) -> dict[st
             "serve": round(time.monotonic() - published, 1),
         }
         kinds = [UNSTEERED, STEERED, *([] if options.quick else FURTHER)]
+        use_concepts_once(catalogue.gateway, world)
         refusal = "" if options.quick else create_policy(catalogue.gateway, world)
         if not options.quick and not refusal:
             kinds.append(BY_POLICY)

@@ -17,7 +17,7 @@ WARM_USERS = 300
 """Users that ask again and again."""
 N_HISTORIES = 4000
 POLICY = "benchmark"
-_STRENGTHS: Final = (0.2, 0.3, 0.4)
+_STRENGTHS: Final = (0.1, 0.2, 0.3)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,16 @@ def requests_of(world: World, kind: Kind, seed: int = 1) -> list[bytes]:
         kind.edit(world, request, i)
         serialised.append(request.SerializeToString())
     return serialised
+
+
+def use_concepts_once(gateway: str, world: World) -> None:
+    """Turn every concept up once: what adding it pushes is found at its first use, and kept."""
+    subject = pb.Subject(user_id=user_id(0))
+    with grpc.insecure_channel(gateway) as channel:
+        stub = steering_pb2_grpc.SteeringServiceStub(channel)
+        for concept_id in world.concept_ids:
+            edit = pb.Edit(concept_id=concept_id, add=_STRENGTHS[0])
+            stub.Recommend(pb.RecommendRequest(subject=subject, edits=[edit]), timeout=60)
 
 
 def create_policy(gateway: str, world: World) -> str:

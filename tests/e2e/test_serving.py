@@ -76,8 +76,13 @@ def test_more_of_a_concept_moves_the_answer_and_says_how_far(
 ):
     edit = pb.Edit(concept_id=concept(gateway).concept_id, add=0.8)
     answer = recommend(gateway, edits=[edit], include_baseline=True)
-    assert answer.effect.relative_shift == pytest.approx(0.8, rel=1e-3)
+    half = recommend(gateway, edits=[pb.Edit(concept_id=edit.concept_id, add=0.4)])
+    # A push is linear in its strength.
+    assert half.effect.relative_shift > 0
+    assert answer.effect.relative_shift == pytest.approx(2 * half.effect.relative_shift, rel=1e-3)
     assert answer.effect.overlap < 1
+    (hits,) = answer.effect.concept_hits
+    assert hits.after > hits.before
     assert [item.item_id for item in answer.items] != [item.item_id for item in answer.baseline]
     assert answer.versions.release == "default"
     undone = recommend(gateway, edits=[pb.Edit(concept_id=edit.concept_id, add=0.0)])

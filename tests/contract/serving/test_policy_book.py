@@ -262,3 +262,22 @@ async def test_a_writer_that_goes_away_does_not_undo_its_write(objects: Counting
     go.set()
     await one.stop()
     assert (await one.get("calm")).version == 1
+
+
+async def test_what_cannot_be_a_name_is_neither_looked_for_nor_remembered(
+    objects: Counting,
+) -> None:
+    one = book(objects)
+    for name in ("Upper", "a/b", "x" * 64, "y" * 1_000_000):
+        with pytest.raises(NotFound):
+            await one.get(name)
+    assert objects.count() == 0
+
+
+async def test_a_name_is_known_also_when_it_is_deleted(objects: Counting) -> None:
+    log = PolicyLog(objects)
+    log.create(draft("gone"))
+    log.delete(draft("gone", deleted=True))
+    one = book(objects)
+    await one.refresh()
+    assert (one.knows("gone"), one.knows("never")) == (True, False)

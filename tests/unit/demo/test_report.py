@@ -25,7 +25,7 @@ def test_the_report_has_exactly_its_shape(report: dict[str, Any]):
         "concepts": {"alive": 1008, "labelled": 900, "trusted": 120},
         "steering": {
             "user": "12",
-            "edits": [{"concept": "comedy", "add": 0.4}, {"concept": "action", "add": -0.4}],
+            "edits": [{"concept": "comedy", "add": 0.2}, {"concept": "action", "add": -0.2}],
             "baseline": ["Heat", "Speed", "True Lies"],
             "steered": ["True Lies", "Airplane|Zero Hour", "Heat"],
             "effect": {

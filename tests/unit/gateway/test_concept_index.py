@@ -68,3 +68,10 @@ def test_unknown_id_comes_with_near_ones() -> None:
     with pytest.raises(NotFound, match="did you mean noir") as caught:
         INDEX.get("Noirr", field="edits[3].concept_id")
     assert caught.value.field == "edits[3].concept_id"
+
+
+def test_a_text_that_is_too_long_is_refused() -> None:
+    assert ids(INDEX.search("crime " * 166, ITEMS)) == ["crime", "noir", "space"]
+    with pytest.raises(InvalidInput) as refused:
+        INDEX.search("crime " * 167, ITEMS)
+    assert refused.value.field == "text"

@@ -63,6 +63,18 @@ def test_largest_gain_may_be_a_loss() -> None:
     assert effect(answer, NOIR, top_k=3).largest_rank_gain == -2
 
 
+def test_places_that_are_not_known_are_no_gain() -> None:
+    answer = inference.RankResponse(
+        ranked=ranked([8, 2, 1], [4, 3, 2], [0, 5, 2], [0, 0, 0]), baseline_items=[1, 3, 4]
+    )
+    told = effect(answer, NOIR, top_k=3)
+    # 5 - 2 and 2 - 3.
+    assert (told.mean_rank_gain, told.largest_rank_gain) == (1, 3)
+    answer.ranked.baseline_ranks[:] = [0, 0, 0]
+    told = effect(answer, NOIR, top_k=3)
+    assert (told.mean_rank_gain, told.largest_rank_gain) == (0, 0)
+
+
 def test_untouched_answer_has_no_effect() -> None:
     answer = inference.RankResponse(ranked=ranked([5, 7], [2, 1], [1, 2], [2, 1]))
     assert effect(answer, top_k=2) == pb.Effect(overlap=1)

@@ -19,6 +19,8 @@ from reclens_gateway.item_catalog import ItemCatalog
 
 _MAX_KNOWN = 100_000
 """Items of which something is kept ready; a catalogue may have millions."""
+_MAX_TESTED = 1_000_000
+"""Tests of items that are kept, of all concepts together."""
 _MAX_LOOKED_AT = 50_000
 """Items whose titles are read for one list of carriers."""
 _PAUSE_EVERY, _PAUSE_SECONDS = 20, 1e-4
@@ -30,12 +32,13 @@ _TIME = re.compile(r"(?:(.+) )?(\d{1,4})(s?)")
 class _Known(dict[int, bool]):
     """Whether items carry one concept, tested when first asked for."""
 
-    def __init__(self, test: Callable[[int], bool]) -> None:
+    def __init__(self, test: Callable[[int], bool], most: int) -> None:
         super().__init__()
         self._test = test
+        self._most = most
 
     def __missing__(self, row: int) -> bool:
-        if len(self) >= _MAX_KNOWN:
+        if len(self) >= self._most:
             self.clear()
         carries = self[row] = self._test(row)
         return carries
@@ -60,7 +63,8 @@ class ConceptCarriers:
         """How many of these items carry a concept."""
         known = self._known.get(concept_id)
         if known is None:
-            known = self._known[concept_id] = _Known(self._test(concept_id))
+            most = _MAX_TESTED // len(self._concepts.concepts)
+            known = self._known[concept_id] = _Known(self._test(concept_id), most)
         return sum(map(known.__getitem__, rows))
 
     def popular(self, concept_id: str, most: int) -> list[int]:

@@ -6,12 +6,15 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from reclens.concepts.grouping import Concept, LatentLabel, group_concepts
 from reclens.concepts.table import read_concepts
 from reclens.errors import CorruptArtifact, InvalidInput, NotFound
 from reclens_gateway.item_catalog import ItemCatalog
+
+MAX_TEXT = 1000
+"""Characters of a text."""
 
 _WORD = re.compile(r"\w+")
 _LABEL_WEIGHT, _KEYWORD_WEIGHT, _TITLE_WEIGHT = 4, 2, 1
@@ -24,6 +27,7 @@ class ConceptIndex:
         self._rows = rows
         self.concepts: list[Concept] = group_concepts(rows)
         self._by_id = {concept.concept_id: concept for concept in self.concepts}
+        self._searchable: tuple[ItemCatalog, list[_Words]] | None = None
 
     @classmethod
     def read(cls, path: Path, n_latents: int) -> Self:
@@ -68,19 +72,31 @@ class ConceptIndex:
         Every distinct word counts once, at the place where it weighs most: label, keyword, title.
 
         Raises:
-            InvalidInput: there is no word in ``text``.
+            InvalidInput: there is no word in ``text``, or it is too long.
         """
-        words = set(_words(text))
+        if len(text) > MAX_TEXT:
+            raise InvalidInput(
+                f"{len(text)} characters are too many.",
+                field="text",
+                remedy=f"use at most {MAX_TEXT}.",
+            )
+        words = _words(text)
         if not words:
             raise InvalidInput(
                 "there is no word to search for.", field="text", remedy="give a word."
             )
         scores = {
-            concept.concept_id: sum(_weight(word, concept, items) for word in words)
-            for concept in self.concepts
+            concept.concept_id: of_concept.score(words)
+            for concept, of_concept in zip(self.concepts, self._words_with(items), strict=True)
         }
         found = [concept for concept in self.concepts if scores[concept.concept_id]]
         return sorted(found, key=lambda concept: -scores[concept.concept_id])
+
+    def _words_with(self, items: ItemCatalog) -> list[_Words]:
+        # Made at the first search: every search would read all evidence again.
+        if self._searchable is None or self._searchable[0] is not items:
+            self._searchable = items, [_Words.of(concept, items) for concept in self.concepts]
+        return self._searchable[1]
 
     def evidenced_by(self, item_id: str) -> list[Concept]:
         """Concepts that ``item_id`` is evidence of, those that it is strongest for first."""
@@ -104,15 +120,28 @@ class ConceptIndex:
         )
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+class _Words(NamedTuple):
+    """Words of a concept, by where they are."""
+
+    label: set[str]
+    keywords: set[str]
+    titles: set[str]
+
+    @classmethod
+    def of(cls, concept: Concept, items: ItemCatalog) -> _Words:
+        titles = (items[item_id].title for item_id in concept.evidence_items)
+        return cls(_words(concept.label), _words(*concept.keywords), _words(*titles))
+
+    def score(self, words: set[str]) -> int:
+        in_label = words & self.label
+        in_keywords = (words & self.keywords) - in_label
+        in_titles = (words & self.titles) - in_label - in_keywords
+        return (
+            len(in_label) * _LABEL_WEIGHT
+            + len(in_keywords) * _KEYWORD_WEIGHT
+            + len(in_titles) * _TITLE_WEIGHT
+        )
 
 
-def _weight(word: str, concept: Concept, items: ItemCatalog) -> int:
-    if word in _words(concept.label):
-        return _LABEL_WEIGHT
-    if any(word in _words(keyword) for keyword in concept.keywords):
-        return _KEYWORD_WEIGHT
-    if any(word in _words(items[item_id].title) for item_id in concept.evidence_items):
-        return _TITLE_WEIGHT
-    return 0
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in _WORD.findall(text.casefold())}

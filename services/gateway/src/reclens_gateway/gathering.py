@@ -163,7 +163,10 @@ class Gathering:
         seconds = max(one.question.timeout_seconds for one in batch)
         try:
             outcomes = await self._send([one.question for one in batch], seconds)
-        except RecLensError as error:
+        except Exception as error:
+            if not isinstance(error, RecLensError):
+                logger.exception("call failed", requests=len(batch))
+                error = InternalError("the gateway's call to inference failed.")
             for one in batch:
                 _fail(one.answer, _of_request(error, one.question.request_id))
             return

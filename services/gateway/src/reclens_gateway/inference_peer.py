@@ -43,8 +43,8 @@ class InferencePeer:
         target: str,
         max_message_bytes: int,
         *,
-        hops: int = 2,
-        max_batch: int = 256,
+        hops: int,
+        max_batch: int,
         tls: ChannelTlsSettings | None = None,
         token: SecretStr | None = None,
     ) -> None:

@@ -28,9 +28,12 @@ def add_effect(
     out.missing_items = asked.question.top_k - n_items
     if n_items:
         out.score_shift = (sum(ranked.scores) - sum(ranked.baseline_scores)) / n_items
-        gains = [before - rank for rank, before in enumerate(ranked.baseline_ranks, start=1)]
-        out.mean_rank_gain = sum(gains) / n_items
-        out.largest_rank_gain = max(gains, key=abs)
+        places = enumerate(ranked.baseline_ranks, start=1)
+        # 0: not known, see the inference service.
+        gains = [before - rank for rank, before in places if before]
+        if gains:
+            out.mean_rank_gain = sum(gains) / len(gains)
+            out.largest_rank_gain = max(gains, key=abs)
     for idle in answer.idle_edits:
         out.idle_edits.add(index=idle.index, reason=idle.reason)
     for concept_id in named_concepts(asked.edits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import structlog
 
 from reclens.adapters.policy_log import PolicyChange, PolicyLog, deleted
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import StoredPolicy
+from reclens.contracts import POLICY_ID, StoredPolicy
 from reclens.errors import (
     AlreadyExists,
     CorruptArtifact,
@@ -26,6 +27,7 @@ from reclens_gateway.policy_messages import policy_message
 from reclens_gateway.policy_reader import Found, PolicyReader
 from reclens_gateway.recent import Recent
 
+_POLICY_ID = re.compile(POLICY_ID)
 _READ_TOGETHER = 16
 _MAX_BYTES = 32 << 20
 
@@ -165,6 +167,10 @@ class PolicyBook:
                 found.append(policy)
         return found
 
+    def knows(self, policy_id: str) -> bool:
+        """Whether there is a policy of that name here, be it deleted."""
+        return policy_id in self._newest
+
     def size(self) -> tuple[int, int]:
         """How many names are known, deleted ones included, and how many bytes they take."""
         policies = [entry.policy for entry in self._newest.values() if entry.policy is not None]
@@ -257,7 +263,10 @@ class PolicyBook:
         exists = known is not None and version <= known.version
         now = asyncio.get_running_loop().time()
         fresh = now - self._read_at < 2 * self._poll_seconds
-        found = await self._reader.ask(policy_id, version, exists=exists, fresh=fresh)
+        found = None
+        # What cannot be a name is not looked for, nor remembered: it may be megabytes long.
+        if _POLICY_ID.fullmatch(policy_id):
+            found = await self._reader.ask(policy_id, version, exists=exists, fresh=fresh)
         if found is None:
             what = f"has no version {version}" if version else "does not exist"
             raise NotFound(

@@ -14,8 +14,6 @@ from reclens.errors import InvalidInput, NotFound
 from reclens_gateway.concept_index import ConceptIndex
 from reclens_gateway.item_catalog import APOSTROPHES, ItemCatalog
 
-MAX_TEXT = 1000
-"""Characters of a text."""
 MAX_ITEMS = 200
 """Items that a text may stand for."""
 MIN_ITEMS = 10

@@ -1,4 +1,4 @@
-"""Channels of asyncio clients: plain, TLS or mTLS, with a bearer token."""
+"""The channel from the gateway to inference: plain, TLS or mTLS, with a bearer token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from grpc import aio
 from pydantic import SecretStr
 
 from reclens.adapters.grpc_auth import AUTHORIZATION_KEY
-from reclens.adapters.grpc_server import channel_options
 from reclens.adapters.grpc_tls import ChannelTlsSettings, channel_credentials, channel_tls_options
 
 
@@ -33,3 +32,25 @@ def bearer(token: SecretStr | str | None) -> tuple[tuple[str, str], ...]:
         return ()
     text = token.get_secret_value() if isinstance(token, SecretStr) else token
     return ((AUTHORIZATION_KEY, f"Bearer {text}"),) if text else ()
+
+
+def channel_options(max_message_bytes: int) -> list[tuple[str, int | str]]:
+    """Options of a client channel: keepalive, message caps, retries of UNAVAILABLE only.
+
+    Calls to InferenceService only read, so the transport may repeat one that did not get through.
+    Clients of SteeringService have options of their own, see `reclens.client`.
+    """
+    retry = (
+        '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, '
+        '"initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2, '
+        '"retryableStatusCodes": ["UNAVAILABLE"]}}]}'
+    )
+    return [
+        ("grpc.service_config", retry),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]

@@ -263,24 +263,3 @@ async def until_signalled() -> None:
     await stopped.wait()
     with contextlib.suppress(ValueError):
         loop.remove_signal_handler(signal.SIGINT)
-
-
-def channel_options(max_message_bytes: int) -> list[tuple[str, int | str]]:
-    """Options of a client channel: keepalive, message caps, retries of UNAVAILABLE only.
-
-    All calls of RecLens only read, so the transport may repeat one that did not get through.
-    """
-    retry = (
-        '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, '
-        '"initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2, '
-        '"retryableStatusCodes": ["UNAVAILABLE"]}}]}'
-    )
-    return [
-        ("grpc.service_config", retry),
-        ("grpc.enable_retries", 1),
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-    ]

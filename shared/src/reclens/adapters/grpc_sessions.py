@@ -22,12 +22,12 @@ class Session:
         what it has under way."""
         stopping = asyncio.ensure_future(self._draining.wait())
         messages = aiter(messages)
+        coming: asyncio.Future[Any] | None = None
         try:
             while True:
                 coming = asyncio.ensure_future(anext(messages, _END))
                 await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
-                    coming.cancel()
                     self.drained = True
                     return
                 message = coming.result()
@@ -36,6 +36,8 @@ class Session:
                 yield message
         finally:
             stopping.cancel()
+            if coming is not None:
+                coming.cancel()
 
 
 class Sessions:

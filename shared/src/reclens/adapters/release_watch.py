@@ -126,9 +126,9 @@ class ReleaseWatch(Generic[T]):
                 field=field,
                 remedy="publish a release with a pipeline job (`reclens submit`).",
             )
-        near = difflib.get_close_matches(name, self._states, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:100], self._states, n=3, cutoff=0.5)
         raise NotFound(
-            f"there is no release {name!r}.",
+            f"there is no release {name[:100]!r}.",
             field=field,
             remedy=f"use one of {', '.join(near or sorted(self._states)[:10])}.",
         )

@@ -23,6 +23,7 @@ from reclens.cli.steering_options import (
     signed_pushes,
     tag_limits,
 )
+from reclens.client.requests import policy_ref
 
 app = typer.Typer()
 
@@ -88,10 +89,8 @@ def _variant(text: str) -> pb.Variant:
     if not equals or not name:
         raise typer.BadParameter(f"{text!r} is not NAME=CONCEPT[:STRENGTH],...")
     if edits.startswith("@"):
-        policy, _, version = edits[1:].partition("@")
-        if version and not version.isdecimal():
-            raise typer.BadParameter(f"{version!r} in {text!r} is no version")
-        return pb.Variant(
-            name=name, policy=pb.PolicyRef(policy_id=policy, version=int(version or 0))
-        )
+        policy = policy_ref(edits[1:])
+        if policy is None:
+            raise typer.BadParameter(f"{text!r} names no policy")
+        return pb.Variant(name=name, policy=policy)
     return pb.Variant(name=name, edits=signed_pushes(edits))

@@ -57,10 +57,13 @@ def judgement_line(judgement: pb.Judgement) -> str:
 
 
 def movement(item: pb.Recommendation) -> str:
-    """How far an item moved against the untouched ranking: ``↑12``, ``↓3``, ``=``."""
-    up = item.baseline_rank - item.rank
+    """How far an item moved against the untouched ranking: ``↑12``, ``↓3``, ``=``.
+
+    Empty, where its place in that is not known.
+    """
     if not item.baseline_rank:
         return ""
+    up = item.baseline_rank - item.rank
     return "=" if up == 0 else f"↑{up}" if up > 0 else f"↓{-up}"
 
 

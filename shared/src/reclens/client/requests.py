@@ -212,12 +212,12 @@ def policy_ref(policy: str) -> pb.PolicyRef | None:
     """A policy by ``name`` or ``name@version``; None for an empty name.
 
     Raises:
-        InvalidInput: the version is no number.
+        InvalidInput: the version is no number, or too large for one.
     """
     if not policy:
         return None
     name, _, version = policy.partition("@")
-    if version and not version.isdecimal():
+    if version and not (version.isdecimal() and int(version[:11]) < 1 << 32):
         raise InvalidInput(
             f"{version!r} is no version.", field="policy", remedy="write name or name@version."
         )

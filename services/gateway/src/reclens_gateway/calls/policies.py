@@ -24,6 +24,7 @@ MAX_BYTES = 256 << 20
 """Size of all newest versions together: every gateway keeps them in memory."""
 MAX_PAGE_BYTES = 1 << 20
 """Size of a page of policies; a page has at least one."""
+_DIGITS = 12
 
 
 class PolicyCalls(Calls):
@@ -80,9 +81,13 @@ class PolicyCalls(Calls):
             newest = await self.policies.newest(request.policy_id)
             # The list ends where it ended when it was begun, whatever is written meanwhile.
             cursor = cursor or Cursor(str(newest), query, 0)
-            if not cursor.version.isdecimal() or not cursor.offset < int(cursor.version) <= newest:
+            first = cursor.version
+            # Python refuses to read numbers of thousands of digits.
+            if not (first.isdecimal() and len(first) <= _DIGITS):
                 raise unusable()
-            numbers = range(int(cursor.version), 0, -1)
+            if not cursor.offset < int(first) <= newest:
+                raise unusable()
+            numbers = range(int(first), 0, -1)
             policies = await self.policies.versions(
                 request.policy_id, cut(numbers, size, cursor).entries, MAX_PAGE_BYTES
             )
@@ -126,11 +131,14 @@ class PolicyCalls(Calls):
     def _checked(self, policy: pb.Policy) -> StoredPolicy:
         check_policy_id(policy.policy_id, field="policy.policy_id")
         n_policies, n_bytes = self.policies.size()
-        if n_policies >= MAX_POLICIES or n_bytes + policy.ByteSize() > MAX_BYTES:
+        full = n_policies >= MAX_POLICIES and not self.policies.knows(policy.policy_id)
+        if full or n_bytes + policy.ByteSize() > MAX_BYTES:
             raise NotReady(
                 f"there is no room for more: {n_policies} policies take {n_bytes} bytes.",
                 field="policy",
-                remedy="delete policies that nobody uses, or shorten their lists of items.",
+                remedy="take the name of a deleted policy."
+                if full
+                else "delete policies that nobody uses, or shorten their lists of items.",
             )
         return checked_policy(policy, self.served(policy.release, field="policy.release"))
 

@@ -12,8 +12,9 @@ from reclens.errors import InvalidInput
 from reclens_gateway.answering import history_item
 from reclens_gateway.calls.base import Calls
 from reclens_gateway.concept_answers import proposed_part
+from reclens_gateway.concept_index import MAX_TEXT
 from reclens_gateway.served_release import ServedRelease
-from reclens_gateway.text_matching import MAX_TEXT, Match, match_text
+from reclens_gateway.text_matching import Match, match_text
 
 DEFAULT_LATENTS = 16
 """Latents that a proposal may use where the request does not say."""

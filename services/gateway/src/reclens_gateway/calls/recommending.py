@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from reclens.adapters.grpc_call import check_request_id, request_id
@@ -88,6 +89,8 @@ class RecommendingCalls(Calls):
                 if is_of_version(error):
                     raise
                 outcome.failure.CopyFrom(failure_of(error))
+                # To find names that are near takes milliseconds; others have their turn between.
+                await asyncio.sleep(0)
         questions = [asked.question for asked in resolved.values()]
         answers = await self.peer.rank_all(questions, deadline) if questions else []
         for (index, asked), answer in zip(resolved.items(), answers, strict=True):

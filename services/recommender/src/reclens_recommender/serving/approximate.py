@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -64,10 +67,11 @@ class ItemIndex:
     Nothing changes after it is made: threads may search it at once.
     """
 
-    def __init__(self, index: Any, report: IndexReport, n_items: int) -> None:
+    def __init__(self, index: Any, report: IndexReport, n_items: int, threads: int = 1) -> None:
         self._index = index
         self.report = report
         self.n_items = n_items
+        self._pool = ThreadPoolExecutor(threads, "index") if threads > 1 else None
 
     def candidates(self, x: Float[Tensor, "batch d_model"], n: int) -> Int[Tensor, "batch n"]:
         """Items that are probably the best ``n`` for each row, best first as the index knows them.
@@ -80,6 +84,30 @@ class ItemIndex:
         _scores, found = self._index.search(queries.numpy(), min(n, self.n_items))
         return torch.from_numpy(found)
 
+    def candidates_of_each(
+        self, x: Sequence[Float[Tensor, " d_model"]], counts: Sequence[int]
+    ) -> list[npt.NDArray[np.int64]]:
+        """`candidates` for each of ``x`` by itself: the same whatever others are asked for."""
+
+        def one(vector: Tensor, count: int) -> npt.NDArray[np.int64]:
+            return self.candidates(vector[None], count)[0].numpy()
+
+        if self._pool is None or len(x) == 1:
+            return list(map(one, x, counts))
+        return list(self._pool.map(one, x, counts))
+
+
+def require_index_library(field: str) -> None:
+    """Fail now rather than when the first index is made.
+
+    Args:
+        field: setting that asks for it.
+
+    Raises:
+        NotReady: the library is not installed; names the field.
+    """
+    _library(field)
+
 
 def build_item_index(
     item_weights: Float[Tensor, "n_items d_model"],
@@ -87,6 +115,8 @@ def build_item_index(
     sample: Float[Tensor, "n_queries d_model"],
     wanted_recall: float = 0.99,
     n_lists: int | None = None,
+    *,
+    threads: int = 1,
 ) -> ItemIndex:
     """Make an index that reaches ``wanted_recall`` at ten on ``sample``.
 
@@ -96,6 +126,7 @@ def build_item_index(
         sample: representations such as will be asked for, the steered ones included.
         wanted_recall: above 0, at most 1. At 1 all lists may be searched, which is exact.
         n_lists: inverted lists. None: about the square root of the number of items.
+        threads: threads that share what `ItemIndex.candidates_of_each` is asked for.
 
     Raises:
         InvalidInput: nothing to measure on, or a recall that cannot be.
@@ -144,16 +175,16 @@ def build_item_index(
         build_seconds=time.monotonic() - began,
         n_bytes=vectors.nbytes + 8 * n_items,
     )
-    return ItemIndex(index, report, n_items)
+    return ItemIndex(index, report, n_items, threads)
 
 
-def _library() -> ModuleType:
+def _library(field: str = "index") -> ModuleType:
     try:
         import faiss  # noqa: PLC0415 - optional
     except ImportError as error:
         raise NotReady(
             "an approximate index needs faiss, which is not installed.",
-            field="index",
+            field=field,
             remedy="pip install 'reclens[index]', or score all items.",
         ) from error
     return faiss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from reclens.steering.edits import LatentEdit, Mode
 from reclens.steering.engine import Moved
 from reclens.steering.readings import Readings
 from reclens.steering.writing import IdleEdit
+from reclens_recommender.serving.approximate_ranking import Found, Wanted, find
 from reclens_recommender.serving.representations import Case, Passes, Subject
 from reclens_recommender.serving.scoring import DenseScores, FilteredScores, Scores
 from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
@@ -64,7 +65,8 @@ class RankedItems:
     items: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     baseline_ranks: npt.NDArray[np.int64]
-    """Places by the untouched scores, from 1, among the same candidates."""
+    """Places by the untouched scores, from 1, among the same candidates. 0: not known, as an
+    approximate index was searched and the item is further down than it looked."""
     baseline_scores: npt.NDArray[np.float32]
     """The untouched scores."""
 
@@ -104,6 +106,18 @@ class Answer:
     """Edits that changed nothing."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Questions, made ready to search for."""
+
+    questions: Sequence[Question]
+    cases: Sequence[Case]
+    norms: npt.NDArray[np.float64]
+    """Of the untouched representations."""
+    moved: Moved
+    excluded: Sequence[npt.NDArray[np.int64]]
+
+
 def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
     """Answer ``questions`` together. Equal scores are in order of the item's row.
 
@@ -130,8 +144,35 @@ def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
         readings, [question.edits for question in questions], [q.mode for q in questions]
     )
     excluded = [_excluded(question, case) for question, case in zip(questions, cases, strict=True)]
-    untouched = _untouched(served, questions, cases, readings.norms)
+    search = _exactly if served.index is None else _approximately
+    found = search(served, _Asked(questions, cases, readings.norms, moved, excluded))
+    shifts = _relative_shifts(readings, moved)
+    counts = moved.edited_latents.tolist()
 
+    answers: list[Answer] = []
+    for row, (question, case) in enumerate(zip(questions, cases, strict=True)):
+        baseline, ranked = found[row]
+        answers.append(
+            Answer(
+                ranked=ranked,
+                baseline=baseline if question.include_baseline else None,
+                baseline_items=baseline.items if question.steered else None,
+                history=case.history,
+                latents=_latents(served, readings, moved, row, ranked)
+                if question.include_latents
+                else None,
+                relative_shift=shifts[row],
+                edited_latents=counts[row],
+                idle=moved.idle[row],
+            )
+        )
+    return answers
+
+
+def _exactly(served: ServedModel, asked: _Asked) -> list[tuple[RankedItems, RankedItems]]:
+    """The untouched and the edited answer to each question, by the scores of all items."""
+    questions, moved, excluded = asked.questions, asked.moved, asked.excluded
+    untouched = _untouched(served, questions, asked.cases, asked.norms)
     edited_rows = np.flatnonzero(moved.moved).tolist()
     best: dict[int, Ranked] = {}
     targets: list[Ranked] | None = None
@@ -151,13 +192,8 @@ def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
         ):
             targets[row] = Ranked(found.items, of_row)
     selection = Selection(untouched, excluded, targets)
-    plain = _answers(served, questions, selection)
-    shifts = _relative_shifts(readings, moved)
-    counts = moved.edited_latents.tolist()
-
-    answers: list[Answer] = []
-    for row, (question, case) in enumerate(zip(questions, cases, strict=True)):
-        own, places = plain[row]
+    answers: list[tuple[RankedItems, RankedItems]] = []
+    for row, (own, places) in enumerate(_answers(served, questions, selection)):
         baseline = RankedItems(own.items, own.scores, places + 1, own.scores)
         ranked = baseline
         if row in best:
@@ -165,21 +201,44 @@ def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
             ranked = RankedItems(
                 best[row].items, best[row].scores, selection.places(row), targets[row].scores
             )
-        answers.append(
-            Answer(
-                ranked=ranked,
-                baseline=baseline if question.include_baseline else None,
-                baseline_items=own.items if question.steered else None,
-                history=case.history,
-                latents=_latents(served, readings, moved, row, ranked)
-                if question.include_latents
-                else None,
-                relative_shift=shifts[row],
-                edited_latents=counts[row],
-                idle=moved.idle[row],
-            )
-        )
+        answers.append((baseline, ranked))
     return answers
+
+
+def _approximately(served: ServedModel, asked: _Asked) -> list[tuple[RankedItems, RankedItems]]:
+    """`_exactly`, by the candidates of the index; exactly where it finds too few."""
+    assert served.index is not None
+    moved = asked.moved
+    wanted = [
+        Wanted(
+            x=case.x,
+            edited=torch.from_numpy(moved.x[row]).clone() if moved.moved[row] else None,
+            top_k=question.top_k,
+            excluded=asked.excluded[row],
+            limits=question.limits,
+        )
+        for row, (question, case) in enumerate(zip(asked.questions, asked.cases, strict=True))
+    ]
+    found = find(served.index, served.catalogue, served.tags, wanted)
+    return [
+        _from_index(one) if one is not None else _without_index(served, question)
+        for one, question in zip(found, asked.questions, strict=True)
+    ]
+
+
+def _from_index(found: Found) -> tuple[RankedItems, RankedItems]:
+    own, best = found.untouched, found.edited
+    baseline = RankedItems(own.items, own.scores, found.places, own.scores)
+    if best is None:
+        return baseline, baseline
+    return baseline, RankedItems(best.items, best.scores, found.places_before, found.scores_before)
+
+
+def _without_index(served: ServedModel, question: Question) -> tuple[RankedItems, RankedItems]:
+    question = replace(question, include_baseline=True, include_latents=False)
+    (answer,) = _rank(replace(served, index=None), [question])
+    assert answer.baseline is not None
+    return answer.baseline, answer.ranked
 
 
 def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:

@@ -26,6 +26,8 @@ from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
 from reclens.steering.proposing import Proposer
 from reclens.steering.spread import ScoreSpread
+from reclens_recommender.serving.approximate import ItemIndex
+from reclens_recommender.serving.indexing import index_of_release
 from reclens_recommender.serving.limits import TagIndex
 from reclens_recommender.serving.representations import (
     Passes,
@@ -68,6 +70,8 @@ class Caching:
     """Whether all new cases of a batch are encoded in one pass, see `Passes`."""
     search_threads: int = 1
     """See `Catalogue`."""
+    approximate: bool = False
+    """Whether items are found by an approximate index, where the model may be scored that way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,8 @@ class ServedModel:
     """Items by tag."""
     method: Method
     """How scores come from representations."""
+    index: ItemIndex | None = None
+    """Finds candidates; None: all items are scored."""
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -131,7 +137,9 @@ class ServedModel:
         """Put the parts together, and find out by trying how this model may be scored.
 
         Raises:
-            NotReady: it gives numbers that are not finite.
+            NotReady: it gives numbers that are not finite, or the library of the approximate index
+                is not installed.
+            InvalidInput: there is nobody to measure an approximate index on.
         """
         catalogue = Catalogue(model.item_weights(), model.item_biases(), caching.search_threads)
         if not torch.isfinite(catalogue.weights).all():
@@ -142,7 +150,15 @@ class ServedModel:
         method = _method(model, site, catalogue, dataset)
         if method is not Method.FILTERED and model.device.type == "cpu":
             logger.info("scores are computed one request at a time", method=method.value)
-        kept = catalogue.n_items <= _MOST_KEPT_SCORES
+        index = None
+        if caching.approximate and method is Method.FILTERED:
+            directions = sae.W_dec.detach()[torch.as_tensor(p99) > 0]
+            index = index_of_release(
+                model, site, catalogue, directions, dataset, threads=caching.search_threads
+            )
+        elif caching.approximate:
+            logger.warning("no index is built, all items are scored", method=method.value)
+        kept = catalogue.n_items <= _MOST_KEPT_SCORES and index is None
         passes, lengths = _which_passes(model, site, dataset, caching.together)
         return cls(
             release=release,
@@ -164,6 +180,7 @@ class ServedModel:
             ),
             tags=TagIndex(dataset.items.tags),
             method=method,
+            index=index,
         )
 
 

@@ -18,6 +18,7 @@ from reclens.contracts import Release
 from reclens.device import resolve_device
 from reclens_recommender.serving.access import RULES
 from reclens_recommender.serving.answering import answer
+from reclens_recommender.serving.approximate import require_index_library
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.observing import observed
 from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
@@ -42,17 +43,23 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     """An inference server for the life of the block; leaving it drains requests under way.
 
     Raises:
-        NotReady: the device is not there.
+        NotReady: the device is not there, or the library of the approximate index is not.
     """
     section = settings.inference
     device = resolve_device(settings.device)
+    approximate = section.index == "approximate"
+    if approximate:
+        require_index_library("RECLENS_INFERENCE__INDEX")
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
     batcher = MicroBatcher(
         observed(answer), max_batch=section.max_batch, max_waiting=section.max_waiting
     )
     caching = Caching(
-        section.representations_mb << 20, section.encode_together, section.search_threads
+        section.representations_mb << 20,
+        section.encode_together,
+        section.search_threads,
+        approximate,
     )
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,6 +33,10 @@ class InferenceSection(ServerSettings):
     search_threads: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=256)
     """Threads that search a catalogue of more than some 30,000 items, each a part of it. Not given:
     one a core, at most 4."""
+    index: Literal["exact", "approximate"] = "exact"
+    """How items are found. ``approximate``: an index made at load gives candidates, which are
+    scored exactly, for catalogues of millions of items; it misses some. Needs ``reclens[index]``.
+    """
     default_deadline_seconds: float = Field(default=30, gt=0, le=3600)
     """Deadline of callers that set none."""
 
