@@ -57,8 +57,11 @@ def test_what_would_come_too_late_is_refused_at_once() -> None:
     assert subject.rate == pytest.approx(100, rel=0.02)
     # 10 under way at 100/s: the next is done in 0.1 s.
     assert subject.wait_seconds == pytest.approx(0.1, rel=0.02)
-    subject.enter(0.2)
+    subject.enter(0.25)
     subject.leave()
+    # No more than half of what is left may go by waiting.
+    with pytest.raises(Overloaded):
+        subject.enter(0.15)
     with pytest.raises(Overloaded) as refused:
         subject.enter(0.05)
     assert refused.value.retry_seconds == pytest.approx(0.1, rel=0.1)

@@ -13,6 +13,9 @@ from reclens.adapters.settings import Section
 from reclens.errors import DeadlineExceeded, Overloaded
 
 _WINDOW_SECONDS: Final = 0.25
+_LONGEST_WAIT: Final = 0.5
+"""Share of what is left until its deadline that a call's estimated wait may take: the estimate is
+of the past, and a call that is answered too late has cost as much as one in time."""
 _SHORTEST_RETRY: Final = 0.05
 _LONGEST_RETRY: Final = 30.0
 
@@ -86,7 +89,7 @@ class Admission:
             raise self.refusal()
         if self.running and seconds_left is not None and self.rate:
             wait = self.running / self.rate
-            if wait > seconds_left:
+            if wait > _LONGEST_WAIT * seconds_left:
                 raise Overloaded(
                     f"an answer would take about {wait:.2g} s, and the deadline is in"
                     f" {seconds_left:.2g} s.",
