@@ -82,7 +82,8 @@ def test_more_of_a_concept_moves_the_answer_and_says_how_far(
     assert answer.effect.relative_shift == pytest.approx(2 * half.effect.relative_shift, rel=1e-3)
     assert answer.effect.overlap < 1
     (hits,) = answer.effect.concept_hits
-    assert hits.after > hits.before
+    assert hits.concept_id == edit.concept_id
+    assert hits.after >= hits.before
     assert [item.item_id for item in answer.items] != [item.item_id for item in answer.baseline]
     assert answer.versions.release == "default"
     undone = recommend(gateway, edits=[pb.Edit(concept_id=edit.concept_id, add=0.0)])
