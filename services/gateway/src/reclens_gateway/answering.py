@@ -73,24 +73,31 @@ def add_items(served: ServedRelease, ranked: inference.RankedItems, out: object)
         item.baseline_rank = baseline_rank
 
 
+def name_latent(
+    served: ServedRelease, entry: steering.FiringLatent | steering.ProposedPart
+) -> None:
+    """Write what the latent of ``entry`` stands for, where it is labelled."""
+    label = served.concepts.label(entry.latent)
+    if label is not None:
+        entry.concept_id = label.concept_id or ""
+        entry.label = label.label or ""
+        entry.confidence = label.confidence or 0.0
+        entry.measured = label.confidence is not None
+        entry.trusted = label.trusted
+
+
 def add_explanation(
     served: ServedRelease, answer: inference.RankResponse, out: steering.Explanation
 ) -> None:
     """Write firing latents with their names, and what else adds to the scores."""
     for firing in answer.latents:
-        label = served.concepts.label(firing.latent)
         entry = out.latents.add(
             latent=firing.latent,
             activation=firing.activation,
             edited_activation=firing.edited_activation,
             contributions=firing.contributions,
         )
-        if label is not None:
-            entry.concept_id = label.concept_id or ""
-            entry.label = label.label or ""
-            entry.confidence = label.confidence or 0.0
-            entry.measured = label.confidence is not None
-            entry.trusted = label.trusted
+        name_latent(served, entry)
     out.unexplained.extend(answer.unexplained)
     out.biases.extend(answer.biases)
 

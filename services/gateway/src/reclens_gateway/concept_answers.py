@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.grouping import Concept, Judgement
-from reclens_gateway.answering import history_items
+from reclens_gateway.answering import history_items, name_latent
 from reclens_gateway.concept_pushes import ConceptPush
 from reclens_gateway.served_release import ServedRelease
 
@@ -46,13 +46,7 @@ def push_message(served: ServedRelease, push: ConceptPush) -> list[steering.Prop
 def proposed_part(served: ServedRelease, latent: int, weight: float) -> steering.ProposedPart:
     """A latent with its weight and its label."""
     part = steering.ProposedPart(latent=latent, weight=weight)
-    label = served.concepts.label(latent)
-    if label is not None:
-        part.concept_id = label.concept_id or ""
-        part.label = label.label or ""
-        part.confidence = label.confidence or 0.0
-        part.measured = label.confidence is not None
-        part.trusted = label.trusted
+    name_latent(served, part)
     return part
 
 

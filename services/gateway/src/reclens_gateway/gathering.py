@@ -11,7 +11,7 @@ import grpc
 import structlog
 
 from reclens.adapters import telemetry
-from reclens.adapters.grpc_errors import from_parts
+from reclens.adapters.grpc_errors import CODES, from_parts
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
 
@@ -24,8 +24,6 @@ GATHER_SECONDS = 0.002
 _ITEM_BYTES, _LATENTS = 20, 128
 
 logger = structlog.get_logger(__name__)
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclass(slots=True)
@@ -197,7 +195,7 @@ def _n_bytes(question: pb.RankRequest) -> int:
 
 def _refused(failure: pb.RankFailure) -> RecLensError:
     return from_parts(
-        _CODES.get(failure.code, grpc.StatusCode.INTERNAL),
+        CODES.get(failure.code, grpc.StatusCode.INTERNAL),
         reason=failure.reason,
         message=failure.message,
         field=failure.field,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 from pydantic import Field, SecretStr
 
+from reclens.adapters.file_stamp import file_stamp
 from reclens.adapters.grpc_call import caller
 from reclens.adapters.settings import Section
 from reclens.adapters.token_file import Scope, TokenEntry, digest, parse_rate, read_tokens
@@ -107,14 +108,14 @@ class TokenBook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = _stamp(path)
+        self._stamp = file_stamp(path)
         self._by_digest: dict[str, Client] = {}
         self._by_certificate: dict[str, Client] = {}
         self._take(read_tokens(path))
 
     def refresh(self) -> bool:
         """Read the file again if it changed; whether it did and could be used."""
-        stamp = _stamp(self._path)
+        stamp = file_stamp(self._path)
         if stamp == self._stamp:
             return False
         self._stamp = stamp
@@ -167,14 +168,6 @@ class TokenBook:
 
 
 _HOW_TO_SEND: Final = "send `authorization: Bearer <token>`; tokens are made by `reclens tokens`."
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def common_name(context: Any) -> str:

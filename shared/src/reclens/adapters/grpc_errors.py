@@ -31,6 +31,9 @@ DOMAIN: Final = "reclens"
 """``ErrorInfo.domain`` of every deliberate error."""
 
 _DROPPED_RETRY_SECONDS: Final = 0.5
+CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+"""Status codes by their canonical numbers."""
+
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _FIELD_CODES: Final = {"INVALID_ARGUMENT", "NOT_FOUND"}
 # Status and details travel in trailers, which peers cap at 8 KB; what callers sent us is quoted

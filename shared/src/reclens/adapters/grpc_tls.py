@@ -10,6 +10,7 @@ import grpc
 import structlog
 from pydantic import model_validator
 
+from reclens.adapters.file_stamp import file_stamp
 from reclens.adapters.settings import Section
 from reclens.errors import InvalidInput, RecLensError
 
@@ -117,7 +118,7 @@ class ServerCertificate:
         return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
 
     def _stamps(self) -> list[tuple[int, int, int] | None]:
-        return [_stamp(path) for path in self._files]
+        return [file_stamp(path) for path in self._files]
 
 
 def channel_credentials(settings: ChannelTlsSettings) -> grpc.ChannelCredentials | None:
@@ -180,11 +181,3 @@ def read_pem(path: Path, field: str) -> bytes:
     if b"-----BEGIN" not in content:
         raise InvalidInput(f"{path} is no PEM file.", field=field, remedy="convert it to PEM.")
     return content
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -10,13 +10,11 @@ from typing import Any, Self
 
 import grpc
 
-from reclens.adapters.grpc_errors import from_parts
+from reclens.adapters.grpc_errors import CODES, from_parts
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.connection import Connection
 from reclens.client.requests import constraints
 from reclens.errors import Cancelled, RecLensError
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def answer_of(message: pb.StreamRecommendResponse) -> SessionAnswer:
 def failure_error(failure: pb.RecommendFailure) -> RecLensError:
     """The error that an entry, a variant or a step was refused with."""
     return from_parts(
-        _CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
+        CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
         reason=failure.reason,
         message=failure.message,
         field=failure.field,
