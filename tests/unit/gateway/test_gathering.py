@@ -113,6 +113,36 @@ def test_requests_of_one_moment_share_a_call() -> None:
     asyncio.run(run())
 
 
+def test_who_asks_again_at_once_goes_with_the_few_that_gathered_meanwhile() -> None:
+    async def run() -> None:
+        calls = Calls()
+        one = gathering(calls, hops=1, max_batch=10)
+
+        async def again(first: str, then: str) -> None:
+            await one.ask(asked(first), later())
+            await asyncio.sleep(0)
+            await one.ask(asked(then), later())
+
+        callers = [asyncio.ensure_future(again(*names)) for names in ("14", "25", "36")]
+        await turns()
+        few = ask(one, "7")
+        await turns()
+        calls.let(0)
+        await turns()
+        assert calls.batches == [["1", "2", "3"], ["7", "4", "5", "6"]]
+        # As many as went before: nobody is waited for.
+        callers += [ask(one, name) for name in ("8", "9", "10", "11")]
+        await turns()
+        calls.let(1)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert calls.batches[2:] == [["8", "9", "10", "11"]]
+        calls.let(2)
+        await asyncio.gather(few, *callers)
+
+    asyncio.run(run())
+
+
 def test_who_gave_up_while_waiting_is_not_sent() -> None:
     async def run() -> None:
         calls = Calls()

@@ -91,7 +91,12 @@ def questions(served: ServedModel) -> list[Question]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_model_is_scored_in_the_fast_way_on_a_cpu(kind: str) -> None:
+def test_model_is_scored_in_the_fast_way_on_a_cpu(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of few items a product of one vector costs least.
+    assert served_model(kind).method is Method.LONE
+    monkeypatch.setattr("reclens_recommender.serving.served_model._FEW_ITEMS", 50)
     assert served_model(kind).method is Method.FILTERED
 
 
@@ -114,7 +119,11 @@ def test_untouched_answers_have_the_bits_of_the_models_own_pass_alone_and_togeth
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("d_model", [8, 64])
-def test_an_answer_is_the_same_to_the_bit_whoever_asks_beside_it(kind: str, d_model: int) -> None:
+@pytest.mark.parametrize("few_items", [0, 8192])
+def test_an_answer_is_the_same_to_the_bit_whoever_asks_beside_it(
+    kind: str, d_model: int, few_items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reclens_recommender.serving.served_model._FEW_ITEMS", few_items)
     served = served_model(kind, n_items=203, d_model=d_model)
     asked = questions(served)
     together = [response_of(answer) for answer in rank(served, asked)]

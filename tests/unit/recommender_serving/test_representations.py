@@ -119,7 +119,7 @@ def test_answers_have_the_same_bits_with_and_without_kept_scores(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeping = served_model(kind, n_items=333)
-    monkeypatch.setattr(module, "_MOST_KEPT_SCORES", 0)
+    monkeypatch.setattr(module, "_FEW_ITEMS", 0)
     plain = served_model(kind, n_items=333)
     edit = LatentEdit.of(range(0, N_LATENTS, 5), Operation.ADD, 0.7, Unit.SCORE_SPREAD)
     asked = [
@@ -141,5 +141,5 @@ def test_answers_have_the_same_bits_with_and_without_kept_scores(
     with torch.inference_mode():
         (kept,) = keeping.representations.of([asked[0].subject])
         (bare,) = plain.representations.of([asked[0].subject])
-    assert kept.scores is not None
-    assert bare.scores is None
+    assert kept.standings is not None
+    assert bare.standings is None

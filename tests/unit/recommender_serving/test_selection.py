@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from reclens_recommender.serving import scoring, selection
-from reclens_recommender.serving.scoring import GROUP, DenseScores, Search
-from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
+from reclens_recommender.serving.scoring import GROUP, Search
+from reclens_recommender.serving.selection import Selection, exact_scores
+from reclens_recommender.serving.standings import Ranked
 
 Array = npt.NDArray[np.int64]
 
@@ -31,7 +32,9 @@ class RoughScores:
             search(start, torch.from_numpy(self._shown[:, start : start + size].copy()))
 
     def exact(self, rows: Array, groups: Array) -> npt.NDArray[np.float32]:
-        return DenseScores(torch.from_numpy(self._exact)).exact(rows, groups)
+        padding = -self.n_items % GROUP
+        padded = np.pad(self._exact, ((0, 0), (0, padding)), constant_values=-np.inf)
+        return padded.reshape(self.n_rows, -1, GROUP)[rows, groups]
 
 
 def sorted_candidates(scores: npt.NDArray[np.float32], excluded: Array) -> list[int]:
@@ -79,21 +82,27 @@ def test_best_items_and_places_are_those_of_a_full_sort(
 
 
 def test_no_candidates_at_all_give_no_items() -> None:
-    scores = DenseScores(torch.ones(1, 20))
+    scores = RoughScores(np.ones((1, 20), np.float32), 0.0, seed=1)
     (best,) = Selection(scores, [np.arange(20)]).best([10])
     assert len(best) == 0
 
 
 def test_exact_scores_are_given_in_the_order_asked() -> None:
-    numbers = torch.arange(80.0).reshape(2, 40)
+    numbers = np.arange(80, dtype=np.float32).reshape(2, 40)
     rows, items = np.array([0, 0, 0, 1, 1]), np.array([39, 3, 3, 17, 0])
-    assert exact_scores(DenseScores(numbers), rows, items).tolist() == [39, 3, 3, 57, 40]
+    assert exact_scores(RoughScores(numbers, 0.4, seed=1), rows, items).tolist() == [
+        39,
+        3,
+        3,
+        57,
+        40,
+    ]
 
 
 @pytest.mark.usefixtures("layout")
 def test_places_among_a_catalogue_of_equals_take_memory_once() -> None:
     n_items = 4096
-    scores = DenseScores(torch.zeros(1, n_items))
+    scores = RoughScores(np.zeros((1, n_items), np.float32), 0.0, seed=1)
     items = np.random.default_rng(0).permutation(n_items)[:500]
     targets = [Ranked(items, np.zeros(500, np.float32))]
     asked = Selection(scores, [np.zeros(0, np.int64)], targets)

@@ -41,8 +41,9 @@ class Gathering:
     until one returns, and go together.
 
     So a lone request waits for nobody, and under load calls grow as far as they have to. Requests
-    that find no call under way are sent once no more come with them, those that gathered during a
-    call as soon as it returns. Whoever gives up while waiting is not sent.
+    that find no call under way are sent once no more come with them. Those that gathered during a
+    call are sent as soon as it returns if they are as many as it took, and else once no more come:
+    many of those that it answered ask again. Whoever gives up while waiting is not sent.
 
     Args:
         send: one call: requests, and the seconds that it may take, to outcomes in the same order.
@@ -65,6 +66,7 @@ class Gathering:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._last_size = 0
         self._watching = False
         self._quiet = 0
         self._send_by = 0.0
@@ -128,15 +130,19 @@ class Gathering:
         while self._waiting and len(self._calls) < self._hops:
             batch = self._next_batch()
             if batch:
+                self._last_size = len(batch)
                 call = asyncio.get_running_loop().create_task(self._carry(batch))
                 self._calls.add(call)
                 call.add_done_callback(self._returned)
 
     def _returned(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        if not self._watching:
-            # They have gathered while the call was under way.
+        if self._watching:
+            return
+        if len(self._waiting) >= self._last_size:
             self._start()
+        else:
+            self._watch()
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -7,22 +7,19 @@ for by itself, so that an answer does not depend on which others are asked for w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float
 from torch import Tensor
 
 from reclens_recommender.serving.approximate import NO_CANDIDATE, ItemIndex
+from reclens_recommender.serving.finding import UNKNOWN_PLACE, Found, Wanted
 from reclens_recommender.serving.limits import TagIndex
 from reclens_recommender.serving.scoring import Catalogue, FilteredScores
-from reclens_recommender.serving.selection import Ranked, exact_scores
-
-UNKNOWN_PLACE: Final = 0
-"""Place of an item that is further down than was looked."""
+from reclens_recommender.serving.selection import exact_scores
+from reclens_recommender.serving.standings import Ranked
 
 _MARGIN = 64
 """Candidates beyond those that an answer takes: more of them make more places known."""
@@ -30,38 +27,6 @@ _DEEPENING = 4
 """Times as many candidates are looked at where too few are left."""
 _MOST_CANDIDATES = 1 << 14
 """Beyond these, scoring all items costs no more."""
-
-
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """What is to be found."""
-
-    x: Float[Tensor, " d_model"]
-    """The untouched representation."""
-    edited: Float[Tensor, " d_model"] | None
-    """The edited one; None: nothing was edited."""
-    top_k: int
-    """Items to find."""
-    excluded: npt.NDArray[np.int64]
-    """Items that are no candidates."""
-    limits: Mapping[str, int]
-    """Most items that may carry a tag."""
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What was found."""
-
-    untouched: Ranked
-    """Best items by the untouched scores."""
-    places: npt.NDArray[np.int64]
-    """Their places, from 1: limits pass items over."""
-    edited: Ranked | None
-    """Best items by the edited scores; None: nothing was edited."""
-    places_before: npt.NDArray[np.int64]
-    """Places by the untouched scores of the items of ``edited``, from 1, or `UNKNOWN_PLACE`."""
-    scores_before: npt.NDArray[np.float32]
-    """Their untouched scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +46,7 @@ def find(
 
     None, where the lists that the index searches do not hold enough items: score them all then.
     """
-    asked = [(one, one.x) for one in wanted]
+    asked = [(one, one.case.x) for one in wanted]
     edited = [row for row, one in enumerate(wanted) if one.edited is not None]
     asked += [(wanted[row], x) for row in edited if (x := wanted[row].edited) is not None]
     # Nothing is bounded here: the norms do not matter.

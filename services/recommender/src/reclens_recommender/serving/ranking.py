@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from reclens.recommenders import UserBatch
 from reclens.steering.attribution import Attribution, attribute
 from reclens.steering.edits import LatentEdit, Mode
 from reclens.steering.engine import Moved
 from reclens.steering.readings import Readings
 from reclens.steering.writing import IdleEdit
-from reclens_recommender.serving.approximate_ranking import Found, Wanted, find
-from reclens_recommender.serving.representations import Case, Passes, Subject
-from reclens_recommender.serving.scoring import DenseScores, FilteredScores, Scores
-from reclens_recommender.serving.selection import Ranked, Selection, exact_scores
-from reclens_recommender.serving.served_model import Method, ServedModel
-
-_DEEPENING = 4
-"""Times as many items are looked at where limits leave too few."""
-_MAX_DENSE_SCORES = 1 << 25
-"""Scores that are in memory at once where all of them are computed."""
+from reclens_recommender.serving import approximate_ranking, exact_ranking
+from reclens_recommender.serving.finding import Found, Wanted
+from reclens_recommender.serving.representations import Case, Subject
+from reclens_recommender.serving.served_model import ServedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +97,6 @@ class Answer:
     """Edits that changed nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """Questions, made ready to search for."""
-
-    questions: Sequence[Question]
-    cases: Sequence[Case]
-    norms: npt.NDArray[np.float64]
-    """Of the untouched representations."""
-    moved: Moved
-    excluded: Sequence[npt.NDArray[np.int64]]
-
-
 def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
     """Answer ``questions`` together. Equal scores are in order of the item's row.
 
@@ -128,13 +107,7 @@ def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
             learn which.
     """
     with torch.inference_mode():
-        if served.method is Method.FILTERED:
-            return _rank(served, questions)
-        size = max(1, _MAX_DENSE_SCORES // (2 * served.catalogue.n_items))
-        answers: list[Answer] = []
-        for start in range(0, len(questions), size):
-            answers += _rank(served, questions[start : start + size])
-        return answers
+        return _rank(served, questions)
 
 
 def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
@@ -143,15 +116,27 @@ def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
     moved = served.steering.move(
         readings, [question.edits for question in questions], [q.mode for q in questions]
     )
-    excluded = [_excluded(question, case) for question, case in zip(questions, cases, strict=True)]
-    search = _exactly if served.index is None else _approximately
-    found = search(served, _Asked(questions, cases, readings.norms, moved, excluded))
+    device = served.catalogue.weights.device
+    wanted = [
+        Wanted(
+            subject=question.subject,
+            case=case,
+            edited=torch.from_numpy(moved.x[row]).to(device, copy=True)
+            if moved.moved[row]
+            else None,
+            top_k=question.top_k,
+            excluded=_excluded(question, case),
+            limits=question.limits,
+        )
+        for row, (question, case) in enumerate(zip(questions, cases, strict=True))
+    ]
+    found = _find(served, wanted)
     shifts = _relative_shifts(readings, moved)
     counts = moved.edited_latents.tolist()
 
     answers: list[Answer] = []
     for row, (question, case) in enumerate(zip(questions, cases, strict=True)):
-        baseline, ranked = found[row]
+        baseline, ranked = _columns(found[row])
         answers.append(
             Answer(
                 ranked=ranked,
@@ -169,76 +154,23 @@ def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
     return answers
 
 
-def _exactly(served: ServedModel, asked: _Asked) -> list[tuple[RankedItems, RankedItems]]:
-    """The untouched and the edited answer to each question, by the scores of all items."""
-    questions, moved, excluded = asked.questions, asked.moved, asked.excluded
-    untouched = _untouched(served, questions, asked.cases, asked.norms)
-    edited_rows = np.flatnonzero(moved.moved).tolist()
-    best: dict[int, Ranked] = {}
-    targets: list[Ranked] | None = None
-    if edited_rows:
-        scores = _edited(served, questions, moved, edited_rows)
-        selection = Selection(scores, [excluded[row] for row in edited_rows])
-        chosen = _answers(served, [questions[row] for row in edited_rows], selection)
-        best = dict(zip(edited_rows, (found for found, _ in chosen), strict=True))
-        none = Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        targets = [none] * len(questions)
-        rows = np.repeat(edited_rows, [len(found) for found in best.values()])
-        items = np.concatenate([found.items for found in best.values()])
-        scores_before = exact_scores(untouched, rows, items)
-        ends = np.cumsum([len(found) for found in best.values()])
-        for (row, found), of_row in zip(
-            best.items(), np.split(scores_before, ends[:-1]), strict=True
-        ):
-            targets[row] = Ranked(found.items, of_row)
-    selection = Selection(untouched, excluded, targets)
-    answers: list[tuple[RankedItems, RankedItems]] = []
-    for row, (own, places) in enumerate(_answers(served, questions, selection)):
-        baseline = RankedItems(own.items, own.scores, places + 1, own.scores)
-        ranked = baseline
-        if row in best:
-            assert targets is not None
-            ranked = RankedItems(
-                best[row].items, best[row].scores, selection.places(row), targets[row].scores
-            )
-        answers.append((baseline, ranked))
-    return answers
+def _find(served: ServedModel, wanted: Sequence[Wanted]) -> list[Found]:
+    if served.index is None:
+        return exact_ranking.find(served, wanted)
+    found = approximate_ranking.find(served.index, served.catalogue, served.tags, wanted)
+    # Where the index holds too few.
+    left = [one for one, of_one in zip(wanted, found, strict=True) if of_one is None]
+    rest = iter(exact_ranking.find(served, left) if left else ())
+    return [next(rest) if one is None else one for one in found]
 
 
-def _approximately(served: ServedModel, asked: _Asked) -> list[tuple[RankedItems, RankedItems]]:
-    """`_exactly`, by the candidates of the index; exactly where it finds too few."""
-    assert served.index is not None
-    moved = asked.moved
-    wanted = [
-        Wanted(
-            x=case.x,
-            edited=torch.from_numpy(moved.x[row]).clone() if moved.moved[row] else None,
-            top_k=question.top_k,
-            excluded=asked.excluded[row],
-            limits=question.limits,
-        )
-        for row, (question, case) in enumerate(zip(asked.questions, asked.cases, strict=True))
-    ]
-    found = find(served.index, served.catalogue, served.tags, wanted)
-    return [
-        _from_index(one) if one is not None else _without_index(served, question)
-        for one, question in zip(found, asked.questions, strict=True)
-    ]
-
-
-def _from_index(found: Found) -> tuple[RankedItems, RankedItems]:
+def _columns(found: Found) -> tuple[RankedItems, RankedItems]:
+    """The untouched and the edited answer."""
     own, best = found.untouched, found.edited
     baseline = RankedItems(own.items, own.scores, found.places, own.scores)
     if best is None:
         return baseline, baseline
     return baseline, RankedItems(best.items, best.scores, found.places_before, found.scores_before)
-
-
-def _without_index(served: ServedModel, question: Question) -> tuple[RankedItems, RankedItems]:
-    question = replace(question, include_baseline=True, include_latents=False)
-    (answer,) = _rank(replace(served, index=None), [question])
-    assert answer.baseline is not None
-    return answer.baseline, answer.ranked
 
 
 def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:
@@ -247,84 +179,6 @@ def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:
     if not len(question.excluded):
         return case.seen
     return np.union1d(case.seen, question.excluded)
-
-
-def _answers(
-    served: ServedModel, questions: Sequence[Question], selection: Selection
-) -> list[tuple[Ranked, npt.NDArray[np.int64]]]:
-    """The best items of each row that keep its limits, and their places, from 0."""
-    best = selection.best([question.top_k for question in questions])
-    answers: list[tuple[Ranked, npt.NDArray[np.int64]]] = []
-    for row, question in enumerate(questions):
-        found, depth = best[row], question.top_k
-        if not question.limits:
-            answers.append((found, np.arange(len(found))))
-            continue
-        while True:
-            places = served.tags.keep(found.items, question.limits, question.top_k)
-            if len(places) == question.top_k or len(found) < depth:
-                break
-            depth = min(_DEEPENING * depth, served.catalogue.n_items + 1)
-            found = selection.best_of(row, depth)
-        answers.append((found.take(places), places))
-    return answers
-
-
-def _untouched(
-    served: ServedModel,
-    questions: Sequence[Question],
-    cases: Sequence[Case],
-    norms: npt.NDArray[np.float64],
-) -> Scores:
-    kept = [case.scores for case in cases if case.scores is not None]
-    if len(kept) == len(cases):
-        return DenseScores(torch.stack(kept))
-    match served.method:
-        case Method.FILTERED:
-            return FilteredScores(served.catalogue, [case.x for case in cases], norms)
-        case Method.LONE:
-            return DenseScores(torch.stack([served.catalogue.lone(case.x) for case in cases]))
-        case Method.PASSES:
-            return DenseScores(_passes(served, [question.subject for question in questions], None))
-
-
-def _edited(
-    served: ServedModel, questions: Sequence[Question], moved: Moved, rows: Sequence[int]
-) -> Scores:
-    device = served.catalogue.weights.device
-    # Each in memory of its own: kernels may compute otherwise where a vector is not aligned.
-    x = [torch.from_numpy(moved.x[row]).to(device, copy=True) for row in rows]
-    match served.method:
-        case Method.FILTERED:
-            norms = np.linalg.norm(moved.x[rows].astype(np.float64), axis=1)
-            return FilteredScores(served.catalogue, x, norms)
-        case Method.LONE:
-            return DenseScores(torch.stack([served.catalogue.lone(vector) for vector in x]))
-        case Method.PASSES:
-            subjects = [questions[row].subject for row in rows]
-            return DenseScores(_passes(served, subjects, torch.stack(x)))
-
-
-def _passes(
-    served: ServedModel,
-    subjects: Sequence[Subject],
-    x: Float[Tensor, "n_subjects d_model"] | None,
-) -> Float[Tensor, "n_subjects n_items"]:
-    """Scores by the model's own forward pass, with ``x`` written in where it is given."""
-    everyone = list(range(len(subjects)))
-    together = served.representations.passes is Passes.TOGETHER
-    scores: list[Tensor] = []
-    for rows in [everyone] if together else [[row] for row in everyone]:
-        batch = UserBatch.of(
-            [subjects[row].history for row in rows], [subjects[row].user_index for row in rows]
-        ).to(served.model.device)
-        if x is None:
-            scores.append(served.model(batch))
-            continue
-        written = x[rows]
-        with served.site.intervene(served.model, lambda _, written=written: written):
-            scores.append(served.model(batch))
-    return torch.cat(scores)
 
 
 def _relative_shifts(readings: Readings, moved: Moved) -> list[float]:

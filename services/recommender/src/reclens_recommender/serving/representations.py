@@ -19,6 +19,7 @@ from reclens.recommenders import Recommender, UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.engine import Steering
 from reclens.steering.readings import Readings
+from reclens_recommender.serving.standings import Standings
 
 _OVERHEAD_BYTES = 1500
 """What a kept case takes besides its arrays."""
@@ -68,14 +69,14 @@ class Case:
     """The representation at the site, where the model is."""
     readings: Readings
     """The same on the host, with the latents that fire."""
-    scores: Float[Tensor, " n_items"] | None = None
-    """Untouched scores of all items, where they are kept."""
+    standings: Standings | None = None
+    """How all items stand untouched, where that is kept."""
 
     @property
     def nbytes(self) -> int:
         """Bytes that keeping it takes."""
-        tensors = [self.x] if self.scores is None else [self.x, self.scores]
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        size = self.x.numel() * self.x.element_size()
+        size += 0 if self.standings is None else self.standings.nbytes
         size += len(self.key) if isinstance(self.key, bytes) else 0
         return (
             _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + self.readings.nbytes + size
@@ -93,7 +94,7 @@ class Representations:
         passes: which new cases of a batch are encoded in one pass.
         lengths: of histories, as the model sees them, that go in one pass where they are equally
             long; see `company_changes_nothing`.
-        score: untouched scores of a representation, to be kept with it. None: they are not kept.
+        stand: how all items stand for a representation, to be kept with it. None: it is not kept.
     """
 
     def __init__(
@@ -105,13 +106,13 @@ class Representations:
         max_bytes: int,
         passes: Passes = Passes.ALONE,
         lengths: frozenset[int] = frozenset(),
-        score: Callable[[Tensor], Tensor] | None = None,
+        stand: Callable[[Tensor], Standings] | None = None,
     ) -> None:
         self._model = model
         self._site = site
         self._steering = steering
         self._max_bytes = max_bytes
-        self._score = score
+        self._stand = stand
         self._lengths = lengths
         self.passes = passes
         """Which new cases of a batch are encoded in one pass."""
@@ -199,8 +200,8 @@ class Representations:
                     remedy="train it again.",
                 )
             seen = np.unique(subject.history)
-            scores = None if self._score is None else self._score(vector[0])
-            cases.append(Case(subject.key, subject.history, seen, vector[0], readings, scores))
+            standings = None if self._stand is None else self._stand(vector[0])
+            cases.append(Case(subject.key, subject.history, seen, vector[0], readings, standings))
         return cases
 
     def _recall(self, key: int | bytes) -> Case | None:

@@ -186,23 +186,3 @@ class FilteredScores:
         self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
     ) -> Float[np.ndarray, "n group"]:
         return self._catalogue.exact(self._x, rows, groups)
-
-
-class DenseScores:
-    """Exact scores of all items, computed one request at a time."""
-
-    def __init__(self, scores: Float[Tensor, "n_rows n_items"]) -> None:
-        self._scores = scores.cpu()
-        self.n_rows, self.n_items = self._scores.shape
-        self.margins = np.zeros(self.n_rows)
-
-    def visit(self, search: Search) -> None:
-        for start in range(0, self.n_items, _CHUNK_ITEMS):
-            search(start, self._scores[:, start : start + _CHUNK_ITEMS].clone())
-
-    def exact(
-        self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
-    ) -> Float[np.ndarray, "n group"]:
-        items = groups[:, None] * GROUP + _WITHIN_GROUP
-        scores = self._scores.numpy()[rows[:, None], np.minimum(items, self.n_items - 1)]
-        return np.where(items < self.n_items, scores, np.float32(-np.inf))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens_recommender.serving.scoring import GROUP, Scores
+from reclens_recommender.serving.standings import Ranked
 
 _LONG_BLOCKS = 100_000
 """Items from which on blocks are longer: fewer maxima to look through, more scores per block."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """Items in order, best first."""
-
-    items: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def take(self, places: npt.NDArray[np.int64]) -> Ranked:
-        """Some of the places."""
-        return Ranked(self.items[places], self.scores[places])
 
 
 class Selection:

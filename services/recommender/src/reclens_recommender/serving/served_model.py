@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -36,6 +37,7 @@ from reclens_recommender.serving.representations import (
     represent,
 )
 from reclens_recommender.serving.scoring import GROUP, Catalogue
+from reclens_recommender.serving.standings import Standings
 
 logger = structlog.get_logger(__name__)
 
@@ -45,8 +47,9 @@ _PROOF_LENGTHS = 16
 """Lengths of histories, the most frequent ones, that are tried in one pass of the model."""
 _COUNTED_USERS = 1000
 """Users whose histories tell which lengths are frequent."""
-_MOST_KEPT_SCORES = 8192
-"""Items up to which a user's untouched scores are kept with the representation: 32 KB at most."""
+_FEW_ITEMS = 8192
+"""Items up to which a product of one vector costs less than to filter and to compute again, and up
+to which how they stand is kept with the representation: 64 KB at most."""
 
 
 class Method(StrEnum):
@@ -55,7 +58,7 @@ class Method(StrEnum):
     FILTERED = "filtered"
     """Large products find what matters, products of one vector compute it."""
     LONE = "lone"
-    """A product of one vector for every request."""
+    """A product of one vector for every request: on a GPU, and of few items."""
     PASSES = "passes"
     """The model's own forward pass for every request, with edits written in while it runs."""
 
@@ -158,7 +161,9 @@ class ServedModel:
             )
         elif caching.approximate:
             logger.warning("no index is built, all items are scored", method=method.value)
-        kept = catalogue.n_items <= _MOST_KEPT_SCORES and index is None
+        few = catalogue.n_items <= _FEW_ITEMS and index is None
+        if few and method is Method.FILTERED:
+            method = Method.LONE
         passes, lengths = _which_passes(model, site, dataset, caching.together)
         return cls(
             release=release,
@@ -176,12 +181,16 @@ class ServedModel:
                 max_bytes=caching.max_bytes,
                 passes=passes,
                 lengths=lengths,
-                score=catalogue.lone if method is not Method.PASSES and kept else None,
+                stand=_stand(catalogue) if few and method is Method.LONE else None,
             ),
             tags=TagIndex(dataset.items.tags),
             method=method,
             index=index,
         )
+
+
+def _stand(catalogue: Catalogue) -> Callable[[Tensor], Standings]:
+    return lambda x: Standings(catalogue.lone(x), in_order=True)
 
 
 def load_served_model(
