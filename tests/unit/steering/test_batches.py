@@ -1,4 +1,4 @@
-"""Cases with edits of their own, computed together, come out as each would alone."""
+"""Lists of edits in many cases, and cases that they do not change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from reclens.steering import (
     Operation,
     Unit,
 )
-from reclens.steering.engine import Steering
-from reclens.steering.readings import Readings
+from reclens.steering.engine import Steering, steer
 
 D_MODEL, N_LATENTS, N_CASES = 16, 64, 24
 
@@ -40,46 +39,55 @@ def random_edit(rng: np.random.Generator) -> LatentEdit:
     return LatentEdit(groups, operation, 2 * rng.random(), unit, conditions)
 
 
-def test_a_case_has_the_same_bits_alone_and_among_others() -> None:
+def test_one_list_of_edits_does_in_a_batch_what_it_does_in_each_case() -> None:
     rng = np.random.default_rng(3)
     torch.manual_seed(3)
     sae = build_autoencoder(AutoencoderConfig(n_latents=N_LATENTS, k=6), D_MODEL).eval()
-    steering = Steering(sae, torch.rand(N_LATENTS) * 2)
-    alone = [steering.read(torch.randn(1, D_MODEL)) for _ in range(N_CASES)]
-    edits = [[random_edit(rng) for _ in range(rng.integers(0, 4))] for _ in range(N_CASES)]
-    modes = [Mode.RECONSTRUCT if rng.random() < 0.2 else Mode.RESIDUAL for _ in range(N_CASES)]
-    together = steering.move(Readings.together(alone), edits, modes)
-    moved_alone = [
-        steering.move(case, [edits[row]], [modes[row]]) for row, case in enumerate(alone)
-    ]
-    for row, one in enumerate(moved_alone):
-        assert one.x[0].tobytes() == together.x[row].tobytes()
-        assert one.moved[0] == together.moved[row]
-        assert one.idle[0] == together.idle[row]
-        assert one.edited_latents[0] == together.edited_latents[row]
-        here = together.case(row)
-        assert one.latents.tolist() == together.latents[here].tolist()
-        assert one.after.tobytes() == together.after[here].tobytes()
-    # The draw has all of it: cases untouched and moved, edits idle, conditions that fail.
-    assert {bool(moved) for moved in together.moved} == {True, False}
-    assert any("condition" in one.reason for case in together.idle for one in case)
+    p99 = torch.rand(N_LATENTS) * 2
+    steering = Steering(sae, p99)
+    x = torch.randn(N_CASES, D_MODEL)
+    readings = steering.read(x)
+    reasons: set[str] = set()
+    for number in range(12):
+        edits = [random_edit(rng) for _ in range(number % 4)]
+        mode = Mode.RECONSTRUCT if number % 5 == 4 else Mode.RESIDUAL
+        batch = steer(x, sae, p99, edits, mode)
+        moved = [steering.move(reading, edits, mode) for reading in readings]
+        assert np.stack([one.x for one in moved]).tobytes() == batch.x.numpy().tobytes()
+        assert batch.changed.sum(dim=1).tolist() == [one.edited_latents for one in moved]
+        reasons |= {idle.reason for one in moved for idle in one.idle}
+        idle = [{one.index for one in case.idle} for case in moved]
+        assert [one.index for one in batch.idle] == sorted(set.intersection(*idle))
+        for row, one in enumerate(moved):
+            at = np.searchsorted(batch.latents.numpy(), one.latents)
+            assert batch.after[row, at].tolist() == one.after.tolist()
+    # The draw has edits that are idle for what they do, and conditions that fail.
+    assert len(reasons) >= 2
 
 
-def test_cases_without_a_change_keep_their_bits() -> None:
+def test_no_cases_at_all_stay_none() -> None:
+    sae = build_autoencoder(AutoencoderConfig(n_latents=N_LATENTS, k=6), D_MODEL).eval()
+    edits = [LatentEdit.of((0,), Operation.ABLATE)]
+    steered = steer(torch.zeros(0, D_MODEL), sae, torch.ones(N_LATENTS), edits)
+    assert steered.x.shape == (0, D_MODEL)
+    assert steered.idle == ()
+
+
+def test_case_without_a_change_keeps_its_bits() -> None:
     torch.manual_seed(0)
     sae = build_autoencoder(AutoencoderConfig(n_latents=N_LATENTS, k=6), D_MODEL).eval()
     steering = Steering(sae, torch.ones(N_LATENTS))
     x = torch.randn(3, D_MODEL)
     x[1, 0] = -0.0
-    silent = next(j for j in range(N_LATENTS) if j not in steering.read(x).case(1)[0])
-    moved = steering.move(
-        steering.read(x),
-        [
-            [LatentEdit.of((0,), Operation.ADD, 1.0)],
-            [LatentEdit.of((silent,), Operation.SCALE, 3.0)],
-            [],
-        ],
-    )
-    assert moved.moved.tolist() == [True, False, False]
-    assert moved.x[1:].tobytes() == x[1:].numpy().tobytes()
-    assert moved.idle[2] == ()
+    readings = steering.read(x)
+    silent = next(j for j in range(N_LATENTS) if j not in readings[1].latents)
+    lists = [
+        [LatentEdit.of((0,), Operation.ADD, 1.0)],
+        [LatentEdit.of((silent,), Operation.SCALE, 3.0)],
+        [],
+    ]
+    moved = [steering.move(*of_one) for of_one in zip(readings, lists, strict=True)]
+    assert [one.moved for one in moved] == [True, False, False]
+    for row in (1, 2):
+        assert moved[row].x.tobytes() == x[row].numpy().tobytes()
+    assert moved[2].idle == ()

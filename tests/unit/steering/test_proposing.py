@@ -233,7 +233,7 @@ def test_engine_pushes_along_what_was_proposed() -> None:
     edit = LatentEdit(groups, Operation.ADD, 0.5, Unit.INPUT_NORM)
     x = items[-2:]
     steering = Steering(sae, p99)
-    moved = steering.move(steering.read(x), [[edit], [edit]]).x - x.numpy()
+    moved = np.stack([steering.move(one, [edit]).x for one in steering.read(x)]) - x.numpy()
     units = torch.nn.functional.normalize(directions[list(found.latents)], dim=1).numpy()
     direction = np.array(found.shares) @ units
     expected = 0.5 * np.linalg.norm(x, axis=1)[:, None] * direction / np.linalg.norm(direction)

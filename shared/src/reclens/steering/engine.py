@@ -1,8 +1,7 @@
-"""Writes edited latents back into representations, each case with edits of its own.
+"""Writes edited latents back into representations.
 
 Encoding runs where the dictionary is. The rest is a few numbers a case, and is computed on the
-host in plain arrays: a tensor operation would cost more than what it computes. A case comes out
-with the same bits whatever other cases are computed with it.
+host in plain arrays, case by case: a tensor operation would cost more than what it computes.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from reclens.errors import InvalidInput
 from reclens.steering.edits import Comparison, LatentEdit, Mode, check_latents
 from reclens.steering.plans import Planner
-from reclens.steering.readings import Readings, host
+from reclens.steering.readings import Reading, host, readings_of
 from reclens.steering.spread import ScoreSpread
-from reclens.steering.writing import CONDITION_FAILS, IdleEdit, Part, Written, write
+from reclens.steering.writing import CONDITION_FAILS, IdleEdit, write
 
 
 class Dictionary(Protocol):
@@ -40,34 +38,27 @@ class Dictionary(Protocol):
     def decode(self, codes: Any, /) -> Float[Tensor, "batch d_model"]: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Moved:
-    """Representations with edits written into them."""
+    """A representation with edits written into it."""
 
     x: npt.NDArray[np.floating]
-    """[n, d_model] edited representations; a case that is not ``moved`` has the bits of before."""
-    moved: npt.NDArray[np.bool_]
-    """[n] whether a case was written to."""
-    starts: npt.NDArray[np.int64]
-    """[n + 1] where each case begins in ``latents``."""
+    """[d_model] the edited representation; that of before, the same object, unless ``moved``."""
+    moved: bool
+    """Whether it was written to."""
     latents: npt.NDArray[np.int64]
-    """Latents that edits named, rising within each case."""
+    """Latents that edits named, rising."""
     before: npt.NDArray[np.floating]
     """Their activations, untouched."""
     after: npt.NDArray[np.floating]
     """Their activations, edited."""
-    idle: list[tuple[IdleEdit, ...]]
-    """For each case the edits that changed nothing."""
+    idle: tuple[IdleEdit, ...]
+    """Edits that changed nothing, in order."""
 
     @property
-    def edited_latents(self) -> npt.NDArray[np.int64]:
-        """[n] number of latents whose activation changed."""
-        counts = np.concatenate([[0], np.cumsum(self.before != self.after)])
-        return counts[self.starts[1:]] - counts[self.starts[:-1]]
-
-    def case(self, row: int) -> slice:
-        """Where the latents of one case are."""
-        return slice(int(self.starts[row]), int(self.starts[row + 1]))
+    def edited_latents(self) -> int:
+        """Number of latents whose activation changed."""
+        return int(np.count_nonzero(self.before != self.after))
 
 
 class Steering:
@@ -101,14 +92,14 @@ class Steering:
         self.p99 = host(p99)
         self.units = np.where(self.p99 > 0, self.p99, 1).astype(np.float64)
         """[n_latents] what an activation is told in: its p99; 1 where a latent never fired."""
-        self._directions = sae.W_dec.detach().cpu()
+        self._directions = host(sae.W_dec)
         self._scale = float(sae.input_scale)
         self._spread = None if spread is None else host(spread.factor)
-        self._planner = Planner(self._directions.numpy(), self._scale, self.p99, self._spread)
+        self._planner = Planner(self._directions, self._scale, self.p99, self._spread)
 
-    def read(self, x: Float[Tensor, "n d_model"]) -> Readings:
+    def read(self, x: Float[Tensor, "n d_model"]) -> list[Reading]:
         """The latents that fire in each of ``x``."""
-        return Readings.of(x, self.sae.encode(x), self._spread)
+        return readings_of(x, self.sae.encode(x), self._spread)
 
     def without_dead(self, latents: Sequence[int]) -> list[int]:
         """Those of ``latents`` that can be pushed, and those that the dictionary does not have."""
@@ -125,129 +116,65 @@ class Steering:
             One for each, the largest 1 by size; see `LatentGroup`.
         """
         rows = np.array(latents, dtype=np.int64)
-        lengths = np.linalg.norm(self._directions.numpy()[rows].astype(np.float64), axis=1)
+        lengths = np.linalg.norm(self._directions[rows].astype(np.float64), axis=1)
         weights = np.array(shares, np.float64) / (self.p99[rows] * lengths)
         return (weights / np.abs(weights).max(initial=0.0)).tolist()
 
     def move(
-        self,
-        readings: Readings,
-        edits: Sequence[Sequence[LatentEdit]],
-        modes: Sequence[Mode] | None = None,
+        self, reading: Reading, edits: Sequence[LatentEdit], mode: Mode = Mode.RESIDUAL
     ) -> Moved:
-        """Write edits into ``readings``, one list of edits for each case.
+        """Write edits into a case.
 
         ``x' = x + scale * sum_j (z'_j - z_j) W_dec[j]`` over the edited latents j, so that whatever
         the dictionary does not explain of x stays as it is. Edits take effect in their order, each
         measured on the untouched activations: SET, SCALE and ABLATE replace what came before on
         the same latent, ADD accumulates. An ADD is not clipped at zero: the push is linear in its
-        strength. An edit whose conditions do not hold in a case is as if it were not there.
+        strength. An edit whose conditions do not hold is as if it were not there.
 
         Args:
-            readings: from `read`.
-            edits: for each case the edits to make.
-            modes: for each case whether the reconstruction error is kept. None: it is.
+            reading: from `read`.
+            edits: what to change.
+            mode: whether the reconstruction error is kept.
 
         Raises:
             InvalidInput: an edit names a latent that the dictionary does not have.
 
         Source: docs/method.md, steering: ``x' = x + (dec(z') - dec(z))``.
         """
-        idle: list[list[IdleEdit]] = [[] for _ in range(len(readings))]
-        parts = self._parts(readings, edits, idle)
-        moved = np.zeros(len(readings), dtype=bool)
-        x = readings.x
-        reconstructed = [row for row, mode in enumerate(modes or ()) if mode is Mode.RECONSTRUCT]
-        if reconstructed:
-            rows = np.array(reconstructed)
-            codes = readings.codes(rows, self.sae.W_dec.device)
-            x = x.copy()
-            x[rows] = host(self.sae.decode(codes)).astype(x.dtype)
-            moved[rows] = True
-        written = write(readings, parts, self.n_latents, idle)
-        changed = written.changed
-        if changed.any():
-            if x is readings.x:
-                x = x.copy()
-            x[changed] = x[changed] + self._shift(written, changed, x.dtype)
-            moved |= changed
+        check_latents(edits, self.n_latents)
+        x = reading.x
+        if mode is Mode.RECONSTRUCT:
+            decoded = self.sae.decode(reading.codes(self.sae.W_dec.device))
+            x = host(decoded)[0].astype(x.dtype)
+        applies = [place for place, edit in enumerate(edits) if self._holds(reading, edit)]
+        fails = [IdleEdit(i, CONDITION_FAILS) for i in range(len(edits)) if i not in applies]
+        if not applies:
+            none = x[:0]
+            latents = np.zeros(0, np.int64)
+            return Moved(x, mode is Mode.RECONSTRUCT, latents, none, none, tuple(fails))
+        plan = self._planner.plan(tuple(edits[place] for place in applies))
+        written = write(reading, plan, applies)
+        if written.changed:
+            delta = written.after - written.before
+            x = x + (self._scale * (delta @ self._directions[written.latents])).astype(x.dtype)
         return Moved(
             x=x,
-            moved=moved,
-            starts=written.starts,
+            moved=written.changed or mode is Mode.RECONSTRUCT,
             latents=written.latents,
             before=written.before,
             after=written.after,
-            idle=[tuple(sorted(of_case, key=lambda one: one.index)) for of_case in idle],
+            idle=tuple(sorted([*written.idle, *fails], key=lambda one: one.index)),
         )
 
-    def _parts(
-        self,
-        readings: Readings,
-        edits: Sequence[Sequence[LatentEdit]],
-        idle: list[list[IdleEdit]],
-    ) -> list[Part]:
-        """Cases with the plan of those edits that apply in them."""
-        rows_of: dict[int, list[int]] = {}
-        for row, of_case in enumerate(edits):
-            if of_case:
-                rows_of.setdefault(id(of_case), []).append(row)
-        parts: list[Part] = []
-        for rows in rows_of.values():
-            of_case = tuple(edits[rows[0]])
-            check_latents(of_case, self.n_latents)
-            if not any(edit.conditions for edit in of_case):
-                everything = tuple(range(len(of_case)))
-                parts.append(Part(np.array(rows), self._planner.plan(of_case), everything))
-                continue
-            holds = self._holds(readings, np.array(rows), of_case)
-            by_pattern: dict[bytes, list[int]] = {}
-            for place, row in enumerate(rows):
-                by_pattern.setdefault(holds[place].tobytes(), []).append(row)
-            for pattern, these in by_pattern.items():
-                applies = np.frombuffer(pattern, dtype=bool)
-                for row in these:
-                    idle[row] += [
-                        IdleEdit(int(i), CONDITION_FAILS) for i in np.flatnonzero(~applies)
-                    ]
-                if applies.any():
-                    indices = tuple(np.flatnonzero(applies).tolist())
-                    plan = self._planner.plan(tuple(of_case[index] for index in indices))
-                    parts.append(Part(np.array(these), plan, indices))
-        return parts
-
-    def _holds(
-        self, readings: Readings, rows: npt.NDArray[np.int64], edits: Sequence[LatentEdit]
-    ) -> Bool[np.ndarray, "n_rows n_edits"]:
-        holds = np.ones((len(rows), len(edits)), dtype=bool)
-        for place, edit in enumerate(edits):
-            for condition in edit.conditions:
-                latents = np.array(condition.latents)
-                asked = np.repeat(rows, len(latents)), np.tile(latents, len(rows))
-                z = readings.at(*asked, self.n_latents) / self.units[asked[1]]
-                strongest = z.reshape(len(rows), -1).max(axis=1)
-                above = condition.comparison is Comparison.ABOVE
-                holds[:, place] &= (
-                    strongest > condition.level if above else strongest < condition.level
-                )
-        return holds
-
-    def _shift(
-        self, written: Written, changed: npt.NDArray[np.bool_], dtype: Any
-    ) -> npt.NDArray[np.floating]:
-        lengths = np.diff(written.starts)
-        within = np.repeat(changed, lengths)
-        bags = np.concatenate([[0], np.cumsum(lengths[changed])[:-1]])
-        delta = torch.from_numpy((written.after - written.before)[within])
-        # Summed bag by bag: what a case gets does not depend on the others.
-        shift = functional.embedding_bag(
-            torch.from_numpy(written.latents[within]),
-            self._directions.to(delta.dtype),
-            torch.from_numpy(bags),
-            mode="sum",
-            per_sample_weights=delta,
-        )
-        return (self._scale * shift.numpy()).astype(dtype, copy=False)
+    def _holds(self, reading: Reading, edit: LatentEdit) -> bool:
+        """Whether all conditions of an edit do."""
+        for condition in edit.conditions:
+            latents = np.array(condition.latents)
+            strongest = float((reading.at(latents) / self.units[latents]).max())
+            above = condition.comparison is Comparison.ABOVE
+            if not (strongest > condition.level if above else strongest < condition.level):
+                return False
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,28 +216,25 @@ def steer(
     steering = Steering(sae, p99, spread)
     readings = steering.read(x)
     check_latents(edits, steering.n_latents)
-    moved = steering.move(readings, [edits] * len(readings), [mode] * len(readings))
-    latents = np.unique(np.concatenate([readings.latents, moved.latents]))
-    before = np.zeros((len(readings), len(latents)), readings.x.dtype)
-    _fill(before, latents, readings.starts, readings.latents, readings.values)
+    moved = [steering.move(reading, edits, mode) for reading in readings]
+    named = [one.latents for one in (*readings, *moved)]
+    latents = np.unique(np.concatenate(named)) if named else np.zeros(0, np.int64)
+    before = np.zeros((len(readings), len(latents)), host(x).dtype)
     after = before.copy()
-    _fill(after, latents, moved.starts, moved.latents, moved.after)
-    everywhere = set.intersection(*({one.index for one in case} for case in moved.idle or [()]))
+    for row, (reading, one) in enumerate(zip(readings, moved, strict=True)):
+        before[row, latents.searchsorted(reading.latents)] = reading.values
+        after[row] = before[row]
+        after[row, latents.searchsorted(one.latents)] = one.after
+    idle_in = [{idle.index for idle in one.idle} for one in moved]
+    changed = any(one.moved for one in moved)
     return Steered(
-        x=torch.from_numpy(moved.x).to(x) if moved.moved.any() else x,
+        x=torch.from_numpy(np.stack([one.x for one in moved])).to(x) if changed else x,
         latents=torch.from_numpy(latents).to(x.device),
         before=torch.from_numpy(before).to(x.device),
         after=torch.from_numpy(after).to(x.device),
-        idle=tuple(one for one in (moved.idle or [()])[0] if one.index in everywhere),
+        idle=tuple(
+            idle
+            for idle in (moved[0].idle if moved else ())
+            if all(idle.index in indices for indices in idle_in)
+        ),
     )
-
-
-def _fill(
-    dense: npt.NDArray[np.floating],
-    columns: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    latents: npt.NDArray[np.int64],
-    values: npt.NDArray[np.floating],
-) -> None:
-    rows = np.repeat(np.arange(len(dense)), np.diff(starts))
-    dense[rows, np.searchsorted(columns, latents)] = values

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -49,15 +50,10 @@ class Plan:
     edits: tuple[LatentEdit, ...]
     segments: Affine
     """All edits together; then, where there are several, each by itself."""
-    segment_lengths: npt.NDArray[np.int64]
-    """Latents of each segment."""
+    segment_ends: tuple[int, ...]
+    """Where each segment ends."""
     overruled: tuple[bool, ...]
     """Whether later edits replace an edit on all its latents."""
-
-    @property
-    def any_overruled(self) -> bool:
-        """Whether any edit is."""
-        return any(self.overruled)
 
 
 class Planner:
@@ -95,7 +91,7 @@ class Planner:
     def _make_plan(self, edits: tuple[LatentEdit, ...]) -> Plan:
         single = tuple(self._affine(edit) for edit in edits)
         if len(edits) == 1:
-            return Plan(edits, single[0], np.array([len(single[0])]), (False,))
+            return Plan(edits, single[0], (len(single[0]),), (False,))
         replaced: set[int] = set()
         overruled: list[bool] = []
         for edit in reversed(edits):
@@ -103,7 +99,8 @@ class Planner:
             if edit.replaces:
                 replaced.update(edit.latents)
         parts = (_together(edits, single), *single)
-        return Plan(edits, _joined(parts), np.array([*map(len, parts)]), tuple(overruled[::-1]))
+        ends = tuple(accumulate(map(len, parts)))
+        return Plan(edits, _joined(parts), ends, tuple(overruled[::-1]))
 
     def _affine(self, edit: LatentEdit) -> Affine:
         if edit.operation is Operation.ADD:

@@ -107,7 +107,7 @@ def _passes(
 
 def _filtered(served: ServedModel, wanted: Sequence[Wanted]) -> list[Found]:
     excluded = [one.excluded for one in wanted]
-    norms = np.concatenate([one.case.readings.norms for one in wanted])
+    norms = np.array([one.case.reading.norm for one in wanted])
     untouched = FilteredScores(served.catalogue, [one.case.x for one in wanted], norms)
     edited = [(row, x) for row, one in enumerate(wanted) if (x := one.edited) is not None]
     if not edited:

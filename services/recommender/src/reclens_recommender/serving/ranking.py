@@ -12,7 +12,7 @@ import torch
 from reclens.steering.attribution import Attribution, attribute
 from reclens.steering.edits import LatentEdit, Mode
 from reclens.steering.engine import Moved
-from reclens.steering.readings import Readings
+from reclens.steering.readings import Reading
 from reclens.steering.writing import IdleEdit
 from reclens_recommender.serving import approximate_ranking, exact_ranking
 from reclens_recommender.serving.finding import Found, Wanted
@@ -112,46 +112,43 @@ def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
 
 def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
     cases = served.representations.of([question.subject for question in questions])
-    readings = Readings.together([case.readings for case in cases])
-    moved = served.steering.move(
-        readings, [question.edits for question in questions], [q.mode for q in questions]
-    )
     device = served.catalogue.weights.device
-    wanted = [
-        Wanted(
-            subject=question.subject,
-            case=case,
-            edited=torch.from_numpy(moved.x[row]).to(device, copy=True)
-            if moved.moved[row]
-            else None,
-            top_k=question.top_k,
-            excluded=_excluded(question, case),
-            limits=question.limits,
-        )
-        for row, (question, case) in enumerate(zip(questions, cases, strict=True))
-    ]
-    found = _find(served, wanted)
-    shifts = _relative_shifts(readings, moved)
-    counts = moved.edited_latents.tolist()
-
-    answers: list[Answer] = []
-    for row, (question, case) in enumerate(zip(questions, cases, strict=True)):
-        baseline, ranked = _columns(found[row])
-        answers.append(
-            Answer(
-                ranked=ranked,
-                baseline=baseline if question.include_baseline else None,
-                baseline_items=baseline.items if question.steered else None,
-                history=case.history,
-                latents=_latents(served, readings, moved, row, ranked)
-                if question.include_latents
-                else None,
-                relative_shift=shifts[row],
-                edited_latents=counts[row],
-                idle=moved.idle[row],
+    moves: list[Moved] = []
+    wanted: list[Wanted] = []
+    for question, case in zip(questions, cases, strict=True):
+        moved = served.steering.move(case.reading, question.edits, question.mode)
+        moves.append(moved)
+        wanted.append(
+            Wanted(
+                subject=question.subject,
+                case=case,
+                edited=torch.from_numpy(moved.x).to(device, copy=True) if moved.moved else None,
+                top_k=question.top_k,
+                excluded=_excluded(question, case),
+                limits=question.limits,
             )
         )
-    return answers
+    return [
+        _answer(served, *of_one)
+        for of_one in zip(questions, cases, moves, _find(served, wanted), strict=True)
+    ]
+
+
+def _answer(
+    served: ServedModel, question: Question, case: Case, moved: Moved, found: Found
+) -> Answer:
+    baseline, ranked = _columns(found)
+    latents = _latents(served, case.reading, moved, ranked) if question.include_latents else None
+    return Answer(
+        ranked=ranked,
+        baseline=baseline if question.include_baseline else None,
+        baseline_items=baseline.items if question.steered else None,
+        history=case.history,
+        latents=latents,
+        relative_shift=_relative_shift(case.reading, moved),
+        edited_latents=moved.edited_latents,
+        idle=moved.idle,
+    )
 
 
 def _find(served: ServedModel, wanted: Sequence[Wanted]) -> list[Found]:
@@ -181,22 +178,20 @@ def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:
     return np.union1d(case.seen, question.excluded)
 
 
-def _relative_shifts(readings: Readings, moved: Moved) -> list[float]:
-    distances = np.linalg.norm((moved.x - readings.x).astype(np.float64), axis=1)
-    norms = readings.norms
-    return np.divide(distances, norms, out=np.zeros_like(norms), where=norms > 0).tolist()
+def _relative_shift(reading: Reading, moved: Moved) -> float:
+    if not (moved.moved and reading.norm > 0):
+        return 0.0
+    return float(np.linalg.norm((moved.x - reading.x).astype(np.float64))) / reading.norm
 
 
 def _latents(
-    served: ServedModel, readings: Readings, moved: Moved, row: int, ranked: RankedItems
+    served: ServedModel, reading: Reading, moved: Moved, ranked: RankedItems
 ) -> LatentTable:
-    firing, activations = readings.case(row)
-    named = moved.case(row)
-    latents = np.union1d(firing, moved.latents[named])
-    before = np.zeros(len(latents), readings.x.dtype)
-    before[np.searchsorted(latents, firing)] = activations
+    latents = np.union1d(reading.latents, moved.latents)
+    before = np.zeros(len(latents), reading.x.dtype)
+    before[np.searchsorted(latents, reading.latents)] = reading.values
     after = before.copy()
-    after[np.searchsorted(latents, moved.latents[named])] = moved.after[named]
+    after[np.searchsorted(latents, moved.latents)] = moved.after
     units = served.steering.units[latents]
     strength = np.maximum(np.abs(before), np.abs(after)) / units
     order = np.argsort(-strength, kind="stable")

@@ -18,7 +18,7 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.engine import Steering
-from reclens.steering.readings import Readings
+from reclens.steering.readings import Reading
 from reclens_recommender.serving.standings import Standings
 
 _OVERHEAD_BYTES = 1500
@@ -67,7 +67,7 @@ class Case:
     """The distinct ones, rising."""
     x: Float[Tensor, " d_model"]
     """The representation at the site, where the model is."""
-    readings: Readings
+    reading: Reading
     """The same on the host, with the latents that fire."""
     standings: Standings | None = None
     """How all items stand untouched, where that is kept."""
@@ -78,9 +78,7 @@ class Case:
         size = self.x.numel() * self.x.element_size()
         size += 0 if self.standings is None else self.standings.nbytes
         size += len(self.key) if isinstance(self.key, bytes) else 0
-        return (
-            _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + self.readings.nbytes + size
-        )
+        return _OVERHEAD_BYTES + self.history.nbytes + self.seen.nbytes + self.reading.nbytes + size
 
 
 class Representations:
@@ -192,8 +190,8 @@ class Representations:
         for row, subject in enumerate(subjects):
             # Alone and in memory of its own, so that its bits are those of a lone request.
             vector = x[row : row + 1].clone()
-            readings = self._steering.read(vector)
-            if not (np.isfinite(readings.x).all() and np.isfinite(readings.values).all()):
+            (reading,) = self._steering.read(vector)
+            if not reading.finite:
                 raise NotReady(
                     "the recommender gives numbers that are not finite here.",
                     field="subject",
@@ -201,7 +199,7 @@ class Representations:
                 )
             seen = np.unique(subject.history)
             standings = None if self._stand is None else self._stand(vector[0])
-            cases.append(Case(subject.key, subject.history, seen, vector[0], readings, standings))
+            cases.append(Case(subject.key, subject.history, seen, vector[0], reading, standings))
         return cases
 
     def _recall(self, key: int | bytes) -> Case | None:

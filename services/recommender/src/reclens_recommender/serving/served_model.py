@@ -266,8 +266,8 @@ def _prove(served: ServedModel) -> None:
     """Answer for the first user: weights that are not finite or do not fit show here."""
     batch = UserBatch.of([served.dataset.history(0)], [0]).to(served.model.device)
     scores = served.model(batch)
-    readings = served.steering.read(represent(served.model, served.site, batch))
-    if not (torch.isfinite(scores).all() and np.isfinite(readings.values).all()):
+    (reading,) = served.steering.read(represent(served.model, served.site, batch))
+    if not (torch.isfinite(scores).all() and reading.finite):
         raise _not_finite()
 
 
