@@ -23,7 +23,7 @@ class InferenceSection(ServerSettings):
     RESOURCE_EXHAUSTED."""
     representations_mb: int = Field(default=256, ge=0, le=1 << 20)
     """Memory for what the model makes of users and histories, per version of a release: about
-    2.5 KB each and, up to 8,192 items, 4 bytes an item for untouched scores. 0: none is kept."""
+    2.5 KB each and, up to 8,192 items, 8 bytes an item for how they stand. 0: none is kept."""
     encode_together: bool = False
     """Encode new histories of a batch in one pass. Pays on a GPU; the last bits of an answer then
     depend on which others came with it."""
