@@ -143,6 +143,46 @@ def test_who_asks_again_at_once_goes_with_the_few_that_gathered_meanwhile() -> N
     asyncio.run(run())
 
 
+def test_after_a_long_call_those_that_it_answered_are_waited_for_but_not_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Every call is long, as long as patience is endless.
+    monkeypatch.setattr("reclens_gateway.gathering.PATIENCE", 1e6)
+
+    async def run() -> None:
+        calls = Calls()
+        one = gathering(calls, hops=1, max_batch=4)
+        first = [ask(one, name) for name in "12"]
+        await turns()
+        few = [ask(one, "3")]
+        calls.let(0)
+        await asyncio.gather(*first)
+        few.append(ask(one, "4"))
+        await turns()
+        assert calls.batches == [["1", "2"]]
+        few.append(ask(one, "5"))  # as many as waited and were answered
+        await turns()
+        assert calls.batches[1:] == [["3", "4", "5"]]
+        # More than one call takes: nobody is waited for.
+        many = [ask(one, name) for name in ("6", "7", "8", "9")]
+        await turns()
+        calls.let(1)
+        await asyncio.gather(*few)
+        await turns()
+        assert calls.batches[2:] == [["6", "7", "8", "9"]]
+        monkeypatch.setattr("reclens_gateway.gathering.PATIENCE", 1e-9)
+        monkeypatch.setattr("reclens_gateway.gathering.GATHER_SECONDS", 0.0)
+        last = ask(one, "10")
+        calls.let(2)
+        await asyncio.gather(*many)
+        while len(calls.batches) < 4:  # alone, as the others do not come again
+            await asyncio.sleep(0)
+        calls.let(3)
+        await last
+
+    asyncio.run(run())
+
+
 def test_who_gave_up_while_waiting_is_not_sent() -> None:
     async def run() -> None:
         calls = Calls()

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import structlog
@@ -20,6 +21,10 @@ QUIET_TURNS = 6
 about four to bring the next one of those that have arrived."""
 GATHER_SECONDS = 0.002
 """How long requests may keep coming before those that came are sent."""
+
+PATIENCE = 0.1
+"""Share of the time that a call took for which those that it answered may come again and go with
+the others: where a call is long, two half as large take nearly twice as long."""
 
 _ITEM_BYTES, _LATENTS = 20, 128
 
@@ -43,7 +48,8 @@ class Gathering:
     So a lone request waits for nobody, and under load calls grow as far as they have to. Requests
     that find no call under way are sent once no more come with them. Those that gathered during a
     call are sent as soon as it returns if they are as many as it took, and else once no more come:
-    many of those that it answered ask again. Whoever gives up while waiting is not sent.
+    many of those that it answered ask again. After a long call they wait until as many have come
+    as it answered, or for a tenth of its time. Whoever gives up while waiting is not sent.
 
     Args:
         send: one call: requests, and the seconds that it may take, to outcomes in the same order.
@@ -66,8 +72,9 @@ class Gathering:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
-        self._last_size = 0
         self._watching = False
+        self._expected = 0
+        self._patience: asyncio.TimerHandle | None = None
         self._quiet = 0
         self._send_by = 0.0
 
@@ -105,7 +112,10 @@ class Gathering:
         one = _Waiting(question, deadline, loop.create_future(), _n_bytes(question))
         self._waiting.append(one)
         self._quiet = 0
-        self._watch()
+        if self._patience is None:
+            self._watch()
+        elif len(self._waiting) >= self._expected:
+            self._lose_patience()
         return one.answer
 
     def _watch(self) -> None:
@@ -130,19 +140,32 @@ class Gathering:
         while self._waiting and len(self._calls) < self._hops:
             batch = self._next_batch()
             if batch:
-                self._last_size = len(batch)
-                call = asyncio.get_running_loop().create_task(self._carry(batch))
+                loop = asyncio.get_running_loop()
+                call = loop.create_task(self._carry(batch))
                 self._calls.add(call)
-                call.add_done_callback(self._returned)
+                call.add_done_callback(partial(self._returned, len(batch), loop.time()))
 
-    def _returned(self, call: asyncio.Task[None]) -> None:
+    def _returned(self, size: int, began: float, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        if self._watching:
+        if self._watching or self._patience is not None:
             return
-        if len(self._waiting) >= self._last_size:
+        loop = asyncio.get_running_loop()
+        patience = PATIENCE * (loop.time() - began)
+        expected = min(self._max_batch, len(self._waiting) + size)
+        if patience > GATHER_SECONDS and len(self._waiting) < expected:
+            self._expected = expected
+            self._patience = loop.call_later(patience, self._lose_patience)
+        elif len(self._waiting) >= size:
             self._start()
         else:
             self._watch()
+
+    def _lose_patience(self) -> None:
+        """Send what waits, whoever has not come."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        self._start()
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
