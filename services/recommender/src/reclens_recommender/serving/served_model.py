@@ -164,6 +164,8 @@ class ServedModel:
         few = catalogue.n_items <= _FEW_ITEMS and index is None
         if few and method is Method.FILTERED:
             method = Method.LONE
+        # Where nothing is kept, to sort all items would be for one look.
+        kept = few and caching.max_bytes > 0
         passes, lengths = _which_passes(model, site, dataset, caching.together)
         return cls(
             release=release,
@@ -181,7 +183,7 @@ class ServedModel:
                 max_bytes=caching.max_bytes,
                 passes=passes,
                 lengths=lengths,
-                stand=_stand(catalogue) if few and method is Method.LONE else None,
+                stand=_stand(catalogue) if kept and method is Method.LONE else None,
             ),
             tags=TagIndex(dataset.items.tags),
             method=method,
