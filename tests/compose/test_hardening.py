@@ -1,0 +1,198 @@
+"""What each container may do, and what it may not."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from composed_system import APPLICATIONS, CREDENTIALS, CommandFailed, System, run
+from minio import Minio
+from minio.error import S3Error
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+SERVICES = ("redis", "s3", *APPLICATIONS)
+WITHOUT_TORCH = ("labeler", "gateway")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_runs_without_root_on_a_file_system_that_it_cannot_write(system: System, service: str):
+    assert system.shell(service, "id -u").strip() == "10001"
+    found = system.inspect(service)
+    assert found["HostConfig"]["ReadonlyRootfs"]
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]
+    assert found["HostConfig"]["Memory"] > 0
+    assert found["HostConfig"]["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}
+    with pytest.raises(CommandFailed, match=r"Read-only file system|Permission denied"):
+        system.shell(service, "touch /etc/tried")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_secret_shows_in_what_docker_tells(system: System, service: str):
+    told = str(system.inspect(service))
+    for secret in _secrets():
+        assert secret not in told
+
+
+def test_each_application_sees_the_secrets_of_its_own_part_only(system: System):
+    for service in APPLICATIONS:
+        seen = system.shell(service, "ls /run/secrets /run/secrets/reclens").split()
+        assert not {"redis", "s3", "operator", "operator.env", "users.acl"} & set(seen)
+        own = {
+            line.partition(" ")[2]
+            for line in system.shell(
+                service, "cd /run/secrets/reclens && for f in *; do echo $f $(cat $f); done"
+            ).splitlines()
+        }
+        part = service.removesuffix("-worker")
+        others = _secrets() - _secrets(part)
+        assert not own & others
+
+
+def test_only_what_the_host_calls_is_published_and_on_this_machine_alone(system: System):
+    published = {
+        service: sorted(
+            (port, bound[0]["HostIp"])
+            for port, bound in system.inspect(service)["NetworkSettings"]["Ports"].items()
+            if bound
+        )
+        for service in SERVICES
+    }
+    assert {service: ports for service, ports in published.items() if ports} == {
+        "redis": [("6379/tcp", "127.0.0.1")],
+        "s3": [("8333/tcp", "127.0.0.1")],
+        "gateway": [("50051/tcp", "127.0.0.1")],
+    }
+
+
+def test_behind_s3_nothing_answers_on_the_network(system: System):
+    # The filer and the volumes know no keys: whoever reached them could write everything.
+    script = (
+        "import socket\n"
+        "for port in (8080, 8888, 9333, 18080, 18888, 19333):\n"
+        "    with socket.socket() as s:\n"
+        "        s.settimeout(2)\n"
+        "        assert s.connect_ex(('s3', port)) != 0, port\n"
+    )
+    system.compose("exec", "-T", "trainer", "python", "-c", script)
+
+
+def test_nobody_makes_identities_behind_the_stores_back(system: System):
+    script = (
+        "import grpc\n"
+        "put = grpc.insecure_channel('s3:18333').unary_unary('/messaging_pb.SeaweedS3IamCache/PutIdentity')\n"
+        "try:\n"
+        "    put(b'', timeout=10)\n"
+        "except grpc.RpcError as error:\n"
+        "    print(error.code().name)\n"
+    )
+    printed = system.compose("exec", "-T", "recommender-worker", "python", "-c", script)
+    assert printed.strip() == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("service", WITHOUT_TORCH)
+def test_gateway_and_labeler_have_no_torch(system: System, service: str):
+    with pytest.raises(CommandFailed, match="No module named 'torch'"):
+        system.compose("exec", "-T", service, "python", "-c", "import torch")
+
+
+def test_torch_is_the_build_for_cpus(system: System):
+    script = "import torch; print(torch.version.cuda)"
+    printed = system.compose("exec", "-T", "trainer", "python", "-c", script)
+    assert printed.strip() == "None"
+
+
+@pytest.mark.parametrize(
+    ("part", "prefix", "allowed"),
+    [
+        ("trainer", "autoencoders/", True),
+        ("trainer", "concepts/", False),
+        ("trainer", "releases/", False),
+        ("recommender", "activations/", True),
+        ("recommender", "autoencoders/", False),
+        ("labeler", "concepts/", True),
+        ("labeler", "recommenders/", False),
+        ("gateway", "policies/", True),
+        ("gateway", "releases/", False),
+        ("inference", "policies/", False),
+    ],
+)
+def test_a_part_writes_its_own_kinds_alone(system: System, part: str, prefix: str, allowed: bool):
+    client = Minio(
+        endpoint=f"127.0.0.1:{system.variables['S3_PORT']}",
+        access_key=_secret(part, "RECLENS_S3__ACCESS_KEY"),
+        secret_key=_secret(part, "RECLENS_S3__SECRET_KEY"),
+        secure=False,
+        region="us-east-1",
+    )
+    key = f"{prefix}tried-by-a-test"
+
+    def put() -> None:
+        client.put_object(bucket_name="reclens", object_name=key, data=io.BytesIO(b"x"), length=1)
+
+    if allowed:
+        put()
+        client.remove_object(bucket_name="reclens", object_name=key)
+    else:
+        with pytest.raises(S3Error, match="AccessDenied"):
+            put()
+
+
+def test_redis_refuses_what_is_not_a_parts_own(system: System):
+    port = system.variables["REDIS_PORT"]
+
+    def connect(part: str) -> Redis:
+        url = _secret(part, "RECLENS_REDIS__URL")
+        return Redis.from_url(url.replace("@redis:6379", f"@127.0.0.1:{port}"))
+
+    with pytest.raises(NoPermissionError):
+        connect("trainer").flushall()
+    with pytest.raises(NoPermissionError):
+        connect("trainer").set("somebody:elses", "1")
+    with pytest.raises(NoPermissionError):
+        connect("gateway").lrange("train", 0, -1)
+    anonymous = Redis(port=int(port))
+    assert anonymous.ping()
+    with pytest.raises(NoPermissionError):
+        anonymous.get("reclens:jobs")
+
+
+def _secret(part: str, name: str) -> str:
+    # They belong to the containers' user: the daemon reads what we may not.
+    mount = f"{CREDENTIALS}:/credentials:ro"
+    return run(
+        "docker",
+        "run",
+        "--rm",
+        "--user",
+        "0:0",
+        "--volume",
+        mount,
+        "--entrypoint",
+        "cat",
+        "reclens/labeler:test",
+        f"/credentials/{part}/{name}",
+    ).strip()
+
+
+def _secrets(part: str = "") -> set[str]:
+    mount = f"{CREDENTIALS}:/credentials:ro"
+    script = (
+        f"find /credentials/{part} -type f -name '[A-Z]*' ! -name README.md | "
+        "while read -r file; do cat $file; echo; done"
+    )
+    printed = run(
+        "docker",
+        "run",
+        "--rm",
+        "--user",
+        "0:0",
+        "--volume",
+        mount,
+        "--entrypoint",
+        "sh",
+        "reclens/labeler:test",
+        "-c",
+        script,
+    )
+    return {line for line in printed.splitlines() if len(line) > 12}
