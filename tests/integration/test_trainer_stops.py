@@ -29,7 +29,7 @@ from reclens.contracts import (
 from reclens.local.servers import redis_server
 
 _ROWS, _WIDTH = 3000, 16
-_CONFIG = {"n_latents": 64, "k": 4, "batch_size": 32, "n_epochs": 40}
+_CONFIG = {"n_latents": 64, "k": 4, "batch_size": 32, "n_epochs": 25}
 
 
 @pytest.fixture
