@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from celery.signals import worker_ready
 
 from reclens.adapters.celery_app import make_app
 from reclens.adapters.jobs import JobContext, JobRunner
@@ -87,7 +88,26 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     return {"value": trainer.value.tobytes().hex()}
 
 
+def stick(consumer: Any) -> None:
+    """Hold the worker's event loop while the marker is there."""
+
+    def hold() -> None:
+        while (FOLDER / "stick").exists():
+            time.sleep(0.01)
+
+    consumer.hub.call_repeatedly(0.1, hold)
+
+
 if __name__ == "__main__":
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     JobRunner(app, WorkerSettings).register(DatasetSpec, "counting_worker:run")
-    run_worker(app, service="test", queues=[QueueName.CAPTURE], pool="prefork", concurrency=2)
+    worker_ready.connect(lambda sender, **_: stick(sender), weak=False)
+    run_worker(
+        app,
+        settings,
+        service="test",
+        queues=[QueueName.CAPTURE],
+        pool=os.environ.get("COUNTING_POOL", "prefork"),  # type: ignore[arg-type]
+        concurrency=2,
+    )

@@ -122,14 +122,15 @@ def _misbehaving(
 
 if __name__ == "__main__":
     label.labeller_of = _misbehaving
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     # Their artifacts exist, so they are found and nothing is run.
     for found in (DatasetSpec, RecommenderSpec, CaptureSpec, AutoencoderSpec):
         runner.register(found, "labelling_worker:never_run")
     Accidents(app, runner).register()
     Conductor(app, runner).register()
-    run_worker(app, service="test", queues=list(QueueName), pool="threads", concurrency=4)
+    run_worker(app, settings, service="test", queues=list(QueueName), pool="threads", concurrency=4)
 
 
 def never_run() -> None:

@@ -24,13 +24,15 @@ def main() -> None:
     )
     parser.parse_args()
     configure_logging("labeler")
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     FanOut(app, runner).register()
     runner.register(ConceptsEditSpec, EDIT_STAGE)
     Conductor(app, runner).register()
     run_worker(
         app,
+        settings,
         service="labeler",
         queues=[QueueName.LABEL, QueueName.PIPELINE],
         pool="threads",

@@ -15,12 +15,18 @@ _STAGES = "reclens_recommender.stages"
 def run() -> None:
     """Consume until told to stop."""
     configure_logging("recommender")
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     runner.register(DatasetSpec, f"{_STAGES}.dataset:run")
     runner.register(RecommenderSpec, f"{_STAGES}.train:run")
     runner.register(CaptureSpec, f"{_STAGES}.capture:run")
     runner.register(EvaluationSpec, f"{_STAGES}.evaluate:run")
     run_worker(
-        app, service="recommender", queues=[QueueName.CAPTURE], pool="prefork", concurrency=1
+        app,
+        settings,
+        service="recommender",
+        queues=[QueueName.CAPTURE],
+        pool="prefork",
+        concurrency=1,
     )

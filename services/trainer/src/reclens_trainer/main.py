@@ -20,7 +20,10 @@ def main() -> None:
     )
     parser.parse_args()
     configure_logging("trainer")
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     runner.register(AutoencoderSpec, "reclens_trainer.stages.train:run")
-    run_worker(app, service="trainer", queues=[QueueName.TRAIN], pool="prefork", concurrency=1)
+    run_worker(
+        app, settings, service="trainer", queues=[QueueName.TRAIN], pool="prefork", concurrency=1
+    )

@@ -28,6 +28,8 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": 30,
     }
+    # Redis that is gone without a word, as a host that lost its power.
+    patience = {"socket_connect_timeout": 5, "socket_timeout": 30}
     app = Celery(name, broker=url, backend=url)
     app.conf.update(
         task_serializer="json",
@@ -40,14 +42,18 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        # A running job outlives an outage of Redis. To cancel it takes Redis, too: where that is
+        # away, Celery 5.7 ends the job's process and then notes the job as revoked.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         # What Flower shows. Redis forgets it at once where nobody listens. It costs one PUBLISH
         # more to submit a job and one to run it, beside the twenty commands of an empty job: half
         # a millisecond each.
         worker_send_task_events=True,
         task_send_sent_event=True,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=transport | restore,
+        # However long Redis is away: by default a worker gives up after 100 attempts.
+        broker_connection_max_retries=None,
+        broker_transport_options=transport | restore | patience,
         result_backend_transport_options=transport,
         redis_socket_keepalive=True,
         redis_socket_connect_timeout=5,

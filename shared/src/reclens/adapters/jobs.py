@@ -12,6 +12,7 @@ import multiprocessing
 import shutil
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,8 @@ Action = Callable[[Task, dict[str, Any]], dict[str, Any]]
 """What a task does with its payload; returns the result, or replaces the task."""
 
 _LEASE_RETRY_SECONDS = 3.0
+# Between two looks whether Redis is back.
+_REDIS_SECONDS = 0.5
 # Characters of a report: a result is no place for large payloads.
 _MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
 
@@ -155,9 +158,9 @@ class JobRunner:
                     raise JobCancelled("cancelled before it started.")
                 return action(task, payload)
             except Paused:
-                _send_again(task, countdown=0)
+                self._send_again(task, countdown=0)
             except _Busy:
-                _send_again(
+                self._send_again(
                     task, countdown=min(_LEASE_RETRY_SECONDS, self.runtime.longest_countdown)
                 )
             except (RedisConnectionError, RedisTimeoutError) as error:
@@ -165,7 +168,7 @@ class JobRunner:
             except RecLensError as error:
                 if error.patient:
                     countdown = wait_patiently(task, self.runtime, error)
-                    _send_again(task, countdown=countdown)
+                    self._send_again(task, countdown=countdown)
                     raise Ignore from error
                 if error.retryable:
                     raise self._retry(task, error) from error
@@ -230,23 +233,33 @@ class JobRunner:
 
     def _retry(self, task: Task, error: Exception) -> Exception:
         """The retry to raise, with exponential back-off and jitter; the error itself at the end."""
+        self._await_redis()
         countdown = backoff(task.request.retries, self.runtime.longest_countdown)
         return task.retry(
             exc=error, countdown=countdown, max_retries=self._settings().max_retries, throw=False
         )
 
+    def _send_again(self, task: Task, countdown: float) -> None:
+        """Send the same job again, with what is chained to it, without counting a retry."""
+        self._await_redis()
+        signature = task.signature_from_request(
+            task.request,
+            task.request.args,
+            task.request.kwargs,
+            countdown=countdown,
+            retries=task.request.retries,
+        )
+        assert signature is not None
+        signature.apply_async()
 
-def _send_again(task: Task, countdown: float) -> None:
-    """Send the same job again, with what is chained to it, without counting a retry."""
-    signature = task.signature_from_request(
-        task.request,
-        task.request.args,
-        task.request.kwargs,
-        countdown=countdown,
-        retries=task.request.retries,
-    )
-    assert signature is not None
-    signature.apply_async()
+    def _await_redis(self) -> None:
+        """Return when Redis answers. A message that cannot be sent would be lost with its job."""
+        while True:
+            try:
+                self.runtime.redis.ping()
+                return
+            except (RedisConnectionError, RedisTimeoutError):
+                time.sleep(_REDIS_SECONDS)
 
 
 def _report(error: Exception) -> FailureReport:

@@ -28,9 +28,8 @@ class RedisSettings(Section):
     result_expires_seconds: int = Field(default=7 * 24 * 3600, ge=60)
     """How long job results and the job log are kept."""
     visibility_timeout_seconds: int = Field(default=600, ge=1)
-    """After this long without acknowledgement a job is delivered again: what the death of a whole
-    worker costs at most. A job that runs longer is delivered twice, which the lease makes
-    harmless."""
+    """A message that a living worker has lost is delivered again after this long. Jobs of a dead
+    worker are taken over after half a minute, or after this time where it is shorter."""
 
 
 class S3Settings(Section):
@@ -100,6 +99,19 @@ class LlmSettings(Section):
         return endpoint.rstrip("/")
 
 
+class HeartbeatSettings(Section):
+    """How a worker tells that it consumes, see `reclens.adapters.heartbeat`."""
+
+    file: Path | None = None
+    """Renewed every few seconds while the worker consumes; the probe
+    `reclens.adapters.worker_health_probe` reads it. None: no file."""
+    stall_seconds: float = Field(default=60, ge=1)
+    """Without consuming for this long, although Redis answers, a worker no longer renews the file;
+    after three times as long it ends itself, to be started again."""
+    grace_seconds: float = Field(default=45, ge=0)
+    """Time that it then has to save its jobs."""
+
+
 class DataSettings(Section):
     """Where raw data lies, so that nothing is downloaded."""
 
@@ -164,6 +176,8 @@ class WorkerSettings(ComputeSettings):
 
     redis: RedisSettings = RedisSettings()
     """Redis."""
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    """How it tells that it consumes."""
     data: DataSettings = DataSettings()
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
