@@ -8,11 +8,20 @@ from pathlib import Path
 
 import pytest
 from running_lookalike import Lookalike, lookalike
+from servers import provider, redis_server, s3_server
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings, WorkerSettings
 from reclens.adapters.sources import obtain
-from reclens.local.servers import redis_server, s3_server
+from reclens.errors import RecLensError
+
+
+def pytest_report_header() -> str:
+    """Who runs Redis and S3."""
+    try:
+        return f"servers: {provider()}"
+    except RecLensError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="session")

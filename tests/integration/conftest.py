@@ -9,10 +9,10 @@ from labelling_stack import LabellingStack
 from planted_artifacts import commit_planted
 from planted_world import planted_world
 from running_lookalike import Lookalike
+from servers import redis_server
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings
-from reclens.local.servers import redis_server
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from planted_artifacts import pipeline
 from planted_world import TAGS
 from running_lookalike import Lookalike
 from running_stack import wait_for
+from servers import redis_server
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobState
@@ -19,7 +20,6 @@ from reclens.adapters.settings import S3Settings
 from reclens.concepts.table import read_concepts
 from reclens.contracts import ReleaseSpec, TaskName
 from reclens.contracts.tables import CONCEPTS
-from reclens.local.servers import redis_server
 
 _THREADS = 4
 _LLM = {"source": "llm", "judges": ["keywords", "llm"], "llm": {"model": "slow", "n_judged": 5}}

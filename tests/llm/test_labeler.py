@@ -9,13 +9,13 @@ import pytest
 from labelling_stack import N_LATENTS, LabellingStack, spec
 from planted_artifacts import commit_planted
 from planted_world import planted_world
+from servers import redis_server, s3_server
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobState
 from reclens.adapters.settings import S3Settings, StoreSettings
 from reclens.concepts.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
-from reclens.local.servers import redis_server, s3_server
 
 OPTIONS = {
     "source": "llm",

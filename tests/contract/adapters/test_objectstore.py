@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
 
 import pytest
 
 from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import S3Settings
 from reclens.errors import NotFound, StoreRefused, Unavailable
+
+
+@contextmanager
+def cut_after_headers(target: str) -> Iterator[str]:
+    """Address of a wire to ``target`` that passes a request's headers on and none of its body."""
+    host, _, port = target.rpartition(":")
+
+    class Wire(BaseRequestHandler):
+        def handle(self) -> None:
+            received = b""
+            while b"\r\n\r\n" not in received and (more := self.request.recv(65536)):
+                received += more
+            headers, end, _ = received.partition(b"\r\n\r\n")
+            with socket.create_connection((host, int(port))) as server:
+                server.sendall(headers + end)
+                server.shutdown(socket.SHUT_WR)
+                # The server closes once it has dealt with the request.
+                while server.recv(65536):
+                    pass
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Wire) as wire:
+        Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"127.0.0.1:{wire.server_address[1]}"
+        wire.shutdown()
 
 
 @pytest.fixture
@@ -38,6 +66,16 @@ def test_of_many_racing_conditional_puts_exactly_one_wins(store: ObjectStore):
         won = list(pool.map(lambda i: store.put_if_absent("race/manifest", b"%d" % i), range(8)))
     assert won.count(True) == 1
     assert store.get("race/manifest") == b"%d" % won.index(True)
+
+
+def test_a_writer_that_dies_after_the_headers_leaves_nothing(s3: S3Settings, store: ObjectStore):
+    with cut_after_headers(s3.endpoint) as address:
+        dying = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        with pytest.raises(Unavailable):
+            dying.put_if_absent("died/manifest", b"whole")
+    assert not store.exists("died/manifest")
+    assert store.put_if_absent("died/manifest", b"whole")
+    assert store.get("died/manifest") == b"whole"
 
 
 def test_missing_objects_are_not_found_and_do_not_exist(store: ObjectStore):

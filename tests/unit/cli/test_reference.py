@@ -10,6 +10,7 @@ import yaml
 
 from reclens.cli.reference_cli import cli_reference
 from reclens.cli.reference_jobs import jobs_reference
+from reclens.cli.reference_settings import settings_reference
 from reclens.cli.specfile import complete
 from reclens.contracts import TaskName
 
@@ -17,7 +18,12 @@ _DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize(
-    ("page", "fresh"), [("jobs.md", jobs_reference), ("cli.md", cli_reference)]
+    ("page", "fresh"),
+    [
+        ("jobs.md", jobs_reference),
+        ("cli.md", cli_reference),
+        ("settings.md", settings_reference),
+    ],
 )
 def test_the_committed_page_is_fresh(page: str, fresh):
     assert (_DOCS / page).read_text() == fresh(), "run `reclens reference`"

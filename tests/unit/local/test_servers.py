@@ -1,4 +1,5 @@
-"""The real servers, as tests and the local stack start them."""
+"""The real servers as processes, as the local stack starts them: what a restart keeps, and how a
+death is told. So they are not taken from the provider of the other tests."""
 
 from __future__ import annotations
 
@@ -14,7 +15,14 @@ from minio.error import S3Error
 from reclens.adapters.settings import S3Settings
 from reclens.errors import MissingData, Unavailable
 from reclens.local.health import port_open, redis_answers, s3_answers
-from reclens.local.servers import find_binary, redis_server, s3_server
+from reclens.local.servers import (
+    S3_PORTS,
+    find_binary,
+    redis_arguments,
+    redis_server,
+    s3_arguments,
+    s3_server,
+)
 
 
 def _minio(settings: S3Settings, secret: str | None = None) -> Minio:
@@ -70,6 +78,24 @@ def test_a_server_that_dies_is_reported_with_the_end_of_its_log(tmp_path: Path):
     said = r"redis has died\. End of .*redis\.log:\n  \| "
     with pytest.raises(Unavailable, match=said), redis_server(tmp_path):
         pytest.fail("it started")
+
+
+def test_beyond_the_loopback_interface_redis_says_that_it_lets_everybody_in():
+    def option(arguments: list[str], name: str) -> str:
+        return arguments[arguments.index(f"--{name}") + 1]
+
+    inside = redis_arguments(1, Path("/data"))
+    outside = redis_arguments(1, Path("/data"), listen="0.0.0.0")
+    assert [option(inside, name) for name in ("bind", "protected-mode")] == ["127.0.0.1", "yes"]
+    assert [option(outside, name) for name in ("bind", "protected-mode")] == ["0.0.0.0", "no"]
+
+
+def test_without_an_identity_file_s3_takes_its_keys_from_the_environment():
+    ports = dict.fromkeys(S3_PORTS, 8000)
+    with_file = s3_arguments(ports, Path("/data"), Path("/identity"))
+    without = s3_arguments(ports, Path("/data"), None)
+    assert set(with_file) - set(without) == {"-s3.config=/identity"}
+    assert set(without) < set(with_file)
 
 
 def test_a_missing_binary_names_the_package_that_has_it():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -77,12 +79,16 @@ class ObjectStore:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
-        # The client has no conditional put of its own; a URL that it signed takes the header.
+        # The client has no conditional put of its own; a URL that it signed takes the headers.
+        # SeaweedFS keeps an empty object where the writer dies between headers and body, unless it
+        # is told what to expect. Such a manifest could be neither read nor written again.
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        headers = {"If-None-Match": "*", "Content-MD5": digest}
         url = self._call(
             lambda: self._client.presigned_put_object(bucket_name=self.bucket, object_name=key), key
         )
         response = self._call(
-            lambda: self._http.request("PUT", url, body=data, headers={"If-None-Match": "*"}), key
+            lambda: self._http.request("PUT", url, body=data, headers=headers), key
         )
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False

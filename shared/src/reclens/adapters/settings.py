@@ -65,7 +65,7 @@ class GatewayTarget(Section):
 
 
 class LlmSettings(Section):
-    """Language model that labels and judges, where a job asks for one."""
+    """Language model that labels and judges, where a job asks for one. Only the labeler asks it."""
 
     endpoint: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://")
     """Address of a server with ``/v1/chat/completions``; that path may be left out."""
@@ -181,9 +181,9 @@ class WorkerSettings(ComputeSettings):
     data: DataSettings = DataSettings()
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
-    """Language model; only the labeler asks one."""
+    """Language model."""
     compile: bool = False
-    """Compile the training step of autoencoders with ``torch.compile``, where it is PyTorch that
+    """Compile the trainer's step of autoencoders with ``torch.compile``, where it is PyTorch that
     computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends
     on the GPU and the shape; it costs a minute or so at the start of a job."""
     segment_seconds: float = Field(default=300, gt=0)

@@ -1,4 +1,4 @@
-"""``reference``: writes docs/jobs.md and docs/cli.md from the contracts and the commands."""
+"""``reference``: writes the pages of docs/ that are made from the code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from reclens.cli.output import Json, print_json
 from reclens.cli.reference_cli import cli_reference
 from reclens.cli.reference_jobs import jobs_reference
+from reclens.cli.reference_settings import settings_reference
 
 app = typer.Typer()
 
@@ -18,9 +19,13 @@ app = typer.Typer()
 def reference(
     folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs"), json: Json = False
 ) -> None:
-    """Write the reference pages from the code."""
+    """Write jobs.md, cli.md and settings.md from the code."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"jobs.md": jobs_reference(), "cli.md": cli_reference()}
+    pages = {
+        "jobs.md": jobs_reference(),
+        "cli.md": cli_reference(),
+        "settings.md": settings_reference(),
+    }
     for name, text in pages.items():
         (folder / name).write_text(text)
     if json:

