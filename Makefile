@@ -92,7 +92,7 @@ bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, spars
 bench-serving: $(RUNTIME) ## Requests a second of gateway and inference beside a bare echo (OPTIONS="--quick")
 	@$(BIN)/python benchmarks/serving.py $(OPTIONS)
 
-env: $(RUNTIME) ## Make the secrets of the containers in deploy/credentials, and deploy/credentials/operator.env
+env: $(RUNTIME) ## Make the containers' secrets, and operator.env for this shell, in deploy/credentials
 	@$(BIN)/reclens deploy credentials deploy/credentials
 
 up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
