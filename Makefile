@@ -18,7 +18,7 @@ LLM := .venv-llm/.installed
 LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm compose-test parity check ci bench-sae bench-serving up-local down-local protos published-protos clean
+.PHONY: help demo reproduce results test test-llm compose-test parity check ci bench-sae bench-serving env up-local down-local protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -94,6 +94,9 @@ bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, spars
 
 bench-serving: $(RUNTIME) ## Requests a second of gateway and inference beside a bare echo (OPTIONS="--quick")
 	@$(BIN)/python benchmarks/serving.py $(OPTIONS)
+
+env: $(RUNTIME) ## Make the containers' secrets, and operator.env for this shell, in deploy/credentials
+	@$(BIN)/reclens deploy credentials deploy/credentials
 
 up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoints.json
 	@$(BIN)/reclens up

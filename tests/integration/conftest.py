@@ -1,10 +1,11 @@
-"""Labelling workers, started once."""
+"""Labelling workers, and servers with the rights of a deployment, started once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from deployed_servers import Deployed, deployed_servers
 from labelling_stack import LabellingStack
 from planted_artifacts import commit_planted
 from planted_world import planted_world
@@ -33,3 +34,10 @@ def labelling(
         stack.start_worker()
         yield stack
         stack.stop()
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """Redis and the store with an account for each part."""
+    with deployed_servers(tmp_path_factory.mktemp("deployed")) as servers:
+        yield servers

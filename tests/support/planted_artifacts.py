@@ -49,13 +49,18 @@ def commit_planted(world: World, store: ArtifactStore, folder: Path) -> None:
             writer = ArtifactWriter(store, specs[stage.name].parse(stage.spec))
             made = folder / stage.name
             made.mkdir(parents=True)
-            if stage.name == "dataset":
-                _write_dataset(world, made)
-            if stage.name == "autoencoder":
-                _write_codes(world, made)
+            write_planted(world, stage.name, made)
             for path in sorted(made.iterdir()):
                 writer.add(path)
             writer.commit({}, 0.0)
+
+
+def write_planted(world: World, stage: str, folder: Path) -> None:
+    """Write the objects of one stage's artifact; what nothing reads has none."""
+    if stage == "dataset":
+        _write_dataset(world, folder)
+    if stage == "autoencoder":
+        _write_codes(world, folder)
 
 
 def _write_dataset(world: World, folder: Path) -> None:

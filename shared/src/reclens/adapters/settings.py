@@ -1,7 +1,8 @@
 """Settings that several processes share; each service adds its own.
 
 Read from the environment with the prefix ``RECLENS_`` and ``__`` between levels, e.g.
-``RECLENS_S3__ENDPOINT``. Built once in ``main`` and passed down.
+``RECLENS_S3__ENDPOINT``, and from files of the same names in ``RECLENS_SECRETS_DIR``; a variable
+that is empty says nothing. Built once in ``main`` and passed down.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from reclens.adapters.secret_files import SecretFiles
 
 
 class Section(BaseModel):
@@ -115,6 +118,9 @@ class HeartbeatSettings(Section):
 class DataSettings(Section):
     """Where raw data lies, so that nothing is downloaded."""
 
+    root: Path | None = None
+    """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What
+    has none there is downloaded. A data set's own setting goes before."""
     ml_100k: Path | None = None
     """Folder with MovieLens-100K, in the publisher's or RecBole's layout."""
     ml_1m: Path | None = None
@@ -128,8 +134,13 @@ class DataSettings(Section):
     user_taggedartists.dat."""
 
     def folder(self, name: str) -> Path | None:
-        """Folder of the built-in data set ``name``, where one is set."""
-        return getattr(self, name.replace("-", "_"))
+        """Folder of the built-in data set ``name``: its own setting, else what lies in ``root``
+        under its name, else None."""
+        own: Path | None = getattr(self, name.replace("-", "_"))
+        if own is not None or self.root is None:
+            return own
+        found = self.root / name
+        return found if found.is_dir() else None
 
 
 def data_setting(name: str) -> str:
@@ -143,6 +154,8 @@ class StoreSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="RECLENS_",
         env_nested_delimiter="__",
+        # Whoever passes variables on, as Docker Compose does, passes those that are not set as "".
+        env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         use_attribute_docstrings=True,
@@ -152,6 +165,22 @@ class StoreSettings(BaseSettings):
     """Object store."""
     cache_dir: Path = Path(".reclens/cache")
     """Verified local copies of objects, named by checksum; safe to delete."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed goes before variables, and they before files.
+
+        Raises:
+            MissingData: the folder of the files does not exist, or one cannot be read.
+        """
+        return init_settings, env_settings, SecretFiles(file_secret_settings)
 
 
 class ComputeSettings(StoreSettings):

@@ -73,9 +73,10 @@ def _local(name: str, folder: Path) -> Obtained:
     except MissingData as error:
         setting = data_setting(name)
         raise MissingData(
-            f"{setting} is set, but {error.message}",
+            f"{setting} or RECLENS_DATA__ROOT names {folder}, but {error.message}",
             field=setting,
-            remedy=f"{error.remedy.removesuffix('.')}, or unset {setting} to download the data.",
+            remedy=f"{error.remedy.removesuffix('.')}, or unset {setting} (or remove the folder) "
+            "to download the data.",
         ) from error
     return Obtained(folder, "local")
 

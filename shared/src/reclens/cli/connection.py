@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from reclens.adapters.secret_files import setting_names
 from reclens.adapters.settings import ClientSettings
 from reclens.errors import InvalidInput
 from reclens.local.state import StateFolder
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def client_settings() -> ClientSettings:
-    """Settings from ``RECLENS_...`` variables; what they leave out from a local stack, if any.
+    """Settings from ``RECLENS_...`` variables and files; what they leave out from a local stack, if
+    any.
 
     A section (Redis, S3, the gateway) comes from one place as a whole, so that the address of one
     system is never used with the credentials of another.
@@ -25,10 +26,11 @@ def client_settings() -> ClientSettings:
     if not state.endpoints_file.exists():
         return ClientSettings()
     local = state.settings()
+    given = setting_names()
     from_stack: dict[str, Any] = {
         name: getattr(local, name)
         for name in ClientSettings.model_fields
-        if not _in_environment(name)
+        if not _is_given(name, given)
     }
     return ClientSettings(**from_stack)
 
@@ -56,6 +58,6 @@ def steering_client() -> SteeringClient:
     return SteeringClient(gateway.target, token=token, credentials=channel_credentials(tls))
 
 
-def _in_environment(section: str) -> bool:
+def _is_given(section: str, given: set[str]) -> bool:
     variable = f"RECLENS_{section.upper()}"
-    return any(key == variable or key.startswith(f"{variable}__") for key in os.environ)
+    return any(name == variable or name.startswith(f"{variable}__") for name in given)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from reclens.cli.local_packages import needed_locally
 from reclens.cli.output import Json, print_json, say
 from reclens.cli.watching import watch
-from reclens.demo.run import run_demo
 from reclens.local.state import StateFolder
 
 app = typer.Typer()
@@ -22,6 +22,8 @@ def demo(
     json: Json = False,
 ) -> None:
     """MovieLens-100K to a steered recommendation, by one pipeline job and real servers."""
+    with needed_locally():
+        from reclens.demo.run import run_demo  # noqa: PLC0415 - not installed everywhere
     report, story = run_demo(out=out, keep=keep, say=say, watch=watch)
     if json:
         print_json(report)

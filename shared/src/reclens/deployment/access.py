@@ -1,0 +1,192 @@
+"""Who may do what: one table, from which the rules of Redis and of the object store are rendered.
+
+Rights are by part, not by process: two trainers share an account. In Redis, a key is either out of
+reach or open to all commands that the account has (rules that tell reading from writing came with
+Redis 7; these work from 6.2 on). So all workers, who hand jobs to one another, reach all queues.
+What cannot be told apart in Redis is told apart in the store: there a worker writes the kinds of
+artifact that it makes, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from reclens.contracts import ArtifactKind, QueueName
+
+
+class Part(StrEnum):
+    """An account of its own in Redis, in the store, or in both."""
+
+    RECOMMENDER = "recommender"
+    """The worker that imports data, trains recommenders, captures and evaluates."""
+    INFERENCE = "inference"
+    """The server of InferenceService."""
+    TRAINER = "trainer"
+    """The worker that trains autoencoders."""
+    LABELER = "labeler"
+    """The worker that labels, conducts pipelines and publishes releases."""
+    GATEWAY = "gateway"
+    """The server of SteeringService."""
+    OPERATOR = "operator"
+    """A person with the command line."""
+    INIT = "init"
+    """What runs once at the start: makes the bucket, submits the first pipeline."""
+    MONITORING = "monitoring"
+    """Flower and exporters of metrics."""
+
+
+@dataclass(frozen=True)
+class StoreRights:
+    """Rights in the bucket, beyond reading and listing all of it, which comes with any."""
+
+    replace: tuple[str, ...] = ()
+    """Prefixes below which objects may be put, replaced and removed."""
+    add: tuple[str, ...] = ()
+    """Prefixes below which objects may be put and not removed."""
+    make_bucket: bool = False
+    """Whether the bucket may be made where it is missing. Nobody may remove it."""
+
+
+@dataclass(frozen=True)
+class RedisRights:
+    """Rights in database 0 of Redis."""
+
+    commands: tuple[str, ...]
+    """Commands, or ``command|subcommand``. All others are refused."""
+    keys: tuple[str, ...]
+    """Patterns of keys."""
+    channels: tuple[str, ...] = ()
+    """Channels to publish to, and channels and patterns to subscribe to, as they are asked for."""
+
+
+@dataclass(frozen=True)
+class Rights:
+    """All rights of one part. None: it has no account there."""
+
+    store: StoreRights | None = None
+    redis: RedisRights | None = None
+
+
+# --- the store -----------------------------------------------------------------------------------
+
+
+def _making(*kinds: ArtifactKind) -> tuple[str, ...]:
+    """Prefixes of the artifacts of these kinds, and of their checkpoints."""
+    return tuple(f"{folder}{kind.value}/" for kind in kinds for folder in ("", "checkpoints/"))
+
+
+_DEAD_LETTERS: Final = "dead-letters/"
+
+# --- Redis ---------------------------------------------------------------------------------------
+
+_CONNECTION: Final = ("ping", "echo")
+_TRANSACTIONS: Final = ("multi", "exec", "discard", "watch", "unwatch")
+# Scripts run with the rights of whoever calls them: they reach nothing that he does not.
+_SCRIPTS: Final = ("evalsha", "script|load", "script|exists")
+_VALUES: Final = (
+    "get", "mget", "set", "setex", "incrby", "del", "exists", "expire", "pexpire", "ttl",
+)  # fmt: skip
+_HASHES: Final = ("hget", "hgetall", "hset", "hsetnx", "hincrby", "hdel")
+_LISTS: Final = ("lpush", "rpush", "brpop", "rpop", "llen", "lrange")
+_SETS: Final = ("sadd", "srem", "smembers", "sismember")
+_SORTED_SETS: Final = (
+    "zadd", "zrem", "zcount", "zrange", "zrevrange", "zrangebyscore", "zrevrangebyscore",
+    "zremrangebyscore",
+)  # fmt: skip
+_MESSAGES: Final = ("publish", "subscribe", "unsubscribe", "psubscribe", "punsubscribe")
+_JOB_COMMANDS: Final = (
+    *_CONNECTION, *_TRANSACTIONS, *_SCRIPTS, *_VALUES, "pttl", "time", *_HASHES, *_LISTS, *_SETS,
+    *_SORTED_SETS, *_MESSAGES,
+)  # fmt: skip
+
+# A queue is a list; one of another priority has its number after two separating characters.
+_QUEUES: Final = tuple(pattern for queue in QueueName for pattern in (queue, f"{queue}??[369]"))
+_BINDINGS: Final = ("_kombu.binding.*", "_kombu.binding_permanent.*", "_kombu.binding_deadlines")
+_UNACKNOWLEDGED: Final = ("unacked", "unacked_index", "unacked_mutex")
+_RESULTS: Final = ("celery-task-meta-*", "celery-taskset-meta-*")
+# Queues of control commands and their answers, one a process.
+_CONTROL_QUEUES: Final = ("*.celery.pidbox", "*.celery.pidbox??[369]")
+_EVENT_QUEUES: Final = ("celeryev.*",)
+_JOB_LOG: Final = ("reclens:jobs", "reclens:job:*", "reclens:cancel:*")
+_WORK: Final = ("reclens:lease:*", "reclens:deliveries:*", "reclens:waiting:*")
+_RATES: Final = ("reclens:rate:*",)
+
+_CONTROL: Final = "/0.celery.pidbox"
+# Workers publish below it; whoever watches subscribes to exactly this pattern.
+_EVENTS: Final = "/0.celeryev/*"
+_RESULT_CHANNELS: Final = ("celery-task-meta-*",)
+
+_WORKER: Final = RedisRights(
+    commands=_JOB_COMMANDS,
+    keys=(*_QUEUES, *_BINDINGS, *_UNACKNOWLEDGED, *_RESULTS, *_CONTROL_QUEUES, *_JOB_LOG, *_WORK),
+    channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
+)
+_OPERATOR: Final = RedisRights(
+    commands=_JOB_COMMANDS, keys=(*_WORKER.keys, *_EVENT_QUEUES), channels=_WORKER.channels
+)
+_SUBMITTING: Final = RedisRights(
+    commands=(
+        *_CONNECTION, *_TRANSACTIONS, *_VALUES, "evalsha", "script|load", *_HASHES, "lpush", "llen",
+        "sadd", "smembers", "zadd", "zrevrange", "zremrangebyscore", "subscribe", "unsubscribe",
+    ),
+    keys=(*_QUEUES, *_BINDINGS, *_RESULTS, *_JOB_LOG, "reclens:init:*"),
+    channels=_RESULT_CHANNELS,
+)  # fmt: skip
+_COUNTING: Final = RedisRights(
+    commands=(
+        *_CONNECTION, "evalsha", "script|load", "get", "set", "exists", "incrby", "expire",
+        "ttl", "pttl", "rename",
+    ),
+    keys=_RATES,
+)  # fmt: skip
+# It sees lengths, events and results, and asks workers for their events, which is a message as
+# every other command to them. It can neither take from a queue nor add to one nor empty it, so it
+# has no answers of workers either: they come through queues. It writes the bindings of its
+# subscription.
+_WATCHING: Final = RedisRights(
+    commands=(
+        *_CONNECTION, "select", *_TRANSACTIONS, "evalsha", "script|load", "script|exists", "time",
+        "info", "slowlog|get", "slowlog|len", "latency|latest", "latency|histogram",
+        "memory|usage", "type", "exists", "llen", "hlen", "zcard", "get", "mget", "sadd", "srem",
+        "smembers", "zadd", "zrem", "zrangebyscore", *_MESSAGES,
+    ),
+    keys=(*_QUEUES, *_BINDINGS, *_UNACKNOWLEDGED, *_RESULTS, *_EVENT_QUEUES, *_CONTROL_QUEUES),
+    channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
+)  # fmt: skip
+
+RIGHTS: Final[Mapping[Part, Rights]] = MappingProxyType(
+    {
+        Part.RECOMMENDER: Rights(
+            StoreRights(
+                replace=_making(
+                    ArtifactKind.DATASET,
+                    ArtifactKind.RECOMMENDER,
+                    ArtifactKind.ACTIVATIONS,
+                    ArtifactKind.EVALUATION,
+                ),
+                add=(_DEAD_LETTERS,),
+            ),
+            _WORKER,
+        ),
+        Part.TRAINER: Rights(
+            StoreRights(replace=_making(ArtifactKind.AUTOENCODER), add=(_DEAD_LETTERS,)), _WORKER
+        ),
+        Part.LABELER: Rights(
+            StoreRights(
+                replace=_making(ArtifactKind.CONCEPTS, ArtifactKind.CONCEPT_SHARDS),
+                add=(_DEAD_LETTERS, "releases/", "llm-cache/"),
+            ),
+            _WORKER,
+        ),
+        Part.INFERENCE: Rights(StoreRights()),
+        Part.GATEWAY: Rights(StoreRights(add=("policies/",)), _COUNTING),
+        Part.OPERATOR: Rights(StoreRights(add=("edits/",)), _OPERATOR),
+        Part.INIT: Rights(StoreRights(make_bucket=True), _SUBMITTING),
+        Part.MONITORING: Rights(redis=_WATCHING),
+    }
+)
+"""What each part may do."""

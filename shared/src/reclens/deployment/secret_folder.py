@@ -1,0 +1,131 @@
+"""A folder of secrets: who may enter it, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from reclens.errors import Unavailable
+
+_READ_BY_ALL = 0o644
+_READ_BY_OWNER = 0o600
+_ENTERED_BY_ALL = 0o755
+_ENTERED_BY_OWNER = 0o700
+
+
+class SecretFolder:
+    """Only its owner may enter it. Within the block, no other run changes it.
+
+    All that is made in it belongs to the folder's owner, also when root makes it, so that it does
+    not matter who runs first: a container, or a person.
+
+    Raises (all methods):
+        Unavailable: it cannot be read or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.changed: list[str] = []
+        self._handle = -1
+        self._owner = (os.geteuid(), os.getegid())
+
+    def __enter__(self) -> Self:
+        with _translated(self.root):
+            self.root.mkdir(parents=True, exist_ok=True, mode=_ENTERED_BY_OWNER)
+            self._handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            found = os.fstat(self._handle)
+            if stat.S_IMODE(found.st_mode) != _ENTERED_BY_OWNER:
+                os.fchmod(self._handle, _ENTERED_BY_OWNER)
+        self._owner = (found.st_uid, found.st_gid)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+    def read(self, name: str) -> str | None:
+        """What the file says, without white space around it; None where there is none."""
+        with _translated(self.root / name):
+            try:
+                return (self.root / name).read_text().strip() or None
+            except FileNotFoundError:
+                return None
+
+    def write(
+        self, name: str, text: str, *, owner: int | None = None, private: bool = False
+    ) -> None:
+        """Let the file say ``text``; readers see the old or the new, never half of one.
+
+        Args:
+            name: ``folder/file``, or ``file``.
+            text: all of it.
+            owner: user id that it is to belong to, and its folder too; then no other may read it.
+                Takes root. None: the owner of the whole, and it may be read by all who get here.
+            private: nobody but its owner may read it.
+        """
+        path = self.root / name
+        alone = private or owner is not None
+        ids = self._owner if owner is None else (owner, owner)
+        with _translated(path):
+            if path.parent != self.root:
+                path.parent.mkdir(exist_ok=True)
+                mode = _ENTERED_BY_ALL if owner is None else _ENTERED_BY_OWNER
+                _own(path.parent, mode, ids)
+            if not path.exists() or path.read_text() != text:
+                _replace(path, text)
+                self.changed.append(name)
+            _own(path, _READ_BY_OWNER if alone else _READ_BY_ALL, ids)
+
+
+def _own(path: Path, mode: int, ids: tuple[int, int]) -> None:
+    found = path.stat()
+    # The mode first: whoever gives a file away may not change it any more.
+    if stat.S_IMODE(found.st_mode) != mode:
+        path.chmod(mode)
+    if (found.st_uid, found.st_gid) != ids and os.geteuid() == 0:
+        os.chown(path, *ids)
+    elif found.st_uid != ids[0]:
+        raise PermissionError(1, f"giving it to user {ids[0]} takes root", str(path))
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turns what the system refuses into `Unavailable`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise Unavailable(
+                f"{error.filename or self._path}: {error.strerror}.",
+                field="folder",
+                remedy="run it as the folder's owner, or as root where parts have owners of their "
+                "own.",
+            ) from error

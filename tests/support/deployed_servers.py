@@ -1,0 +1,73 @@
+"""Redis and the store with the rights of a deployment, and each part's way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+
+from reclens.adapters.artifacts import ArtifactStore
+from reclens.adapters.objectstore import ObjectStore
+from reclens.adapters.settings import RedisSettings, S3Settings
+from reclens.deployment.access import Part
+from reclens.deployment.credentials import Addresses, make_credentials
+from reclens.local.servers import redis_server, s3_server
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Running servers, and the folder with everybody's secrets."""
+
+    credentials: Path
+    redis_address: str
+    s3_address: str
+
+    def environment(self, part: Part) -> dict[str, str]:
+        """What a container of the part is given."""
+        return {
+            "RECLENS_SECRETS_DIR": str(self.credentials / part.value),
+            "RECLENS_S3__ENDPOINT": self.s3_address,
+        }
+
+    def redis_settings(self, part: Part) -> RedisSettings:
+        folder = self.credentials / part.value
+        name = "GATEWAY__AUTH__RATES_REDIS" if part is Part.GATEWAY else "REDIS__URL"
+        return RedisSettings.model_validate({"url": (folder / f"RECLENS_{name}").read_text()})
+
+    def redis(self, part: Part) -> Redis:
+        return Redis.from_url(self.redis_settings(part).url.get_secret_value())
+
+    def s3_settings(self, part: Part) -> S3Settings:
+        folder = self.credentials / part.value
+        return S3Settings.model_validate(
+            {
+                "endpoint": self.s3_address,
+                "access_key": (folder / "RECLENS_S3__ACCESS_KEY").read_text(),
+                "secret_key": (folder / "RECLENS_S3__SECRET_KEY").read_text(),
+            }
+        )
+
+    def objects(self, part: Part) -> ObjectStore:
+        return ObjectStore(self.s3_settings(part))
+
+    def store(self, part: Part, cache: Path) -> ArtifactStore:
+        return ArtifactStore(self.objects(part), cache)
+
+
+@contextmanager
+def deployed_servers(folder: Path) -> Iterator[Deployed]:
+    """Start both with fresh credentials; the bucket is made by who may make it."""
+    credentials = folder / "credentials"
+    make_credentials(credentials, Addresses())
+    users = credentials / "redis" / "users.acl"
+    identities = credentials / "s3" / "identities.json"
+    with redis_server(folder / "redis", users) as redis, s3_server(folder / "s3", identities) as s3:
+        address = redis.url.get_secret_value().removeprefix("redis://").removesuffix("/0")
+        # Ports are known only now; the secrets stay.
+        make_credentials(credentials, Addresses(redis_inside=address))
+        deployed = Deployed(credentials, address, s3.endpoint)
+        deployed.objects(Part.INIT).ensure_bucket()
+        yield deployed
