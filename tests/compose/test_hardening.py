@@ -80,7 +80,8 @@ def test_behind_s3_nothing_answers_on_the_network(system: System):
 def test_nobody_makes_identities_behind_the_stores_back(system: System):
     script = (
         "import grpc\n"
-        "put = grpc.insecure_channel('s3:18333').unary_unary('/messaging_pb.SeaweedS3IamCache/PutIdentity')\n"
+        "store = grpc.insecure_channel('s3:18333')\n"
+        "put = store.unary_unary('/messaging_pb.SeaweedS3IamCache/PutIdentity')\n"
         "try:\n"
         "    put(b'', timeout=10)\n"
         "except grpc.RpcError as error:\n"

@@ -19,7 +19,7 @@ case $address in
   *) database=0 ;;
 esac
 keys=
-for key in capture train label pipeline unacked; do
+for key in capture train label pipeline; do
   keys=$keys,db$database=$key
 done
 export REDIS_ADDR="${url%%://*}://${address%%/*}"

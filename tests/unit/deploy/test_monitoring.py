@@ -173,7 +173,7 @@ def test_labels_of_refusals_and_codes_are_ones_that_are_counted() -> None:
 def test_queues_and_workers_are_asked_for_by_their_names() -> None:
     text = " ".join(expressions())
     keys = {key for pattern in re.findall(r'key=~?"([^"]*)"', text) for key in pattern.split("|")}
-    assert keys - {"unacked"} == {queue.value for queue in QueueName}
+    assert keys == {queue.value for queue in QueueName}
     workers = set(re.findall(r'worker=~"([a-z]+)-\.\+"', text))
     sources = (ROOT / "services").glob("*/src/*/*.py")
     named = {
@@ -348,7 +348,7 @@ def test_the_exporter_gets_the_login_of_the_address_and_no_argument(
         check=True,
     )
     user, password, address, database = expected
-    queues = ("capture", "train", "label", "pipeline", "unacked")
+    queues = ("capture", "train", "label", "pipeline")
     keys = ",".join(f"db{database}={key}" for key in queues)
     assert done.stdout.strip() == f"0|{user}|{password}|{address}|{keys}"
 

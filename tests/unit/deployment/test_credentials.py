@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ FILES = {
     "init": {"RECLENS_REDIS__URL", *S3},
     "monitoring": {"RECLENS_REDIS__URL", "GRAFANA_ADMIN_PASSWORD"},
     "redis": {"users.acl"},
-    "s3": {"identities.json", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
+    "s3": {"identities.json", "security.toml", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
 }
 
 
@@ -124,6 +125,25 @@ def test_other_addresses_keep_the_secrets(folder: Path):
     make_credentials(folder, Addresses(redis_inside="broker:7000"))
     after = (folder / "labeler" / "RECLENS_REDIS__URL").read_text()
     assert after == before.replace("redis:6379", "broker:7000")
+
+
+def test_accounts_of_stores_of_ones_own_stay_as_they_are_written(folder: Path):
+    own = {
+        "trainer/RECLENS_REDIS__URL": "rediss://team:secret@redis.example:6380/0",
+        "trainer/RECLENS_S3__ACCESS_KEY": "AKIAEXAMPLE",
+        "trainer/RECLENS_S3__SECRET_KEY": "of-another-store",
+    }
+    for name, value in own.items():
+        (folder / name).write_text(value)
+    make_credentials(folder, Addresses())
+    after = contents(folder)
+    assert {name: after[name] for name in own} == own
+
+
+def test_the_stores_servers_share_a_key_that_seaweedfs_takes(folder: Path):
+    found = tomllib.loads((folder / "s3" / "security.toml").read_text())
+    # It refuses to use one of under 16 bytes.
+    assert len(found["jwt"]["filer_signing"]["key"]) >= 32
 
 
 def test_a_shell_gets_the_operators_settings(

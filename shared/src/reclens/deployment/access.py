@@ -106,13 +106,16 @@ _JOB_COMMANDS: Final = (
 # A queue is a list; one of another priority has its number after two separating characters.
 _QUEUES: Final = tuple(pattern for queue in QueueName for pattern in (queue, f"{queue}??[369]"))
 _BINDINGS: Final = ("_kombu.binding.*", "_kombu.binding_permanent.*", "_kombu.binding_deadlines")
-_UNACKNOWLEDGED: Final = ("unacked", "unacked_index", "unacked_mutex")
 _RESULTS: Final = ("celery-task-meta-*", "celery-taskset-meta-*")
 # Queues of control commands and their answers, one a process.
 _CONTROL_QUEUES: Final = ("*.celery.pidbox", "*.celery.pidbox??[369]")
 _EVENT_QUEUES: Final = ("celeryev.*",)
 _JOB_LOG: Final = ("reclens:jobs", "reclens:job:*", "reclens:cancel:*")
 _WORK: Final = ("reclens:lease:*", "reclens:deliveries:*", "reclens:waiting:*")
+# Who lives, and what is in each one's hands (adapters.roll_call): the living look after the dead.
+_ROLL: Final = (
+    "reclens:workers", "reclens:unacked:*", "reclens:unacked-index:*", "reclens:unacked-mutex:*",
+)  # fmt: skip
 _RATES: Final = ("reclens:rate:*",)
 
 _CONTROL: Final = "/0.celery.pidbox"
@@ -121,8 +124,9 @@ _EVENTS: Final = "/0.celeryev/*"
 _RESULT_CHANNELS: Final = ("celery-task-meta-*",)
 
 _WORKER: Final = RedisRights(
-    commands=_JOB_COMMANDS,
-    keys=(*_QUEUES, *_BINDINGS, *_UNACKNOWLEDGED, *_RESULTS, *_CONTROL_QUEUES, *_JOB_LOG, *_WORK),
+    # A worker names its connections, and looks whether they wait for messages.
+    commands=(*_JOB_COMMANDS, "hkeys", "client|setname", "client|list"),
+    keys=(*_QUEUES, *_BINDINGS, *_ROLL, *_RESULTS, *_CONTROL_QUEUES, *_JOB_LOG, *_WORK),
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )
 _OPERATOR: Final = RedisRights(
@@ -154,7 +158,7 @@ _WATCHING: Final = RedisRights(
         "memory|usage", "type", "exists", "llen", "hlen", "zcard", "get", "mget", "sadd", "srem",
         "smembers", "zadd", "zrem", "zrangebyscore", *_MESSAGES,
     ),
-    keys=(*_QUEUES, *_BINDINGS, *_UNACKNOWLEDGED, *_RESULTS, *_EVENT_QUEUES, *_CONTROL_QUEUES),
+    keys=(*_QUEUES, *_BINDINGS, *_RESULTS, *_EVENT_QUEUES, *_CONTROL_QUEUES),
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )  # fmt: skip
 

@@ -6,8 +6,8 @@ FOLDER/                   0700: nobody else on this machine gets in
                           as far as the part needs them; mounted into its containers.
                           monitoring/ has GRAFANA_ADMIN_PASSWORD too
   redis/users.acl         for Redis; has digests of the passwords only
-  s3/                     for the store: identities.json of SeaweedFS, MINIO_ROOT_USER and
-                          MINIO_ROOT_PASSWORD of MinIO
+  s3/                     for the store: identities.json and security.toml of SeaweedFS,
+                          MINIO_ROOT_USER and MINIO_ROOT_PASSWORD of MinIO
   operator.env            0600: for a person's shell on this machine
 ```
 
@@ -40,6 +40,8 @@ from reclens.errors import InvalidInput
 
 IDENTITIES: Final = "identities.json"
 """SeaweedFS's file in ``s3/``; it has the keys of all parts."""
+SECURITY: Final = "security.toml"
+"""SeaweedFS's file in ``s3/`` with the key that its servers show one another."""
 ROOT_USER: Final = "MINIO_ROOT_USER"
 """MinIO's administrator, in ``s3/``."""
 ROOT_PASSWORD: Final = "MINIO_ROOT_PASSWORD"
@@ -107,6 +109,8 @@ def make_credentials(
         folder.write(f"s3/{IDENTITIES}", render_identities(keys, bucket))
         fresh = Part.MONITORING in rotate
         _kept(folder, _GRAFANA, _new_secret, fresh=fresh, owner=owner)
+        if folder.read(f"s3/{SECURITY}") is None:
+            folder.write(f"s3/{SECURITY}", _security())
         _kept(folder, f"s3/{ROOT_USER}", lambda: "reclens-root")
         _kept(folder, f"s3/{ROOT_PASSWORD}", _new_secret)
         folder.write(
@@ -124,15 +128,18 @@ def _redis_password(
     name = f"{part.value}/{_REDIS_FILES.get(part, _REDIS_URL)}"
     known = None if fresh else folder.read(name)
     password = _new_secret() if known is None else _password_of(known, folder.root / name)
-    url = _redis_url(part, password, addresses.redis_inside)
-    folder.write(name, url, owner=owner)
+    # A user of another name is of a Redis of one's own: whoever wrote it knows where that is.
+    if known is None or urlsplit(known).username == part.value:
+        url = _redis_url(part, password, addresses.redis_inside)
+        folder.write(name, url, owner=owner)
     return password
 
 
 def _s3_keys(folder: SecretFolder, part: Part, fresh: bool, owner: int | None) -> S3Keys:
-    # A name that stays: with MinIO, a new secret then replaces the old one.
-    access = f"reclens-{part.value}"
-    folder.write(f"{part.value}/{_ACCESS_KEY}", access, owner=owner)
+    # A name that stays: with MinIO, a new secret then replaces the old one. Another stays too: it
+    # is of a store of one's own.
+    name = f"{part.value}/{_ACCESS_KEY}"
+    access = _kept(folder, name, lambda: f"reclens-{part.value}", owner=owner)
     secret = _kept(folder, f"{part.value}/{_SECRET_KEY}", _new_secret, fresh=fresh, owner=owner)
     return S3Keys(access, secret)
 
@@ -149,6 +156,12 @@ def _kept(
     value = (None if fresh else folder.read(name)) or new()
     folder.write(name, value, owner=owner)
     return value
+
+
+def _security() -> str:
+    # Whoever reaches SeaweedFS's port for other servers of its kind could make identities without.
+    key = secrets.token_urlsafe(_SECRET_BYTES)
+    return f'[jwt.filer_signing]\nkey = "{key}"\n'
 
 
 def _new_secret() -> str:
