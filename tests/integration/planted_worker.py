@@ -63,14 +63,22 @@ def run(spec: JobSpec, job: JobContext) -> dict[str, Any]:
 
 
 def main(part: Part) -> None:
-    app = make_app(WorkerSettings().redis)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     trains = part is Part.TRAINER
     for spec in _STAGES:
         if (spec is AutoencoderSpec) is trains:
             runner.register(spec, "planted_worker:run")
     queue = QueueName.TRAIN if trains else QueueName.CAPTURE
-    run_worker(app, service=part.value, queues=[queue], pool="prefork", concurrency=1)
+    run_worker(
+        app,
+        settings,
+        service=part.value,
+        queues=[queue],
+        pool="prefork",
+        concurrency=1,
+    )
 
 
 if __name__ == "__main__":
