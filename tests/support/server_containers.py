@@ -1,4 +1,4 @@
-"""Redis and SeaweedFS in containers, hardened as docker-compose.yml runs them.
+"""Redis and SeaweedFS in containers, hardened as the compose files run them.
 
 They run without root and capabilities, on a read-only file system; data lie in memory and are gone
 with the container.

@@ -1,7 +1,7 @@
 """Redis and S3 for tests, from one of two providers: containers, or processes of one's own.
 
 Both run real servers with the same options (`reclens.local.servers`). ``RECLENS_TEST_SERVERS``
-chooses: ``docker``, the images of docker-compose.yml; ``embedded``, binaries from packages;
+chooses: ``docker``, the images of the compose files; ``embedded``, binaries from packages;
 ``auto`` (default), containers where a Docker daemon answers and has the images, or gets them within
 seconds, else the binaries.
 """
@@ -25,7 +25,7 @@ from reclens.local import servers as embedded
 
 VARIABLE = "RECLENS_TEST_SERVERS"
 _CHOICES = ("auto", "docker", "embedded")
-_COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+_DEPLOY = Path(__file__).parents[2] / "deploy"
 _QUICK_SECONDS = 30.0
 _PATIENT_SECONDS = 600.0
 
@@ -44,22 +44,21 @@ class Daemon(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """The images of docker-compose.yml, which alone names them."""
+    """The images of the compose files, which alone name them."""
 
     redis: str
     s3: str
 
     @classmethod
-    def of_compose(cls, environment: Mapping[str, str], compose: Path = _COMPOSE) -> Images:
-        """Read the file as Compose does: ``${NAME:-default}`` is the variable, where it is set."""
-        services = yaml.safe_load(compose.read_text())["services"]
+    def of_compose(cls, environment: Mapping[str, str], deploy: Path = _DEPLOY) -> Images:
+        """Read the files as Compose does: ``${NAME:-default}`` is the variable, where it is set."""
         redis, s3 = (
             re.sub(
                 r"\$\{(\w+):-([^}]*)\}",
                 lambda found: environment.get(found[1]) or found[2],
-                services[name]["image"],
+                yaml.safe_load((deploy / file).read_text())["services"][name]["image"],
             )
-            for name in ("redis", "s3")
+            for name, file in (("redis", "redis/bundled.yaml"), ("s3", "s3/seaweedfs.yaml"))
         )
         return cls(redis, s3)
 

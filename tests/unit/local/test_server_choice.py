@@ -109,20 +109,19 @@ def test_a_daemon_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp
     assert daemon.problem() == "no Docker daemon answers"
 
 
-def test_the_images_are_those_of_the_compose_file(tmp_path: Path):
-    compose = tmp_path / "docker-compose.yml"
-    compose.write_text(
-        "services:\n"
-        "  redis: {image: '${REDIS_IMAGE:-redis:7.4.2-bookworm}'}\n"
-        "  s3: {image: 'weed@sha256:0a'}\n"
-    )
-    assert Images.of_compose({}, compose) == Images("redis:7.4.2-bookworm", "weed@sha256:0a")
+def test_the_images_are_those_of_the_compose_files(tmp_path: Path):
+    redis, s3 = tmp_path / "redis" / "bundled.yaml", tmp_path / "s3" / "seaweedfs.yaml"
+    for file in (redis, s3):
+        file.parent.mkdir()
+    redis.write_text("services: {redis: {image: '${REDIS_IMAGE:-redis:7.4.2-bookworm}'}}")
+    s3.write_text("services: {s3: {image: 'weed@sha256:0a'}}")
+    assert Images.of_compose({}, tmp_path) == Images("redis:7.4.2-bookworm", "weed@sha256:0a")
     # Compose takes the default for an empty value too.
-    assert Images.of_compose({"REDIS_IMAGE": ""}, compose).redis == "redis:7.4.2-bookworm"
-    assert Images.of_compose({"REDIS_IMAGE": "mine"}, compose).redis == "mine"
+    assert Images.of_compose({"REDIS_IMAGE": ""}, tmp_path).redis == "redis:7.4.2-bookworm"
+    assert Images.of_compose({"REDIS_IMAGE": "mine"}, tmp_path).redis == "mine"
 
 
-def test_the_projects_own_file_names_both_images():
+def test_the_projects_own_files_name_both_images():
     images = Images.of_compose({})
     assert "redis" in images.redis
     assert images.s3
