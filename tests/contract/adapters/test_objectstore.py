@@ -78,6 +78,21 @@ def test_a_writer_that_dies_after_the_headers_leaves_nothing(s3: S3Settings, sto
     assert store.get("died/manifest") == b"whole"
 
 
+def test_a_writer_that_dies_leaves_what_it_was_to_replace(s3: S3Settings, store: ObjectStore):
+    store.put("died/pointer", b"before")
+    with cut_after_headers(s3.endpoint) as address:
+        dying = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        with pytest.raises(Unavailable):
+            dying.put("died/pointer", b"after")
+    assert store.get("died/pointer") == b"before"
+
+
+def test_without_its_bucket_nothing_is_put(s3: S3Settings):
+    elsewhere = ObjectStore(s3.model_copy(update={"bucket": "never-made"}))
+    with pytest.raises(NotFound, match="never-made"):
+        elsewhere.put("a", b"1")
+
+
 def test_missing_objects_are_not_found_and_do_not_exist(store: ObjectStore):
     with pytest.raises(NotFound):
         store.get("nowhere/nothing")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -61,12 +60,7 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``, replacing what was there."""
-        self._call(
-            lambda: self._client.put_object(
-                bucket_name=self.bucket, object_name=key, data=io.BytesIO(data), length=len(data)
-            ),
-            key,
-        )
+        self._put(key, data)
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file, streamed, in parts where it is large."""
@@ -79,11 +73,15 @@ class ObjectStore:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
-        # The client has no conditional put of its own; a URL that it signed takes the headers.
+        return self._put(key, data, {"If-None-Match": "*"})
+
+    def _put(self, key: str, data: bytes, conditions: Mapping[str, str] | None = None) -> bool:
+        """Store a small object; False where a condition does not hold."""
         # SeaweedFS keeps an empty object where the writer dies between headers and body, unless it
-        # is told what to expect. Such a manifest could be neither read nor written again.
+        # is told what to expect: a pointer that can no longer be read, or a manifest that can never
+        # be written. The client sends neither that nor conditions; a URL that it signed takes both.
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        headers = {"If-None-Match": "*", "Content-MD5": digest}
+        headers = {"Content-MD5": digest, **(conditions or {})}
         url = self._call(
             lambda: self._client.presigned_put_object(bucket_name=self.bucket, object_name=key), key
         )
@@ -94,10 +92,11 @@ class ObjectStore:
             return False
         if response.status == HTTPStatus.FORBIDDEN:
             raise self._refused(key, "access denied")
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
         if response.status != HTTPStatus.OK:
             raise Unavailable(
-                f"the object store answered {response.status} to a conditional put.",
-                field="s3.endpoint",
+                f"the object store answered {response.status} to a put.", field="s3.endpoint"
             )
         return True
 

@@ -120,6 +120,8 @@ def s3_arguments(
         "master.telemetry": "false",
         # `remove_bucket` of a full bucket succeeds otherwise.
         "s3.allowDeleteBucketNotEmpty": "false",
+        # A mistyped name would make another bucket otherwise.
+        "s3.autoCreateBucket": "false",
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
     }
