@@ -53,13 +53,19 @@ def prepared(datasets: Path) -> Iterator[System]:
             "run it in a clone of its own.",
             returncode=3,
         )
-    redis, s3, gateway = (str(port) for port in free_ports(3))
+    names = (
+        "REDIS_PORT",
+        "S3_PORT",
+        "GATEWAY_PORT",
+        "FLOWER_PORT",
+        "PROMETHEUS_PORT",
+        "GRAFANA_PORT",
+    )
+    ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
     variables = {
         "COMPOSE_PROJECT_NAME": PROJECT,
         "TAG": "test",
-        "REDIS_PORT": redis,
-        "S3_PORT": s3,
-        "GATEWAY_PORT": gateway,
+        **ports,
         "DATASETS": str(datasets),
         "VISIBILITY_TIMEOUT_SECONDS": VISIBILITY_TIMEOUT_SECONDS,
         "THREADS": str(min(4, os.cpu_count() or 1)),
@@ -68,7 +74,7 @@ def prepared(datasets: Path) -> Iterator[System]:
         system = System(variables | index)
         base_images(system)
         began = time.monotonic()
-        system.compose("build", "--quiet", seconds=3600)
+        system.compose("--profile", "monitoring", "build", "--quiet", seconds=3600)
         figures["seconds"] = {"images built": f"{time.monotonic() - began:.0f}"}
         try:
             yield system

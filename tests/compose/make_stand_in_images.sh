@@ -81,7 +81,7 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 END
     */redis_exporter:*)
       derive "$tag" <<'END' ;;
-RUN apt-get update && apt-get install -y --no-install-recommends prometheus-redis-exporter && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends prometheus-redis-exporter wget && rm -rf /var/lib/apt/lists/* \
     && ln -s /usr/bin/prometheus-redis-exporter /redis_exporter
 USER nobody
 ENTRYPOINT ["/redis_exporter"]

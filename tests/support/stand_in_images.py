@@ -38,14 +38,24 @@ def base_images(system: System) -> None:
     builds = [service["build"] for service in services if "build" in service]
     wanted |= {build["args"]["PYTHON_IMAGE"] for build in builds}
     for image in sorted(wanted):
-        if run("docker", "images", "--quiet", image).strip():
-            continue
+        have_image(image)
+
+
+def have_image(image: str) -> None:
+    """Have one image.
+
+    Raises:
+        CommandFailed: it can be neither pulled nor stood in for.
+    """
+    if not run("docker", "images", "--quiet", image).strip():
         try:
             run("docker", "pull", "--quiet", image, seconds=_PULL_SECONDS)
         except CommandFailed:
-            figures.setdefault("stand-ins", {})[image] = "no registry"
             environment = {"RECLENS_PACKAGE_HOST": _host()}
             run(str(_SCRIPT), image, environment=environment, seconds=_PULL_SECONDS)
+    (found,) = json.loads(run("docker", "image", "inspect", image))
+    if "org.reclens.stand-in" in (found["Config"]["Labels"] or {}):
+        figures.setdefault("stand-ins", {})[image] = "for want of a registry"
 
 
 @contextmanager
