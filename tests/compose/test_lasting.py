@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
+from composed_figures import figures
 from composed_system import ROOT, Clients, System, run
 
 VOLUMES = ("redis", "s3")
@@ -26,7 +28,9 @@ def test_down_and_up_loses_nothing_and_computes_nothing(
     before, answer = committed(clients), items(clients)
     jobs = [job.id for job in clients.joblog.list()]
     system.compose("down")
+    began = time.monotonic()
     system.compose("up", "--detach", "--wait")
+    figures["seconds"]["up again, all healthy"] = f"{time.monotonic() - began:.0f}"
     clients = Clients.of(system, tmp_path / "again")
     assert committed(clients) == before
     assert items(clients) == answer
