@@ -87,7 +87,7 @@ test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a 
 	$(LLM_BIN)/python -m pytest --confcutdir=tests/llm tests/llm
 
 compose-test: $(DEVELOPMENT) ## The system in containers: build, start, use, break, stop (needs Docker; half an hour)
-	$(BIN)/python -m pytest tests/compose
+	$(BIN)/python -m pytest --timeout 7200 tests/compose
 
 bench-sae: $(PEERS) ## Training speed beside SAELens, dictionary_learning, sparsify (installs them)
 	@$(PEERS_BIN)/python benchmarks/sae_training.py $(if $(ACTIVATIONS),--activations $(ACTIVATIONS))

@@ -12,7 +12,8 @@ from reclens.adapters.joblog import JobState
 from reclens.contracts import AutoencoderSpec
 
 RUNNING_SECONDS = 120
-FINISHED_SECONDS = 600
+# Far below the visibility timeout of ten minutes: what brings a job back is not that.
+FINISHED_SECONDS = 300
 
 
 def train(clients: Clients, seed: int) -> tuple[AsyncResult[Any], str]:

@@ -6,7 +6,7 @@ import io
 from urllib.parse import urlsplit
 
 import pytest
-from composed_system import APPLICATIONS, CREDENTIALS, CommandFailed, System, run
+from composed_system import APPLICATIONS, CommandFailed, System
 from minio import Minio
 from minio.error import S3Error
 from redis import Redis
@@ -31,7 +31,7 @@ def test_runs_without_root_on_a_file_system_that_it_cannot_write(system: System,
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_secret_shows_in_what_docker_tells(system: System, service: str):
     told = str(system.inspect(service))
-    for secret in _secrets():
+    for secret in _secrets(system):
         assert secret not in told
 
 
@@ -39,9 +39,9 @@ def test_each_application_sees_the_secrets_of_its_own_part_only(system: System):
     for service in APPLICATIONS:
         assert system.shell(service, "ls /run/secrets").split() == ["reclens"]
         seen = system.shell(service, "cat /run/secrets/reclens/*")
-        own = _secrets(service.removesuffix("-worker"))
+        own = _secrets(system, service.removesuffix("-worker"))
         assert all(secret in seen for secret in own)
-        assert not any(secret in seen for secret in _secrets() - own)
+        assert not any(secret in seen for secret in _secrets(system) - own)
 
 
 def test_only_what_the_host_calls_is_published_and_on_this_machine_alone(system: System):
@@ -116,8 +116,8 @@ def test_torch_is_the_build_for_cpus(system: System):
 def test_a_part_writes_its_own_kinds_alone(system: System, part: str, prefix: str, allowed: bool):
     client = Minio(
         endpoint=f"127.0.0.1:{system.variables['S3_PORT']}",
-        access_key=_secret(part, "RECLENS_S3__ACCESS_KEY"),
-        secret_key=_secret(part, "RECLENS_S3__SECRET_KEY"),
+        access_key=system.secret(part, "RECLENS_S3__ACCESS_KEY"),
+        secret_key=system.secret(part, "RECLENS_S3__SECRET_KEY"),
         secure=False,
         region="us-east-1",
     )
@@ -128,7 +128,6 @@ def test_a_part_writes_its_own_kinds_alone(system: System, part: str, prefix: st
 
     if allowed:
         put()
-        client.remove_object(bucket_name="reclens", object_name=key)
     else:
         with pytest.raises(S3Error, match="AccessDenied"):
             put()
@@ -137,8 +136,8 @@ def test_a_part_writes_its_own_kinds_alone(system: System, part: str, prefix: st
 def test_redis_refuses_what_is_not_a_parts_own(system: System):
     port = system.variables["REDIS_PORT"]
 
-    def connect(part: str) -> Redis:
-        url = _secret(part, "RECLENS_REDIS__URL")
+    def connect(part: str, name: str = "RECLENS_REDIS__URL") -> Redis:
+        url = system.secret(part, name)
         return Redis.from_url(url.replace("@redis:6379", f"@127.0.0.1:{port}"))
 
     with pytest.raises(NoPermissionError):
@@ -146,42 +145,19 @@ def test_redis_refuses_what_is_not_a_parts_own(system: System):
     with pytest.raises(NoPermissionError):
         connect("trainer").set("somebody:elses", "1")
     with pytest.raises(NoPermissionError):
-        connect("gateway").lrange("train", 0, -1)
+        connect("gateway", "RECLENS_GATEWAY__AUTH__RATES_REDIS").lrange("train", 0, -1)
     anonymous = Redis(port=int(port))
     assert anonymous.ping()
     with pytest.raises(NoPermissionError):
         anonymous.get("reclens:jobs")
 
 
-def _secret(part: str, name: str) -> str:
-    # They belong to the containers' user: the daemon reads what we may not.
-    mount = f"{CREDENTIALS}:/credentials:ro"
-    return run(
-        "docker",
-        "run",
-        "--rm",
-        "--user",
-        "0:0",
-        "--volume",
-        mount,
-        "--entrypoint",
-        "cat",
-        "reclens/labeler:test",
-        f"/credentials/{part}/{name}",
-    ).strip()
-
-
-def _secrets(part: str = "") -> set[str]:
+def _secrets(system: System, part: str = "*") -> set[str]:
     """Secret keys and passwords of one part, or of all."""
-    mount = f"{CREDENTIALS}:/credentials:ro"
-    script = (
-        f"find /credentials/{part} -name '*SECRET_KEY' -o -name '*PASSWORD' -o -name '*REDIS*' | "
-        "while read -r file; do cat $file; echo; done"
-    )
-    printed = run(
-        "docker", "run", "--rm", "--user", "0:0", "--volume", mount, "--entrypoint", "sh",
-        "reclens/labeler:test", "-c", script,
-    )  # fmt: skip
-    secrets = {urlsplit(line).password or line for line in printed.split()}
-    assert secrets
-    return secrets
+    values = [
+        file.read_text()
+        for pattern in ("*SECRET_KEY", "*PASSWORD", "*REDIS*")
+        for file in system.credentials.glob(f"{part}/{pattern}")
+    ]
+    assert values
+    return {urlsplit(value).password or value for value in values}

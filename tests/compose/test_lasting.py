@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
-from composed_figures import figures
+from composed_figures import figures, start
 from composed_system import ROOT, Clients, System, run
 
 VOLUMES = ("redis", "s3")
@@ -28,9 +27,7 @@ def test_down_and_up_loses_nothing_and_computes_nothing(
     before, answer = committed(clients), items(clients)
     jobs = [job.id for job in clients.joblog.list()]
     system.compose("down")
-    began = time.monotonic()
-    system.compose("up", "--detach", "--wait")
-    figures["seconds"]["up again, all healthy"] = f"{time.monotonic() - began:.0f}"
+    figures["up again: healthy after"] = start(system)
     clients = Clients.of(system, tmp_path / "again")
     assert committed(clients) == before
     assert items(clients) == answer
@@ -48,13 +45,13 @@ def test_a_change_of_code_leaves_the_layers_of_dependencies_alone(system: System
     finally:
         changed.write_bytes(code)
     after = layers("reclens/gateway:test")
-    assert after[:-1] == before[:-1]
-    assert after[-1] != before[-1]
+    assert len(after) == len(before)
+    assert len(set(after) - set(before)) == 1
     system.compose("build", "gateway", seconds=600)
 
 
 def layers(image: str) -> list[str]:
-    """Digests of an image's layers, the last first written last."""
+    """Digests of an image's layers."""
     printed = run("docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", image)
     return re.findall(r"sha256:\w+", printed)
 

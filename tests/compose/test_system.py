@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from composed_figures import note_memory, note_sizes
 from composed_system import APPLICATIONS, ROOT, Clients, System, until
 
 from reclens.client import SteeringClient, more
@@ -24,8 +23,6 @@ PYTHON = [
 
 
 def test_every_part_is_healthy_and_the_one_shots_have_ended(system: System):
-    note_sizes(system)
-    note_memory(system)
     assert {name: system.health(name) for name in ("redis", "s3", *APPLICATIONS)} == dict.fromkeys(
         ("redis", "s3", *APPLICATIONS), "healthy"
     )

@@ -20,7 +20,6 @@ from reclens.adapters.settings import ClientSettings
 from reclens.client import SteeringClient
 
 ROOT = Path(__file__).parents[2]
-CREDENTIALS = ROOT / "deploy" / "credentials"
 APPLICATIONS = ("recommender-worker", "trainer", "labeler", "inference", "gateway")
 """Services of RecLens itself that go on running."""
 
@@ -38,6 +37,15 @@ class System:
     """
 
     variables: Mapping[str, str]
+
+    @property
+    def credentials(self) -> Path:
+        """The folder that `credentials` fills."""
+        return Path(self.variables["CREDENTIALS"])
+
+    def secret(self, part: str, name: str) -> str:
+        """One value of one part."""
+        return (self.credentials / part / name).read_text()
 
     def compose(self, *arguments: str, seconds: float = 1200) -> str:
         """Run ``docker compose ...`` and return what it printed.
@@ -59,6 +67,13 @@ class System:
         """``starting``, ``healthy`` or ``unhealthy``."""
         return self.inspect(service)["State"]["Health"]["Status"]
 
+    def healthy(self) -> list[str]:
+        """Services that are healthy now."""
+        project = f"label=com.docker.compose.project={self.variables['COMPOSE_PROJECT_NAME']}"
+        service = '{{.Label "com.docker.compose.service"}}'
+        found = ("--filter", project, "--filter", "health=healthy", "--format", service)
+        return run("docker", "ps", *found).split()
+
     def shell(self, service: str, script: str) -> str:
         """Run a shell script in the service's container as the service's own user."""
         return self.compose("exec", "-T", service, "sh", "-c", script)
@@ -67,7 +82,7 @@ class System:
 
     def environment(self) -> dict[str, str]:
         """What ``. deploy/credentials/operator.env`` sets."""
-        script = f". {CREDENTIALS}/operator.env && env -0"
+        script = f". {self.credentials}/operator.env && env -0"
         printed = subprocess.run(
             ["env", "-i", "sh", "-c", script], capture_output=True, text=True, check=True
         ).stdout

@@ -9,6 +9,7 @@ import functools
 import http.server
 import ipaddress
 import json
+import re
 import sys
 import threading
 import urllib.request
@@ -21,6 +22,7 @@ from composed_system import ROOT, CommandFailed, System, run
 
 _SCRIPT = ROOT / "tests" / "compose" / "make_stand_in_images.sh"
 _PULL_SECONDS = 600
+_UNREACHABLE = re.compile(r"no such host|dial tcp|i/o timeout|connection refused|TLS handshake")
 _TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 _WHEELS = Path("/var/tmp/reclens-stand-ins/index")
 
@@ -50,7 +52,10 @@ def have_image(image: str) -> None:
     if not run("docker", "images", "--quiet", image).strip():
         try:
             run("docker", "pull", "--quiet", image, seconds=_PULL_SECONDS)
-        except CommandFailed:
+        except CommandFailed as error:
+            # A tag that its registry does not know is a fault of ours.
+            if not _UNREACHABLE.search(str(error)):
+                raise
             environment = {"RECLENS_PACKAGE_HOST": _host()}
             run(str(_SCRIPT), image, environment=environment, seconds=_PULL_SECONDS)
     (found,) = json.loads(run("docker", "image", "inspect", image))

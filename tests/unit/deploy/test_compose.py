@@ -50,6 +50,15 @@ def test_every_container_is_confined(name: str):
     # TGI compiles kernels and keeps them where it likes.
     assert service.get("read_only") or name == "tgi"
     assert "privileged" not in service
+    if not default(service["image"]).startswith("reclens/") and name != "tgi":
+        assert service["user"].partition(":")[0] not in ("", "0", "root")
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_nobody_elses_image_is_taken_for_one_that_is_built_here(name: str):
+    service = SERVICES[name]
+    if default(service["image"]).startswith("reclens/"):
+        assert service["pull_policy"] == "never"
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -99,9 +108,18 @@ def test_a_container_sees_one_folder_of_secrets(name: str):
         return
     assert len(secrets) <= 1
     for text in secrets:
-        assert re.fullmatch(r"\./deploy/credentials/\w+:/run/secrets/reclens:ro", text) or (
-            re.fullmatch(r"\.\./credentials/\w+:/run/secrets/reclens:ro", text)
-        )
+        folder = default(text)
+        assert re.fullmatch(r"(\./deploy|\.\.)/credentials/\w+:/run/secrets/reclens:ro", folder)
+
+
+def test_minios_administrator_is_seen_by_who_makes_its_users_alone():
+    for store in ("seaweedfs", "own"):
+        init = yaml.safe_load((ROOT / "deploy" / "s3" / "init" / f"{store}.yaml").read_text())
+        assert init["services"] == {"init": {}}
+    minio = yaml.safe_load((ROOT / "deploy" / "s3" / "init" / "minio.yaml").read_text())
+    assert [default(one) for one in minio["services"]["init"]["volumes"]] == [
+        "../../credentials/s3:/run/secrets/s3:ro"
+    ]
 
 
 def names_of(model: type[BaseModel], prefix: str = "RECLENS_") -> set[str]:
@@ -171,6 +189,8 @@ def test_compose_and_dockerfile_agree_on_what_images_are_built_from():
     dockerfile = (ROOT / "services" / "Dockerfile").read_text()
     for name in ("PYTHON_IMAGE", "TORCH_INDEX"):
         assert f"ARG {name}={default(arguments[name])}\n" in dockerfile
+    flower = (ROOT / "deploy" / "monitoring" / "flower" / "Dockerfile").read_text()
+    assert f"ARG PYTHON_IMAGE={default(arguments['PYTHON_IMAGE'])}\n" in flower
 
 
 def test_documentation_names_every_variable_of_the_compose_files():

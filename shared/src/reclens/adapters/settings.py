@@ -103,7 +103,7 @@ class LlmSettings(Section):
 
 
 class HeartbeatSettings(Section):
-    """How a worker tells that it consumes, see `reclens.adapters.heartbeat`."""
+    """How a worker tells that it consumes."""
 
     file: Path | None = None
     """Renewed every few seconds while the worker consumes; the probe

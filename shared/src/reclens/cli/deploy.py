@@ -37,8 +37,12 @@ def credentials(
     *,
     bucket: Annotated[str, typer.Option(help="Bucket of all artifacts.")] = "reclens",
     redis_inside: Annotated[
-        str, typer.Option(help="Redis as the parts reach it, host:port.")
-    ] = Addresses.redis_inside,
+        str | None,
+        typer.Option(
+            help="Redis as the parts reach it, host:port.",
+            show_default="as it is, or redis:6379",
+        ),
+    ] = None,
     redis: Annotated[str, typer.Option(help="Redis as this machine reaches it.")] = Addresses.redis,
     s3: Annotated[
         str, typer.Option(help="The object store as this machine reaches it.")
@@ -46,10 +50,10 @@ def credentials(
     gateway: Annotated[
         str, typer.Option(help="The gateway as this machine reaches it.")
     ] = Addresses.gateway,
-    owner: Annotated[
-        int | None,
-        typer.Option(help="User id that the parts' folders are to belong to; takes root.", min=0),
-    ] = None,
+    s3_region: Annotated[str, typer.Option(help="Region of the store.")] = Addresses.s3_region,
+    s3_secure: Annotated[
+        bool, typer.Option(help="Whether the store is asked over TLS.", envvar="RECLENS_S3__SECURE")
+    ] = Addresses.s3_secure,
     rotate: Annotated[
         list[Part] | None, typer.Option(help="Make new secrets for this part; repeatable.")
     ] = None,
@@ -60,13 +64,17 @@ def credentials(
     hold.
 
     Raises:
-        InvalidInput: a file that is there cannot be used.
         Unavailable: the folder cannot be read or written.
     """
-    addresses = Addresses(redis_inside=redis_inside, redis=redis, s3=s3, gateway=gateway)
-    changed = make_credentials(
-        folder, addresses, bucket=bucket, owner=owner, rotate=tuple(rotate or ())
+    addresses = Addresses(
+        redis_inside=redis_inside or None,
+        redis=redis,
+        s3=s3,
+        s3_region=s3_region,
+        s3_secure=s3_secure,
+        gateway=gateway,
     )
+    changed = make_credentials(folder, addresses, bucket=bucket, rotate=tuple(rotate or ()))
     if json:
         print_json({"folder": str(folder), "changed": changed})
         return

@@ -18,19 +18,21 @@ def render_acl(passwords: Mapping[Part, str]) -> str:
     """The file's text.
 
     Args:
-        passwords: of every part that has an account in Redis.
+        passwords: of the parts that are to have an account.
     """
     users = [
-        _user(part, rights.redis, passwords) for part, rights in RIGHTS.items() if rights.redis
+        _user(part, rights.redis, passwords[part])
+        for part, rights in RIGHTS.items()
+        if rights.redis and part in passwords
     ]
     return "\n".join([_DEFAULT, *users]) + "\n"
 
 
-def _user(part: Part, rights: RedisRights, passwords: Mapping[Part, str]) -> str:
+def _user(part: Part, rights: RedisRights, password: str) -> str:
     rules = [
         f"user {part.value}",
         "on",
-        f"#{sha256_hex(passwords[part].encode())}",
+        f"#{sha256_hex(password.encode())}",
         "resetkeys",
         "resetchannels",
         *(f"~{pattern}" for pattern in rights.keys),

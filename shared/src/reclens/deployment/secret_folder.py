@@ -62,30 +62,23 @@ class SecretFolder:
             except FileNotFoundError:
                 return None
 
-    def write(
-        self, name: str, text: str, *, owner: int | None = None, private: bool = False
-    ) -> None:
+    def write(self, name: str, text: str, *, private: bool = False) -> None:
         """Let the file say ``text``; readers see the old or the new, never half of one.
 
         Args:
             name: ``folder/file``, or ``file``.
             text: all of it.
-            owner: user id that it is to belong to, and its folder too; then no other may read it.
-                Takes root. None: the owner of the whole, and it may be read by all who get here.
-            private: nobody but its owner may read it.
+            private: nobody but the folder's owner may read it; else all may who get here.
         """
         path = self.root / name
-        alone = private or owner is not None
-        ids = self._owner if owner is None else (owner, owner)
         with _translated(path):
             if path.parent != self.root:
                 path.parent.mkdir(exist_ok=True)
-                mode = _ENTERED_BY_ALL if owner is None else _ENTERED_BY_OWNER
-                _own(path.parent, mode, ids)
+                _own(path.parent, _ENTERED_BY_ALL, self._owner)
             if not path.exists() or path.read_text() != text:
                 _replace(path, text)
                 self.changed.append(name)
-            _own(path, _READ_BY_OWNER if alone else _READ_BY_ALL, ids)
+            _own(path, _READ_BY_OWNER if private else _READ_BY_ALL, self._owner)
 
 
 def _own(path: Path, mode: int, ids: tuple[int, int]) -> None:
@@ -126,6 +119,5 @@ class _translated:  # noqa: N801 - reads as a statement
             raise Unavailable(
                 f"{error.filename or self._path}: {error.strerror}.",
                 field="folder",
-                remedy="run it as the folder's owner, or as root where parts have owners of their "
-                "own.",
+                remedy="run it as the folder's owner, or as root.",
             ) from error
