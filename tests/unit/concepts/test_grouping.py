@@ -113,6 +113,9 @@ def test_reading_concepts_needs_neither_scikit_learn_nor_torch():
         ("日本", "concept"),
         ("../../etc", "etc"),
         ("x" * 200, "x" * 63),
+        # The command line takes a number alone for a latent.
+        ("1997", "concept-1997"),
+        ("9" * 200, "concept-" + "9" * 55),
     ],
 )
 def test_slugs_are_safe_and_bounded(label, expected):

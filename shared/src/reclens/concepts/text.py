@@ -32,9 +32,13 @@ def clean(text: str, limit: int) -> str:
 
 
 def slug(text: str) -> str:
-    """``text`` as ``[a-z0-9-]``, at most 63 characters; ``concept`` when no letter survives."""
+    """``text`` as ``[a-z0-9-]``, at most 63 characters; ``concept`` when no letter survives.
+
+    Never a number alone, which would name a latent: ``1997`` becomes ``concept-1997``.
+    """
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _NOT_SLUG.sub("-", ascii_text.lower())[:MAX_SLUG].strip("-") or "concept"
+    found = _NOT_SLUG.sub("-", ascii_text.lower())[:MAX_SLUG].strip("-") or "concept"
+    return f"concept-{found}"[:MAX_SLUG] if found.isdecimal() else found
 
 
 def unique_slugs(labels: list[str]) -> dict[str, str]:

@@ -108,7 +108,7 @@ class ConceptsSpec(ConceptsOptions, JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.CONCEPTS_LABEL
     KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
-    ALGORITHM: ClassVar[int] = 3
+    ALGORITHM: ClassVar[int] = 4
 
     autoencoder: ArtifactRef
     """Autoencoder whose latents to label."""

@@ -63,7 +63,7 @@ class ConceptsEditSpec(JobSpec):
 
     TASK: ClassVar[TaskName] = TaskName.CONCEPTS_EDIT
     KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
-    ALGORITHM: ClassVar[int] = 2
+    ALGORITHM: ClassVar[int] = 3
 
     concepts: ArtifactRef
     """Labels as the machine made them."""
