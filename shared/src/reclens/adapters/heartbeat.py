@@ -9,6 +9,7 @@ heartbeat file, which `reclens.adapters.worker_health_probe` reads.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +35,7 @@ EXIT_CODE = 75
 """Of a worker that ended itself: EX_TEMPFAIL, start it again."""
 
 _STALLS_UNTIL_END = 3
+_LEAVE_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -148,6 +150,8 @@ class Heartbeat:
         self._judge = Judge(settings.stall_seconds)
         self._turned_at = time.monotonic()
         self._timer: Any = None
+        self._roll: RollCall | None = None
+        self._left = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
         self.gave_up = False
         # What a predecessor left says nothing about this process.
@@ -169,6 +173,17 @@ class Heartbeat:
         steps: dict[str, set[type]] = self._app.steps  # type: ignore[assignment]
         steps["consumer"].add(Step)
 
+    def leave(self) -> None:
+        """End when the worker has stopped, and hand back what it did not begin."""
+        self._left.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(_LEAVE_SECONDS)
+        if self._roll is not None and not self._thread.is_alive():
+            # Redis may be away: then the others will notice that this worker is silent.
+            with contextlib.suppress(RedisError, OSError):
+                self._roll.leave()
+
     def _connected(self, consumer: Any) -> None:
         # Runs in the worker's main thread.
         if self._timer is not None:
@@ -187,14 +202,14 @@ class Heartbeat:
     def _watch(self) -> None:
         redis = connect(self._redis_settings)
         silence = silence_of(self._redis_settings.visibility_timeout_seconds)
-        roll = RollCall(self._app, redis, self._worker, silence)
+        roll = self._roll = RollCall(self._app, redis, self._worker, silence)
         interval = min(roll.interval, self._settings.stall_seconds / 4)
-        while True:
+        while not self._left.is_set():
             try:
                 self._look(redis, roll)
             except Exception:  # noqa: BLE001 - a watch that died would look like a stalled worker
                 _log.exception("heartbeat.failed")
-            time.sleep(interval)
+            self._left.wait(interval)
 
     def _look(self, redis: Redis, roll: RollCall) -> None:
         try:

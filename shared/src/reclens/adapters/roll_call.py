@@ -110,6 +110,17 @@ class RollCall:
             if restored:
                 _log.warning("jobs.taken_over", worker=worker, jobs=restored)
 
+    def leave(self) -> None:
+        """When the worker has stopped: hand back at once what it took and did not begin.
+
+        Raises:
+            RedisError: Redis does not answer; the others will notice.
+        """
+        left = self._restore(self._worker, self._tags(self._worker))
+        self._redis.hdel(_BEATS, self._worker)
+        if left:
+            _log.info("jobs.handed_back", jobs=left)
+
     def forget(self) -> None:
         """Redis was away: judge nobody by what was seen before."""
         self._silence.forget()

@@ -48,18 +48,21 @@ def run_worker(
         settings=settings.heartbeat,
     )
     heartbeat.attach()
-    code = app.start(
-        [
-            "worker",
-            f"--queues={','.join(queue.value for queue in queues)}",
-            f"--pool={pool}",
-            f"--concurrency={concurrency}",
-            f"--hostname={service}-{os.getpid()}@{platform.node()}",
-            "--loglevel=INFO",
-            "--without-mingle",
-            "--without-gossip",
-        ]
-    )
+    try:
+        code = app.start(
+            [
+                "worker",
+                f"--queues={','.join(queue.value for queue in queues)}",
+                f"--pool={pool}",
+                f"--concurrency={concurrency}",
+                f"--hostname={service}-{os.getpid()}@{platform.node()}",
+                "--loglevel=INFO",
+                "--without-mingle",
+                "--without-gossip",
+            ]
+        )
+    finally:
+        heartbeat.leave()
     if heartbeat.gave_up:
         sys.exit(EXIT_CODE)
     if code:

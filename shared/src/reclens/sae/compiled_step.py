@@ -85,7 +85,7 @@ class CompiledStep:
         assert pre.grad is not None
         shifted = kernels.as_array(x - sae.b_dec)
         entries.add_gradients(sae, shifted, x_hat, kernels.as_array(pre.grad))
-        # Not by a product of a matrix, whose last bits depend on the number of threads on some CPUs.
+        # Not by a matrix product: on some CPUs its last bits depend on the number of threads.
         by_encoder = (sae.W_enc.detach() * sae.b_enc.grad).sum(1)
         sae.b_dec.grad = torch.from_numpy(x_hat[0].sum(0)) - by_encoder
         if auxiliary is not None:
