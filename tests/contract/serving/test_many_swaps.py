@@ -9,7 +9,7 @@ import grpc
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 
-N_SWAPS, N_ASKERS = 200, 4
+N_SWAPS, N_ASKERS = 200, 2
 STEERED = pb.RecommendRequest(
     subject=pb.Subject(user_id="user-0"),
     top_k=20,
