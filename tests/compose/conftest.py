@@ -39,9 +39,10 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(datasets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The project with its images built, nothing started."""
     try:
-        run("docker", "info")
+        run("docker", "version")
     except (CommandFailed, FileNotFoundError) as error:
-        pytest.exit(f"no Docker daemon answers, and this needs one: {error}", returncode=3)
+        said = str(error).strip().splitlines()[-1]
+        pytest.exit(f"no Docker daemon answers, and this needs one: {said}", returncode=3)
     names = (
         "REDIS_PORT",
         "S3_PORT",
