@@ -76,7 +76,14 @@ def test_a_trainer_killed_in_mid_training_goes_on_to_the_same_artifact(
 def test_work_goes_on_after_redis_is_restarted(system: System, clients: Clients):
     sent, artifact = train(clients, seed=2)
     until_checkpointed(clients, artifact)
+    before = {job.id: job for job in clients.joblog.list() if job.state.final}
     system.compose("restart", "redis")
+    for _ in until(60, "Redis to answer again"):
+        if system.health("redis") == "healthy":
+            break
+    # All of it is there, what was written in transactions too.
+    assert before
+    assert {job.id: job for job in clients.joblog.list() if job.id in before} == before
     finished(clients, sent, artifact)
     # And those that had nothing to do take what comes next.
     found = clients.celery.send_task(

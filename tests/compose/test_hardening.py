@@ -10,7 +10,7 @@ from composed_system import APPLICATIONS, CommandFailed, System
 from minio import Minio
 from minio.error import S3Error
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 SERVICES = ("redis", "s3", *APPLICATIONS)
 WITHOUT_TORCH = ("labeler", "gateway")
@@ -146,10 +146,12 @@ def test_redis_refuses_what_is_not_a_parts_own(system: System):
         connect("trainer").set("somebody:elses", "1")
     with pytest.raises(NoPermissionError):
         connect("gateway", "RECLENS_GATEWAY__AUTH__RATES_REDIS").lrange("train", 0, -1)
-    anonymous = Redis(port=int(port))
-    assert anonymous.ping()
+    with pytest.raises(AuthenticationError):
+        Redis(port=int(port)).ping()
+    watcher = Redis(port=int(port), username="health", password="any")
+    assert watcher.ping()
     with pytest.raises(NoPermissionError):
-        anonymous.get("reclens:jobs")
+        watcher.get("reclens:jobs")
 
 
 def _secrets(system: System, part: str = "*") -> set[str]:

@@ -258,12 +258,21 @@ def test_nobody_commands_the_server(deployed: Deployed, part: Part):
     assert allowed == []
 
 
-def test_without_a_login_one_may_ask_whether_it_answers(deployed: Deployed):
-    client = redis.Redis.from_url(f"redis://{deployed.redis_address}/0")
+def test_a_health_check_may_ask_whether_it_answers(deployed: Deployed):
+    client = redis.Redis.from_url(f"redis://health:any@{deployed.redis_address}/0")
     assert client.ping()
     for command in (["get", "reclens:jobs"], ["llen", "capture"], ["info"], *DANGEROUS):
         assert refused(lambda command=command: client.execute_command(*command))
     assert refused(lambda: client.publish("/0.celery.pidbox", "stop"))
+
+
+def test_nothing_is_done_without_a_login(deployed: Deployed):
+    client = redis.Redis.from_url(f"redis://{deployed.redis_address}/0")
+    with pytest.raises(redis.exceptions.AuthenticationError):
+        client.ping()
+    for password in ("", "any"):
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            redis.Redis.from_url(f"redis://default:{password}@{deployed.redis_address}/0").ping()
 
 
 def test_inference_has_no_login(deployed: Deployed):

@@ -82,8 +82,11 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
 def test_redis_is_told_digests_and_no_password(folder: Path):
     acl = (folder / "redis" / "users.acl").read_text()
     lines = {line.split()[1]: line.split() for line in acl.splitlines()}
-    assert set(lines) == {"default", *(part for part in Part if part is not Part.INFERENCE)}
-    assert lines["default"][2:] == ["on", "nopass", "resetkeys", "resetchannels", "-@all", "+ping"]
+    accounts = {"default", "health", *(part for part in Part if part is not Part.INFERENCE)}
+    assert set(lines) == accounts
+    assert lines["health"][2:] == ["on", "nopass", "resetkeys", "resetchannels", "-@all", "+ping"]
+    # Redis 7 reads its own data as this user: it needs all rights, and nobody may become it.
+    assert lines["default"][2:] == ["off", "resetpass", "~*", "&*", "+@all"]
     for name, url in contents(folder).items():
         if name.endswith(("REDIS__URL", "RATES_REDIS")):
             user, password = url.removeprefix("redis://").split("@")[0].split(":")
@@ -143,7 +146,7 @@ def test_accounts_of_stores_of_ones_own_stay_as_they_are_written(folder: Path):
     after = contents(folder)
     assert {name: after[name] for name in own} == own
     users = {line.split()[1] for line in after["redis/users.acl"].splitlines()}
-    assert users == {"default", "recommender", "labeler", "gateway", "monitoring"}
+    assert users == {"default", "health", "recommender", "labeler", "gateway", "monitoring"}
     told = after["operator.env"].splitlines()
     assert f"export RECLENS_REDIS__URL={own['operator/RECLENS_REDIS__URL']}" in told
     assert {"export RECLENS_S3__REGION=eu-west-1", "export RECLENS_S3__SECURE=true"} < set(told)

@@ -10,8 +10,15 @@ from collections.abc import Mapping
 from reclens.contracts import sha256_hex
 from reclens.deployment.access import RIGHTS, Part, RedisRights
 
-# Whoever does not log in may ask whether Redis answers: health checks need no secret.
-_DEFAULT = "user default on nopass resetkeys resetchannels -@all +ping"
+HEALTH = "health"
+"""Account of health checks: any password will do, and all it may do is PING."""
+
+_ALWAYS = (
+    # Nobody can log in as this one. It keeps its rights, because Redis 7 loads its file of commands
+    # as this user: where it may not do something, transactions with that are left out, silently.
+    "user default off resetpass ~* &* +@all",
+    f"user {HEALTH} on nopass resetkeys resetchannels -@all +ping",
+)
 
 
 def render_acl(passwords: Mapping[Part, str]) -> str:
@@ -25,7 +32,7 @@ def render_acl(passwords: Mapping[Part, str]) -> str:
         for part, rights in RIGHTS.items()
         if rights.redis and part in passwords
     ]
-    return "\n".join([_DEFAULT, *users]) + "\n"
+    return "\n".join([*_ALWAYS, *users]) + "\n"
 
 
 def _user(part: Part, rights: RedisRights, password: str) -> str:

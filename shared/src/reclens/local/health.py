@@ -18,13 +18,19 @@ _TAIL_LINES = 15
 
 
 def redis_answers(settings: RedisSettings) -> bool:
-    """Whether Redis answers PING with PONG: not while it is still loading its data."""
+    """Whether Redis answers PING with PONG: not while it is still loading its data.
+
+    Where it has accounts, the one for health checks asks; where it has none, that one is unknown
+    and it answers all the same.
+    """
     parts = urlsplit(settings.url.get_secret_value())
     address = (parts.hostname or "127.0.0.1", parts.port or 6379)
     try:
         with socket.create_connection(address, timeout=PROBE_SECONDS) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            connection.sendall(b"AUTH health -\r\nPING\r\n")
+            with connection.makefile("rb") as answers:
+                answers.readline()
+                return answers.readline().startswith(b"+PONG")
     except OSError:
         return False
 
