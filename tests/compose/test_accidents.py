@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from celery.result import AsyncResult
 from composed_system import Clients, System, run, until
 
-from reclens.adapters.joblog import JobState
-from reclens.contracts import AutoencoderSpec
+from reclens.adapters.joblog import JobState, JobView
+from reclens.contracts import AutoencoderSpec, TaskName
 
 RUNNING_SECONDS = 120
 # Far below the visibility timeout of ten minutes: what brings a job back is not that.
 FINISHED_SECONDS = 300
 
 
-def train(clients: Clients, seed: int) -> tuple[AsyncResult[Any], str]:
-    """Submit a training of about a minute, by Celery alone, and say what it will be called."""
+def train(clients: Clients, seed: int) -> tuple[str, str]:
+    """Submit a training of about a minute; its job id, and what its artifact will be called."""
     release = clients.store.release("default")
     spec = {
         "activations": clients.store.lineage(release.autoencoder)["activations"],
         "config": {"n_latents": 2048, "k": 16, "n_epochs": 40, "seed": seed},
     }
-    sent = clients.celery.send_task(
-        "reclens.autoencoder.train.v1", kwargs={"spec": spec}, queue="train"
-    )
-    return sent, AutoencoderSpec.parse(spec).artifact_ref()
+    job_id = clients.joblog.submit(TaskName.AUTOENCODER_TRAIN, spec)
+    return job_id, AutoencoderSpec.parse(spec).artifact_ref()
 
 
 def until_checkpointed(clients: Clients, artifact: str) -> None:
@@ -36,19 +32,30 @@ def until_checkpointed(clients: Clients, artifact: str) -> None:
             return
 
 
-def finished(clients: Clients, sent: AsyncResult[Any], artifact: str) -> None:
+def finished(clients: Clients, job_id: str, artifact: str) -> None:
     """Wait for the training's end: the artifact is what it was to be."""
     assert not clients.store.exists(artifact), "the training was over before it was disturbed"
-    result = sent.get(timeout=FINISHED_SECONDS)
-    assert result["artifact"] == artifact
-    assert not result["reused"]
+    view = succeeded(clients, job_id)
+    assert view.result is not None
+    assert view.result.artifact == artifact
+    assert not view.result.reused
     assert clients.store.fetch_all(artifact)
+
+
+def succeeded(clients: Clients, job_id: str) -> JobView:
+    """Wait for a job's end."""
+    for _ in until(FINISHED_SECONDS, f"job {job_id}"):
+        view = clients.joblog.show(job_id)
+        if view.state.final:
+            assert view.state is JobState.SUCCEEDED, view.error
+            return view
+    raise AssertionError("unreachable: waiting ends with an error")
 
 
 def test_a_trainer_killed_in_mid_training_goes_on_to_the_same_artifact(
     system: System, clients: Clients
 ):
-    sent, artifact = train(clients, seed=1)
+    job_id, artifact = train(clients, seed=1)
     until_checkpointed(clients, artifact)
     before = system.inspect("trainer")
     # From the outside, as the system kills for memory; its restart is the daemon's.
@@ -66,7 +73,7 @@ def test_a_trainer_killed_in_mid_training_goes_on_to_the_same_artifact(
         "-c",
         f"kill -9 {before['State']['Pid']}",
     )
-    finished(clients, sent, artifact)
+    finished(clients, job_id, artifact)
     after = system.inspect("trainer")
     assert after["Id"] == before["Id"]
     assert after["RestartCount"] == before["RestartCount"] + 1
@@ -74,7 +81,7 @@ def test_a_trainer_killed_in_mid_training_goes_on_to_the_same_artifact(
 
 
 def test_work_goes_on_after_redis_is_restarted(system: System, clients: Clients):
-    sent, artifact = train(clients, seed=2)
+    job_id, artifact = train(clients, seed=2)
     until_checkpointed(clients, artifact)
     before = {job.id: job for job in clients.joblog.list() if job.state.final}
     system.compose("restart", "redis")
@@ -84,14 +91,10 @@ def test_work_goes_on_after_redis_is_restarted(system: System, clients: Clients)
     # All of it is there, what was written in transactions too.
     assert before
     assert {job.id: job for job in clients.joblog.list() if job.id in before} == before
-    finished(clients, sent, artifact)
+    finished(clients, job_id, artifact)
     # And those that had nothing to do take what comes next.
-    found = clients.celery.send_task(
-        "reclens.pipeline.run.v1",
-        kwargs={"spec": {"release": "default", "dataset": {"name": "ml-100k"}}},
-        queue="pipeline",
-    )
-    found.get(timeout=120)
+    spec = {"release": "default", "dataset": {"name": "ml-100k"}}
+    succeeded(clients, clients.joblog.submit(TaskName.PIPELINE_RUN, spec))
     for service in ("trainer", "labeler", "recommender-worker"):
         for _ in until(60, f"{service} to be healthy"):
             if system.health(service) == "healthy":
@@ -101,16 +104,15 @@ def test_work_goes_on_after_redis_is_restarted(system: System, clients: Clients)
 def test_a_trainer_that_is_stopped_checkpoints_first_and_goes_on_when_started(
     system: System, clients: Clients
 ):
-    sent, artifact = train(clients, seed=3)
+    job_id, artifact = train(clients, seed=3)
     for _ in until(RUNNING_SECONDS, "the training to run"):
-        # Celery's own record: RecLens' begins when a worker takes the job.
-        if sent.state == "PROGRESS":
+        if clients.joblog.show(job_id).progress is not None:
             break
     began = time.monotonic()
     system.compose("stop", "trainer")
     assert time.monotonic() - began < 60, "it was killed when its grace was over"
     assert system.inspect("trainer")["State"]["ExitCode"] == 0
     assert clients.store.objects.exists(f"checkpoints/{artifact}/latest.json")
-    assert clients.joblog.show(sent.id).state is not JobState.SUCCEEDED
+    assert clients.joblog.show(job_id).state is not JobState.SUCCEEDED
     system.compose("start", "trainer")
-    finished(clients, sent, artifact)
+    finished(clients, job_id, artifact)
