@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from buckets import bucket_of_ones_own
 from running_lookalike import Lookalike, lookalike
 from servers import provider, redis_server, s3_server
 
@@ -28,6 +29,13 @@ def pytest_report_header() -> str:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
     """A running S3 server with an empty bucket."""
     with s3_server(tmp_path_factory.mktemp("s3")) as settings:
+        yield settings
+
+
+@pytest.fixture
+def own_bucket(s3: S3Settings) -> Iterator[S3Settings]:
+    """An empty bucket of the test's own, on the session's server."""
+    with bucket_of_ones_own(s3) as settings:
         yield settings
 
 

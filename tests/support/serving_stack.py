@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
-from minio import Minio
 from served_world import Publisher, World
-from urllib3.exceptions import MaxRetryError
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings
@@ -46,22 +44,6 @@ class Loop:
         self._loop.close()
 
 
-def drop_bucket(s3: S3Settings) -> None:
-    """Remove a bucket with all that is in it. Each takes volumes, of which a disk has room for so
-    many: a session of tests that kept all its buckets would fill it."""
-    client = Minio(
-        endpoint=s3.endpoint,
-        access_key=s3.access_key.get_secret_value(),
-        secret_key=s3.secret_key.get_secret_value(),
-        secure=s3.secure,
-    )
-    # A test may have stopped the server.
-    with suppress(MaxRetryError):
-        for item in client.list_objects(bucket_name=s3.bucket, recursive=True):
-            client.remove_object(bucket_name=s3.bucket, object_name=str(item.object_name))
-        client.remove_bucket(bucket_name=s3.bucket)
-
-
 class Stack:
     """Both servers over one bucket, and plain stubs to talk to them."""
 
@@ -69,7 +51,6 @@ class Stack:
         self.loop = loop
         self.store_settings = {"s3": s3, "cache_dir": folder / "cache"}
         store = ArtifactStore.from_settings(StoreSettings(**self.store_settings))
-        store.objects.ensure_bucket()
         self.publisher = Publisher(store, folder / "made")
         self._contexts = AsyncExitStack()
         self._channels: list[grpc.Channel] = []
@@ -116,7 +97,6 @@ class Stack:
         for channel in self._channels:
             channel.close()
         self.stop_servers()
-        drop_bucket(self.store_settings["s3"])
 
 
 @dataclass(frozen=True)

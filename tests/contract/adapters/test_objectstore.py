@@ -16,6 +16,12 @@ from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import S3Settings
 from reclens.errors import NotFound, StoreRefused, Unavailable
 
+_TROUBLE = (
+    b"HTTP/1.1 500 Internal Server Error\r\n"
+    b"Content-Type: application/xml\r\nContent-Length: 41\r\nConnection: close\r\n\r\n"
+    b"<Error><Code>InternalError</Code></Error>"
+)
+
 
 @contextmanager
 def cut_after_headers(target: str) -> Iterator[str]:
@@ -34,6 +40,32 @@ def cut_after_headers(target: str) -> Iterator[str]:
                 # The server closes once it has dealt with the request.
                 while server.recv(65536):
                     pass
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Wire) as wire:
+        Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"127.0.0.1:{wire.server_address[1]}"
+        wire.shutdown()
+
+
+@contextmanager
+def failing_first(target: str, times: int) -> Iterator[str]:
+    """Address of a wire to ``target`` that answers ``times`` requests as S3 does in trouble."""
+    answers = iter([_TROUBLE] * times)
+    host, _, port = target.rpartition(":")
+
+    class Wire(BaseRequestHandler):
+        def handle(self) -> None:
+            received = self.request.recv(65536)
+            while received.endswith(b"\r\n\r\n") and received.startswith(b"PUT"):
+                received += self.request.recv(65536)
+            if (answer := next(answers, None)) is not None:
+                self.request.sendall(answer)
+                return
+            with socket.create_connection((host, int(port))) as server:
+                # It would wait for a second request otherwise.
+                server.sendall(received.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+                while more := server.recv(65536):
+                    self.request.sendall(more)
 
     with ThreadingTCPServer(("127.0.0.1", 0), Wire) as wire:
         Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01}).start()
@@ -85,6 +117,32 @@ def test_a_writer_that_dies_leaves_what_it_was_to_replace(s3: S3Settings, store:
         with pytest.raises(Unavailable):
             dying.put("died/pointer", b"after")
     assert store.get("died/pointer") == b"before"
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_what_the_store_fails_at_is_tried_again(
+    s3: S3Settings, store: ObjectStore, conditional: bool
+):
+    key = f"again/{conditional}"
+    store.delete(key)
+    with failing_first(s3.endpoint, times=2) as address:
+        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        if conditional:
+            assert troubled.put_if_absent(key, b"kept")
+        else:
+            troubled.put(key, b"kept")
+    with failing_first(s3.endpoint, times=2) as address:
+        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        assert troubled.get(key) == b"kept"
+
+
+def test_a_store_that_goes_on_failing_is_unavailable_and_says_so(s3: S3Settings):
+    with failing_first(s3.endpoint, times=10) as address:
+        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        with pytest.raises(Unavailable, match="answered InternalError"):
+            troubled.get("anything")
+        with pytest.raises(Unavailable, match="answered 500 to a put"):
+            troubled.put("anything", b"1")
 
 
 def test_without_its_bucket_nothing_is_put(s3: S3Settings):

@@ -16,12 +16,8 @@ from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
 
 
 @pytest.fixture
-def objects(s3: S3Settings, request: pytest.FixtureRequest) -> ObjectStore:
-    """A bucket of the test's own."""
-    bucket = f"p-{abs(hash(request.node.nodeid)):x}"
-    store = ObjectStore(s3.model_copy(update={"bucket": bucket}))
-    store.ensure_bucket()
-    return store
+def objects(own_bucket: S3Settings) -> ObjectStore:
+    return ObjectStore(own_bucket)
 
 
 @pytest.fixture

@@ -14,12 +14,11 @@ from reclens.contracts import ArtifactKind, ConceptShardSpec, DatasetSpec
 
 
 def test_shards_are_listed_when_they_are_asked_for_and_not_among_artifacts(
-    s3: S3Settings, tmp_path: Path
+    own_bucket: S3Settings, tmp_path: Path
 ):
     # In a bucket of its own: other tests leave artifacts that cannot be read.
-    own = StoreSettings(s3=s3.model_copy(update={"bucket": "listed"}), cache_dir=tmp_path)
+    own = StoreSettings(s3=own_bucket, cache_dir=tmp_path)
     artifact_store = ArtifactStore.from_settings(own)
-    artifact_store.objects.ensure_bucket()
     dataset = ArtifactWriter(artifact_store, DatasetSpec(k_core=23))
     dataset.commit({}, 0.0)
 

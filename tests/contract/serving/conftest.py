@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from buckets import bucket_of_ones_own
 from served_world import MODELS
 from serving_stack import Loop, Serving, Stack
 
@@ -24,26 +25,24 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture
-def stack(
-    loop: Loop, s3: S3Settings, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Stack]:
+def stack(loop: Loop, own_bucket: S3Settings, tmp_path: Path) -> Iterator[Stack]:
     """Nothing published, nothing started, in a bucket of the test's own."""
-    bucket = f"t-{abs(hash(request.node.nodeid)):x}"
-    stack = Stack(loop, s3.model_copy(update={"bucket": bucket}), tmp_path)
+    stack = Stack(loop, own_bucket, tmp_path)
     yield stack
     stack.close()
 
 
 def _serving(loop: Loop, s3: S3Settings, folder: Path, kind: str) -> Iterator[Serving]:
-    stack = Stack(loop, s3.model_copy(update={"bucket": folder.name.replace("_", "-")}), folder)
-    world = stack.publisher.world(kind=kind)
-    inference = stack.start_inference()
-    gateway = stack.start_gateway(inference.address)
-    stack.refresh(inference, gateway)
-    yield Serving(
-        stack, world, inference, gateway, stack.steering(gateway), stack.inference(inference)
-    )
-    stack.close()
+    with bucket_of_ones_own(s3) as own:
+        stack = Stack(loop, own, folder)
+        world = stack.publisher.world(kind=kind)
+        inference = stack.start_inference()
+        gateway = stack.start_gateway(inference.address)
+        stack.refresh(inference, gateway)
+        yield Serving(
+            stack, world, inference, gateway, stack.steering(gateway), stack.inference(inference)
+        )
+        stack.close()
 
 
 @pytest.fixture(scope="module", params=sorted(MODELS))

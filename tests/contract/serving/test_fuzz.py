@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import grpc
 import psutil
 import pytest
+from buckets import bucket_of_ones_own
 from grpc import aio
 from hostile import Hostile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served_world import Publisher
 from serving_processes import ServingProcesses, serving_processes
-from serving_stack import drop_bucket
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import StoreSettings
@@ -94,13 +94,11 @@ class Target:
 @pytest.fixture(scope="module")
 def target(s3, tmp_path_factory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("fuzz")
-    own = s3.model_copy(update={"bucket": "fuzz"})
-    store = ArtifactStore.from_settings(StoreSettings(s3=own, cache_dir=folder / "made-cache"))
-    store.objects.ensure_bucket()
-    Publisher(store, folder / "made").world()
-    with serving_processes(own, folder) as processes:
-        yield Target(processes)
-    drop_bucket(own)
+    with bucket_of_ones_own(s3) as own:
+        store = ArtifactStore.from_settings(StoreSettings(s3=own, cache_dir=folder / "made-cache"))
+        Publisher(store, folder / "made").world()
+        with serving_processes(own, folder) as processes:
+            yield Target(processes)
 
 
 async def send_all(

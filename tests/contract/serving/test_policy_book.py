@@ -52,11 +52,8 @@ class Counting(ObjectStore):
 
 
 @pytest.fixture
-def objects(s3: S3Settings, request: pytest.FixtureRequest) -> Counting:
-    bucket = f"b-{abs(hash(request.node.nodeid)):x}"
-    store = Counting(s3.model_copy(update={"bucket": bucket}))
-    store.ensure_bucket()
-    return store
+def objects(own_bucket: S3Settings) -> Counting:
+    return Counting(own_bucket)
 
 
 def draft(policy_id: str = "calm", add: float = 0.4, **given: object) -> StoredPolicy:

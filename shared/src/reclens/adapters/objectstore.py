@@ -19,6 +19,8 @@ from reclens.errors import NotFound, StoreRefused, Unavailable
 T = TypeVar("T")
 
 _PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
+# S3's own errors pass too: its makers ask clients to try again.
+_PASSING_STATUS = (500, 502, 503, 504)
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
@@ -37,7 +39,9 @@ class ObjectStore:
         self._endpoint = settings.endpoint
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503]),
+            retries=urllib3.Retry(
+                total=2, backoff_factor=0.2, status_forcelist=_PASSING_STATUS, raise_on_status=False
+            ),
             maxsize=8,
         )
         self._client = Minio(

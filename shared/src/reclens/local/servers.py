@@ -29,6 +29,7 @@ S3_PORTS = ("s3", "master", "volume", "filer", "admin")
 """HTTP ports of SeaweedFS by component; each has a gRPC port ``GRPC_OFFSET`` above."""
 
 _START_ATTEMPTS = 3
+_MAX_VOLUMES = 100_000
 
 T = TypeVar("T")
 
@@ -124,6 +125,9 @@ def s3_arguments(
         "s3.autoCreateBucket": "false",
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
+        # By default as many as the free disk could fill. A bucket takes one however little it
+        # holds, so that a small disk had no room for its first bytes.
+        "volume.max": _MAX_VOLUMES,
     }
     if identity is not None:
         options["s3.config"] = identity

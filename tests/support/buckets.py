@@ -1,0 +1,31 @@
+"""Buckets that live as long as the tests that use them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minio import Minio
+
+from reclens.adapters.objectstore import ObjectStore
+from reclens.adapters.settings import S3Settings
+
+
+@contextmanager
+def bucket_of_ones_own(s3: S3Settings) -> Iterator[S3Settings]:
+    """An empty bucket of ``s3``, removed on leaving with all that is in it."""
+    own = s3.model_copy(update={"bucket": f"own-{secrets.token_hex(6)}"})
+    store = ObjectStore(own)
+    store.ensure_bucket()
+    try:
+        yield own
+    finally:
+        for key in store.list(""):
+            store.delete(key)
+        Minio(
+            endpoint=own.endpoint,
+            access_key=own.access_key.get_secret_value(),
+            secret_key=own.secret_key.get_secret_value(),
+            secure=own.secure,
+        ).remove_bucket(bucket_name=own.bucket)
