@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from minio.error import S3Error
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import RedisSettings, S3Settings
 from reclens.deployment.access import Part
 from reclens.deployment.credentials import Addresses, make_credentials
+from reclens.errors import StoreRefused
 from reclens.local.servers import redis_server, s3_server
 
 
@@ -55,6 +59,17 @@ class Deployed:
 
     def store(self, part: Part, cache: Path) -> ArtifactStore:
         return ArtifactStore(self.objects(part), cache)
+
+
+def refused(action: Callable[[], Any]) -> bool:
+    """Whether Redis or the store says that who does it may not."""
+    try:
+        action()
+    except (StoreRefused, NoPermissionError):
+        return True
+    except S3Error as error:
+        return error.code == "AccessDenied"
+    return False
 
 
 @contextmanager

@@ -1,0 +1,209 @@
+"""Every part can do its work in a real store, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployed_servers import Deployed, refused
+from planted_artifacts import pipeline
+from pydantic import SecretStr
+
+from reclens.adapters.answer_cache import AnswerStore
+from reclens.adapters.artifacts import ArtifactWriter
+from reclens.adapters.checkpoints import CheckpointStore
+from reclens.adapters.editlog import EditLog
+from reclens.adapters.policy_log import PolicyLog
+from reclens.concepts.llm import ChatAnswer
+from reclens.contracts import (
+    AutoencoderSpec,
+    CaptureSpec,
+    ConceptEdit,
+    ConceptShardSpec,
+    ConceptsSpec,
+    DatasetSpec,
+    EvaluationSpec,
+    JobSpec,
+    RecommenderSpec,
+    Release,
+    StoredPolicy,
+)
+from reclens.deployment.access import Part
+
+AUTOENCODER = f"autoencoders/{'a' * 16}"
+MAKES: dict[type[JobSpec], Part] = {
+    DatasetSpec: Part.RECOMMENDER,
+    RecommenderSpec: Part.RECOMMENDER,
+    CaptureSpec: Part.RECOMMENDER,
+    EvaluationSpec: Part.RECOMMENDER,
+    AutoencoderSpec: Part.TRAINER,
+    ConceptsSpec: Part.LABELER,
+    ConceptShardSpec: Part.LABELER,
+}
+STORED = [part for part in Part if part is not Part.MONITORING]
+# Where each may put objects, and where it may remove them too.
+REPLACES = {
+    Part.RECOMMENDER: {"datasets", "recommenders", "activations", "evaluations"},
+    Part.TRAINER: {"autoencoders"},
+    Part.LABELER: {"concepts", "concept-shards"},
+}
+ADDS = {
+    Part.RECOMMENDER: {"dead-letters"},
+    Part.TRAINER: {"dead-letters"},
+    Part.LABELER: {"dead-letters", "releases", "llm-cache"},
+    Part.GATEWAY: {"policies"},
+    Part.OPERATOR: {"edits"},
+}
+FOLDERS = {
+    *(folder for folders in REPLACES.values() for folder in folders),
+    *(f"checkpoints/{folder}" for folders in REPLACES.values() for folder in folders),
+    *(folder for folders in ADDS.values() for folder in folders),
+    "autoencoders-of-mine", "elsewhere", "checkpoints/elsewhere",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", STORED)
+def test_objects_may_be_put_and_removed_where_the_part_works_alone(deployed: Deployed, part: Part):
+    objects, owner = deployed.objects(part), part.value
+    own = REPLACES.get(part, set())
+    replaces = own | {f"checkpoints/{folder}" for folder in own}
+    may_put, may_put_new, may_remove = set(), set(), set()
+    for folder in FOLDERS:
+        for may, action in (
+            (may_put, lambda key: objects.put(key, b"1")),
+            (may_put_new, lambda key: objects.put_if_absent(f"{key}.new", b"1")),
+            (may_remove, objects.delete),
+        ):
+            if not refused(lambda action=action, folder=folder: action(f"{folder}/{owner}/one")):
+                may.add(folder)
+    assert may_put == may_put_new == replaces | ADDS.get(part, set())
+    assert may_remove == replaces
+
+
+@pytest.mark.parametrize("part", STORED)
+def test_everybody_reads_everything(deployed: Deployed, part: Part):
+    deployed.objects(Part.TRAINER).put("autoencoders/read/by-all", b"bytes")
+    objects = deployed.objects(part)
+    assert objects.get("autoencoders/read/by-all") == b"bytes"
+    assert objects.exists("autoencoders/read/by-all")
+    assert not objects.exists("autoencoders/read/not-there")
+    assert objects.list("autoencoders/read/") == ["autoencoders/read/by-all"]
+
+
+@pytest.mark.parametrize("part", STORED)
+def test_nobody_makes_other_buckets_or_removes_this_one(deployed: Deployed, part: Part):
+    objects = deployed.objects(part)
+    objects.ensure_bucket()  # it is there
+    assert refused(lambda: objects._client.make_bucket(bucket_name="another"))
+    assert refused(lambda: objects._client.remove_bucket(bucket_name=objects.bucket))
+    public = {"Version": "2012-10-17", "Statement": []}
+    assert refused(
+        lambda: objects._client.set_bucket_policy(
+            bucket_name=objects.bucket, policy=json.dumps(public)
+        )
+    )
+
+
+def test_wrong_and_missing_keys_get_nothing(deployed: Deployed):
+    settings = deployed.s3_settings(Part.TRAINER)
+    other, nobody = deployed.s3_settings(Part.LABELER).secret_key, SecretStr("reclens-nobody")
+    for changed in ({"secret_key": other}, {"access_key": nobody}):
+        objects = type(deployed.objects(Part.TRAINER))(settings.model_copy(update=changed))
+        assert refused(lambda objects=objects: objects.list(""))
+
+
+def _spec(kind: type[JobSpec]) -> JobSpec:
+    stages = {stage.task: stage.spec for stage in pipeline(shard_latents=4).plan()}
+    if kind is ConceptShardSpec:
+        return ConceptShardSpec.of(ConceptsSpec.parse(stages[ConceptsSpec.TASK]), 16)[0]
+    if kind is EvaluationSpec:
+        concepts = f"concepts/{'a' * 16}"
+        return EvaluationSpec.parse({"autoencoder": AUTOENCODER, "concepts": concepts})
+    return kind.parse(stages[kind.TASK])
+
+
+@pytest.mark.parametrize("kind", list(MAKES))
+def test_artifacts_are_made_by_their_makers_alone(
+    deployed: Deployed, kind: type[JobSpec], tmp_path: Path
+):
+    spec, large = _spec(kind), tmp_path / "large"
+    large.write_bytes(b"0" * (6 << 20))  # above what is sent in one part
+    for part in STORED:
+        store = deployed.store(part, tmp_path / part)
+        writer, checkpoints = (
+            ArtifactWriter(store, spec),
+            CheckpointStore(store.objects, spec.artifact_ref()),
+        )
+        if MAKES[kind] is part:
+            writer.add(large)
+            checkpoints.save({}, {"step": 1})
+            checkpoints.save({}, {"step": 2})
+            checkpoints.clear()
+            writer.discard()
+            assert store.objects.list(f"{spec.artifact_ref()}/") == []
+            writer.add(large)
+        else:
+            assert refused(lambda writer=writer: writer.add(large))
+            assert refused(lambda checkpoints=checkpoints: checkpoints.save({}, {"step": 1}))
+
+
+def test_releases_policies_edits_and_answers_have_one_writer_each(
+    deployed: Deployed, tmp_path: Path
+):
+    release = Release(
+        name="tried",
+        version="1",
+        recommender=f"recommenders/{'a' * 16}",
+        autoencoder=AUTOENCODER,
+        concepts=f"concepts/{'a' * 16}",
+        published_at="2026-01-01T00:00:00+00:00",
+    )
+    edit = ConceptEdit.parse(
+        {
+            "operation": "rename",
+            "latents": [1],
+            "was": "Drama",
+            "name": "Slow drama",
+            "author": "somebody",
+            "concept_id": "drama",
+            "at": "2026-01-01T00:00:00+00:00",
+        }
+    )
+    policy = StoredPolicy.parse(
+        {
+            "policy_id": "calm",
+            "version": 1,
+            "release": "tried",
+            "autoencoder": AUTOENCODER,
+            "author": "somebody",
+            "changed_at": "2026-01-01T00:00:00+00:00",
+        }
+    )
+    answer = ChatAnswer(
+        text="yes",
+        prompt_tokens=1,
+        completion_tokens=1,
+        model="m",
+        seconds=0.1,
+        finish_reason="stop",
+    )
+    for number, part in enumerate(STORED):
+        store = deployed.store(part, tmp_path / part)
+        # Each its own, as reading comes before writing.
+        edited, own = f"autoencoders/{number:016x}", policy.model_copy(update={"policy_id": part})
+        writes: dict[Part, Callable[[], Any]] = {
+            Part.OPERATOR: lambda store=store, edited=edited: EditLog(store, edited).append(
+                edit, seen=0
+            ),
+            Part.GATEWAY: lambda store=store, own=own: PolicyLog(store.objects).create(own),
+        }
+        for owner, write in writes.items():
+            assert refused(write) is (owner is not part)
+        assert refused(lambda store=store: store.publish(release)) is (part is not Part.LABELER)
+        answers = AnswerStore(store.objects, "tgi")
+        assert refused(lambda answers=answers: answers.put("v1", "ab" * 8, answer)) is (
+            part is not Part.LABELER
+        )

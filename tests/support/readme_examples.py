@@ -1,0 +1,36 @@
+"""The Python examples of the README, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_README = Path(__file__).parents[2] / "README.md"
+
+_LIBRARIES = ("celery", "grpc", "reclens.client", "reclens.sae")
+
+PYTHON_EXAMPLES: dict[str, str] = {
+    next(library for library in _LIBRARIES if library in block): block
+    for block in re.findall(r"^```python\n(.*?)^```", _README.read_text(), re.M | re.S)
+}
+"""By the library that each shows."""
+
+
+def run_example(example: str, environment: Mapping[str, str], folder: Path) -> str:
+    """Run an example in ``folder``; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        env={**os.environ, **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    return done.stdout.strip()
