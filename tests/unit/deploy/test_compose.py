@@ -54,6 +54,15 @@ def test_every_container_is_confined(name: str):
         assert service["user"].partition(":")[0] not in ("", "0", "root")
 
 
+def test_where_processors_are_short_answers_go_before_training():
+    weights = {name: SERVICES[name].get("cpu_shares", 1024) for name in LASTING}
+    workers = {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
+    assert {name for name, weight in weights.items() if weight < 1024} == workers
+    for name in workers - {"trainer-gpu"}:
+        limit = SERVICES[name]["deploy"]["resources"]["limits"]["cpus"]
+        assert default(limit) == "0"  # any other would be refused where there are fewer
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_nobody_elses_image_is_taken_for_one_that_is_built_here(name: str):
     service = SERVICES[name]
