@@ -49,8 +49,8 @@ results: ## Copy the reports of out/reproduce to docs/results, without raw table
 	  cp $$report*.md $$report*.json $$report*.png $$report*.svg ../../docs/results/$$report; \
 	done
 
-test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers
-	$(BIN)/python -m pytest
+test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers (WORKERS=2 processes)
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --no-loadscope-reorder
 
 check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	$(BIN)/ruff check .

@@ -7,14 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from buckets import bucket_of_ones_own
 from running_lookalike import Lookalike, lookalike
 from servers import provider, redis_server, s3_server
+from xdist.scheduler import LoadScopeScheduling
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.settings import S3Settings, StoreSettings, WorkerSettings
 from reclens.adapters.sources import obtain
 from reclens.errors import RecLensError
+
+
+class _ByFile(LoadScopeScheduling):
+    """A file's tests go to one process; so do a folder's that share what takes a minute to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = next((folder for folder in ("e2e", "quality") if f"tests/{folder}/" in nodeid), "")
+        return shared or nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How tests are shared out among processes (``-n``)."""
+    return _ByFile(config, log)
 
 
 def pytest_report_header() -> str:
@@ -23,6 +38,15 @@ def pytest_report_header() -> str:
         return f"servers: {provider()}"
     except RecLensError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run side by side, and matrices of a few rows are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from running_stack import PIPELINE, Stack
+from running_stack import PIPELINE, Stack, wait_for
 from small_movielens import write_small_movielens
 
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.joblog import JobLog
+from reclens.client import SteeringClient
+from reclens.errors import NotReady
 from reclens.local.stack import LocalStack
 from reclens.local.state import StateFolder
 
@@ -44,7 +46,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory, ml_100k_folder: Path) -> Ite
 
 @pytest.fixture(scope="session")
 def pipeline_job(stack: Stack) -> str:
-    """Id of a pipeline job that has succeeded."""
+    """Id of a pipeline job that has succeeded, and whose release is served."""
     sent = stack.send("reclens.pipeline.run.v1", PIPELINE)
     sent.get(timeout=PIPELINE_SECONDS)
+    with SteeringClient(stack.state.endpoints()["gateway"]) as client:
+
+        def served() -> bool:
+            try:
+                return client.release("default").serving
+            except NotReady:
+                return False
+
+        wait_for(served, "the gateway to serve what was published")
     return sent.id

@@ -8,13 +8,9 @@ import pytest
 from readme_examples import PYTHON_EXAMPLES, run_example
 from running_stack import Stack, wait_for
 
-from reclens.client import SteeringClient
-
 
 @pytest.mark.parametrize("name", PYTHON_EXAMPLES)
 def test_example(name: str, stack: Stack, pipeline_job: str, tmp_path: Path):
-    with SteeringClient(stack.state.endpoints()["gateway"]) as client:
-        wait_for(lambda: client.release("default").serving, "the release to be served")
     printed = run_example(PYTHON_EXAMPLES[name], stack.state.environment(), tmp_path)
     if name == "celery":
         # It asks for the real thing, minutes of training; that it was taken is enough here.
