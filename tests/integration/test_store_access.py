@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from deployed_servers import Deployed, refused
-from planted_artifacts import pipeline
 from pydantic import SecretStr
 
 from reclens.adapters.answer_cache import AnswerStore
@@ -27,6 +26,7 @@ from reclens.contracts import (
     DatasetSpec,
     EvaluationSpec,
     JobSpec,
+    PipelineSpec,
     RecommenderSpec,
     Release,
     StoredPolicy,
@@ -116,7 +116,9 @@ def test_wrong_and_missing_keys_get_nothing(deployed: Deployed):
 
 
 def _spec(kind: type[JobSpec]) -> JobSpec:
-    stages = {stage.task: stage.spec for stage in pipeline(shard_latents=4).plan()}
+    # Unlike the pipeline that workers run here: what is committed is not removed again.
+    of = PipelineSpec.parse({"dataset": {"k_core": 23}, "concepts": {"shard_latents": 4}})
+    stages = {stage.task: stage.spec for stage in of.plan()}
     if kind is ConceptShardSpec:
         return ConceptShardSpec.of(ConceptsSpec.parse(stages[ConceptsSpec.TASK]), 16)[0]
     if kind is EvaluationSpec:
