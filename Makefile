@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation \
   -c constraints.txt
+# PyTorch's builds for CPUs; the general index has one of several GB under the same version. For
+# NVIDIA's GPUs: make TORCH_INDEX=https://download.pytorch.org/whl/cu130 demo
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PROJECTS := shared/pyproject.toml $(wildcard services/*/pyproject.toml)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
@@ -28,6 +31,8 @@ $(RUNTIME): constraints.txt requirements.txt $(PROJECTS)
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) pip setuptools wheel
+	@# Where that index does not answer, the general one does.
+	@$(PIP) --no-deps --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) torch
 	@$(PIP) -r requirements.txt
 	@touch $@
 

@@ -30,7 +30,7 @@ def test_runs_without_root_on_a_file_system_that_it_cannot_write(system: System,
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_secret_shows_in_what_docker_tells(system: System, service: str):
-    told = str(system.inspect(service))
+    told = str(system.inspect(service)) + system.compose("logs", "--no-color", service)
     for secret in _secrets(system):
         assert secret not in told
 

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from composed_figures import figures, start
-from composed_system import ROOT, Clients, System, run
+from composed_system import APPLICATIONS, ROOT, Clients, System, run
 
-VOLUMES = ("redis", "s3")
+KILLED = 137
 
 
 def committed(clients: Clients) -> dict[str, str]:
@@ -26,6 +26,13 @@ def test_down_and_up_loses_nothing_and_computes_nothing(
 ):
     before, answer = committed(clients), items(clients)
     jobs = [job.id for job in clients.joblog.list()]
+    system.compose("stop")
+    killed = {
+        service
+        for service in ("redis", "s3", *APPLICATIONS)
+        if system.inspect(service)["State"]["ExitCode"] == KILLED
+    }
+    assert not killed, "their grace was over"
     system.compose("down")
     figures["up again: healthy after"] = start(system)
     clients = Clients.of(system, tmp_path / "again")

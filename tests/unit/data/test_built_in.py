@@ -116,6 +116,14 @@ def test_every_built_in_data_set_has_everything():
         assert data_setting(name) == f"RECLENS_DATA__{name.upper().replace('-', '_')}"
 
 
+def test_a_root_that_may_not_be_entered_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    # Whoever runs this may be root, whom no mode keeps out.
+    monkeypatch.setattr(Path, "is_dir", lambda _: (_ for _ in ()).throw(PermissionError(13, "no")))
+    with pytest.raises(MissingData, match=f"{tmp_path} cannot be entered") as caught:
+        DataSettings(root=tmp_path).folder("ml-100k")
+    assert caught.value.field == "RECLENS_DATA__ROOT"
+
+
 def test_ml_100k(tmp_path: Path):
     dataset, metrics = _import("ml-100k", tmp_path)
     assert _tags(dataset) == {"7": ["Crime"], "8": [], "9": []}

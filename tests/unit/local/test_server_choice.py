@@ -113,11 +113,11 @@ def test_the_images_are_those_of_the_compose_files(tmp_path: Path):
     redis, s3 = tmp_path / "redis" / "bundled.yaml", tmp_path / "s3" / "seaweedfs.yaml"
     for file in (redis, s3):
         file.parent.mkdir()
-    redis.write_text("services: {redis: {image: '${REDIS_IMAGE:-redis:7.4.2-bookworm}'}}")
+    redis.write_text("services: {redis: {image: '${REDIS_IMAGE:-redis:7.4.8-bookworm}'}}")
     s3.write_text("services: {s3: {image: 'weed@sha256:0a'}}")
-    assert Images.of_compose({}, tmp_path) == Images("redis:7.4.2-bookworm", "weed@sha256:0a")
+    assert Images.of_compose({}, tmp_path) == Images("redis:7.4.8-bookworm", "weed@sha256:0a")
     # Compose takes the default for an empty value too.
-    assert Images.of_compose({"REDIS_IMAGE": ""}, tmp_path).redis == "redis:7.4.2-bookworm"
+    assert Images.of_compose({"REDIS_IMAGE": ""}, tmp_path).redis == "redis:7.4.8-bookworm"
     assert Images.of_compose({"REDIS_IMAGE": "mine"}, tmp_path).redis == "mine"
 
 

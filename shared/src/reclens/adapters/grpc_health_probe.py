@@ -59,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             key=given.key,
             server_name=given.server_name,
         )
-        return 0 if is_serving(given.address, tls) else 1
+        if is_serving(given.address, tls):
+            return 0
+        print(f"{given.address} does not serve", file=sys.stderr)  # noqa: T201
+        return 1
     except (ValidationError, RecLensError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

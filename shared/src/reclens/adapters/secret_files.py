@@ -77,6 +77,7 @@ class SecretFiles(NestedSecretsSettingsSource):
             raise MissingData(
                 f"{file} cannot be read ({why}).",
                 field=SECRETS_VARIABLE,
-                remedy=f"let user {os.geteuid()} read it (`reclens deploy credentials --owner`).",
+                remedy=f"let user {os.geteuid()} read it: `reclens deploy credentials` sets its modes "
+                "again.",
             ) from error
         return {name: value for name, value in found.items() if value}

