@@ -77,7 +77,7 @@ class SecretFiles(NestedSecretsSettingsSource):
             raise MissingData(
                 f"{file} cannot be read ({why}).",
                 field=SECRETS_VARIABLE,
-                remedy=f"let user {os.geteuid()} read it: `reclens deploy credentials` sets its modes "
-                "again.",
+                remedy=f"let user {os.geteuid()} read it; `reclens deploy credentials` sets modes "
+                "anew.",
             ) from error
         return {name: value for name, value in found.items() if value}
