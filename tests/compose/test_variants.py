@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
-from composed_system import System
+from composed_system import ROOT, System
+
+OVERRIDES = re.findall(
+    r"^```yaml\n((?:#[^\n]*\n)?services:\n.*?)^```",
+    (ROOT / "docs" / "deploy.md").read_text(),
+    re.M | re.S,
+)
 
 
 def services(system: System, *arguments: str, **variables: str) -> dict[str, dict[str, object]]:
@@ -41,3 +49,13 @@ def test_stores_of_ones_own_are_not_started_and_not_waited_for(prepared: System,
     found = services(prepared, REDIS_SERVER="own", S3_SERVER="own", S3_ENDPOINT="s3.example:443")
     assert not {"redis", "s3"} & set(found)
     assert "s3.example:443" in str(found[name]["environment"])
+
+
+@pytest.mark.parametrize("override", OVERRIDES, ids=range(len(OVERRIDES)))
+def test_overrides_of_the_documentation_are_understood(
+    prepared: System, override: str, tmp_path: Path
+):
+    file = tmp_path / "docker-compose.override.yml"
+    file.write_text(override)
+    files = f"{ROOT / 'docker-compose.yml'}:{file}"
+    assert services(prepared, COMPOSE_FILE=files) != services(prepared)
