@@ -12,6 +12,7 @@ from deployed_servers import Deployed
 from planted_artifacts import pipeline
 
 from reclens.adapters.joblog import JobLog
+from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import ClientSettings
 from reclens.cli.main import run
 from reclens.contracts import (
@@ -19,7 +20,8 @@ from reclens.contracts import (
     Release,
 )
 from reclens.deployment.access import Part
-from reclens.deployment.initialise import Found, submit_once
+from reclens.deployment.initialise import Found, await_bucket, submit_once
+from reclens.errors import Unavailable
 
 AUTOENCODER = f"autoencoders/{'a' * 16}"
 
@@ -78,6 +80,23 @@ def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path)
     deployed.store(Part.LABELER, tmp_path).publish(release)
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "served"})
     assert submit_once(_init_settings(deployed), spec) == (Found.RELEASE, None, None)
+
+
+def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+):
+    deployed.objects(Part.LABELER).put("releases/held.json", b"{}")
+    failing, told, get = iter(["once", "twice"]), list[str](), ObjectStore.get
+
+    def starting(store: ObjectStore, key: str) -> bytes:
+        if next(failing, None):
+            raise Unavailable("the object store answered InternalError.")
+        return get(store, key)
+
+    monkeypatch.setattr(ObjectStore, "get", starting)
+    await_bucket(deployed.s3_settings(Part.INIT), 30, told.append)
+    assert next(failing, None) is None
+    assert told == ["waiting for the object store: the object store answered InternalError."]
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def await_redis(settings: RedisSettings, seconds: float, say: Say) -> None:
 def await_bucket(
     settings: S3Settings, seconds: float, say: Say, *, minio: Path | None = None
 ) -> None:
-    """Wait until the store answers, and make the bucket where it is missing.
+    """Wait until the store answers with what it holds, and make the bucket where it is missing.
 
     Args:
         settings: of the store.
@@ -111,7 +111,11 @@ def await_bucket(
         try:
             if minio is not None:
                 make_users(administrator(settings, minio), keys_of(minio), settings.bucket)
-            ObjectStore(settings).ensure_bucket()
+            store = ObjectStore(settings)
+            store.ensure_bucket()
+            # One that has just started may name objects whose bytes it does not find yet.
+            for key in store.list("releases/")[:1]:
+                store.get(key)
         except StoreRefused as error:
             if time.monotonic() >= refused_until:
                 raise
