@@ -9,15 +9,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_README = Path(__file__).parents[2] / "README.md"
-
+_README = (Path(__file__).parents[2] / "README.md").read_text()
+_BLOCKS: list[str] = re.findall(r"^```python\n(.*?)^```", _README, re.M | re.S)
 _LIBRARIES = ("celery", "grpc", "reclens.client", "reclens.sae")
 
-PYTHON_EXAMPLES: dict[str, str] = {
-    next(library for library in _LIBRARIES if library in block): block
-    for block in re.findall(r"^```python\n(.*?)^```", _README.read_text(), re.M | re.S)
+PYTHON_EXAMPLES = {
+    next(library for library in _LIBRARIES if library in block): block for block in _BLOCKS
 }
 """By the library that each shows."""
+
+assert len(PYTHON_EXAMPLES) == len(_BLOCKS), "two examples of one library: one would not be run"
 
 
 def run_example(example: str, environment: Mapping[str, str], folder: Path) -> str:
