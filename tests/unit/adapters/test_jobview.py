@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kombu.exceptions import OperationalError
 
 from reclens.adapters.celery_app import make_app
 from reclens.adapters.joblog import JobLog, JobState
@@ -24,7 +23,7 @@ from reclens.contracts import (
     TaskName,
     Waiting,
 )
-from reclens.errors import JobCancelled, Partial, Unavailable
+from reclens.errors import JobCancelled, Partial
 
 SPEC = ConceptsSpec(
     autoencoder="autoencoders/0123456789abcdef",
@@ -221,17 +220,3 @@ def test_a_partial_job_is_7_and_lists_what_is_missing(
     (line,) = [one for one in capsys.readouterr().out.splitlines() if job_id in one]
     assert "PARTIAL" in line
     assert "3 of 4 shards made" in line
-
-
-def test_what_could_not_be_sent_is_not_listed(
-    settings: RedisSettings, log: JobLog, monkeypatch: pytest.MonkeyPatch
-):
-    app = make_app(settings)
-    broken = JobLog(settings, app)
-    before = [view.id for view in log.list()]
-    monkeypatch.setattr(
-        app, "send_task", lambda *_, **__: (_ for _ in ()).throw(OperationalError("away"))
-    )
-    with pytest.raises(Unavailable):
-        broken.submit(TaskName.CONCEPTS_LABEL, SPEC.canonical())
-    assert [view.id for view in log.list()] == before

@@ -84,9 +84,8 @@ class JobLog:
             )
         job_id = str(uuid.uuid4())
         with _reachable():
-            # In this order: a job that is listed has been sent. Its worker may note it first.
-            self._app.send_task(task.value, kwargs={"spec": spec}, task_id=job_id)
             self.record(job_id, task.value, spec)
+            self._app.send_task(task.value, kwargs={"spec": spec}, task_id=job_id)
         return job_id
 
     def list(self, limit: int = 50) -> list[JobView]:
