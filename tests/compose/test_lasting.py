@@ -7,6 +7,7 @@ from pathlib import Path
 
 from composed_figures import figures, start
 from composed_system import APPLICATIONS, ROOT, Clients, System, run
+from documented import examples
 
 KILLED = 137
 
@@ -67,11 +68,7 @@ def test_backup_and_restore_by_the_commands_of_the_documentation(
     system: System, clients: Clients, tmp_path: Path
 ):
     before, answer = committed(clients), items(clients)
-    backup, restore = re.findall(
-        r"^```sh\n# (?:Backup|Restore)\n(.*?)^```",
-        (ROOT / "docs" / "deploy.md").read_text(),
-        re.M | re.S,
-    )
+    backup, restore = examples("docs/deploy.md", "sh", r"^# (?:Backup|Restore)$")
     environment = {**system.variables, "BACKUP": str(tmp_path)}
     run("bash", "-euo", "pipefail", "-c", backup, environment=environment, seconds=300)
     system.compose("down", "--volumes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,28 +10,24 @@ from pathlib import Path
 
 import pytest
 from composed_system import ROOT, CommandFailed, System, run
+from documented import examples
 
 from reclens.client import SteeringClient
 from reclens.errors import Unauthenticated
 
 
-def block(page: str, pattern: str) -> str:
-    """The example of a page that ``pattern`` is found in."""
-    examples = re.findall(r"^```\w+\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.M | re.S)
-    (found,) = [example for example in examples if re.search(pattern, example, re.M)]
-    return found
-
-
 @pytest.fixture
 def behind_tls(system: System, tmp_path: Path) -> Iterator[System]:
     """The system with its gateway as the documentation's override has it."""
-    script = block("operations.md", r"^issue\(\)") + block("deploy.md", r"^# TLS$")
-    script = script.replace("deploy/credentials", str(system.credentials))
+    (issue,) = examples("docs/operations.md", where=r"^issue\(\)")
+    (commands,) = examples("docs/deploy.md", where="^# TLS$")
+    (override,) = examples("docs/deploy.md", where="TLS__CERTIFICATE: ")
+    script = (issue + commands).replace("deploy/credentials", str(system.credentials))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     run("bash", "-euc", script, environment={"PATH": path}, cwd=tmp_path)
-    override = tmp_path / "docker-compose.override.yml"
-    override.write_text(block("deploy.md", r"TLS__CERTIFICATE: "))
-    files = {"COMPOSE_FILE": f"{ROOT / 'docker-compose.yml'}:{override}"}
+    file = tmp_path / "docker-compose.override.yml"
+    file.write_text(override)
+    files = {"COMPOSE_FILE": f"{ROOT / 'docker-compose.yml'}:{file}"}
     changed = replace(system, variables={**system.variables, **files})
     changed.compose("up", "--detach", "--wait", "gateway")
     yield changed

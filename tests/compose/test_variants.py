@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from composed_system import ROOT, System
+from documented import examples
 
-OVERRIDES = re.findall(
-    r"^```yaml\n((?:#[^\n]*\n)?services:\n.*?)^```",
-    (ROOT / "docs" / "deploy.md").read_text(),
-    re.M | re.S,
-)
+OVERRIDES = examples("docs/deploy.md", "yaml", "^services:$")
 
 
 def services(system: System, *arguments: str, **variables: str) -> dict[str, dict[str, object]]:

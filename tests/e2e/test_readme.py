@@ -14,7 +14,6 @@ def test_example(name: str, stack: Stack, pipeline_job: str, tmp_path: Path):
     printed = run_example(PYTHON_EXAMPLES[name], stack.state.environment(), tmp_path)
     if name == "celery":
         # It asks for the real thing, minutes of training; that it was taken is enough here.
-        job_id = printed
-        wait_for(lambda: bool(stack.joblog.show(job_id).stages), "the pipeline to be planned")
-        stack.joblog.cancel(job_id)
-        wait_for(lambda: stack.joblog.show(job_id).state.final, "the pipeline to stop")
+        wait_for(lambda: bool(stack.joblog.show(printed).stages), "the pipeline to be planned")
+        stack.joblog.cancel(printed)
+        wait_for(lambda: stack.joblog.show(printed).state.final, "the pipeline to stop")

@@ -8,22 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deployed_servers import Deployed
+from deployed_servers import Deployed, release_of_nothing
 from planted_artifacts import pipeline
 
 from reclens.adapters.joblog import JobLog
 from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import ClientSettings
 from reclens.cli.main import run
-from reclens.contracts import (
-    PipelineSpec,
-    Release,
-)
+from reclens.contracts import PipelineSpec
 from reclens.deployment.access import Part
 from reclens.deployment.initialise import Found, await_bucket, submit_once
 from reclens.errors import Unavailable
-
-AUTOENCODER = f"autoencoders/{'a' * 16}"
 
 
 def _init_settings(deployed: Deployed) -> ClientSettings:
@@ -69,15 +64,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
 
 
 def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path):
-    release = Release(
-        name="served",
-        version="1",
-        recommender=f"recommenders/{'a' * 16}",
-        autoencoder=AUTOENCODER,
-        concepts=f"concepts/{'a' * 16}",
-        published_at="2026-01-01T00:00:00+00:00",
-    )
-    deployed.store(Part.LABELER, tmp_path).publish(release)
+    deployed.store(Part.LABELER, tmp_path).publish(release_of_nothing("served"))
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "served"})
     assert submit_once(_init_settings(deployed), spec) == (Found.RELEASE, None, None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployed_servers import Deployed, refused
+from deployed_servers import AUTOENCODER, Deployed, refused, release_of_nothing
 from pydantic import SecretStr
 
 from reclens.adapters.answer_cache import AnswerStore
@@ -28,12 +28,10 @@ from reclens.contracts import (
     JobSpec,
     PipelineSpec,
     RecommenderSpec,
-    Release,
     StoredPolicy,
 )
 from reclens.deployment.access import Part
 
-AUTOENCODER = f"autoencoders/{'a' * 16}"
 MAKES: dict[type[JobSpec], Part] = {
     DatasetSpec: Part.RECOMMENDER,
     RecommenderSpec: Part.RECOMMENDER,
@@ -155,14 +153,7 @@ def test_artifacts_are_made_by_their_makers_alone(
 def test_releases_policies_edits_and_answers_have_one_writer_each(
     deployed: Deployed, tmp_path: Path
 ):
-    release = Release(
-        name="tried",
-        version="1",
-        recommender=f"recommenders/{'a' * 16}",
-        autoencoder=AUTOENCODER,
-        concepts=f"concepts/{'a' * 16}",
-        published_at="2026-01-01T00:00:00+00:00",
-    )
+    release = release_of_nothing("tried")
     edit = ConceptEdit.parse(
         {
             "operation": "rename",

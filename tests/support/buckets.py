@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minio import Minio
-
 from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import S3Settings
 
@@ -23,9 +21,4 @@ def bucket_of_ones_own(s3: S3Settings) -> Iterator[S3Settings]:
     finally:
         for key in store.list(""):
             store.delete(key)
-        Minio(
-            endpoint=own.endpoint,
-            access_key=own.access_key.get_secret_value(),
-            secret_key=own.secret_key.get_secret_value(),
-            secure=own.secure,
-        ).remove_bucket(bucket_name=own.bucket)
+        store._client.remove_bucket(bucket_name=own.bucket)

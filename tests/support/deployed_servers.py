@@ -15,6 +15,7 @@ from redis.exceptions import NoPermissionError
 from reclens.adapters.artifacts import ArtifactStore
 from reclens.adapters.objectstore import ObjectStore
 from reclens.adapters.settings import RedisSettings, S3Settings
+from reclens.contracts import Release
 from reclens.deployment.access import Part
 from reclens.deployment.credentials import Addresses, make_credentials
 from reclens.errors import StoreRefused
@@ -59,6 +60,21 @@ class Deployed:
 
     def store(self, part: Part, cache: Path) -> ArtifactStore:
         return ArtifactStore(self.objects(part), cache)
+
+
+AUTOENCODER = f"autoencoders/{'a' * 16}"
+
+
+def release_of_nothing(name: str) -> Release:
+    """A release as it is published, of artifacts that need not be there."""
+    return Release(
+        name=name,
+        version="1",
+        recommender=f"recommenders/{'a' * 16}",
+        autoencoder=AUTOENCODER,
+        concepts=f"concepts/{'a' * 16}",
+        published_at="2026-01-01T00:00:00+00:00",
+    )
 
 
 def refused(action: Callable[[], Any]) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_README = (Path(__file__).parents[2] / "README.md").read_text()
-_BLOCKS: list[str] = re.findall(r"^```python\n(.*?)^```", _README, re.M | re.S)
+from documented import examples
+
+_BLOCKS = examples("README.md", "python")
 _LIBRARIES = ("celery", "grpc", "reclens.client", "reclens.sae")
 
 PYTHON_EXAMPLES = {

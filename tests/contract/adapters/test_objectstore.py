@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -24,7 +24,15 @@ _TROUBLE = (
 
 
 @contextmanager
-def cut_after_headers(target: str) -> Iterator[str]:
+def listening(handler: type[BaseRequestHandler]) -> Iterator[str]:
+    """Address at which ``handler`` takes connections."""
+    with ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def cut_after_headers(target: str) -> AbstractContextManager[str]:
     """Address of a wire to ``target`` that passes a request's headers on and none of its body."""
     host, _, port = target.rpartition(":")
 
@@ -41,14 +49,10 @@ def cut_after_headers(target: str) -> Iterator[str]:
                 while server.recv(65536):
                     pass
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Wire) as wire:
-        Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        yield f"127.0.0.1:{wire.server_address[1]}"
-        wire.shutdown()
+    return listening(Wire)
 
 
-@contextmanager
-def failing_first(target: str, times: int) -> Iterator[str]:
+def failing_first(target: str, times: int) -> AbstractContextManager[str]:
     """Address of a wire to ``target`` that answers ``times`` requests as S3 does in trouble."""
     answers = iter([_TROUBLE] * times)
     host, _, port = target.rpartition(":")
@@ -67,10 +71,7 @@ def failing_first(target: str, times: int) -> Iterator[str]:
                 while more := server.recv(65536):
                     self.request.sendall(more)
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Wire) as wire:
-        Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        yield f"127.0.0.1:{wire.server_address[1]}"
-        wire.shutdown()
+    return listening(Wire)
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from documented import examples
 
 from reclens import errors
 from reclens.api.steering.v1 import steering_pb2
 
 PAGE = (Path(__file__).parents[3] / "docs" / "grpc.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+BLOCKS = examples("docs/grpc.md", "python")
 # The planted data has other ids than the real ones that the page names.
 PLANTED = {'"7"': '"user-0"', '"50"': '"item-5"', '"172"': '"item-17"'}
 
