@@ -86,10 +86,10 @@ def vectors_of(
 
 def _trained() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Item vectors, biases and users' representations of a SASRec on MovieLens-100K."""
-    from reclens.adapters.settings import WorkerSettings
-    from reclens.adapters.sources import obtain
     from reclens.contracts import DatasetSpec, SasRecConfig
     from reclens.data import Split, prepare
+    from reclens.platform.datasets.obtain import obtain
+    from reclens.platform.settings.models import WorkerSettings
     from reclens.recommenders import RecommenderTrainer, UserBatch
 
     folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder

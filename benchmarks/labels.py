@@ -21,14 +21,14 @@ import torch
 from machine import machine
 from scipy import sparse
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.latents import codes_of, scale_of
-from reclens.adapters.sentence_embedding import SentenceEmbedder
-from reclens.adapters.settings import StoreSettings
-from reclens.concepts.cases import Cases, CaseSplit, read_cases
-from reclens.concepts.joining import label_latents
+from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
+from reclens.concepts.labels.joining import label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data import Items, read_dataset
+from reclens.platform.llm.sentence_embedding import SentenceEmbedder
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.latents import codes_of, scale_of
 
 JUDGES = ("keywords", "embedding")
 RESULTS = Path(__file__).parent / "results" / "labels.json"

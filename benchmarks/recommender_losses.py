@@ -22,15 +22,15 @@ from machine import machine
 from torch import Tensor
 from torch.nn import functional
 
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.sources import obtain
 from reclens.contracts import BprMfConfig, DatasetSpec, ModelConfig, SasRecConfig, SplitSpec
 from reclens.data import Dataset, Split, prepare
+from reclens.platform.datasets.obtain import obtain
+from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import Objective, Recommender, RecommenderTrainer, full_softmax_loss
 from reclens.recommenders.base import NO_ITEM
-from reclens.recommenders.bprmf import BprMf
-from reclens.recommenders.negatives import NegativeSampler
-from reclens.recommenders.sasrec import SasRec, training_windows
+from reclens.recommenders.models.bprmf import BprMf
+from reclens.recommenders.models.negatives import NegativeSampler
+from reclens.recommenders.models.sasrec import SasRec, training_windows
 
 RESULTS = Path(__file__).parent / "results" / "recommender_losses.json"
 MAX_EPOCHS = 100

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from reclens.adapters.artifacts import ArtifactStore
 from reclens.concepts import Concept, group_concepts, read_concepts
-from reclens.concepts.terms import LITTLE_KNOWN, POPULAR, Vocabulary, build_vocabulary
+from reclens.concepts.evidence.terms import LITTLE_KNOWN, POPULAR, Vocabulary, build_vocabulary
 from reclens.contracts.tables import CONCEPTS, LATENTS
 from reclens.data import Dataset, Split, read_dataset
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.recommenders import Recommender, UserBatch, load_recommender, seen_mask
 from reclens.sae import load_autoencoder
 from reclens.steering.spread import ScoreSpread

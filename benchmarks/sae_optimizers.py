@@ -22,11 +22,11 @@ import torch
 from captured import read_activations
 from machine import machine
 
-import reclens.sae.trainer as trainer_module
+import reclens.sae.training.trainer as trainer_module
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
-from reclens.sae.optimizer import AveragedSignDescent, Descending
+from reclens.sae.analysis.stability import recovered_share
 from reclens.sae.sources import SequenceSource
-from reclens.sae.stability import recovered_share
+from reclens.sae.training.optimizer import AveragedSignDescent, Descending
 
 RESULTS = Path(__file__).parent / "results" / "sae_optimizers.json"
 ADAM_RATES = (1e-3, 3e-3, 1e-2, 2e-2)

@@ -56,9 +56,9 @@ from serving_requests import (
 )
 from serving_windows import Case, Windows, ratios
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import StoreSettings
-from reclens.local.servers import s3_server
+from reclens.ops.local.servers import s3_server
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 RESULTS = Path(__file__).parent / "results" / "serving.json"
 RECOMMEND = "/reclens.api.steering.v1.SteeringService/Recommend"

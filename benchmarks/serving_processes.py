@@ -18,9 +18,9 @@ from typing import Any
 
 from serving_load import Job
 
-from reclens.adapters.settings import S3Settings
-from reclens.local.health import grpc_status
-from reclens.local.ports import LOOPBACK, free_ports
+from reclens.ops.local.health import grpc_status
+from reclens.ops.local.ports import LOOPBACK, free_ports
+from reclens.platform.settings.models import S3Settings
 
 HERE = Path(__file__).parent
 _START_SECONDS = 180

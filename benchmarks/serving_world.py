@@ -18,9 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.table import write_concepts
+from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
     AutoencoderSpec,
@@ -36,6 +35,7 @@ from reclens.contracts import (
     SplitSpec,
 )
 from reclens.contracts.tables import CONCEPTS, INTERACTIONS, ITEMS, LATENTS, USERS
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender
 from reclens.sae import build_autoencoder
 

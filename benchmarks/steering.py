@@ -24,9 +24,9 @@ from machine import machine
 from released import Audience, Lists, Released, load
 from torch import Tensor
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import StoreSettings
 from reclens.concepts import Concept
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.steering.proposing import Proposal, Proposer, concept_direction
 
 PUSHES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)

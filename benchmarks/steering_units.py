@@ -20,8 +20,8 @@ from machine import machine
 from released import Audience, Released, load
 from torch import Tensor
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import StoreSettings
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.steering.proposing import Proposer
 
 STRENGTHS = (0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0)

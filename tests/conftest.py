@@ -13,10 +13,10 @@ from running_lookalike import Lookalike, lookalike
 from servers import provider, redis_server, s3_server
 from xdist.scheduler import LoadScopeScheduling
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import S3Settings, StoreSettings, WorkerSettings
-from reclens.adapters.sources import obtain
 from reclens.errors import RecLensError
+from reclens.platform.datasets.obtain import obtain
+from reclens.platform.settings.models import S3Settings, StoreSettings, WorkerSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 class _ByFile(LoadScopeScheduling):

@@ -16,9 +16,9 @@ from composed_figures import figures, note_memory, note_sizes, start
 from composed_system import ROOT, Clients, CommandFailed, System, run
 from stand_in_images import base_images, package_index
 
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.sources import obtain
-from reclens.local.ports import free_ports
+from reclens.ops.local.ports import free_ports
+from reclens.platform.datasets.obtain import obtain
+from reclens.platform.settings.models import WorkerSettings
 
 PROJECT = "reclens-test"
 

@@ -6,8 +6,8 @@ import time
 
 from composed_system import Clients, System, run, until
 
-from reclens.adapters.joblog import JobState, JobView
 from reclens.contracts import AutoencoderSpec, TaskName
+from reclens.platform.jobs.log import JobState, JobView
 
 RUNNING_SECONDS = 120
 # Far below the visibility timeout of ten minutes: what brings a job back is not that.

@@ -10,12 +10,12 @@ from celery import Celery
 from running_stack import PIPELINE, Stack, wait_for
 from small_movielens import write_small_movielens
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobLog
 from reclens.client import SteeringClient
 from reclens.errors import NotReady
-from reclens.local.stack import LocalStack
-from reclens.local.state import StateFolder
+from reclens.ops.local.stack import LocalStack
+from reclens.ops.local.state import StateFolder
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.store.artifacts import ArtifactStore
 
 PIPELINE_SECONDS = 400
 

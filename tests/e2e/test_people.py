@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from running_stack import PIPELINE, Stack, wait_for
 
-from reclens.adapters.editlog import EditLog
-from reclens.concepts.grouping import Concept, group_concepts
-from reclens.concepts.table import read_concepts
+from reclens.concepts.labels.grouping import Concept, group_concepts
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import ROUTES, ConceptEdit, TaskName
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.store.label_corrections import EditLog
 
 RELEASE = "people"
 # An autoencoder of its own, so that its log of edits concerns no other test.

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 from running_stack import PIPELINE, Stack
 
-from reclens.adapters.joblog import JobState
 from reclens.contracts import AutoencoderSpec, PipelineSpec
 from reclens.errors import MissingData, RecLensError
+from reclens.platform.jobs.log import JobState
 
 STAGES = ["dataset", "recommender", "activations", "autoencoder", "concepts", "release"]
 

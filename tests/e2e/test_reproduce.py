@@ -14,8 +14,8 @@ import pytest
 from running_stack import Stack
 from small_movielens import N_ITEMS, N_USERS
 
-from reclens.adapters.joblog import JobState
-from reclens.reproduce.plan import Plan, make_plan
+from reclens.platform.jobs.log import JobState
+from reclens.studies.reproduce.plan import Plan, make_plan
 
 # With all grids it is minutes even on a small data set; see docs/reproduce.md for the option.
 OPTIONS = ("--dataset", "ml-1m", "--main-only")

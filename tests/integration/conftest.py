@@ -12,8 +12,8 @@ from planted_world import planted_world
 from running_lookalike import Lookalike
 from servers import redis_server
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import S3Settings, StoreSettings
+from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture(scope="session")

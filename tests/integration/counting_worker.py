@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from celery.signals import worker_ready
 
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.jobs import JobContext, JobRunner
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.worker import run_worker
 from reclens.contracts import DatasetSpec, Progress, QueueName
 from reclens.errors import InvalidInput, Unavailable
+from reclens.platform.celery.app import make_app
+from reclens.platform.celery.worker import run_worker
+from reclens.platform.jobs.runner import JobContext, JobRunner
+from reclens.platform.settings.models import WorkerSettings
 
 FOLDER = Path(os.environ.get("COUNTING_FOLDER", "."))
 STEPS = 200

@@ -15,11 +15,7 @@ from typing import Any, ClassVar
 
 from celery import Task
 
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.jobs import JobContext, JobRunner
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.worker import run_worker
-from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
+from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
@@ -29,6 +25,10 @@ from reclens.contracts import (
     RecommenderSpec,
 )
 from reclens.errors import InvalidInput, Unavailable
+from reclens.platform.celery.app import make_app
+from reclens.platform.celery.worker import run_worker
+from reclens.platform.jobs.runner import JobContext, JobRunner
+from reclens.platform.settings.models import WorkerSettings
 from reclens_labeler.conductor import Conductor
 from reclens_labeler.fanout import FanOut
 from reclens_labeler.stages import label

@@ -13,10 +13,6 @@ import numpy as np
 from planted_artifacts import write_planted
 from planted_world import planted_world
 
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.jobs import JobContext, JobRunner
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.worker import run_worker
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
@@ -26,7 +22,11 @@ from reclens.contracts import (
     QueueName,
     RecommenderSpec,
 )
-from reclens.deployment.access import Part
+from reclens.ops.deployment.access import Part
+from reclens.platform.celery.app import make_app
+from reclens.platform.celery.worker import run_worker
+from reclens.platform.jobs.runner import JobContext, JobRunner
+from reclens.platform.settings.models import WorkerSettings
 
 _STAGES = {
     DatasetSpec: "dataset",

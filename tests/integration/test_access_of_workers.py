@@ -14,10 +14,10 @@ from deployed_servers import Deployed
 from planted_artifacts import pipeline
 from running_stack import wait_for
 
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.joblog import JobLog, JobState
 from reclens.contracts import PipelineSpec, QueueName
-from reclens.deployment.access import Part
+from reclens.ops.deployment.access import Part
+from reclens.platform.celery.app import make_app
+from reclens.platform.jobs.log import JobLog, JobState
 
 WORKER = Path(__file__).parent / "planted_worker.py"
 

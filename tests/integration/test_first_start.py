@@ -11,14 +11,14 @@ import pytest
 from deployed_servers import Deployed, release_of_nothing
 from planted_artifacts import pipeline
 
-from reclens.adapters.joblog import JobLog
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.settings import ClientSettings
 from reclens.cli.main import run
 from reclens.contracts import PipelineSpec
-from reclens.deployment.access import Part
-from reclens.deployment.initialise import Found, await_bucket, submit_once
 from reclens.errors import Unavailable
+from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.initialise import Found, await_bucket, submit_once
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.settings.models import ClientSettings
+from reclens.platform.store.objects import ObjectStore
 
 
 def _init_settings(deployed: Deployed) -> ClientSettings:

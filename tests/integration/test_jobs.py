@@ -10,11 +10,11 @@ from counting_stack import TIMEOUT, CountingStack, expected_value, spec
 from redis import Redis
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
-from reclens.adapters.settings import S3Settings
 from reclens.contracts import TaskName
 from reclens.errors import InvalidSpec, NotFound
+from reclens.platform.jobs.log import JobState
+from reclens.platform.settings.models import S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from labelling_stack import FIRSTS, LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
 from reclens.contracts import INTERNAL, TaskName
+from reclens.platform.jobs.log import JobState
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture

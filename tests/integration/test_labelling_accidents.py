@@ -8,10 +8,10 @@ import pytest
 from labelling_stack import LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.joblog import JobState
 from reclens.contracts import TaskName
+from reclens.platform.celery.app import make_app
+from reclens.platform.jobs.log import JobState
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from planted_world import TAGS
 from running_lookalike import Lookalike
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
-from reclens.adapters.stopsignal import POLL_SECONDS
-from reclens.concepts.table import read_concepts
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.stop_signal import POLL_SECONDS
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from running_lookalike import Lookalike
 from running_stack import wait_for
 from servers import redis_server
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
-from reclens.adapters.settings import S3Settings
-from reclens.concepts.table import read_concepts
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import ReleaseSpec, TaskName
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.jobs.log import JobState
+from reclens.platform.settings.models import S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
 
 _THREADS = 4
 _LLM = {"source": "llm", "judges": ["keywords", "llm"], "llm": {"model": "slow", "n_judged": 5}}

@@ -6,15 +6,15 @@ import pytest
 import redis
 from deployed_servers import Deployed, refused
 
-from reclens.adapters.joblog import JobLog
-from reclens.adapters.lease import Lease
-from reclens.adapters.rate_limits import RateLimits
 from reclens.contracts import (
     DatasetSpec,
     QueueName,
 )
-from reclens.deployment.access import Part
 from reclens.errors import RateLimited
+from reclens.ops.deployment.access import Part
+from reclens.platform.grpc.rate_limits import RateLimits
+from reclens.platform.jobs.lease import Lease
+from reclens.platform.jobs.log import JobLog
 
 WORKERS = (Part.RECOMMENDER, Part.TRAINER, Part.LABELER)
 DANGEROUS = [

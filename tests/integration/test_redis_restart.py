@@ -11,10 +11,10 @@ from redis import Redis
 from restarted_redis import RestartedRedis
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
-from reclens.adapters.settings import S3Settings
-from reclens.adapters.worker_health_probe import problem
+from reclens.platform.celery.health_probe import problem
+from reclens.platform.jobs.log import JobState
+from reclens.platform.settings.models import S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture

@@ -11,11 +11,6 @@ import pytest
 from deployed_servers import AUTOENCODER, Deployed, refused, release_of_nothing
 from pydantic import SecretStr
 
-from reclens.adapters.answer_cache import AnswerStore
-from reclens.adapters.artifacts import ArtifactWriter
-from reclens.adapters.checkpoints import CheckpointStore
-from reclens.adapters.editlog import EditLog
-from reclens.adapters.policy_log import PolicyLog
 from reclens.concepts.llm import ChatAnswer
 from reclens.contracts import (
     AutoencoderSpec,
@@ -30,7 +25,12 @@ from reclens.contracts import (
     RecommenderSpec,
     StoredPolicy,
 )
-from reclens.deployment.access import Part
+from reclens.ops.deployment.access import Part
+from reclens.platform.jobs.checkpoints import CheckpointStore
+from reclens.platform.llm.answer_cache import AnswerStore
+from reclens.platform.store.artifacts import ArtifactWriter
+from reclens.platform.store.label_corrections import EditLog
+from reclens.platform.store.policy_log import PolicyLog
 
 MAKES: dict[type[JobSpec], Part] = {
     DatasetSpec: Part.RECOMMENDER,

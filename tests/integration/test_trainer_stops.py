@@ -16,9 +16,6 @@ import pytest
 from redis import Redis
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.adapters.joblog import JobLog, JobState
-from reclens.adapters.settings import RedisSettings, S3Settings
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
@@ -26,7 +23,10 @@ from reclens.contracts import (
     PipelineSpec,
     RecommenderSpec,
 )
-from reclens.local.servers import redis_server
+from reclens.ops.local.servers import redis_server
+from reclens.platform.jobs.log import JobLog, JobState
+from reclens.platform.settings.models import RedisSettings, S3Settings
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 _ROWS, _WIDTH = 3000, 16
 _CONFIG = {"n_latents": 64, "k": 4, "batch_size": 32, "n_epochs": 25}

@@ -12,12 +12,12 @@ from counting_stack import TIMEOUT, CountingStack, expected_value
 from redis import Redis
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.heartbeat import EXIT_CODE
-from reclens.adapters.joblog import JobState
-from reclens.adapters.settings import RedisSettings, S3Settings
-from reclens.local.servers import redis_server
+from reclens.ops.local.servers import redis_server
+from reclens.platform.celery.app import make_app
+from reclens.platform.celery.watchdog import EXIT_CODE
+from reclens.platform.jobs.log import JobState
+from reclens.platform.settings.models import RedisSettings, S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
 
 
 @pytest.fixture

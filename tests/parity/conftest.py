@@ -12,8 +12,8 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import SparseAutoencoder
-from reclens.sae.jumprelu import JumpReluAutoencoder
-from reclens.sae.registry import build_autoencoder
+from reclens.sae.architectures.jumprelu import JumpReluAutoencoder
+from reclens.sae.architectures.registry import build_autoencoder
 
 _NEEDS = {
     "test_lightgcn.py": "torch_geometric",

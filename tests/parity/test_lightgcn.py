@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import LightGCN
 
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.sources import obtain
 from reclens.contracts import BprMfConfig, DatasetSpec, LightGcnConfig, SplitSpec
 from reclens.data import Dataset, Split, prepare
+from reclens.platform.datasets.obtain import obtain
+from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import RecommenderTrainer, build_recommender, evaluate
-from reclens.recommenders.bprmf import BprMf
-from reclens.recommenders.lightgcn import InteractionGraph
-from reclens.recommenders.pairwise import PairwiseObjective
+from reclens.recommenders.models.bprmf import BprMf
+from reclens.recommenders.models.lightgcn import InteractionGraph
+from reclens.recommenders.models.pairwise import PairwiseObjective
 
 CONFIG = LightGcnConfig(max_epochs=30)  # not yet its best, but far from its start
 _NOISE = 0.015

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from reclens.sae import SparseAutoencoder
-from reclens.sae.dense import multiply_float32
-from reclens.sae.metrics import measure
+from reclens.sae.analysis.metrics import measure
+from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.saelens import load_saelens, save_saelens
 from reclens.sae.sources import as_source
 

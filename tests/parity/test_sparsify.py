@@ -10,9 +10,9 @@ from sparsify import SaeConfig, SparseCoder
 from torch import Tensor
 
 from reclens.sae import SparseAutoencoder
-from reclens.sae.dense import multiply_float32
+from reclens.sae.analysis.metrics import measure
+from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.losses import auxiliary_loss, fvu
-from reclens.sae.metrics import measure
 from reclens.sae.sources import as_source
 
 Drawn = Callable[..., SparseAutoencoder]

@@ -13,7 +13,7 @@ from cornac.models import BPR
 from reclens.contracts import BprMfConfig
 from reclens.data import Dataset, Split
 from reclens.recommenders import build_recommender, evaluate
-from reclens.recommenders.bprmf import BprMf
+from reclens.recommenders.models.bprmf import BprMf
 
 pytestmark = pytest.mark.quality
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.sources import obtain
 from reclens.contracts import PipelineSpec
 from reclens.data import prepare
+from reclens.platform.datasets.obtain import obtain
+from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import RecommenderTrainer
 
 pytestmark = [pytest.mark.quality, pytest.mark.timeout(3600)]

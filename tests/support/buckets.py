@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.settings import S3Settings
+from reclens.platform.settings.models import S3Settings
+from reclens.platform.store.objects import ObjectStore
 
 
 @contextmanager

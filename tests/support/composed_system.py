@@ -14,10 +14,10 @@ from typing import Any
 
 from celery import Celery
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobLog
-from reclens.adapters.settings import ClientSettings
 from reclens.client import SteeringClient
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.settings.models import ClientSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 ROOT = Path(__file__).parents[2]
 APPLICATIONS = ("recommender-worker", "trainer", "labeler", "inference", "gateway")

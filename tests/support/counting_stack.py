@@ -12,9 +12,9 @@ from typing import Any
 
 from running_stack import wait_for
 
-from reclens.adapters.joblog import JobLog, JobView
-from reclens.adapters.settings import RedisSettings, S3Settings
 from reclens.contracts import DatasetSpec, TaskName
+from reclens.platform.jobs.log import JobLog, JobView
+from reclens.platform.settings.models import RedisSettings, S3Settings
 
 _WORKER = Path(__file__).parents[1] / "integration" / "counting_worker.py"
 

@@ -12,14 +12,14 @@ from minio.error import S3Error
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.settings import RedisSettings, S3Settings
 from reclens.contracts import Release
-from reclens.deployment.access import Part
-from reclens.deployment.credentials import Addresses, make_credentials
 from reclens.errors import StoreRefused
-from reclens.local.servers import redis_server, s3_server
+from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.credentials import Addresses, make_credentials
+from reclens.ops.local.servers import redis_server, s3_server
+from reclens.platform.settings.models import RedisSettings, S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.objects import ObjectStore
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import sys
 from echo_server import NAME, RULES, Echo, register
 from pydantic import BaseModel
 
-from reclens.adapters.grpc_server import GrpcServer, ServerSettings, until_signalled
-from reclens.adapters.serving import run_loop, run_server
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.grpc.processes import run_loop, run_server
+from reclens.platform.grpc.server import GrpcServer, ServerSettings, until_signalled
 
 
 class Settings(BaseModel):

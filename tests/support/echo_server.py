@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from reclens.adapters.grpc_auth import Rule, Scope, caller
-from reclens.adapters.grpc_call import request_id, traceparent
-from reclens.adapters.grpc_server import GrpcServer, ServerSettings
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.grpc.auth import Rule, Scope, caller
+from reclens.platform.grpc.call import request_id, traceparent
+from reclens.platform.grpc.server import GrpcServer, ServerSettings
 
 NAME = "test.Echo"
 RULES = {

@@ -13,13 +13,13 @@ from planted_artifacts import pipeline
 from planted_world import planted_world
 from running_stack import wait_for
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobLog, JobView
-from reclens.adapters.settings import RedisSettings, S3Settings
-from reclens.concepts.joining import label_latents
-from reclens.concepts.table import read_concepts
+from reclens.concepts.labels.joining import label_latents
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import ConceptShardSpec, ConceptsSpec, TaskName
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.jobs.log import JobLog, JobView
+from reclens.platform.settings.models import RedisSettings, S3Settings
+from reclens.platform.store.artifacts import ArtifactStore
 
 _WORKER = Path(__file__).parents[1] / "integration" / "labelling_worker.py"
 N_LATENTS = 16

@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 from planted_world import World
 from safetensors.numpy import save_file
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.concepts.cases import Cases
-from reclens.concepts.decoder import CONFIG, WEIGHTS
+from reclens.concepts.evidence.cases import Cases
+from reclens.concepts.labels.decoder import CONFIG, WEIGHTS
 from reclens.contracts import (
     AutoencoderConfig,
     AutoencoderSpec,
@@ -27,6 +26,7 @@ from reclens.contracts import (
 from reclens.contracts.tables import LATENTS
 from reclens.data.dataset import Dataset, Interactions, Users
 from reclens.data.storage import write_dataset
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 PLANTED = {"name": "planted", "source": {"format": "table", "path": "unused"}}
 

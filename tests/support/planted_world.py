@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from reclens.concepts.cases import Cases
+from reclens.concepts.evidence.cases import Cases
 from reclens.data.dataset import Items
 
 TAGS = [f"Genre{chr(65 + index)}" for index in range(12)]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import tgi_lookalike
 
-from reclens.local.health import wait_until
-from reclens.local.ports import free_ports
+from reclens.ops.local.health import wait_until
+from reclens.ops.local.ports import free_ports
 
 _START_SECONDS = 20.0
 

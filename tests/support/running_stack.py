@@ -14,9 +14,9 @@ from typing import Any
 
 from celery import Celery
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.joblog import JobLog
-from reclens.local.state import StateFolder
+from reclens.ops.local.state import StateFolder
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.store.artifacts import ArtifactStore
 
 PIPELINE = {
     "release": "default",

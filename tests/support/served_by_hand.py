@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.catalog.concepts import ConceptIndex
+from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.labels.grouping import LatentLabel
 from reclens.contracts import Release
-from reclens_gateway.concept_index import ConceptIndex
-from reclens_gateway.item_catalog import ItemCatalog, ItemEntry
 from reclens_gateway.served_release import ServedRelease
 
 RELEASE = Release(

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.concepts.grouping import Judgement, LatentLabel
-from reclens.concepts.table import write_concepts
+from reclens.concepts.labels.grouping import Judgement, LatentLabel
+from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
     AutoencoderSpec,
@@ -30,6 +29,7 @@ from reclens.contracts import (
     SplitSpec,
 )
 from reclens.data import Dataset, Interactions, Items, Users, write_dataset
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender
 from reclens.sae import SparseAutoencoder, build_autoencoder
 

@@ -1,6 +1,6 @@
 """Redis and S3 for tests, from one of two providers: containers, or processes of one's own.
 
-Both run real servers with the same options (`reclens.local.servers`). ``RECLENS_TEST_SERVERS``
+Both run real servers with the same options (`reclens.ops.local.servers`). ``RECLENS_TEST_SERVERS``
 chooses: ``docker``, the images of the compose files; ``embedded``, binaries from packages;
 ``auto`` (default), containers where a Docker daemon answers and has the images, or gets them within
 seconds, else the binaries.
@@ -19,9 +19,9 @@ from typing import Literal, Protocol
 
 import yaml
 
-from reclens.adapters.settings import RedisSettings, S3Settings
 from reclens.errors import InvalidInput, NotReady
-from reclens.local import servers as embedded
+from reclens.ops.local import servers as embedded
+from reclens.platform.settings.models import RedisSettings, S3Settings
 
 VARIABLE = "RECLENS_TEST_SERVERS"
 _CHOICES = ("auto", "docker", "embedded")
@@ -131,7 +131,7 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
     """A Redis of one's own; stopped on leaving.
 
     Its data are gone then where it is a container. A test of what a restart keeps takes the server
-    of `reclens.local.servers`.
+    of `reclens.ops.local.servers`.
 
     Args:
         folder: for its log, and its data where it is a process.

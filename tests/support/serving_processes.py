@@ -13,8 +13,8 @@ from pathlib import Path
 
 from running_stack import wait_for
 
-from reclens.adapters.grpc_health_probe import is_serving
-from reclens.adapters.settings import S3Settings
+from reclens.platform.grpc.health_probe import is_serving
+from reclens.platform.settings.models import S3Settings
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import grpc
 from served_world import Publisher, World
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import S3Settings, StoreSettings
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens_gateway.server import RunningGateway, running_gateway
 from reclens_gateway.settings import GatewaySection, GatewaySettings
 from reclens_recommender.serving.server import RunningInference, running_inference

@@ -9,9 +9,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from reclens.adapters.settings import WorkerSettings
 from reclens.device import device_label, resolve_device
 from reclens.errors import InvalidInput, NotReady
+from reclens.platform.settings.models import WorkerSettings
 from reclens_recommender.serving.settings import InferenceSettings
 
 
@@ -84,7 +84,7 @@ def test_workers_and_servers_read_the_same_variable(
 
 def test_a_worker_has_not_touched_torch_before_it_forks() -> None:
     code = (
-        "import sys; from reclens.adapters.settings import WorkerSettings; WorkerSettings();"
+        "import sys; from reclens.platform.settings.models import WorkerSettings; WorkerSettings();"
         "import reclens_trainer.main, reclens_recommender.worker; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

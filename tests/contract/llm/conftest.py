@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.adapters.llm import HubLlmClient
-from reclens.adapters.settings import LlmSettings
 from reclens.concepts.llm import EvidenceItem, JudgeQuestion, LabelQuestion, ask_judge, ask_label
 from reclens.contracts import LlmOptions
+from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.settings.models import LlmSettings
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ import pytest
 from running_lookalike import Lookalike
 from tgi_lookalike import shown_data
 
-from reclens.adapters.answer_cache import AnswerStore, object_name
-from reclens.adapters.llm import HubLlmClient
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.settings import LlmSettings, S3Settings
 from reclens.concepts.llm import ChatAnswer, EvidenceItem, LabelQuestion, ask_label, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmInterrupted, Unavailable
-from reclens.local.ports import free_ports
+from reclens.ops.local.ports import free_ports
+from reclens.platform.llm.answer_cache import AnswerStore, object_name
+from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.settings.models import LlmSettings, S3Settings
+from reclens.platform.store.objects import ObjectStore
 
 ANSWER = ChatAnswer('{"a": "ü\\u2026"}', 10, 3, "some/model", 0.25, "length")
 KEY = "ab" + "0" * 62
@@ -113,10 +113,10 @@ def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
 
 _WORKER = """
 import sys
-from reclens.adapters.answer_cache import AnswerStore
-from reclens.adapters.llm import HubLlmClient
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.settings import WorkerSettings
+from reclens.platform.llm.answer_cache import AnswerStore
+from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.store.objects import ObjectStore
+from reclens.platform.settings.models import WorkerSettings
 from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
 from reclens.contracts import LlmOptions
 

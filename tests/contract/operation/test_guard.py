@@ -12,10 +12,10 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from reclens.adapters.grpc_errors import error_of
-from reclens.adapters.grpc_guard import Guard
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Overloaded
+from reclens.platform.grpc.errors import error_of
+from reclens.platform.grpc.guard import Guard
 
 
 def details(error: aio.AioRpcError) -> status_pb2.Status:

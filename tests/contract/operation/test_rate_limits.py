@@ -10,12 +10,12 @@ import pytest
 import redis as redis_client
 from echo_server import ask, calling, echo_server, refused
 
-from reclens.adapters.grpc_channel import bearer
-from reclens.adapters.grpc_errors import error_of
-from reclens.adapters.rate_limits import RateLimits
-from reclens.adapters.token_file import Scope, TokenEntry, digest, new_token, write_tokens
 from reclens.errors import RateLimited, Unavailable
-from reclens.local.ports import free_ports
+from reclens.ops.local.ports import free_ports
+from reclens.platform.grpc.channel import bearer
+from reclens.platform.grpc.errors import error_of
+from reclens.platform.grpc.rate_limits import RateLimits
+from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
 
 HOUR = 3600
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
-from reclens.adapters import telemetry, tracing
-from reclens.adapters.tracing import TraceSettings, configure_tracing
+from reclens.platform.observability import telemetry, tracing
+from reclens.platform.observability.tracing import TraceSettings, configure_tracing
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = PARENT[:-2] + "00"

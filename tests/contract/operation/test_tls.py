@@ -15,11 +15,11 @@ import trustme
 from echo_server import Caller, Running, ask, echo_server, refused
 from pydantic import SecretStr, ValidationError
 
-from reclens.adapters.grpc_channel import bearer, open_channel
-from reclens.adapters.grpc_health_probe import is_serving, main
-from reclens.adapters.grpc_tls import ChannelTlsSettings, ServerCertificate, TlsSettings
-from reclens.adapters.token_file import Scope, TokenEntry, digest, new_token, write_tokens
 from reclens.errors import InvalidInput
+from reclens.platform.grpc.channel import bearer, open_channel
+from reclens.platform.grpc.health_probe import is_serving, main
+from reclens.platform.grpc.tls import ChannelTlsSettings, ServerCertificate, TlsSettings
+from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
 
 
 class Authority:
@@ -159,7 +159,7 @@ async def test_health_probe_of_containers_speaks_tls(authority: Authority) -> No
     tls = {**authority.server("gateway.example")}
     async with echo_server(tls=tls) as running:
         named = ["--ca", str(authority.file), "--server-name", "gateway.example"]
-        command = [sys.executable, "-m", "reclens.adapters.grpc_health_probe", running.address]
+        command = [sys.executable, "-m", "reclens.platform.grpc.health_probe", running.address]
         process = await asyncio.create_subprocess_exec(*command, *named)
         assert await process.wait() == 0
         for code, options in ((1, []), (1, named[:2]), (2, ["--ca", "/nowhere.pem"])):

@@ -15,11 +15,11 @@ from echo_server import Caller, ask, calling, echo_server, refused
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from reclens.adapters.grpc_channel import bearer
-from reclens.adapters.grpc_server import GrpcServer, ServerSettings
-from reclens.adapters.token_file import digest, read_tokens
 from reclens.cli.main import run
 from reclens.errors import InvalidInput, MissingData
+from reclens.platform.grpc.channel import bearer
+from reclens.platform.grpc.server import GrpcServer, ServerSettings
+from reclens.platform.grpc.token_file import digest, read_tokens
 
 
 def create(capsys: pytest.CaptureFixture[str], file: Path, *options: str) -> str:

@@ -11,7 +11,7 @@ from buckets import bucket_of_ones_own
 from served_world import MODELS
 from serving_stack import Loop, Serving, Stack
 
-from reclens.adapters.settings import S3Settings
+from reclens.platform.settings.models import S3Settings
 from reclens_recommender.serving.representations import Case, Subject
 from reclens_recommender.serving.server import RunningInference
 

@@ -12,7 +12,7 @@ from served_world import World
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import SiteSpec
 from reclens.errors import NotReady, Unavailable
-from reclens_gateway.inference_peer import InferencePeer
+from reclens_gateway.batching.inference_peer import InferencePeer
 
 USER = pb.Subject(user_id="user-0")
 

@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from served_world import Publisher
 from serving_processes import ServingProcesses, serving_processes
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.settings import StoreSettings
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.artifacts import ArtifactStore
 
 SERVICE = pb.DESCRIPTOR.services_by_name["SteeringService"]
 UNARY = [method for method in SERVICE.methods if not method.client_streaming]

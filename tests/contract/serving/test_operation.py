@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reclens.adapters import telemetry, tracing
-from reclens.adapters.grpc_channel import bearer
-from reclens.adapters.token_file import Scope, TokenEntry, digest, new_token, write_tokens
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.grpc.channel import bearer
+from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
+from reclens.platform.observability import telemetry, tracing
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 USER = pb.Subject(user_id="user-0")

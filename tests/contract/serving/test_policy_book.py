@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from reclens.adapters.objectstore import ObjectStore
-from reclens.adapters.policy_log import PolicyLog
-from reclens.adapters.settings import S3Settings
 from reclens.contracts import StoredPolicy
 from reclens.errors import CorruptArtifact, NotFound, Overloaded, Unavailable
-from reclens_gateway.policy_book import PolicyBook
-from reclens_gateway.policy_lookups import Lookups
+from reclens.platform.settings.models import S3Settings
+from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.policy_log import PolicyLog
+from reclens_gateway.policies.book import PolicyBook
+from reclens_gateway.policies.lookups import Lookups
 
 
 class Clock:

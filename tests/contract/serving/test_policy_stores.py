@@ -13,10 +13,10 @@ from cut_wire import CutWire
 from policy_calls import COMEDY, NOIR, answer, create, delete, recommend, ref, update
 from refusals import refusal
 
-from reclens.adapters.policy_log import PolicyLog
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import StoredPolicy, sha256_hex
 from reclens.errors import Unavailable
+from reclens.platform.store.policy_log import PolicyLog
 
 Code = grpc.StatusCode
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from serving_stack import alone
 
-from reclens.adapters.grpc_health_probe import is_serving
 from reclens.api.inference.v1 import inference_pb2 as inference
+from reclens.platform.grpc.health_probe import is_serving
 
 
 def environment(stack, **settings: str) -> dict[str, str]:

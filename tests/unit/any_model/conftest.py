@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-from reclens.adapters.artifacts import ArtifactStore, ArtifactWriter
-from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import DatasetSpec, JobSpec, Progress, TaskName
 from reclens.data import Dataset, Interactions, Items, Split, Users, write_dataset
+from reclens.platform.settings.models import WorkerSettings
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 PAGE = Path(__file__).parents[3] / "docs" / "any-model.md"
 _BLOCK = re.compile(r"^```(?:python|toml|yaml) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -27,7 +27,7 @@ from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
-from reclens_recommender.serving.ranking import Question, rank
+from reclens_recommender.serving.ranking.ranker import Question, rank
 from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.stages import capture, train

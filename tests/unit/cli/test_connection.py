@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reclens.cli.connection import client_settings
-from reclens.local.state import StateFolder
+from reclens.ops.local.state import StateFolder
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from reclens.concepts.cases import Cases
-from reclens.concepts.joining import Labelling, label_latents
+from reclens.concepts.evidence.cases import Cases
+from reclens.concepts.labels.joining import Labelling, label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.sae import AutoencoderConfig, train_autoencoder

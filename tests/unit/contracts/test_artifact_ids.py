@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reclens.cli.specfile import SPECS
 from reclens.contracts import ConceptShardSpec, JobSpec, PipelineSpec, ReleaseSpec, TaskName
+from reclens.platform.jobs.spec_file import SPECS
 
 GOLDEN: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "golden" / "artifact_ids.json").read_text()

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from reclens.adapters.settings import DataSettings, WorkerSettings, data_setting
 from reclens.contracts import DatasetSpec, Progress
 from reclens.contracts.built_in import BUILT_IN_DEFAULTS
 from reclens.data import Dataset, Split, built_in_source, prepare, read_dataset
 from reclens.data.built_in import LAYOUTS
 from reclens.errors import InvalidInput, MissingData
+from reclens.platform.settings.models import DataSettings, WorkerSettings, data_setting
 from reclens_recommender.stages import dataset as stage
 
 _DAY = 86_400

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from reclens.adapters.settings import WorkerSettings, data_setting
 from reclens.contracts import DatasetSpec
 from reclens.contracts.built_in import BUILT_IN_DEFAULTS
 from reclens.data import Split, prepare
 from reclens.data.readers import READERS
+from reclens.platform.settings.models import WorkerSettings, data_setting
 
 _PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
 _BLOCK = re.compile(r"^```(?:text|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

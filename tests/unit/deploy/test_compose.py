@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from reclens.adapters.settings import ClientSettings, LlmSettings, WorkerSettings
+from reclens.platform.settings.models import ClientSettings, LlmSettings, WorkerSettings
 from reclens_gateway.settings import GatewaySettings
 from reclens_recommender.serving.settings import InferenceSettings
 

@@ -15,10 +15,10 @@ import prometheus_client
 import pytest
 import yaml
 
-from reclens.adapters.meters import Meters
 from reclens.api.inference.v1 import inference_pb2
 from reclens.api.steering.v1 import steering_pb2
 from reclens.contracts import QueueName
+from reclens.platform.observability.meters import Meters
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"

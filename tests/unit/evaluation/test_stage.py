@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from reclens.contracts import AutoencoderConfig
-from reclens.sae.registry import build_autoencoder
+from reclens.sae.architectures.registry import build_autoencoder
 from reclens_recommender.stages.evaluate import choose_users
 from reclens_recommender.stages.held_out import (
     OriginShards,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from reclens.concepts.survey_sheet import Answers
+from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyCase, KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
 from reclens.evaluation.survey_agreement import survey_result

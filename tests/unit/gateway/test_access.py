@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.adapters.grpc_auth import Scope
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.grpc.auth import Scope
 from reclens_gateway.access import RULES
 
 EDIT = pb.Edit(latent=3, add=0.4)

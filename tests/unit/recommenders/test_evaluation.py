@@ -13,8 +13,8 @@ from reclens.contracts import BprMfConfig
 from reclens.data import Split
 from reclens.errors import InvalidInput
 from reclens.recommenders import UserBatch, evaluate, seen_mask
-from reclens.recommenders.bprmf import BprMf
 from reclens.recommenders.evaluation import ranks_of_relevant, user_metrics
+from reclens.recommenders.models.bprmf import BprMf
 
 
 class FixedScores(BprMf):

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
 from reclens.data import Dataset, Split, write_dataset
+from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import (
     build_recommender,
     capture_cases,

@@ -15,7 +15,7 @@ from torch import Tensor
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData
 from reclens.sae import train_autoencoder
-from reclens.sae.base import SparseAutoencoder
+from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.saelens import load_saelens, save_saelens
 
 KINDS = ("topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca")

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from reclens.adapters.settings import WorkerSettings
 from reclens.contracts import AutoencoderSpec, BprMfConfig, Progress, SasRecConfig
 from reclens.errors import CorruptArtifact, InvalidInput
+from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import build_recommender, save_recommender
 from reclens.sae import (
     AutoencoderConfig,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from reclens.adapters.grpc_auth import Rule, Scope
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.grpc.auth import Rule, Scope
 
 
 def _recommend(request: pb.RecommendRequest) -> Scope:

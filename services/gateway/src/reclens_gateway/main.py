@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reclens.adapters.serving import run_loop, run_server
+from reclens.platform.grpc.processes import run_loop, run_server
 from reclens_gateway.server import serve
 from reclens_gateway.settings import GatewaySettings
 

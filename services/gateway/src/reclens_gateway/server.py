@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from reclens.adapters import telemetry
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.grpc_server import GrpcServer, until_signalled
-from reclens.adapters.policy_log import PolicyLog
-from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
+from reclens.platform.grpc.server import GrpcServer, until_signalled
+from reclens.platform.observability import telemetry
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.policy_log import PolicyLog
+from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_gateway.access import RULES
-from reclens_gateway.inference_peer import InferencePeer
-from reclens_gateway.policy_book import PolicyBook
+from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.policies.book import PolicyBook
 from reclens_gateway.served_release import ServedRelease, load_served_release
 from reclens_gateway.servicer import SteeringServicer
 from reclens_gateway.settings import GatewaySettings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from reclens.adapters.grpc_server import ServerSettings
-from reclens.adapters.grpc_tls import ChannelTlsSettings
-from reclens.adapters.settings import StoreSettings
+from reclens.platform.grpc.server import ServerSettings
+from reclens.platform.grpc.tls import ChannelTlsSettings
+from reclens.platform.settings.models import StoreSettings
 
 
 class GatewaySection(ServerSettings):

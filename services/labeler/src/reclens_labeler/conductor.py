@@ -8,11 +8,11 @@ from typing import Any
 
 from celery import Celery, Task, chain
 
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.editlog import EditLog, base_of
-from reclens.adapters.jobs import JobRunner
 from reclens.contracts import ConceptsEditSpec, JobResult, PipelineSpec, Release, ReleaseSpec
 from reclens.errors import InvalidSpec
+from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.label_corrections import EditLog, base_of
 
 EDIT_STAGE = "reclens_labeler.stages.edit:run"
 """The stage that applies people's edits; publishing runs it too."""

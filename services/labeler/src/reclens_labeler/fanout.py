@@ -14,11 +14,11 @@ from typing import Any
 
 from celery import Celery, Task, chord
 
-from reclens.adapters.jobs import JobRunner
-from reclens.adapters.jobview import JobState
-from reclens.adapters.latents import scale_of
 from reclens.contracts import ConceptShardSpec, ConceptsSpec, TaskName
 from reclens.errors import InvalidInput, JobCancelled
+from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.jobs.view import JobState
+from reclens.platform.store.latents import scale_of
 from reclens_labeler.verdict import verdict
 
 _LABEL = "reclens_labeler.stages.label:run"

@@ -19,7 +19,7 @@ def main() -> None:
     # Each command imports only its own half: the worker forks, and torch and gRPC must not have
     # been touched before it does.
     if command == "serve":
-        from reclens.adapters.serving import run_server  # noqa: PLC0415
+        from reclens.platform.grpc.processes import run_server  # noqa: PLC0415
         from reclens_recommender.serving.settings import InferenceSettings  # noqa: PLC0415
 
         run_server("inference", serve_here, InferenceSettings(), "inference")
@@ -31,7 +31,7 @@ def main() -> None:
 
 def serve_here(settings: InferenceSettings) -> None:
     """One process of the inference server."""
-    from reclens.adapters.serving import run_loop  # noqa: PLC0415
+    from reclens.platform.grpc.processes import run_loop  # noqa: PLC0415
     from reclens_recommender.serving.server import serve  # noqa: PLC0415
 
     run_loop("inference", lambda: serve(settings))

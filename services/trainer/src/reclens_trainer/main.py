@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from reclens.adapters.celery_app import make_app
-from reclens.adapters.jobs import JobRunner
-from reclens.adapters.logs import configure_logging
-from reclens.adapters.settings import WorkerSettings
-from reclens.adapters.worker import run_worker
 from reclens.contracts import AutoencoderSpec, QueueName
+from reclens.platform.celery.app import make_app
+from reclens.platform.celery.worker import run_worker
+from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.observability.logs import configure_logging
+from reclens.platform.settings.models import WorkerSettings
 
 
 def main() -> None:

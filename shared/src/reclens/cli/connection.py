@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from reclens.adapters.secret_files import setting_names
-from reclens.adapters.settings import ClientSettings
 from reclens.errors import InvalidInput
-from reclens.local.state import StateFolder
+from reclens.ops.local.state import StateFolder
+from reclens.platform.settings.models import ClientSettings
+from reclens.platform.settings.secret_files import setting_names
 
 if TYPE_CHECKING:
     from reclens.client import SteeringClient
@@ -42,8 +42,8 @@ def steering_client() -> SteeringClient:
         InvalidInput: a file cannot be used, or one of two that belong together is missing.
     """
     # Most commands ask no gateway.
-    from reclens.adapters.grpc_tls import ChannelTlsSettings, channel_credentials  # noqa: PLC0415
     from reclens.client import SteeringClient  # noqa: PLC0415
+    from reclens.platform.grpc.tls import ChannelTlsSettings, channel_credentials  # noqa: PLC0415
 
     gateway = client_settings().client
     try:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import grpc
 
-from reclens.adapters.grpc_errors import error_of
 from reclens.api.steering.v1 import steering_pb2
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.grpc.errors import error_of
 
 MAX_MESSAGE_BYTES: Final = 32 << 20
 """Largest answer that a client takes."""

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import grpc
 
-from reclens.adapters.grpc_errors import CODES, from_parts
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.connection import Connection
 from reclens.client.requests import constraints
 from reclens.errors import Cancelled, RecLensError
+from reclens.platform.grpc.errors import CODES, from_parts
 
 
 @dataclass(frozen=True)

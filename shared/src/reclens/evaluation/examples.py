@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.grouping import LatentLabel
+from reclens.concepts.labels.grouping import LatentLabel
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.measured import Measured, known_mean
+from reclens.evaluation.statistics.measured import Measured, known_mean
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""

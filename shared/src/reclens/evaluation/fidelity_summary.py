@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reclens.evaluation.bootstrap import mean_interval
-from reclens.evaluation.measured import interval_json, number
+from reclens.evaluation.statistics.bootstrap import mean_interval
+from reclens.evaluation.statistics.measured import interval_json, number
 
 TEST = "test"
 """Users that nothing was made from or judged on."""

@@ -17,19 +17,19 @@ import pyarrow as pa
 from scipy import sparse
 from scipy.stats import pointbiserialr
 
-from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.item_terms import popularity_standing
-from reclens.concepts.rows import names_one_item
-from reclens.concepts.terms import TagStatement, Vocabulary, tag_statements
-from reclens.concepts.text import MAX_TERM, clean
+from reclens.concepts.evidence.item_terms import popularity_standing
+from reclens.concepts.evidence.terms import TagStatement, Vocabulary, tag_statements
+from reclens.concepts.evidence.text import MAX_TERM, clean
+from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.rows import names_one_item
 from reclens.data.dataset import Items
 from reclens.data.tagging import most_given
-from reclens.evaluation.bootstrap import statistic_interval
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.item_vectors import NO_ITEM
 from reclens.evaluation.levels import exchanged
-from reclens.evaluation.measured import Measured, interval_json, number
-from reclens.evaluation.strongest import distinct_cases
+from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM
+from reclens.evaluation.monosemanticity.strongest import distinct_cases
+from reclens.evaluation.statistics.bootstrap import statistic_interval
+from reclens.evaluation.statistics.measured import Measured, interval_json, number
 
 PURITIES = (10, 20, 50)
 """Strongest distinct items of a latent of which the share with the label is taken."""

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.evidence import N_LEVELS, activation_levels
-from reclens.concepts.grouping import LatentLabel
-from reclens.evaluation.agreement import spearman
-from reclens.evaluation.bootstrap import statistic_interval
+from reclens.concepts.evidence.strongest import N_LEVELS, activation_levels
+from reclens.concepts.labels.grouping import LatentLabel
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.measured import Measured, interval_json, known_mean, number
+from reclens.evaluation.statistics.agreement import spearman
+from reclens.evaluation.statistics.bootstrap import statistic_interval
+from reclens.evaluation.statistics.measured import Measured, interval_json, known_mean, number
 
 SILENT = 0
 """Level of the cases in which a latent does not fire."""

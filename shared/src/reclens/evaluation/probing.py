@@ -10,9 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from reclens.data.dataset import Items
-from reclens.evaluation.measured import known_mean
+from reclens.evaluation.statistics.measured import known_mean
 from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
-from reclens.sae.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
+from reclens.sae.analysis.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 
 MAX_TAGS = 20
 """Most frequent tags that are probed at most."""

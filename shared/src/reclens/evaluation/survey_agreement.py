@@ -10,13 +10,13 @@ from typing import Any, Final
 import krippendorff
 import numpy as np
 
-from reclens.concepts.measures import Confusion, wilson_interval
-from reclens.concepts.rows import TRUSTED_CONFIDENCE
-from reclens.concepts.survey_sheet import Answers
+from reclens.concepts.evidence.measures import Confusion, wilson_interval
+from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
+from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
-from reclens.evaluation.agreement import spearman
-from reclens.evaluation.bootstrap import mean_interval, statistic_interval
+from reclens.evaluation.statistics.agreement import spearman
+from reclens.evaluation.statistics.bootstrap import mean_interval, statistic_interval
 
 _LEAST_CONCEPTS: Final = 3  # fewer have no correlation worth the name
 _CODES: Final = {"yes": 1.0, "no": 0.0}

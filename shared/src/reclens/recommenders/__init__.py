@@ -12,7 +12,7 @@ from reclens.recommenders.capture import (
 )
 from reclens.recommenders.checking import check_recommender
 from reclens.recommenders.evaluation import evaluate, seen_mask
-from reclens.recommenders.full_softmax import full_softmax_loss
+from reclens.recommenders.models.full_softmax import full_softmax_loss
 from reclens.recommenders.objective import Objective
 from reclens.recommenders.registry import build_recommender
 from reclens.recommenders.storage import load_recommender, save_recommender

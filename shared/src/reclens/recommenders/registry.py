@@ -5,11 +5,11 @@ from __future__ import annotations
 from reclens.contracts import ModelConfig, ModuleConfig
 from reclens.errors import InvalidInput
 from reclens.recommenders.base import Recommender
-from reclens.recommenders.bprmf import BprMf
 from reclens.recommenders.installed import installed_recommender
-from reclens.recommenders.lightgcn import LightGcn
+from reclens.recommenders.models.bprmf import BprMf
+from reclens.recommenders.models.lightgcn import LightGcn
+from reclens.recommenders.models.sasrec import SasRec
 from reclens.recommenders.randomness import seeded
-from reclens.recommenders.sasrec import SasRec
 
 REGISTRY: dict[str, type[Recommender]] = {
     "sasrec": SasRec,

@@ -1,16 +1,22 @@
 """Sparse autoencoders: a representation as a few latents out of many."""
 
 from reclens.contracts import AutoencoderConfig
-from reclens.sae.base import SparseAutoencoder
-from reclens.sae.codes import Codes
-from reclens.sae.latent_statistics import LatentStatistics, latent_statistics
+from reclens.sae.analysis.latent_statistics import LatentStatistics, latent_statistics
+from reclens.sae.analysis.metrics import (
+    AutoencoderReport,
+    HeldOutMetrics,
+    measure,
+    report,
+    untrained_like,
+)
+from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.sae.architectures.codes import Codes
+from reclens.sae.architectures.registry import build_autoencoder, load_autoencoder
 from reclens.sae.losses import auxiliary_loss, fvu
-from reclens.sae.metrics import AutoencoderReport, HeldOutMetrics, measure, report, untrained_like
-from reclens.sae.prediction import Scorer
-from reclens.sae.registry import build_autoencoder, load_autoencoder
 from reclens.sae.sources import ActivationSource
-from reclens.sae.trainer import AutoencoderTrainer
-from reclens.sae.training import train_autoencoder
+from reclens.sae.training.prediction import Scorer
+from reclens.sae.training.train import train_autoencoder
+from reclens.sae.training.trainer import AutoencoderTrainer
 
 __all__ = [
     "ActivationSource",

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData
-from reclens.sae.base import SparseAutoencoder
-from reclens.sae.registry import build_autoencoder
+from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.sae.architectures.registry import build_autoencoder
 
 CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from reclens.adapters.grpc_call import seconds_left
-from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens_gateway.inference_peer import InferencePeer
-from reclens_gateway.paging import Cursor, open_token
-from reclens_gateway.policy_applying import FittedPolicy, PolicyFits
-from reclens_gateway.policy_book import PolicyBook
-from reclens_gateway.resolving_edits import resolve_edits
+from reclens.platform.grpc.call import seconds_left
+from reclens.platform.store.release_watch import ReleaseWatch
+from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.calls.paging import Cursor, open_token
+from reclens_gateway.policies.book import PolicyBook
+from reclens_gateway.resolving.edits import resolve_edits
+from reclens_gateway.resolving.policies import FittedPolicy, PolicyFits
 from reclens_gateway.served_release import ServedRelease
 
 T = TypeVar("T")

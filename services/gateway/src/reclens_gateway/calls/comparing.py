@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from reclens.adapters.grpc_call import request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens_gateway.answering import add_items, failure_of
+from reclens.platform.grpc.call import request_id
+from reclens_gateway.calls.answering import add_items, failure_of
 from reclens_gateway.calls.base import Calls, is_of_version
-from reclens_gateway.measuring import add_effect
-from reclens_gateway.policy_applying import FittedPolicy
-from reclens_gateway.resolving import Asked, resolve
+from reclens_gateway.calls.effects import add_effect
+from reclens_gateway.resolving.policies import FittedPolicy
+from reclens_gateway.resolving.requests import Asked, resolve
 from reclens_gateway.served_release import ServedRelease
 
 MAX_VARIANTS = 32

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.concepts.grouping import Concept
+from reclens.concepts.labels.grouping import Concept
 from reclens.errors import InvalidInput, NotFound
 from reclens_gateway.calls.base import DEFAULT_RELEASE, Calls
-from reclens_gateway.concept_answers import concept_message, push_message
-from reclens_gateway.paging import Page, cut, digest, page_size
-from reclens_gateway.resolving import resolve
+from reclens_gateway.calls.concept_answers import concept_message, push_message
+from reclens_gateway.calls.paging import Page, cut, digest, page_size
+from reclens_gateway.resolving.requests import resolve
 from reclens_gateway.served_release import ServedRelease
 
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from reclens.adapters.policy_log import PolicyChange
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import StoredPolicy
 from reclens.errors import InvalidInput, NotReady
+from reclens.platform.store.policy_log import PolicyChange
 from reclens_gateway.calls.base import Calls
-from reclens_gateway.paging import Cursor, cut, digest, open_token, page_size, seal, unusable
-from reclens_gateway.policy_checking import (
+from reclens_gateway.calls.paging import Cursor, cut, digest, open_token, page_size, seal, unusable
+from reclens_gateway.policies.checking import (
     check_policy_id,
     checked_policy,
     deletion,

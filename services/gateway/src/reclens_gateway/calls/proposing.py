@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reclens.adapters.grpc_call import request_id
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.concepts.catalog.concepts import MAX_TEXT
+from reclens.concepts.catalog.text_matching import Match, match_text
 from reclens.errors import InvalidInput
-from reclens_gateway.answering import history_item
+from reclens.platform.grpc.call import request_id
+from reclens_gateway.calls.answering import history_item
 from reclens_gateway.calls.base import Calls
-from reclens_gateway.concept_answers import proposed_part
-from reclens_gateway.concept_index import MAX_TEXT
+from reclens_gateway.calls.concept_answers import proposed_part
 from reclens_gateway.served_release import ServedRelease
-from reclens_gateway.text_matching import Match, match_text
 
 DEFAULT_LATENTS = 16
 """Latents that a proposal may use where the request does not say."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reclens.adapters.grpc_call import check_request_id, request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens_gateway.answering import explain_response, failure_of, recommend_response
+from reclens.platform.grpc.call import check_request_id, request_id
+from reclens_gateway.calls.answering import explain_response, failure_of, recommend_response
 from reclens_gateway.calls.base import Calls, is_of_version
-from reclens_gateway.policy_applying import FittedPolicy
-from reclens_gateway.resolving import Asked, resolve
+from reclens_gateway.resolving.policies import FittedPolicy
+from reclens_gateway.resolving.requests import Asked, resolve
 from reclens_gateway.served_release import ServedRelease
 
 MAX_BATCH = 256

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reclens.adapters.release_watch import ReleaseState
 from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.platform.store.release_watch import ReleaseState
 from reclens_gateway.calls.base import DEFAULT_RELEASE, Calls
-from reclens_gateway.paging import Cursor, cut, digest, open_token, page_size
+from reclens_gateway.calls.paging import Cursor, cut, digest, open_token, page_size
 from reclens_gateway.served_release import ServedRelease, versions
 
 

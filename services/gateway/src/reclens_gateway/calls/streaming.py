@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from reclens.adapters.grpc_call import check_request_id, request_id
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import RecLensError
-from reclens_gateway.answering import failure_of
+from reclens.platform.grpc.call import check_request_id, request_id
+from reclens_gateway.calls.answering import failure_of
 from reclens_gateway.calls.recommending import RecommendingCalls
-from reclens_gateway.session_steps import NewestStep, Step
+from reclens_gateway.calls.session_steps import NewestStep, Step
 
 
 class StreamingCalls(RecommendingCalls):

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from reclens.adapters.editlog import EditLog, base_of
 from reclens.contracts import ConceptsSpec, Progress, edits_hash
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import InvalidInput
+from reclens.platform.store.label_corrections import EditLog, base_of
 from reclens_labeler.stages.workbench import workbench_of
 
 if TYPE_CHECKING:
-    from reclens.adapters.artifacts import ArtifactStore
-    from reclens.adapters.jobs import JobContext
-    from reclens.concepts.confidence import Confidence
-    from reclens.concepts.edits import Measure
-    from reclens.concepts.grouping import LatentLabel
+    from reclens.concepts.judging.confidence import Confidence
+    from reclens.concepts.labels.grouping import LatentLabel
+    from reclens.concepts.people.corrections import Measure
     from reclens.contracts import ConceptsEditSpec
+    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.store.artifacts import ArtifactStore
 
 
 def run(spec: ConceptsEditSpec, job: JobContext) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def run(spec: ConceptsEditSpec, job: JobContext) -> dict[str, Any]:
         InvalidInput: the concepts are edited already, or the log is not the one of the
             specification.
     """
-    from reclens.concepts.edits import apply_edits, edited_metrics
-    from reclens.concepts.table import read_concepts, write_concepts
+    from reclens.concepts.labels.table import read_concepts, write_concepts
+    from reclens.concepts.people.corrections import apply_edits, edited_metrics
 
     if base_of(job.store, spec.concepts)[0] != spec.concepts:
         raise InvalidInput(
@@ -70,7 +70,7 @@ def run(spec: ConceptsEditSpec, job: JobContext) -> dict[str, Any]:
 
 def _measure_of(labelled: ConceptsSpec, store: ArtifactStore) -> Measure:
     """The keyword matcher, on the cases that the labels were judged on."""
-    from reclens.concepts.remeasuring import keyword_measure
+    from reclens.concepts.people.remeasuring import keyword_measure
 
     # Other judges are not asked, so neither is their model needed.
     by_keywords = labelled.model_copy(update={"source": "keywords", "judges": ("keywords",)})

@@ -10,10 +10,10 @@ from reclens_labeler.stages.label import SHARD, account_of
 from reclens_labeler.stages.workbench import forget_workbench, workbench_of
 
 if TYPE_CHECKING:
-    from reclens.adapters.artifacts import ArtifactStore
-    from reclens.adapters.jobs import JobContext
-    from reclens.concepts.joining import Directions
+    from reclens.concepts.labels.joining import Directions
     from reclens.contracts import ConceptsSpec
+    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.store.artifacts import ArtifactStore
 
 
 def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
@@ -25,9 +25,9 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
         NotFound: a shard is missing.
         CorruptArtifact: a shard holds other bytes than its manifest promises, or other latents.
     """
-    from reclens.concepts.joining import join_latents
-    from reclens.concepts.shards import read_shard
-    from reclens.concepts.table import write_concepts
+    from reclens.concepts.labels.joining import join_latents
+    from reclens.concepts.labels.shards import read_shard
+    from reclens.concepts.labels.table import write_concepts
 
     job.progress(Progress(stage="read"))
     workbench = workbench_of(spec, job.store)
@@ -52,8 +52,8 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
 
 
 def _directions(autoencoder: str, store: ArtifactStore) -> Directions:
-    from reclens.concepts.decoder import CONFIG, WEIGHTS, read_decoder
-    from reclens.concepts.joining import Directions
+    from reclens.concepts.labels.decoder import CONFIG, WEIGHTS, read_decoder
+    from reclens.concepts.labels.joining import Directions
 
     config = AutoencoderConfig.parse(store.fetch(autoencoder, CONFIG).read_bytes())
     return Directions(read_decoder(store.fetch(autoencoder, WEIGHTS)), config.latent_levels)

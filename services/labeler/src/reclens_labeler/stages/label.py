@@ -14,11 +14,11 @@ from reclens_labeler.stages.workbench import workbench_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from reclens.adapters.jobs import JobContext
-    from reclens.adapters.settings import LlmSettings
-    from reclens.concepts.labelling import LabelledLatent, Labeller, Workbench
+    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
     from reclens.concepts.llm import LlmAccount
     from reclens.contracts import ConceptShardSpec
+    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.settings.models import LlmSettings
 
 SHARD = "shard.parquet"
 """The one object of a shard."""
@@ -39,7 +39,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         NotReady: the judge ``embedding`` is asked for and its model is not installed.
         LlmUnavailable, LlmRefused: a language model is asked for and does not answer.
     """
-    from reclens.concepts.shards import write_shard
+    from reclens.concepts.labels.shards import write_shard
 
     job.progress(Progress(stage="read"))
     workbench = workbench_of(spec.labelling(), job.store)
@@ -69,14 +69,14 @@ def labeller_of(
     spec: ConceptShardSpec, workbench: Workbench, job: JobContext
 ) -> Iterator[Labeller]:
     """The labeller that ``spec`` asks for; a language model is reached only where it does."""
-    from reclens.concepts.labelling import KeywordLabeller
+    from reclens.concepts.labels.labelling import KeywordLabeller
 
     if not spec.asks_llm:
         yield KeywordLabeller(workbench)
         return
-    from reclens.adapters.answer_cache import AnswerStore
-    from reclens.adapters.llm import HubLlmClient
     from reclens.concepts.llm.labelling import LlmLabeller
+    from reclens.platform.llm.answer_cache import AnswerStore
+    from reclens.platform.llm.client import HubLlmClient
 
     client = HubLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
@@ -126,13 +126,13 @@ class RangeLabelling:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """No tensors, and what is done."""
-        from reclens.concepts.shards import to_json
+        from reclens.concepts.labels.shards import to_json
 
         return {}, {"done": [to_json(one) for one in self.done]}
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
         """Take up such a state."""
-        from reclens.concepts.shards import from_json
+        from reclens.concepts.labels.shards import from_json
 
         self.done = [from_json(values) for values in meta["done"]]
         if [one.row.latent for one in self.done] != list(self._latents[: len(self.done)]):

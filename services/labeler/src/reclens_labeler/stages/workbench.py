@@ -8,13 +8,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from reclens.adapters.latents import codes_of, scale_of
+from reclens.platform.store.latents import codes_of, scale_of
 
 if TYPE_CHECKING:
-    from reclens.adapters.artifacts import ArtifactStore
-    from reclens.concepts.labelling import Workbench
-    from reclens.concepts.readers import Embed
+    from reclens.concepts.judging.judges import Embed
+    from reclens.concepts.labels.labelling import Workbench
     from reclens.contracts import ConceptsSpec
+    from reclens.platform.store.artifacts import ArtifactStore
 
 _KEPT: Final = 2
 UNUSED_SECONDS: Final = 600.0
@@ -127,8 +127,8 @@ def forget_workbench(spec: ConceptsSpec) -> None:
 
 
 def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
-    from reclens.concepts.cases import Cases, CaseSplit, read_cases
-    from reclens.concepts.labelling import prepare_workbench
+    from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
+    from reclens.concepts.labels.labelling import prepare_workbench
     from reclens.data import read_dataset
 
     items = read_dataset(store.fetch_all(spec.dataset)).items
@@ -148,6 +148,6 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
 def _embed(spec: ConceptsSpec) -> Embed | None:
     if "embedding" not in spec.judges:
         return None
-    from reclens.adapters.sentence_embedding import SentenceEmbedder
+    from reclens.platform.llm.sentence_embedding import SentenceEmbedder
 
     return SentenceEmbedder()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reclens.adapters.grpc_auth import Rule, Scope
+from reclens.platform.grpc.auth import Rule, Scope
 
 # Its one caller is the gateway, which has checked what its own callers may do.
 RULES: Final = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from reclens.adapters.release_watch import Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
-from reclens_recommender.serving.ranking import Question, rank
+from reclens.platform.store.release_watch import Served
+from reclens_recommender.serving.ranking.ranker import Question, rank
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, item_rows, question_of, response_of
 

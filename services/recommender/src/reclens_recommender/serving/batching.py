@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from reclens.adapters import telemetry
 from reclens.errors import (
     DeadlineExceeded,
     InternalError,
@@ -20,6 +19,7 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
+from reclens.platform.observability import telemetry
 
 K = TypeVar("K")
 Q = TypeVar("Q")

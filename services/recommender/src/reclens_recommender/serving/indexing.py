@@ -11,9 +11,9 @@ from torch import Tensor
 from reclens.data import Dataset
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
-from reclens_recommender.serving.approximate import ItemIndex, build_item_index
+from reclens_recommender.serving.ranking.approximate import ItemIndex, build_item_index
+from reclens_recommender.serving.ranking.scoring import Catalogue
 from reclens_recommender.serving.representations import represent
-from reclens_recommender.serving.scoring import Catalogue
 
 logger = structlog.get_logger(__name__)
 

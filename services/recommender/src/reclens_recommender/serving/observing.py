@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import TypeVar
 
-from reclens.adapters import telemetry, tracing
 from reclens.api.inference.v1 import inference_pb2 as pb
+from reclens.platform.observability import telemetry, tracing
 
 K = TypeVar("K")
 Q = TypeVar("Q", bound=pb.RankRequest | pb.ProposeRequest)

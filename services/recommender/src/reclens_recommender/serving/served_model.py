@@ -16,27 +16,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.adapters.artifacts import ArtifactStore
 from reclens.contracts import Release, SiteSpec
 from reclens.contracts.tables import LATENTS
 from reclens.data import Dataset, read_dataset
 from reclens.errors import CorruptArtifact, InvalidInput, NotReady
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
 from reclens.steering.proposing import Proposer
 from reclens.steering.spread import ScoreSpread
-from reclens_recommender.serving.approximate import ItemIndex
 from reclens_recommender.serving.indexing import index_of_release
-from reclens_recommender.serving.limits import TagIndex
+from reclens_recommender.serving.ranking.approximate import ItemIndex
+from reclens_recommender.serving.ranking.limits import TagIndex
+from reclens_recommender.serving.ranking.scoring import GROUP, Catalogue
 from reclens_recommender.serving.representations import (
     Passes,
     Representations,
     company_changes_nothing,
     represent,
 )
-from reclens_recommender.serving.scoring import GROUP, Catalogue
 from reclens_recommender.serving.standings import Standings
 
 logger = structlog.get_logger(__name__)

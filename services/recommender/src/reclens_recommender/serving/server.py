@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 import torch
 
-from reclens.adapters import telemetry
-from reclens.adapters.artifacts import ArtifactStore
-from reclens.adapters.grpc_server import GrpcServer, until_signalled
-from reclens.adapters.release_watch import ReleaseWatch
 from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
+from reclens.platform.grpc.server import GrpcServer, until_signalled
+from reclens.platform.observability import telemetry
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_recommender.serving.access import RULES
 from reclens_recommender.serving.answering import answer
-from reclens_recommender.serving.approximate import require_index_library
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.observing import observed
+from reclens_recommender.serving.ranking.approximate import require_index_library
 from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
 from reclens_recommender.serving.servicer import InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings

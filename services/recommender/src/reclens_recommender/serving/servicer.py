@@ -6,11 +6,11 @@ import asyncio
 from time import monotonic
 from typing import Any, TypeAlias
 
-from reclens.adapters.grpc_call import seconds_left
-from reclens.adapters.release_watch import ReleaseWatch, Served
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.grpc.call import seconds_left
+from reclens.platform.store.release_watch import ReleaseWatch, Served
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from reclens.adapters.grpc_server import ServerSettings
-from reclens.adapters.settings import ComputeSettings
+from reclens.platform.grpc.server import ServerSettings
+from reclens.platform.settings.models import ComputeSettings
 
 
 class InferenceSection(ServerSettings):

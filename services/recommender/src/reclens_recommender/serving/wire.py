@@ -24,7 +24,7 @@ from reclens.steering.edits import (
     Unit,
     check_latents,
 )
-from reclens_recommender.serving.ranking import Answer, LatentTable, Question, RankedItems
+from reclens_recommender.serving.ranking.ranker import Answer, LatentTable, Question, RankedItems
 from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel
 

@@ -9,7 +9,7 @@ import numpy as np
 from reclens.contracts import CaptureSpec, Progress, UserSplit
 
 if TYPE_CHECKING:
-    from reclens.adapters.jobs import JobContext
+    from reclens.platform.jobs.runner import JobContext
 
 
 def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:

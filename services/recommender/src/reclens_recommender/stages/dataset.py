@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reclens.adapters.jobs import JobContext
-from reclens.adapters.sources import Obtained, obtain
 from reclens.contracts import DatasetSpec, Progress
 from reclens.data import (
     Dataset,
@@ -17,6 +15,8 @@ from reclens.data import (
     verify_checksums,
     write_dataset,
 )
+from reclens.platform.datasets.obtain import Obtained, obtain
+from reclens.platform.jobs.runner import JobContext
 
 _STEPS = ("obtain", "prepare", "write")
 

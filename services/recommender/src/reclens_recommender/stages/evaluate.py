@@ -25,15 +25,15 @@ from reclens.errors import InvalidInput, MissingData
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
 
 if TYPE_CHECKING:
-    from reclens.adapters.artifacts import ArtifactStore
-    from reclens.adapters.jobs import JobContext
     from reclens.concepts import LatentLabel
-    from reclens.concepts.cases import Cases, CaseSplit
+    from reclens.concepts.evidence.cases import Cases, CaseSplit
     from reclens.data import Dataset
-    from reclens.evaluation.measured import Measured
+    from reclens.evaluation.statistics.measured import Measured
+    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.store.artifacts import ArtifactStore
     from reclens.probing import ProbeSite
     from reclens.recommenders import Recommender
-    from reclens.sae.base import SparseAutoencoder
+    from reclens.sae.architectures.base import SparseAutoencoder
 
 _SHARDS: Final = "shard-*.parquet"
 _TEST: Final = "test"
@@ -60,14 +60,14 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
-    from reclens.concepts.terms import build_vocabulary
+    from reclens.concepts.evidence.terms import build_vocabulary
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
-    from reclens.evaluation.item_vectors import text_vectors
     from reclens.evaluation.label_truth import measure_label_truth
     from reclens.evaluation.levels import measure_levels
-    from reclens.evaluation.monosemanticity import measure_monosemanticity
+    from reclens.evaluation.monosemanticity.item_vectors import text_vectors
+    from reclens.evaluation.monosemanticity.measure import measure_monosemanticity
     from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
@@ -149,18 +149,18 @@ class _Read:
 
     def cases(self, split: CaseSplit, *, max_cases: int, seed: int) -> Cases:
         """The coded cases of one kind of user; drawn where there are more than ``max_cases``."""
-        from reclens.concepts.cases import read_cases
+        from reclens.concepts.evidence.cases import read_cases
 
         items, n_latents = self.dataset.items.ids, len(self.labels)
         return read_cases(self.codes, split, items, n_latents, max_cases=max_cases, seed=seed)
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
-    from reclens.adapters.editlog import labelling_of
-    from reclens.adapters.latents import codes_of
-    from reclens.concepts.table import read_concepts
+    from reclens.concepts.labels.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
+    from reclens.platform.store.label_corrections import labelling_of
+    from reclens.platform.store.latents import codes_of
     from reclens.probing import ProbeSite
     from reclens.recommenders import load_recommender
     from reclens.sae import load_autoencoder
@@ -206,9 +206,9 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
     """Directions of this training beside those of the other, and beside random ones."""
     if spec.retrained is None:
         return None
-    from reclens.evaluation.chance import alike_directions
+    from reclens.evaluation.statistics.chance import alike_directions
     from reclens.sae import load_autoencoder
-    from reclens.sae.stability import decoder_stability
+    from reclens.sae.analysis.stability import decoder_stability
 
     own = read.sae.W_dec.cpu().numpy()
     other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()

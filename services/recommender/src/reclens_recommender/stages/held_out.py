@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from reclens.contracts.tables import SERVED_SPLITS
 
 if TYPE_CHECKING:
-    from reclens.sae.base import SparseAutoencoder
+    from reclens.sae.architectures.base import SparseAutoencoder
 
 
 def split_of_user(shards: Sequence[Path]) -> dict[str, str]:
@@ -86,7 +86,7 @@ def measure_origins(
         codes: its code shards.
         activations: the shards that it was trained on and measured on.
     """
-    from reclens.sae.metrics import measure
+    from reclens.sae.analysis.metrics import measure
 
     found: dict[str, dict[str, Any]] = {**count_origins(codes)}
     if len(found) > 1:

@@ -9,8 +9,8 @@ from reclens.contracts import ModuleConfig, Progress, RecommenderSpec
 if TYPE_CHECKING:
     import torch
 
-    from reclens.adapters.jobs import JobContext
     from reclens.data import Dataset
+    from reclens.platform.jobs.runner import JobContext
     from reclens.recommenders import Recommender
 
 

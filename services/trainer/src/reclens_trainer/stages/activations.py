@@ -14,7 +14,7 @@ from reclens.errors import CorruptArtifact
 from reclens.sae.sources import first_bad_row
 
 if TYPE_CHECKING:
-    from reclens.adapters.artifacts import ArtifactStore
+    from reclens.platform.store.artifacts import ArtifactStore
 
 SHARD_PATTERN: Final = "shard-*.parquet"
 

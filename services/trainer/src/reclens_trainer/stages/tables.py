@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.sae.encoding import encode_rows
+from reclens.sae.analysis.encoding import encode_rows
 
 if TYPE_CHECKING:
     from reclens.sae import LatentStatistics, SparseAutoencoder

@@ -9,8 +9,8 @@ from reclens.contracts.tables import CODE_SHARD, LATENTS, SERVED_SPLITS
 from reclens.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from reclens.adapters.jobs import JobContext
     from reclens.contracts import AutoencoderSpec
+    from reclens.platform.jobs.runner import JobContext
     from reclens.sae import Scorer
 
 TRAIN_SPLITS = ("train",)

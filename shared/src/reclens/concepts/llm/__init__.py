@@ -3,7 +3,7 @@
 No I/O: whoever asks brings an `LlmClient`, and an `AnswerCache` where nothing is to be paid twice.
 """
 
-from reclens.concepts.llm.account import LlmAccount, Usage
+from reclens.concepts.labels.account import LlmAccount, Usage
 from reclens.concepts.llm.answers import JudgeAnswer, LabelAnswer
 from reclens.concepts.llm.asking import JudgeOutcome, LabelOutcome, ask_judge, ask_label
 from reclens.concepts.llm.chat import AnswerCache, ChatAnswer, ChatMessage, ChatRequest, LlmClient

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reclens.concepts.evidence.text import clean
 from reclens.concepts.llm.questions import MAX_DESCRIPTION, JudgeQuestion, LabelQuestion
-from reclens.concepts.text import clean
 
 MAX_NAME_WORDS = 6
 """Words of a label's name."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-from reclens.concepts.llm.account import Usage
+from reclens.concepts.evidence.text import clean
+from reclens.concepts.labels.account import Usage
 from reclens.concepts.llm.answers import (
     InvalidAnswer,
     LabelAnswer,
@@ -23,7 +24,6 @@ from reclens.concepts.llm.questions import (
     evidence_hash,
 )
 from reclens.concepts.prompts import load_prompt
-from reclens.concepts.text import clean
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
 

@@ -13,15 +13,18 @@ from threading import Lock
 
 import numpy as np
 
-from reclens.concepts.confidence import MIN_POSITIVE, Confidence, paper_cases
-from reclens.concepts.grouping import LatentLabel
-from reclens.concepts.held_out import VERIFY
-from reclens.concepts.item_terms import popularity_standing
-from reclens.concepts.item_text import describe_items
-from reclens.concepts.judging import PAPER, SHUFFLE
-from reclens.concepts.keywords import KeywordLabel, described_label
-from reclens.concepts.labelling import LabelledLatent, Workbench
-from reclens.concepts.llm.account import LlmAccount, Usage
+from reclens.concepts.evidence.item_terms import popularity_standing
+from reclens.concepts.evidence.item_text import describe_items
+from reclens.concepts.evidence.keywords import KeywordLabel, described_label
+from reclens.concepts.evidence.measures import Confusion, auroc, ranks
+from reclens.concepts.judging.confidence import MIN_POSITIVE, Confidence, paper_cases
+from reclens.concepts.judging.held_out import VERIFY
+from reclens.concepts.judging.judges import Statement
+from reclens.concepts.judging.verdicts import PAPER, SHUFFLE
+from reclens.concepts.labels.account import LlmAccount, Usage
+from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.labelling import LabelledLatent, Workbench
+from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
 from reclens.concepts.llm.asking import ask_judge, ask_label
 from reclens.concepts.llm.chat import AnswerCache, LlmClient
 from reclens.concepts.llm.questions import (
@@ -31,9 +34,6 @@ from reclens.concepts.llm.questions import (
     JudgeQuestion,
     LabelQuestion,
 )
-from reclens.concepts.measures import Confusion, auroc, ranks
-from reclens.concepts.readers import Statement
-from reclens.concepts.rows import judgement_of, keyword_statement, with_control
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6

@@ -1,0 +1,1 @@
+"""Requests that come together go to inference together."""

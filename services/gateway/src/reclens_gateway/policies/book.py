@@ -1,0 +1,327 @@
+"""The policies that requests read: every newest version in memory, the store behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from reclens.api.steering.v1 import steering_pb2 as pb
+from reclens.contracts import POLICY_ID, StoredPolicy
+from reclens.errors import (
+    AlreadyExists,
+    CorruptArtifact,
+    NotFound,
+    RecLensError,
+    StalePolicy,
+    Unavailable,
+)
+from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
+from reclens_gateway.policies.audit import log_change
+from reclens_gateway.policies.lookups import Lookups
+from reclens_gateway.policies.messages import policy_message
+from reclens_gateway.policies.reader import Found, PolicyReader
+from reclens_gateway.policies.recent import Recent
+
+_POLICY_ID = re.compile(POLICY_ID)
+_READ_TOGETHER = 16
+_MAX_BYTES = 32 << 20
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """What is known of a name."""
+
+    version: int
+    policy: pb.Policy | None
+    """None where it cannot be read."""
+    fault: CorruptArtifact | None
+    """Why it cannot."""
+    reading: int
+    """The reading of the store that it is at least as young as."""
+
+
+class PolicyBook:
+    """All policies. What is known changes on the event loop only; the store is asked on threads.
+
+    With the store away, what is loaded goes on serving, and what is not known is UNAVAILABLE: never
+    is a request answered without the policy that it names. Policies that are returned are shared:
+    they are not to be changed.
+
+    Args:
+        log: where policies are.
+        poll_seconds: time between readings of the store: for so long, changes of other gateways may
+            not be seen.
+        lookups: guards the store against requests for what it does not have.
+    """
+
+    def __init__(self, log: PolicyLog, poll_seconds: float, lookups: Lookups | None = None) -> None:
+        self.log = log
+        self._poll_seconds = poll_seconds
+        self._reader = PolicyReader(log, lookups or Lookups(poll_seconds))
+        self._newest: dict[str, _Newest] = {}
+        self._versions: Recent[tuple[str, int], pb.Policy] = Recent(
+            _MAX_BYTES, lambda policy: policy.ByteSize()
+        )
+        self._reading = asyncio.Lock()
+        self._readings = 0
+        self._read_at = float("-inf")
+        self._writing: set[asyncio.Task[pb.Policy]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the store now and go on reading it in the background."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop reading, and finish the writes under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._writing:
+            await asyncio.wait(self._writing)
+        self._reader.close()
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def listed(self) -> list[pb.Policy]:
+        """All policies that are not deleted and can be read, by name, in their newest versions.
+
+        Raises:
+            Unavailable: the store could not be read yet.
+        """
+        if not self._readings:
+            raise Unavailable("policies are being loaded.", remedy="try again in a moment.")
+        entries = [self._newest[name].policy for name in sorted(self._newest)]
+        return [policy for policy in entries if policy is not None and not policy.deleted]
+
+    async def get(self, policy_id: str, version: int = 0, *, field: str = "policy_id") -> pb.Policy:
+        """A policy to be applied: its newest version, or exactly the one asked for.
+
+        Args:
+            policy_id: its name.
+            version: 0: the newest.
+            field: what errors name.
+
+        Raises:
+            NotFound: there is none, it is deleted, or it has no such version.
+            CorruptArtifact: that version cannot be read.
+            Unavailable: it is not known here and the store does not answer.
+            Overloaded: too many ask for what is not known here.
+        """
+        newest = await self._known(policy_id, field)
+        if newest.policy is not None and newest.policy.deleted:
+            raise _deleted(newest.policy, field)
+        policy = await self._one(newest, policy_id, version or newest.version, field)
+        if policy.deleted:
+            raise _deleted(policy, field)
+        return policy
+
+    async def newest(self, policy_id: str, *, field: str = "policy_id") -> int:
+        """Number of the newest version of a policy, be it deleted.
+
+        Raises:
+            NotFound, Unavailable, Overloaded: as `get`.
+        """
+        return (await self._known(policy_id, field)).version
+
+    async def version(self, policy_id: str, version: int, *, field: str = "version") -> pb.Policy:
+        """One version as it was stored, also of a deleted policy, and of its deletion.
+
+        Raises:
+            NotFound, CorruptArtifact, Unavailable, Overloaded: as `get`.
+        """
+        return await self._one(await self._known(policy_id, "policy_id"), policy_id, version, field)
+
+    async def versions(
+        self, policy_id: str, numbers: Sequence[int], max_bytes: int
+    ) -> list[pb.Policy]:
+        """These versions in this order, as many as fit in ``max_bytes``, but at least one.
+
+        Raises:
+            NotFound: a version is missing.
+            CorruptArtifact: a version cannot be read.
+            Unavailable: the store does not answer.
+        """
+        found: list[pb.Policy] = []
+        size = 0
+        for start in range(0, len(numbers), _READ_TOGETHER):
+            some = numbers[start : start + _READ_TOGETHER]
+            kept = {number: self._versions.get((policy_id, number)) for number in some}
+            missing = [(policy_id, number) for number, policy in kept.items() if policy is None]
+            for (_, number), read in (await self._reader.run(self.log.read, missing)).items():
+                kept[number] = self._keep(read, "policy_id")
+            for policy in kept.values():
+                assert policy is not None
+                size += policy.ByteSize()
+                if found and size > max_bytes:
+                    return found
+                found.append(policy)
+        return found
+
+    def knows(self, policy_id: str) -> bool:
+        """Whether there is a policy of that name here, be it deleted."""
+        return policy_id in self._newest
+
+    def size(self) -> tuple[int, int]:
+        """How many names are known, deleted ones included, and how many bytes they take."""
+        policies = [entry.policy for entry in self._newest.values() if entry.policy is not None]
+        return len(self._newest), sum(policy.ByteSize() for policy in policies)
+
+    async def refresh(self) -> None:
+        """Read what is new in the store.
+
+        Raises:
+            RecLensError: it cannot be read; what is loaded goes on serving.
+        """
+        async with self._reading:
+            reading = self._readings + 1
+            numbers = await self._reader.run(self.log.newest)
+            wanted = [name for name in numbers.items() if not self._has(*name)]
+            read = await self._reader.run(self.log.read, wanted)
+            for name in [name for name in self._newest if name not in numbers]:
+                # What was learnt during this reading may be younger than what was read.
+                if self._newest[name].reading < reading:
+                    logger.warning("policy gone from the store", policy_id=name)
+                    del self._newest[name]
+            for (name, number), entry in read.items():
+                known = self._newest.get(name)
+                if known is None or known.reading < reading or known.version <= number:
+                    self._learn(name, Found(number, entry), reading - 1)
+            self._readings = reading
+            self._read_at = asyncio.get_running_loop().time()
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    async def write(
+        self, operation: str, policy_id: str, act: Callable[[], PolicyChange]
+    ) -> pb.Policy:
+        """Store a change, log it, and serve it at once.
+
+        Args:
+            operation: for the log: create, update, delete.
+            policy_id: whose.
+            act: stores it; called on a thread.
+
+        Raises:
+            RecLensError: what ``act`` raises.
+        """
+        task = asyncio.create_task(self._write(operation, policy_id, act))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        # A caller who goes away does not undo it, and must not keep it out of the log.
+        return await asyncio.shield(task)
+
+    async def _write(
+        self, operation: str, policy_id: str, act: Callable[[], PolicyChange]
+    ) -> pb.Policy:
+        try:
+            change = await self._reader.run(act)
+        except (AlreadyExists, StalePolicy, NotFound):
+            # Somebody else's change is in the way, and the caller is going to look at it.
+            with contextlib.suppress(RecLensError):
+                if (found := await self._reader.look_up(policy_id)) is not None:
+                    self._catch_up(policy_id, found)
+            raise
+        log_change(operation, change)
+        after = change.after
+        self._learn(policy_id, Found(after.version, after), self._readings + 1)
+        return _readable(self._newest[policy_id], "policy_id")
+
+    def _written(self, task: asyncio.Task[pb.Policy]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            # Nobody else may be left to look at it.
+            task.exception()
+
+    # --- what is known ---------------------------------------------------------------------------
+
+    async def _known(self, policy_id: str, field: str) -> _Newest:
+        known = self._newest.get(policy_id)
+        if known is None:
+            known = self._catch_up(policy_id, await self._ask(policy_id, 0, field))
+        return known
+
+    async def _one(self, newest: _Newest, policy_id: str, version: int, field: str) -> pb.Policy:
+        if version == newest.version:
+            return _readable(newest, field)
+        kept = self._versions.get((policy_id, version))
+        if kept is None:
+            kept = self._keep((await self._ask(policy_id, version, field)).entry, field)
+        return kept
+
+    async def _ask(self, policy_id: str, version: int, field: str) -> Found:
+        known = self._newest.get(policy_id)
+        exists = known is not None and version <= known.version
+        now = asyncio.get_running_loop().time()
+        fresh = now - self._read_at < 2 * self._poll_seconds
+        found = None
+        # What cannot be a name is not looked for, nor remembered: it may be megabytes long.
+        if _POLICY_ID.fullmatch(policy_id):
+            found = await self._reader.ask(policy_id, version, exists=exists, fresh=fresh)
+        if found is None:
+            what = f"has no version {version}" if version else "does not exist"
+            raise NotFound(
+                f"policy {policy_id[:100]!r} {what}.",
+                field=field,
+                remedy="see ListPolicyVersions." if version else "see ListPolicies.",
+            )
+        return found
+
+    def _catch_up(self, policy_id: str, found: Found) -> _Newest:
+        """Take what was just read as the newest version, unless a newer one is known."""
+        known = self._newest.get(policy_id)
+        if known is None or known.version <= found.version:
+            self._learn(policy_id, found, self._readings + 1)
+        return self._newest[policy_id]
+
+    def _learn(self, policy_id: str, found: Found, reading: int) -> None:
+        number, entry = found
+        if isinstance(entry, CorruptArtifact):
+            before = self._newest.get(policy_id)
+            if before is None or before.version != number:
+                logger.error("policy cannot be read", policy_id=policy_id, error=str(entry))
+            self._newest[policy_id] = _Newest(number, None, entry, reading)
+        else:
+            policy = self._keep(entry, "policy_id")
+            self._newest[policy_id] = _Newest(number, policy, None, reading)
+
+    def _keep(self, entry: StoredPolicy | CorruptArtifact, field: str) -> pb.Policy:
+        if isinstance(entry, CorruptArtifact):
+            raise CorruptArtifact(entry.message, field=field, remedy=entry.remedy)
+        policy = policy_message(entry)
+        self._versions.keep((policy.policy_id, policy.version), policy)
+        return policy
+
+    def _has(self, policy_id: str, version: int) -> bool:
+        known = self._newest.get(policy_id)
+        return known is not None and known.version == version and known.policy is not None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+            except RecLensError as error:
+                logger.warning("policies cannot be read", error=str(error))
+            except Exception:
+                logger.exception("policies cannot be read")
+            await asyncio.sleep(self._poll_seconds)
+
+
+def _readable(newest: _Newest, field: str) -> pb.Policy:
+    if newest.policy is None:
+        assert newest.fault is not None
+        raise CorruptArtifact(newest.fault.message, field=field, remedy=newest.fault.remedy)
+    return newest.policy
+
+
+def _deleted(policy: pb.Policy, field: str) -> NotFound:
+    return deleted(policy.policy_id, policy.version, policy.author, policy.changed_at, field=field)

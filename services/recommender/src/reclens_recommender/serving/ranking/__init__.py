@@ -1,0 +1,1 @@
+"""From representations to ranked items, exactly or by an approximate index."""

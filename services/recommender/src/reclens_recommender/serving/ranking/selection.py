@@ -1,0 +1,195 @@
+"""The best items and the places of given ones, without sorting the catalogue.
+
+Two levels: the maximum of every block of items, then only the blocks that can hold what is asked
+for. Both are exact, ties are in order of the item's row.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from reclens_recommender.serving.ranking.scoring import GROUP, Scores
+from reclens_recommender.serving.standings import Ranked
+
+_LONG_BLOCKS = 100_000
+"""Items from which on blocks are longer: fewer maxima to look through, more scores per block."""
+
+
+class Selection:
+    """One pass over the scores of some rows, after which their best items can be asked for.
+
+    Args:
+        scores: whose scores.
+        excluded: for each row the items that are no candidates, rising.
+        targets: for each row items with their exact scores whose places are wanted; None: none.
+    """
+
+    def __init__(
+        self,
+        scores: Scores,
+        excluded: Sequence[npt.NDArray[np.int64]],
+        targets: Sequence[Ranked] | None = None,
+    ) -> None:
+        self._scores = scores
+        self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
+        self._places = _places(targets, scores.margins) if targets else []
+        self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
+        owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
+        items = np.concatenate(excluded)
+        # Of fresh memory only what is written to is ever made.
+        self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
+        self._is_excluded[owners, items] = True
+        order = np.argsort(items, kind="stable")
+        self._left_out = owners[order], items[order]
+        self._maxima = torch.empty(scores.n_rows, -(-scores.n_items // self._block))
+        scores.visit(self._search)
+
+    def best(self, counts: Sequence[int]) -> list[Ranked]:
+        """The best items of each row, as many as ``counts`` asks or there are candidates."""
+        n_blocks = self._maxima.shape[1]
+        wanted = np.array(counts)
+        highest = self._maxima.topk(min(int(wanted.max()), n_blocks), dim=1).values.numpy()
+        edges = highest[np.arange(len(wanted)), np.minimum(wanted, n_blocks) - 1]
+        edges = np.where(wanted <= n_blocks, edges, -np.inf)
+        return self._best(np.arange(len(wanted)), wanted, edges)
+
+    def best_of(self, row: int, count: int) -> Ranked:
+        """The best items of one row."""
+        maxima = self._maxima[row]
+        edge = float(maxima.topk(count).values[-1]) if count <= len(maxima) else -np.inf
+        return self._best(np.array([row]), np.array([count]), np.array([edge]))[0]
+
+    def places(self, row: int) -> npt.NDArray[np.int64]:
+        """Places, from 1, of the row's targets among its candidates."""
+        places = self._places[row]
+        greater = places.greater[places.level_of]
+        for level, items in places.unsure:
+            scores = exact_scores(self._scores, np.full(len(items), row), items)
+            targets = np.flatnonzero(places.level_of == level)
+            score = places.items.scores[targets[0]]
+            # Those of equal scores that are before a target are of lower rows.
+            equal = items[scores == score].searchsorted(places.items.items[targets])
+            greater[targets] += np.count_nonzero(scores > score) + equal
+        return greater + 1
+
+    def _best(
+        self,
+        rows: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        edges: npt.NDArray[np.floating],
+    ) -> list[Ranked]:
+        """Best items where ``edges`` are the maxima of the ``counts``-th best blocks."""
+        # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
+        # exact score stays below that is among the best, and no block whose bound shows it.
+        maxima = self._maxima.numpy()[rows]
+        margins = self._scores.margins[rows]
+        reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
+        owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
+        per_block = self._block // GROUP
+        if per_block > 1:
+            groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
+            owners = np.repeat(owners, per_block)
+            owners, groups = (
+                part[groups * GROUP < self._scores.n_items] for part in (owners, groups)
+            )
+        else:
+            groups = blocks
+        exact = self._scores.exact(rows[owners], groups)
+        reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
+        lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
+        owners, scores = owners[lines], exact[lines, columns]
+        items = groups[lines] * GROUP + columns
+        allowed = ~self._is_excluded[rows[owners], items]
+        owners, scores, items = owners[allowed], scores[allowed], items[allowed]
+        order = np.lexsort((items, -scores, owners))
+        ends = np.searchsorted(owners, np.arange(len(rows) + 1))
+        found: list[Ranked] = []
+        for place, count in enumerate(counts.tolist()):
+            chosen = order[ends[place] : min(ends[place] + count, ends[place + 1])]
+            found.append(Ranked(items[chosen], scores[chosen]))
+        return found
+
+    def _search(self, start: int, scores: Tensor) -> None:
+        numbers = scores.numpy()
+        owners, items = self._left_out
+        first, last = np.searchsorted(items, [start, start + scores.shape[1]])
+        if first < last:
+            numbers[owners[first:last], items[first:last] - start] = -np.inf
+        maxima = _block_maxima(scores, self._block)
+        begin = start // self._block
+        self._maxima[:, begin : begin + maxima.shape[1]] = maxima
+        if self._places:
+            for row in np.flatnonzero(maxima.amax(dim=1).numpy() >= self._lowest).tolist():
+                self._places[row].count(start, numbers[row])
+
+
+def exact_scores(
+    scores: Scores, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Exact scores of some items, candidates or not, one for each of ``rows``, which rise."""
+    n_groups = -(-scores.n_items // GROUP)
+    keys, place = np.unique(rows * n_groups + items // GROUP, return_inverse=True)
+    return scores.exact(keys // n_groups, keys % n_groups)[place, items % GROUP]
+
+
+class _Places:
+    """Counts the candidates before each of some items while their scores pass by."""
+
+    def __init__(
+        self, items: Ranked, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
+    ) -> None:
+        self.items = items
+        # Equal scores are looked at once: many items may have the same.
+        _, firsts, self.level_of = np.unique(items.scores, return_index=True, return_inverse=True)
+        """Which of the distinct scores each item has."""
+        self.greater = np.zeros(len(firsts), dtype=np.int64)
+        """Candidates above each distinct score for sure."""
+        self.unsure: list[tuple[int, npt.NDArray[np.int64]]] = []
+        """Distinct scores, and items whose scores are too near to tell without exact ones."""
+        self._low, self._high = low[firsts], high[firsts]
+        self._is_lone = np.bincount(self.level_of, minlength=len(firsts)) == 1
+        self._lock = threading.Lock()
+        self.lowest = low.min() if len(low) else np.float32(np.inf)
+
+    def count(self, start: int, scores: Float[np.ndarray, " size"]) -> None:
+        values = scores[scores >= self.lowest]
+        values.sort()
+        above = values.searchsorted(self._high, side="right")
+        # Parts of the catalogue may be counted by several threads.
+        with self._lock:
+            self.greater += len(values) - above
+        near = above - values.searchsorted(self._low, side="left")
+        items = self.items.items
+        here = (items >= start) & (items < start + len(scores))
+        own = np.bincount(self.level_of[here], minlength=len(near))
+        # A lone item is near its own score, and before nobody of that; of several, one is.
+        for level in np.flatnonzero(near > own * self._is_lone).tolist():
+            within = (scores >= self._low[level]) & (scores <= self._high[level])
+            self.unsure.append((level, np.flatnonzero(within) + start))
+
+
+def _places(targets: Sequence[Ranked], margins: npt.NDArray[np.floating]) -> list[_Places]:
+    sizes = [len(items) for items in targets]
+    scores, margin = np.concatenate([items.scores for items in targets]), np.repeat(margins, sizes)
+    low = np.nextafter((scores - margin).astype(np.float32), np.float32(-np.inf))
+    high = np.nextafter((scores + margin).astype(np.float32), np.float32(np.inf))
+    ends = np.cumsum(sizes).tolist()
+    return [
+        _Places(items, low[end - size : end], high[end - size : end])
+        for items, size, end in zip(targets, sizes, ends, strict=True)
+    ]
+
+
+def _block_maxima(scores: Float[Tensor, "rows size"], block: int) -> Float[Tensor, "rows blocks"]:
+    whole = scores.shape[1] // block * block
+    maxima = scores[:, :whole].unflatten(1, (-1, block)).amax(dim=2)
+    if whole == scores.shape[1]:
+        return maxima
+    return torch.cat([maxima, scores[:, whole:].amax(dim=1, keepdim=True)], dim=1)

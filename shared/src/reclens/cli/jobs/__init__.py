@@ -1,0 +1,1 @@
+"""Commands about jobs and artifacts, and about what people say of concepts."""

@@ -1,0 +1,40 @@
+"""``submit``: send a job that a YAML file describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reclens.cli.connection import client_settings
+from reclens.cli.jobs.jobs import finish
+from reclens.cli.jobs.watching import watch as show
+from reclens.cli.output import Json, print_json
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.spec_file import read_spec_file
+
+app = typer.Typer()
+
+
+@app.command()
+def submit(
+    spec: Annotated[Path, typer.Argument(help="YAML file with `task:` and `spec:`.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show its progress.")] = False,
+    json: Json = False,
+) -> None:
+    """Submit a job. Its specification is checked first, its local files get their checksums.
+
+    Raises:
+        InvalidSpec: the file is not a specification.
+        Unavailable: Redis does not answer.
+    """
+    request = read_spec_file(spec)
+    log = JobLog(client_settings().redis)
+    job_id = log.submit(request.task, request.spec)
+    if watch:
+        finish(show(log.watch(job_id)), json=json)
+    elif json:
+        print_json({"job_id": job_id})
+    else:
+        print(job_id)

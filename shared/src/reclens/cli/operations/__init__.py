@@ -1,0 +1,1 @@
+"""Commands that run the system: the local stack, the demo, secrets, tokens, reproduction."""

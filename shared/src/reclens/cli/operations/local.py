@@ -1,0 +1,71 @@
+"""``up``, ``down``, ``status``: the stack on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from reclens.cli.operations.local_packages import needed_locally
+from reclens.cli.output import Json, print_json, print_table, say
+from reclens.ops.local.state import StateFolder
+
+if TYPE_CHECKING:
+    from reclens.ops.local.stack import LocalStack
+
+app = typer.Typer()
+
+
+@app.command()
+def up(json: Json = False) -> None:
+    """Start the local stack, or repair it, and wait until all parts answer."""
+    state = StateFolder.default()
+    endpoints = _stack(state).up(say)
+    if json:
+        print_json(endpoints)
+    else:
+        for name, address in endpoints.items():
+            print(f"{name:<10} {address}")
+        say(f"endpoints in {state.endpoints_file}; for a shell: . {state.environment_file}")
+
+
+@app.command()
+def down(json: Json = False) -> None:
+    """Stop all that `up` started. Artifacts stay."""
+    stopped = _stack(StateFolder.default()).down(say)
+    if json:
+        print_json({"stopped": stopped})
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Show every part of the local stack, probed now. Exit code 4 when not all is healthy."""
+    state = StateFolder.default()
+    parts = _stack(state).status()
+    healthy = bool(parts) and all(part.healthy for part in parts)
+    if json:
+        print_json({"healthy": healthy, "parts": [asdict(part) for part in parts]})
+    elif not parts:
+        say(f"no stack runs in {state.root}; start one with `reclens up`")
+    else:
+        rows = [
+            [
+                part.name,
+                "healthy" if part.healthy else "NOT HEALTHY",
+                part.state,
+                part.pid or "",
+                f"{part.up_seconds} s",
+                part.detail,
+            ]
+            for part in parts
+        ]
+        print_table(["part", "health", "state", "pid", "up", "answer"], rows, right=("pid", "up"))
+    if not healthy:
+        raise typer.Exit(4)
+
+
+def _stack(state: StateFolder) -> LocalStack:
+    with needed_locally():
+        from reclens.ops.local.stack import LocalStack  # noqa: PLC0415 - not installed everywhere
+    return LocalStack(state)

@@ -1,0 +1,1 @@
+"""The reference pages of docs/, made from contracts, settings and commands."""

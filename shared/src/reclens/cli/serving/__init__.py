@@ -1,0 +1,1 @@
+"""Commands that ask a running gateway: recommend, explain, compare, concepts, policies."""

@@ -1,0 +1,147 @@
+"""Concepts of a release: by id, by latent, by words, by evidence."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from reclens.concepts.catalog.items import ItemCatalog
+from reclens.concepts.labels.grouping import Concept, LatentLabel, group_concepts
+from reclens.concepts.labels.table import read_concepts
+from reclens.errors import CorruptArtifact, InvalidInput, NotFound
+
+MAX_TEXT = 1000
+"""Characters of a text."""
+
+_WORD = re.compile(r"\w+")
+_LABEL_WEIGHT, _KEYWORD_WEIGHT, _TITLE_WEIGHT = 4, 2, 1
+
+
+class ConceptIndex:
+    """The concepts of a release, most trusted first, from one row per latent."""
+
+    def __init__(self, rows: Sequence[LatentLabel]) -> None:
+        self._rows = rows
+        self.concepts: list[Concept] = group_concepts(rows)
+        self._by_id = {concept.concept_id: concept for concept in self.concepts}
+        self._searchable: tuple[ItemCatalog, list[_Words]] | None = None
+
+    @classmethod
+    def read(cls, path: Path, n_latents: int) -> Self:
+        """Read the concepts table (see ``contracts.tables.CONCEPTS``).
+
+        Raises:
+            CorruptArtifact: it cannot be read, or does not have a row per latent.
+        """
+        rows = read_concepts(path)
+        if len(rows) != n_latents:
+            raise CorruptArtifact(
+                f"{path.name} has {len(rows)} rows for {n_latents} latents.",
+                field="concepts",
+                remedy="label the latents of this autoencoder again.",
+            )
+        return cls(rows)
+
+    def label(self, latent: int) -> LatentLabel | None:
+        """What ``latent`` stands for; None where it is unlabelled."""
+        row = self._rows[latent]
+        return row if row.concept_id else None
+
+    def get(self, concept_id: str, *, field: str) -> Concept:
+        """The concept called ``concept_id``.
+
+        Raises:
+            NotFound: there is none; the remedy lists similar ids.
+        """
+        concept = self._by_id.get(concept_id)
+        if concept is not None:
+            return concept
+        near = difflib.get_close_matches(concept_id[:100].lower(), self._by_id, n=3, cutoff=0.5)
+        raise NotFound(
+            f"there is no concept {concept_id[:100]!r}.",
+            field=field,
+            remedy=f"did you mean {', '.join(near)}?" if near else "see ListConcepts.",
+        )
+
+    def search(self, text: str, items: ItemCatalog) -> list[Concept]:
+        """Concepts with words of ``text`` in label, keywords or evidence titles, best first.
+
+        Every distinct word counts once, at the place where it weighs most: label, keyword, title.
+
+        Raises:
+            InvalidInput: there is no word in ``text``, or it is too long.
+        """
+        if len(text) > MAX_TEXT:
+            raise InvalidInput(
+                f"{len(text)} characters are too many.",
+                field="text",
+                remedy=f"use at most {MAX_TEXT}.",
+            )
+        words = _words(text)
+        if not words:
+            raise InvalidInput(
+                "there is no word to search for.", field="text", remedy="give a word."
+            )
+        scores = {
+            concept.concept_id: of_concept.score(words)
+            for concept, of_concept in zip(self.concepts, self._words_with(items), strict=True)
+        }
+        found = [concept for concept in self.concepts if scores[concept.concept_id]]
+        return sorted(found, key=lambda concept: -scores[concept.concept_id])
+
+    def _words_with(self, items: ItemCatalog) -> list[_Words]:
+        # Made at the first search: every search would read all evidence again.
+        if self._searchable is None or self._searchable[0] is not items:
+            self._searchable = items, [_Words.of(concept, items) for concept in self.concepts]
+        return self._searchable[1]
+
+    def evidenced_by(self, item_id: str) -> list[Concept]:
+        """Concepts that ``item_id`` is evidence of, those that it is strongest for first."""
+        found = [concept for concept in self.concepts if item_id in concept.evidence_items]
+        return sorted(found, key=lambda concept: concept.evidence_items.index(item_id))
+
+    def firing(self, activations: Mapping[int, float]) -> list[Concept]:
+        """Concepts of the given latents, strongest first.
+
+        Args:
+            activations: latent to activation, in units of its 99th percentile.
+        """
+        strength: dict[str, float] = {}
+        for latent, activation in activations.items():
+            concept_id = self._rows[latent].concept_id
+            if concept_id and activation > 0:
+                strength[concept_id] = max(strength.get(concept_id, 0.0), activation)
+        found = [self._by_id[concept_id] for concept_id in strength]
+        return sorted(
+            found, key=lambda concept: (-strength[concept.concept_id], concept.concept_id)
+        )
+
+
+class _Words(NamedTuple):
+    """Words of a concept, by where they are."""
+
+    label: set[str]
+    keywords: set[str]
+    titles: set[str]
+
+    @classmethod
+    def of(cls, concept: Concept, items: ItemCatalog) -> _Words:
+        titles = (items[item_id].title for item_id in concept.evidence_items)
+        return cls(_words(concept.label), _words(*concept.keywords), _words(*titles))
+
+    def score(self, words: set[str]) -> int:
+        in_label = words & self.label
+        in_keywords = (words & self.keywords) - in_label
+        in_titles = (words & self.titles) - in_label - in_keywords
+        return (
+            len(in_label) * _LABEL_WEIGHT
+            + len(in_keywords) * _KEYWORD_WEIGHT
+            + len(in_titles) * _TITLE_WEIGHT
+        )
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in _WORD.findall(text.casefold())}

@@ -1,0 +1,1 @@
+"""How far a label can be trusted: judges, and their verdicts on held-out users."""

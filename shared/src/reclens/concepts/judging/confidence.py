@@ -1,0 +1,172 @@
+"""Confidence: how well a label predicts, on users it was not made from, when its latent fires."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from reclens.concepts.evidence.measures import Confusion, auroc, ranks
+from reclens.concepts.evidence.strongest import N_LEVELS, activation_levels
+from reclens.contracts import PAPER_CASES
+
+MIN_POSITIVE = 5
+"""A label with fewer firing verification cases is left without confidence."""
+
+_PAPER_LEVEL = 5
+_PAPER_STRONGEST = 10
+# A hard negative is drawn from this share of the silent cases, the most similar ones.
+_HARD_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class JudgedCases:
+    """Cases that a judge is asked about."""
+
+    rows: np.ndarray
+    """int64 [n]: rows of the cases."""
+    fires: np.ndarray
+    """bool [n]: whether the latent fires there."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What a label's judge achieved on verification cases."""
+
+    confusion: Confusion
+    """Counts over positives of all levels, and negatives half random, half hard."""
+    threshold: float
+    """Score from which the judge says that the latent fires, fixed on the construct users."""
+    auroc: float
+    """Chance that the graded score is higher on a firing than on a silent case, over all
+    verification cases."""
+    paper_p: float
+    """P of the published protocol: up to 5 of the 10 strongest cases and as many random silent
+    ones; NaN without a case of level 5 or more."""
+
+
+def sample_cases(
+    values: np.ndarray, similarity: np.ndarray, n_judged: int, rng: np.random.Generator
+) -> JudgedCases:
+    """Choose up to ``n_judged`` firing cases and as many silent ones.
+
+    Positives are stratified: the same number from each of the ten activation levels, not only the
+    strongest, for which any label looks right. Negatives are half random and half hard: silent
+    cases whose answers are the most like those of the positives, so that a label that merely names
+    what is popular, or what its neighbours share, is found out.
+
+    Args:
+        values: float [n_cases], activation of the latent, 0 where it is silent.
+        similarity: float [n_cases], how much each case's answer resembles what fires the latent.
+        n_judged: positives at most.
+        rng: of the draws.
+    """
+    firing = np.nonzero(values > 0)[0]
+    silent = np.nonzero(values <= 0)[0]
+    positives = _stratified(firing, activation_levels(values[firing]), n_judged, rng)
+    wanted = min(len(positives), len(silent))
+    n_hard = wanted // 2
+    by_similarity = silent[np.argsort(-similarity[silent], kind="stable")]
+    pool = by_similarity[: max(n_hard, math.ceil(_HARD_SHARE * len(silent)))]
+    hard = rng.choice(pool, size=n_hard, replace=False)
+    others = np.ones(len(values), bool)
+    others[hard] = False
+    easy = rng.choice(silent[others[silent]], size=wanted - n_hard, replace=False)
+    negatives = np.sort(np.concatenate([hard, easy]))
+    rows = np.concatenate([positives, negatives])
+    return JudgedCases(rows, np.arange(len(rows)) < len(positives))
+
+
+def best_threshold(scores: np.ndarray, fires: np.ndarray) -> float:
+    """The threshold ``score >= t`` with the best balanced accuracy; the highest of equals.
+
+    Candidates lie midway between neighbouring scores, and above the highest one; that one answers
+    "silent" to everything and is only taken where no other is better than chance.
+    """
+    levels = np.unique(scores)
+    if len(levels) < 2 or fires.all() or not fires.any():
+        return math.inf
+    above_positive = _count_from(scores[fires], levels)
+    above_negative = _count_from(scores[~fires], levels)
+    # Entry i: share of cases with a score of at least levels[i].
+    gain = above_positive / fires.sum() - above_negative / (~fires).sum()
+    best = len(gain) - 1 - int(np.argmax(gain[::-1]))
+    if gain[best] <= 0:
+        return math.inf
+    return float((levels[best - 1] + levels[best]) / 2) if best else float(levels[0])
+
+
+def _count_from(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Number of scores of at least each level, int64 [n_levels]."""
+    return len(scores) - np.searchsorted(np.sort(scores), levels, side="left")
+
+
+def judge(
+    scores: np.ndarray,
+    values: np.ndarray,
+    threshold: float,
+    judged: JudgedCases,
+    rng: np.random.Generator,
+) -> Confidence | None:
+    """Hold a label's scores against what its latent did; None below five firing cases.
+
+    Args:
+        scores: float [n_cases], the judge's score of each verification case.
+        values: float [n_cases], activation of the latent in these cases, 0 where silent.
+        threshold: from `best_threshold` on the construct users.
+        judged: cases of the yes-or-no judgement, from `sample_cases` on the same cases.
+        rng: of the draw of the published protocol's cases.
+    """
+    fires = values > 0
+    if int(fires.sum()) < MIN_POSITIVE or fires.all():
+        return None
+    predicted = scores >= threshold
+    paper = paper_cases(values, rng)
+    return Confidence(
+        confusion=Confusion.of(predicted[judged.rows], judged.fires),
+        threshold=threshold,
+        auroc=auroc(ranks(scores), fires),
+        paper_p=(
+            math.nan if paper is None else Confusion.of(predicted[paper.rows], paper.fires).accuracy
+        ),
+    )
+
+
+def _stratified(
+    firing: np.ndarray, levels: np.ndarray, wanted: int, rng: np.random.Generator
+) -> np.ndarray:
+    if len(firing) <= wanted:
+        return firing
+    quota = np.full(N_LEVELS, wanted // N_LEVELS)
+    quota[rng.permutation(N_LEVELS)[: wanted % N_LEVELS]] += 1
+    drawn = [
+        rng.choice(
+            firing[levels == level], size=min(size, int((levels == level).sum())), replace=False
+        )
+        for level, size in enumerate(quota, start=1)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def paper_cases(values: np.ndarray, rng: np.random.Generator) -> JudgedCases | None:
+    """Cases of the published protocol: up to 5 of the 10 strongest, as many random silent ones.
+
+    Args:
+        values: float [n_cases], activation of the latent, 0 where it is silent.
+        rng: of the draws.
+
+    Returns:
+        None without a case of level 5 or more, or without a silent one.
+    """
+    firing = np.nonzero(values > 0)[0]
+    strong = firing[activation_levels(values[firing]) >= _PAPER_LEVEL]
+    strongest = strong[np.argsort(-values[strong], kind="stable")][:_PAPER_STRONGEST]
+    silent = np.nonzero(values <= 0)[0]
+    size = min(PAPER_CASES, len(strongest), len(silent))
+    if size == 0:
+        return None
+    positives = rng.choice(strongest, size=size, replace=False)
+    negatives = rng.choice(silent, size=size, replace=False)
+    rows = np.concatenate([positives, negatives])
+    return JudgedCases(rows, np.arange(len(rows)) < size)

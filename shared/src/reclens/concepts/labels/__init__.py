@@ -1,0 +1,1 @@
+"""Labels: made for every latent, joined to concepts, written as one table."""

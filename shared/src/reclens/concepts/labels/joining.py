@@ -1,0 +1,259 @@
+"""Joins labelled latents to concepts: one meaning, one id, with the figures of all its latents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reclens.concepts.evidence.cases import Cases
+from reclens.concepts.evidence.text import unique_slugs
+from reclens.concepts.judging.held_out import CONSTRUCT
+from reclens.concepts.judging.judges import Embed
+from reclens.concepts.judging.verdicts import Judge, JudgedStatement
+from reclens.concepts.labels.duplicates import (
+    NO_PARENT,
+    choose_group_label,
+    duplicate_groups,
+    members,
+    nesting,
+)
+from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.labelling import (
+    LabelledLatent,
+    Workbench,
+    label_range,
+    prepare_workbench,
+)
+from reclens.concepts.labels.metrics import label_metrics
+from reclens.concepts.labels.rows import with_concept, with_control
+from reclens.contracts import ConceptsOptions
+from reclens.data.dataset import Items
+from reclens.errors import InvalidInput
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Labels of all latents, and what they are worth in sum."""
+
+    rows: list[LatentLabel]
+    """Row j is latent j."""
+    metrics: dict[str, Any]
+    """See docs/concepts.md."""
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Where the latents point: what copies and parts are told by."""
+
+    W_dec: np.ndarray
+    """float32 [n_latents, d_model]."""
+    levels: Sequence[int]
+    """Nested level of each latent, 0 the first (`AutoencoderConfig.latent_levels`)."""
+
+
+def join_latents(
+    workbench: Workbench,
+    latents: Sequence[LabelledLatent],
+    *,
+    directions: Directions | None = None,
+    on_concept: Callable[[int, int], None] = lambda done, total: None,
+) -> Labelling:
+    """Give latents with the same label one concept id, and measure what only all of them show.
+
+    Args:
+        workbench: that they were labelled on, or one made from the same.
+        latents: all of the dictionary, each once, in order.
+        directions: of the latents; None: copies and parts are not looked for.
+        on_concept: called with the number of concepts measured and of all.
+
+    Raises:
+        InvalidInput: entry j is not latent j, one is missing, or the directions are of others.
+    """
+    if [one.row.latent for one in latents] != list(range(workbench.n_latents)):
+        raise InvalidInput(
+            f"to join {workbench.n_latents} latents takes each of them once, in order.",
+            field="latents",
+            remedy="give the rows of all ranges, first range first.",
+        )
+    copies = 0
+    if directions is not None:
+        latents, copies = _with_copies(workbench, latents, directions)
+        latents = _with_parents(workbench, latents, directions)
+    rows = _with_controls(latents, workbench.judges)
+    rows = _with_concepts(rows, latents, workbench.judges, on_concept)
+    metrics = {
+        "construct_cases": len(workbench.construct),
+        "verify_cases": workbench.n_verify,
+        "alive": int((workbench.evidence.n_cases > 0).sum()),
+        "copies": copies,
+        "with_parent": sum(row.parent is not None for row in rows),
+        **label_metrics(rows, workbench.options.judges),
+    }
+    return Labelling(rows, metrics)
+
+
+def label_latents(
+    construct: Cases,
+    verify: Cases,
+    items: Items,
+    scale: np.ndarray,
+    *,
+    options: ConceptsOptions,
+    embed: Embed | None = None,
+    directions: Directions | None = None,
+) -> Labelling:
+    """Label every latent from ``construct`` cases and judge every label on ``verify`` cases.
+
+    All in one go and by keywords; for arguments and errors see `prepare_workbench` and
+    `join_latents`.
+    """
+    workbench = prepare_workbench(construct, verify, items, scale, options=options, embed=embed)
+    latents = list(label_range(workbench, range(workbench.n_latents)))
+    return join_latents(workbench, latents, directions=directions)
+
+
+def _with_copies(
+    workbench: Workbench, latents: Sequence[LabelledLatent], directions: Directions
+) -> tuple[list[LabelledLatent], int]:
+    """Give latents that are copies of each other one label, and count them."""
+    groups = members(duplicate_groups(workbench.construct.activations, directions.W_dec))
+    joined = list(latents)
+    for group in groups:
+        labelled = [joined[latent] for latent in group if joined[latent].statement is not None]
+        winner = _best_label(workbench, group.tolist(), labelled)
+        for latent in group.tolist():
+            one = joined[latent]
+            if winner is not None and one.row.label != winner.row.label:
+                one = _relabelled(workbench, one, winner)
+            row = replace(one.row, duplicate_group=int(group[0]))
+            joined[latent] = replace(one, row=row)
+    return joined, sum(map(len, groups))
+
+
+def _best_label(
+    workbench: Workbench, group: Sequence[int], labelled: Sequence[LabelledLatent]
+) -> LabelledLatent | None:
+    """Of the labels of a group the one that tells best, on construct cases, when any fires."""
+    if len({one.row.label for one in labelled}) < 2 or not workbench.judges:
+        return labelled[0] if labelled else None
+    judge = workbench.judges[0]
+    readable = [
+        (one, scores)
+        for one in labelled
+        if one.statement is not None
+        and (scores := judge.case_scores(CONSTRUCT, one.statement)) is not None
+    ]
+    if not readable:
+        return labelled[0]
+    fires = workbench.held_out.values(CONSTRUCT, group) > 0
+    return readable[choose_group_label([scores for _, scores in readable], fires)][0]
+
+
+def _relabelled(
+    workbench: Workbench, one: LabelledLatent, winner: LabelledLatent
+) -> LabelledLatent:
+    """The latent with the label of another, measured anew; what a model said of its own is gone."""
+    assert winner.statement is not None
+    latent, label = one.row.latent, winner.statement.keywords
+    if label is not None:
+        label = workbench.supported(latent, label)
+    if winner.row.source == "keywords":
+        row = workbench.keyword_row(latent, label)
+    else:
+        said = winner.row
+        row = LatentLabel(
+            latent,
+            label=said.label,
+            description=said.description,
+            keywords=said.keywords,
+            support=label.support if label else None,
+            lift=label.lift if label else None,
+            evidence_items=one.row.evidence_items,
+            source=said.source,
+            prompt_version=said.prompt_version,
+            model=said.model,
+            evidence_hash=said.evidence_hash,
+        )
+    judged = workbench.judged(row, replace(winner.statement, keywords=label))
+    return replace(judged, usage=one.usage)
+
+
+def _with_parents(
+    workbench: Workbench, latents: Sequence[LabelledLatent], directions: Directions
+) -> list[LabelledLatent]:
+    parents = nesting(
+        np.asarray(directions.levels), directions.W_dec, workbench.construct.activations
+    )
+    return [
+        one if parent == NO_PARENT else replace(one, row=replace(one.row, parent=parent))
+        for one, parent in zip(latents, parents.tolist(), strict=True)
+    ]
+
+
+def _with_controls(latents: Sequence[LabelledLatent], judges: Sequence[Judge]) -> list[LatentLabel]:
+    """Put beside every judgement what the judge achieves with another latent's label."""
+    controls = {judge.name: judge.shuffled(_judged_by(judge, latents)) for judge in judges}
+    rows = []
+    for one in latents:
+        judgements = [
+            with_control(judgement, found)
+            if (found := controls.get(judgement.judge, {}).get(one.row.latent)) is not None
+            else judgement
+            for judgement in one.row.judgements
+        ]
+        rows.append(replace(one.row, judgements=tuple(judgements)))
+    return rows
+
+
+def _judged_by(judge: Judge, latents: Sequence[LabelledLatent]) -> dict[int, JudgedStatement]:
+    return {
+        one.row.latent: JudgedStatement(one.statement, one.thresholds[judge.name])
+        for one in latents
+        if one.statement is not None and judge.name in one.thresholds
+    }
+
+
+def _with_concepts(
+    rows: list[LatentLabel],
+    latents: Sequence[LabelledLatent],
+    judges: Sequence[Judge],
+    on_concept: Callable[[int, int], None],
+) -> list[LatentLabel]:
+    """Give latents with the same label one concept id, and the figures of that concept.
+
+    They are of the first judge that reads items: a language model is not asked again.
+    """
+    members: dict[str, list[int]] = {}
+    for row in rows:
+        if row.label is not None:
+            members.setdefault(_meaning(row.label), []).append(row.latent)
+    # Of several spellings the most confident latent's is the concept's, and so is its statement.
+    heads = {
+        meaning: max(ids, key=lambda latent: (_confidence(rows[latent]), -latent))
+        for meaning, ids in members.items()
+    }
+    slugs = unique_slugs([rows[head].label or "" for head in heads.values()])
+    rows = list(rows)
+    for done, (meaning, ids) in enumerate(members.items()):
+        on_concept(done, len(members))
+        head = heads[meaning]
+        statement, concept_id = latents[head].statement, slugs[rows[head].label or ""]
+        found = judges[0].of_concept(ids, statement) if judges and statement else None
+        for latent in ids:
+            rows[latent] = with_concept(rows[latent], concept_id, found)
+    return rows
+
+
+def _meaning(label: str) -> str:
+    """Labels that differ in case and punctuation alone are one."""
+    return " ".join(_WORD.findall(label.casefold())) or label
+
+
+def _confidence(row: LatentLabel) -> float:
+    return -1.0 if row.confidence is None else row.confidence

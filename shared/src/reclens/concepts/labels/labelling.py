@@ -1,0 +1,217 @@
+"""Labels latents and measures every label, range by range.
+
+What every latent is compared with (evidence, vocabulary, false discovery control) is made once, as
+a `Workbench`. On it any range of latents can be labelled by itself; the rows of all ranges are
+joined to concepts by `reclens.concepts.labels.joining`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from reclens.concepts.evidence.cases import Cases
+from reclens.concepts.evidence.item_text import describe_items
+from reclens.concepts.evidence.keywords import (
+    KeywordChooser,
+    KeywordLabel,
+    described_label,
+    item_label,
+)
+from reclens.concepts.evidence.strongest import Evidence, gather_evidence
+from reclens.concepts.evidence.terms import Vocabulary, build_vocabulary
+from reclens.concepts.judging.held_out import HeldOutCases
+from reclens.concepts.judging.judges import Embed, EmbeddingReader, KeywordReader, Reader, Statement
+from reclens.concepts.judging.verdicts import Judge
+from reclens.concepts.labels.account import Usage
+from reclens.concepts.labels.grouping import Judgement, LatentLabel
+from reclens.concepts.labels.rows import (
+    judgement_of,
+    keyword_row,
+    keyword_statement,
+    with_judgements,
+)
+from reclens.contracts import ConceptsOptions, JudgeName
+from reclens.data.dataset import Items
+from reclens.errors import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """What labelling any latent takes. Nothing in it is changed, so threads may share it."""
+
+    construct: Cases
+    """Cases of the users that labels are made from."""
+    n_verify: int
+    """Cases of the users that they are judged on."""
+    items: Items
+    """Of the data set."""
+    options: ConceptsOptions
+    """How to label."""
+    vocabulary: Vocabulary
+    """Terms of the data set."""
+    evidence: Evidence
+    """Of all latents."""
+    keywords: KeywordChooser
+    """Finds keyword labels."""
+    held_out: HeldOutCases
+    """What judges are asked about."""
+    judges: tuple[Judge, ...]
+    """Those of ``options.judges`` that read items, in that order."""
+
+    @property
+    def n_latents(self) -> int:
+        """Latents of the dictionary."""
+        return self.construct.n_latents
+
+    def keyword_row(self, latent: int, label: KeywordLabel | None) -> LatentLabel:
+        """The row of a latent with that keyword label, its worth left open."""
+        return keyword_row(
+            latent, label, evidence=self.evidence, items=self.items, vocabulary=self.vocabulary
+        )
+
+    def supported(self, latent: int, label: KeywordLabel) -> KeywordLabel:
+        """The same label for another latent, with how far that one's evidence supports it."""
+        if label.item is None:
+            return described_label(latent, label.terms, self.evidence, self.vocabulary)
+        return item_label(latent, label.item, self.evidence)
+
+    def judged(
+        self, row: LatentLabel, statement: Statement, others: Sequence[Judgement] = ()
+    ) -> LabelledLatent:
+        """A row with the judgements of all judges that read items, and of ``others``."""
+        judgements = list(others)
+        thresholds: dict[JudgeName, float] = {}
+        for judge in self.judges:
+            found = judge.of_latent(row.latent, statement)
+            if found is not None:
+                judgements.append(judgement_of(judge.name, found))
+                thresholds[judge.name] = found.threshold
+        judgements.sort(key=lambda one: self.options.judges.index(one.judge))
+        row = with_judgements(row, judgements, self.options.judges[0])
+        return LabelledLatent(row, statement, thresholds)
+
+
+@dataclass(frozen=True)
+class LabelledLatent:
+    """One latent, labelled and measured by itself: what joining all of them takes."""
+
+    row: LatentLabel
+    """Its row, its concept left open."""
+    statement: Statement | None = None
+    """What judges were told; None where there is no label."""
+    thresholds: dict[JudgeName, float] = field(default_factory=dict)
+    """By judge that reads items: score from which it says that the latent fires. A judge that
+    could not measure the label is not in it."""
+    usage: Usage = field(default_factory=Usage)
+    """What a language model was asked for it."""
+
+
+class Labeller(Protocol):
+    """Names latents. What it needs to know of all of them it was given when it was made."""
+
+    def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+        """Yield these latents in turn, each as soon as it is labelled and measured.
+
+        What is yielded for a latent must not depend on which others are asked for.
+        """
+        ...
+
+
+class KeywordLabeller:
+    """Labels by the terms that set a latent's answers apart from all answers."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._workbench = workbench
+
+    def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+        """Yield these latents in turn."""
+        bench = self._workbench
+        for latent in latents:
+            label = bench.keywords.choose(latent)
+            row = bench.keyword_row(latent, label)
+            if label is None:
+                yield LabelledLatent(row)
+            else:
+                yield bench.judged(row, keyword_statement(row, label))
+
+
+def prepare_workbench(
+    construct: Cases,
+    verify: Cases,
+    items: Items,
+    scale: np.ndarray,
+    *,
+    options: ConceptsOptions,
+    embed: Embed | None = None,
+) -> Workbench:
+    """Make what labelling any latent takes.
+
+    Args:
+        construct: cases of the users that labels are made from.
+        verify: cases of other users.
+        items: of the data set.
+        scale: float [n_latents], unit of each latent's activation (its 99th percentile), in which
+            latents of one concept are compared.
+        options: how to label.
+        embed: sentence model, for the judge ``embedding``.
+
+    Raises:
+        InvalidInput: a user is in both divisions, or the judge ``embedding`` has no model.
+    """
+    _check_disjoint(construct, verify)
+    vocabulary = build_vocabulary(items, min_items=options.min_items)
+    evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
+    keywords = KeywordChooser(construct, evidence, vocabulary, options)
+    held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
+    inverse_frequency = keywords.statistics.inverse_frequency
+    readers = _readers(options, items, vocabulary, inverse_frequency, embed)
+    return Workbench(
+        construct,
+        len(verify),
+        items,
+        options,
+        vocabulary,
+        evidence,
+        keywords,
+        held_out,
+        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in readers),
+    )
+
+
+def label_range(workbench: Workbench, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+    """Label some latents by keywords; the others are no more than what they are compared with."""
+    return KeywordLabeller(workbench).label(latents)
+
+
+def _readers(
+    options: ConceptsOptions,
+    items: Items,
+    vocabulary: Vocabulary,
+    inverse_frequency: np.ndarray,
+    embed: Embed | None,
+) -> Iterator[Reader]:
+    for name in options.judges:
+        if name == "keywords":
+            yield KeywordReader(vocabulary, inverse_frequency)
+        elif name == "embedding":
+            if embed is None:
+                raise InvalidInput(
+                    "the judge `embedding` was given no sentence model.",
+                    field="judges",
+                    remedy="give `embed`.",
+                )
+            yield EmbeddingReader(embed, describe_items(items))
+
+
+def _check_disjoint(construct: Cases, verify: Cases) -> None:
+    both = np.intersect1d(construct.user_ids.astype(str), verify.user_ids.astype(str))
+    if len(both):
+        raise InvalidInput(
+            f"user {both[0]!r} is among those that labels are made from and judged on.",
+            field="autoencoder",
+            remedy="capture again; a user belongs to one division.",
+        )

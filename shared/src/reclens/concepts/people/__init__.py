@@ -1,0 +1,1 @@
+"""What people say of concepts: corrections that last, and surveys."""

@@ -1,0 +1,1 @@
+"""Statistics that every evaluation uses: agreement, bootstrap, chance."""

@@ -1,0 +1,1 @@
+"""Running RecLens: the local stack, and deployments with least privilege."""

@@ -1,0 +1,200 @@
+"""Makes the secrets of a deployment: one folder a part, one file a value, named as the setting.
+
+```
+FOLDER/                   0700: nobody else on this machine gets in
+  trainer/, gateway/, ... RECLENS_REDIS__URL, RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY,
+                          as far as the part needs them; mounted into its containers
+  grafana/                GRAFANA_ADMIN_PASSWORD
+  redis/users.acl         for Redis; has digests of the passwords only
+  s3/                     for the store: identities.json and security.toml of SeaweedFS,
+                          MINIO_ROOT_USER and MINIO_ROOT_PASSWORD of MinIO
+  operator.env            0600: for a person's shell on this machine
+```
+
+**Who can read it.** A container sees the one folder that is mounted into it, not the folders above;
+its user is known by number only, and differs between images. So what protects the secrets from
+other people on this machine is FOLDER itself, which only its owner may enter, and within it files
+may be read by all (0644), folders by all (0755). That needs no rights beyond the owner's.
+
+A second run keeps every secret, completes what is missing, and writes the rules anew, so that those
+of a new version hold after Redis and the store are restarted. Addresses and keys that somebody
+wrote by hand, for a Redis or a store of their own, stay as they are.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from reclens.ops.deployment.access import RIGHTS, Part
+from reclens.ops.deployment.redis_acl import render_acl
+from reclens.ops.deployment.s3_identities import S3Keys, render_identities
+from reclens.ops.deployment.secret_folder import SecretFolder
+
+IDENTITIES: Final = "identities.json"
+"""SeaweedFS's file in ``s3/``; it has the keys of all parts."""
+SECURITY: Final = "security.toml"
+"""SeaweedFS's file in ``s3/`` with the key that its servers show one another."""
+ROOT_USER: Final = "MINIO_ROOT_USER"
+"""MinIO's administrator, in ``s3/``."""
+ROOT_PASSWORD: Final = "MINIO_ROOT_PASSWORD"
+"""The administrator's password, in ``s3/``."""
+OPERATOR_ENV: Final = "operator.env"
+"""Lines for a shell, in the folder itself."""
+
+_REDIS_URL: Final = "RECLENS_REDIS__URL"
+_ACCESS_KEY: Final = "RECLENS_S3__ACCESS_KEY"
+_SECRET_KEY: Final = "RECLENS_S3__SECRET_KEY"
+_GRAFANA: Final = "grafana/GRAFANA_ADMIN_PASSWORD"
+_REDIS_INSIDE: Final = "redis:6379"
+# The gateway counts rates in Redis and does nothing else there.
+_REDIS_FILES: Final = {Part.GATEWAY: "RECLENS_GATEWAY__AUTH__RATES_REDIS"}
+_SECRET_BYTES: Final = 30  # 240 bits, 40 characters: MinIO takes no more
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers are found: within the deployment, and from this machine."""
+
+    redis_inside: str | None = None
+    """``host:port`` of Redis, as containers reach it. None: as it is, or ``redis:6379``."""
+    redis: str = "127.0.0.1:6379"
+    """``host:port`` of Redis, as this machine reaches it."""
+    s3: str = "127.0.0.1:8333"
+    """``host:port`` of the store, as this machine reaches it."""
+    s3_region: str = "us-east-1"
+    """Region of the store."""
+    s3_secure: bool = False
+    """Whether the store is asked over TLS."""
+    gateway: str = "127.0.0.1:50051"
+    """``host:port`` of SteeringService, as this machine reaches it."""
+
+
+def make_credentials(
+    root: Path,
+    addresses: Addresses,
+    *,
+    bucket: str = "reclens",
+    rotate: Collection[Part] = (),
+) -> list[str]:
+    """Make or complete the folder.
+
+    Args:
+        root: the folder; made where it is missing.
+        addresses: of the servers.
+        bucket: of all artifacts.
+        rotate: parts that get new secrets.
+
+    Returns:
+        Names of the files that were made or changed, below ``root``.
+
+    Raises:
+        Unavailable: the folder cannot be read or written.
+    """
+    with SecretFolder(root) as folder:
+        passwords: dict[Part, str] = {}
+        keys: dict[Part, S3Keys] = {}
+        for part, rights in RIGHTS.items():
+            fresh = part in rotate
+            if rights.redis and (password := _redis_password(folder, part, addresses, fresh)):
+                passwords[part] = password
+            if rights.store:
+                keys[part] = _s3_keys(folder, part, fresh)
+        folder.write("redis/users.acl", render_acl(passwords))
+        folder.write(f"s3/{IDENTITIES}", render_identities(keys, bucket))
+        fresh = Part.MONITORING in rotate
+        _kept(folder, _GRAFANA, _new_secret, fresh=fresh)
+        if folder.read(f"s3/{SECURITY}") is None:
+            folder.write(f"s3/{SECURITY}", _security())
+        _kept(folder, f"s3/{ROOT_USER}", lambda: "reclens-root")
+        _kept(folder, f"s3/{ROOT_PASSWORD}", _new_secret)
+        if (password := passwords.get(Part.OPERATOR)) is not None:
+            redis = _redis_url(Part.OPERATOR, password, addresses.redis)
+        else:
+            redis = folder.read(f"{Part.OPERATOR.value}/{_REDIS_URL}") or ""
+        told = _operator_env(redis, keys[Part.OPERATOR], bucket, addresses)
+        folder.write(OPERATOR_ENV, told, private=True)
+        return folder.changed
+
+
+def _redis_password(
+    folder: SecretFolder, part: Part, addresses: Addresses, fresh: bool
+) -> str | None:
+    """The part's password, in its address; None where that is of a Redis of one's own."""
+    name = f"{part.value}/{_REDIS_FILES.get(part, _REDIS_URL)}"
+    known = None if fresh else folder.read(name)
+    if known is None:
+        password = _new_secret()
+        address = addresses.redis_inside or _REDIS_INSIDE
+    else:
+        user, password = _login(known)
+        if user != part.value or not password:
+            return None
+        address = addresses.redis_inside
+    if address is not None:
+        folder.write(name, _redis_url(part, password, address))
+    return password
+
+
+def _s3_keys(folder: SecretFolder, part: Part, fresh: bool) -> S3Keys:
+    # A name that stays: with MinIO, a new secret then replaces the old one. Another stays too: it
+    # is of a store of one's own.
+    name = f"{part.value}/{_ACCESS_KEY}"
+    access = _kept(folder, name, lambda: f"reclens-{part.value}")
+    secret = _kept(folder, f"{part.value}/{_SECRET_KEY}", _new_secret, fresh=fresh)
+    return S3Keys(access, secret)
+
+
+def _kept(
+    folder: SecretFolder,
+    name: str,
+    new: Callable[[], str],
+    *,
+    fresh: bool = False,
+) -> str:
+    """What the file says, or ``new()`` where it is not there or a ``fresh`` one is wanted."""
+    value = (None if fresh else folder.read(name)) or new()
+    folder.write(name, value)
+    return value
+
+
+def _security() -> str:
+    # Whoever reaches SeaweedFS's port for other servers of its kind could make identities without.
+    key = secrets.token_urlsafe(_SECRET_BYTES)
+    return f'[jwt.filer_signing]\nkey = "{key}"\n'
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def _redis_url(part: Part, password: str, address: str) -> str:
+    # Database 0: the rights are for it, and for channels that are named after it.
+    return f"redis://{part.value}:{password}@{address}/0"
+
+
+def _login(url: str) -> tuple[str | None, str | None]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None, None
+    return parts.username, parts.password
+
+
+def _operator_env(redis: str, keys: S3Keys, bucket: str, addresses: Addresses) -> str:
+    values = {
+        _REDIS_URL: redis,
+        "RECLENS_S3__ENDPOINT": addresses.s3,
+        "RECLENS_S3__REGION": addresses.s3_region,
+        "RECLENS_S3__SECURE": str(addresses.s3_secure).lower(),
+        _ACCESS_KEY: keys.access_key,
+        _SECRET_KEY: keys.secret_key,
+        "RECLENS_S3__BUCKET": bucket,
+        "RECLENS_CLIENT__TARGET": addresses.gateway,
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

@@ -1,0 +1,88 @@
+"""Rights in the object store as IAM policies, which SeaweedFS and MinIO both understand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from reclens.ops.deployment.access import RIGHTS, Part, StoreRights
+
+_PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+
+
+class S3Keys(NamedTuple):
+    """What a part signs its requests with."""
+
+    access_key: str
+    """Its name in the store."""
+    secret_key: str
+    """Secret."""
+
+
+def policy(rights: StoreRights, bucket: str) -> dict[str, Any]:
+    """The IAM policy of a part.
+
+    Args:
+        rights: of the part.
+        bucket: name of the bucket.
+    """
+    statements = [
+        _allow(("s3:ListBucket", "s3:GetBucketLocation"), [bucket]),
+        _allow(("s3:GetObject",), [f"{bucket}/*"]),
+    ]
+    if rights.replace:
+        below = [f"{bucket}/{prefix}*" for prefix in rights.replace]
+        statements.append(_allow((*_PUT, "s3:DeleteObject"), below))
+    if rights.add:
+        statements.append(_allow(_PUT, [f"{bucket}/{prefix}*" for prefix in rights.add]))
+    if rights.make_bucket:
+        statements.append(_allow(("s3:CreateBucket",), [bucket]))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def policies(bucket: str) -> dict[Part, dict[str, Any]]:
+    """The policy of every part that has an account in the store."""
+    return {part: policy(rights.store, bucket) for part, rights in RIGHTS.items() if rights.store}
+
+
+def policy_name(part: Part) -> str:
+    """What the part's policy is called in the store."""
+    return f"reclens-{part.value}"
+
+
+def render_identities(keys: Mapping[Part, S3Keys], bucket: str) -> str:
+    """SeaweedFS's ``s3.config``: every part with its keys and its policy.
+
+    Args:
+        keys: of every part that has an account in the store.
+        bucket: name of the bucket.
+    """
+    found = policies(bucket)
+    config = {
+        "identities": [
+            {
+                "name": part.value,
+                "credentials": [
+                    {"accessKey": keys[part].access_key, "secretKey": keys[part].secret_key}
+                ],
+                # The older form of rights, which cannot tell adding from removing.
+                "actions": [],
+                "policyNames": [policy_name(part)],
+            }
+            for part in found
+        ],
+        "policies": [
+            {"name": policy_name(part), "content": json.dumps(document)}
+            for part, document in found.items()
+        ],
+    }
+    return json.dumps(config, indent=2) + "\n"
+
+
+def _allow(actions: tuple[str, ...], resources: list[str]) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": [f"arn:aws:s3:::{resource}" for resource in resources],
+    }

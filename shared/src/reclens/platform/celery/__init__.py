@@ -1,0 +1,1 @@
+"""The Celery application, its workers, and what notices when one of them has stopped working."""

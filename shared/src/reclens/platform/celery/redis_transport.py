@@ -1,0 +1,58 @@
+"""Kombu's Redis transport, mended where a worker with jobs in hand loses Redis.
+
+Two things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis is
+and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. And a
+lost connection puts all messages in hand back into the queue, though their jobs go on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.worker import state
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+
+
+class QoS(kombu_redis.QoS):
+    """What a channel has delivered and nobody has acknowledged."""
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Put it back where the worker stops. Where only the connection is lost, the jobs go on;
+        `reclens.platform.celery.failure_detector` hands back what nobody works on."""
+        if state.should_stop in (None, False) and state.should_terminate in (None, False):
+            self._delivered.clear()  # type: ignore[union-attr]
+        else:
+            super().restore_unacked(client)
+
+
+class Channel(kombu_redis.Channel):
+    """A channel that can still reach Redis after it was closed."""
+
+    QoS = QoS
+    _address: dict[str, Any] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._address = super()._connparams()
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        closed = self.connection is None or self.connection.client is None
+        if closed and self._address is not None:
+            return dict(self._address)
+        return super()._connparams(asynchronous)
+
+
+class Transport(kombu_redis.Transport):
+    """The Redis transport with channels of that kind."""
+
+    Channel = Channel
+
+
+def use_our_transport() -> None:
+    """Let addresses ``redis://`` and ``rediss://`` mean this transport, in this process.
+
+    Call before the first connection is made.
+    """
+    ours = f"{__name__}:{Transport.__name__}"
+    TRANSPORT_ALIASES.update(redis=ours, rediss=ours)

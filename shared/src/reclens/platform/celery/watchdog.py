@@ -1,0 +1,296 @@
+"""Whether a worker consumes, judged from beside it: for probes of containers, and to end a worker
+that has silently stopped consuming.
+
+A thread looks every few seconds. It asks Redis, not the worker, whether the worker asks for
+messages (its connection has the worker's name and waits in BRPOP), looks whether all slots hold
+jobs instead, and whether messages wait while none come in. A worker that does consume renews its
+heartbeat file, which `reclens.platform.celery.health_probe` reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import billiard
+import structlog
+from celery import Celery, bootsteps
+from celery.worker import state
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from reclens.contracts import QueueName
+from reclens.platform.celery.failure_detector import RollCall, silence_of
+from reclens.platform.jobs.log import connect
+from reclens.platform.settings.models import HeartbeatSettings, RedisSettings
+
+EXIT_CODE = 75
+"""Of a worker that ended itself: EX_TEMPFAIL, start it again."""
+
+_STALLS_UNTIL_END = 3
+_LEAVE_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Health(StrEnum):
+    """What the file says; one that is not renewed says that consumption has stalled."""
+
+    CONSUMING = "consuming"
+    RECONNECTING = "reconnecting"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a worker at one moment."""
+
+    redis: bool
+    """Redis answers."""
+    stopping: bool = False
+    """It was told to stop."""
+    loop_seconds: float = 0.0
+    """Since its event loop last turned."""
+    full: bool = False
+    """All its slots hold jobs."""
+    asking: bool = True
+    """It asks Redis for messages."""
+    waiting: int = 0
+    """Messages in its queues."""
+    received: int = 0
+    """Messages that it has received so far."""
+
+
+class Judge:
+    """Tells from looks whether consumption has stalled, and since when.
+
+    Args:
+        stall_seconds: see `HeartbeatSettings`.
+    """
+
+    def __init__(self, stall_seconds: float) -> None:
+        self._patience = stall_seconds
+        self._well_at: float | None = None
+        self._looked_at: float | None = None
+        self._received = 0
+
+    def health(self, look: Look, now: float) -> Health | None:
+        """None where it has not consumed for ``stall_seconds``."""
+        suspended = self._looked_at is not None and now - self._looked_at > self._patience / 2
+        self._looked_at = now
+        fault = self.fault(look)
+        self._received = look.received
+        # Neither an outage of Redis nor a sleep of the whole machine is held against the worker.
+        if self._well_at is None or fault is None or suspended or not look.redis:
+            self._well_at = now
+        if look.stopping:
+            return Health.STOPPING
+        if not look.redis:
+            return Health.RECONNECTING
+        return Health.CONSUMING if self.stalled(now) < self._patience else None
+
+    def stalled(self, now: float) -> float:
+        """Seconds since all was well."""
+        return 0.0 if self._well_at is None else now - self._well_at
+
+    def hopeless(self, now: float) -> bool:
+        """Whether a fresh process is the only help left."""
+        return self.stalled(now) >= _STALLS_UNTIL_END * self._patience
+
+    def fault(self, look: Look) -> str | None:
+        """What is wrong at this moment; None where nothing is."""
+        if look.stopping:
+            return None
+        if look.loop_seconds >= self._patience:
+            return f"the event loop has not turned for {look.loop_seconds:.0f} s"
+        if look.full:
+            return None
+        if not look.asking:
+            return "it does not ask Redis for messages"
+        if look.waiting and look.received == self._received:
+            return f"{look.waiting} messages wait and none come in"
+        return None
+
+
+class Heartbeat:
+    """Watches over this process's worker.
+
+    Args:
+        app: of the worker.
+        worker: its name on the roll and of its connections to Redis.
+        queues: that it consumes.
+        slots: jobs that it runs at once.
+        redis: where its broker is.
+        settings: of the heartbeat.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        worker: str,
+        *,
+        queues: list[QueueName],
+        slots: int,
+        redis: RedisSettings,
+        settings: HeartbeatSettings,
+    ) -> None:
+        self._app = app
+        self._worker = worker
+        self._queues = [queue.value for queue in queues]
+        self._slots = slots
+        self._redis_settings = redis
+        self._settings = settings
+        self._judge = Judge(settings.stall_seconds)
+        self._turned_at = time.monotonic()
+        self._timer: Any = None
+        self._roll: RollCall | None = None
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
+        self.gave_up = False
+        # What a predecessor left says nothing about this process.
+        if settings.file is not None:
+            settings.file.unlink(missing_ok=True)
+
+    def attach(self) -> None:
+        """Begin when the worker first connects: by then its pool has forked."""
+        heartbeat = self
+
+        class Step(bootsteps.StartStopStep):
+            """Started again with each connection."""
+
+            requires = ("celery.worker.consumer.tasks:Tasks",)
+
+            def start(self, parent: Any) -> None:
+                heartbeat._connected(parent)
+
+        steps: dict[str, set[type]] = self._app.steps  # type: ignore[assignment]
+        steps["consumer"].add(Step)
+
+    def leave(self) -> None:
+        """End when the worker has stopped, and hand back what it did not begin."""
+        self._left.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(_LEAVE_SECONDS)
+        if self._roll is not None and not self._thread.is_alive():
+            # Redis may be away: then the others will notice that this worker is silent.
+            with contextlib.suppress(RedisError, OSError):
+                self._roll.leave()
+
+    def _connected(self, consumer: Any) -> None:
+        # Runs in the worker's main thread.
+        if self._timer is not None:
+            self._timer.cancel()
+        if consumer.hub is not None:
+            self._timer = consumer.hub.call_repeatedly(1.0, self._turn)
+        self._turn()
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def _turn(self) -> None:
+        self._turned_at = time.monotonic()
+
+    # --- the thread ------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        redis = connect(self._redis_settings)
+        silence = silence_of(self._redis_settings.visibility_timeout_seconds)
+        roll = self._roll = RollCall(self._app, redis, self._worker, silence)
+        interval = min(roll.interval, self._settings.stall_seconds / 4)
+        while not self._left.is_set():
+            try:
+                self._look(redis, roll)
+            except Exception:  # noqa: BLE001 - a watch that died would look like a stalled worker
+                _log.exception("heartbeat.failed")
+            self._left.wait(interval)
+
+    def _look(self, redis: Redis, roll: RollCall) -> None:
+        try:
+            roll.answer(tags_in_hand())
+            look = self._seen(redis)
+        except (RedisError, OSError):
+            roll.forget()
+            look = Look(redis=False, stopping=_stopping())
+        fault, now = self._judge.fault(look), time.monotonic()
+        health = self._judge.health(look, now)
+        if health is not None:
+            self._renew(health, look)
+        elif self._judge.hopeless(now):
+            self._end(f"{fault}", self._judge.stalled(now))
+        else:
+            _log.warning("worker.stalled", fault=fault, seconds=round(self._judge.stalled(now)))
+
+    def _seen(self, redis: Redis) -> Look:
+        lengths = [redis.llen(queue) for queue in self._queues]
+        return Look(
+            redis=True,
+            stopping=_stopping(),
+            loop_seconds=time.monotonic() - self._turned_at if self._timer is not None else 0.0,
+            full=len(state.reserved_requests) >= self._slots,
+            asking=self._asks(redis),
+            waiting=sum(int(length) for length in lengths),  # type: ignore[arg-type]
+            received=state.all_total_count[0],
+        )
+
+    def _asks(self, redis: Redis) -> bool:
+        try:
+            clients = redis.client_list(_type="normal")
+        except ResponseError:
+            return True  # a server that does not tell; the other signs are left
+        return any(
+            client["name"] == self._worker
+            and client["cmd"] == "brpop"
+            and int(client["idle"]) < self._settings.stall_seconds / 2
+            for client in clients
+        )
+
+    def _renew(self, health: Health, look: Look) -> None:
+        path = self._settings.file
+        if path is None:
+            return
+        told = {
+            "health": health.value,
+            "pid": os.getpid(),
+            "worker": self._worker,
+            "time": time.time(),
+            "queues": self._queues,
+            "waiting": look.waiting,
+            "jobs": len(state.reserved_requests),
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            fresh.write_text(json.dumps(told))
+            fresh.replace(path)
+        except OSError as error:
+            _log.warning("heartbeat.not_written", file=str(path), error=str(error))
+
+    def _end(self, fault: str, seconds: float) -> None:
+        """End this process the way SIGTERM does, and by force after a while."""
+        self.gave_up = True
+        _log.error("worker.ends_itself", fault=fault, seconds=round(seconds))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._settings.grace_seconds)
+        _log.error("worker.ends_by_force", seconds=self._settings.grace_seconds)
+        for child in billiard.active_children():  # type: ignore[attr-defined]
+            os.kill(child.pid, signal.SIGKILL)
+        os._exit(EXIT_CODE)
+
+
+def tags_in_hand() -> set[str]:
+    """Delivery tags of the messages that this worker runs, or keeps for later."""
+    # Copies, made in one step of the interpreter: other threads change these sets.
+    kept = (state.reserved_requests, state.active_requests, state.scheduled_requests)
+    requests = [ref() for one in kept for ref in one.data.copy()]  # type: ignore[attr-defined]
+    return {request.message.delivery_tag for request in requests if request is not None}
+
+
+def _stopping() -> bool:
+    return any(told not in (None, False) for told in (state.should_stop, state.should_terminate))

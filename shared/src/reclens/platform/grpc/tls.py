@@ -1,0 +1,183 @@
+"""TLS for servers and channels; renewed certificates are taken without a restart."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from pathlib import Path
+
+import grpc
+import structlog
+from pydantic import model_validator
+
+from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.settings.file_stamp import file_stamp
+from reclens.platform.settings.models import Section
+
+logger = structlog.get_logger(__name__)
+
+
+class TlsSettings(Section):
+    """How a server proves who it is, and asks others to."""
+
+    certificate: Path | None = None
+    """PEM file with the server's certificate and those between it and its CA. None: plain text."""
+    key: Path | None = None
+    """PEM file with its private key."""
+    client_ca: Path | None = None
+    """PEM file with the CAs of client certificates."""
+    require_client_cert: bool = False
+    """Take connections only from clients with a certificate of one of those CAs (mTLS)."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> TlsSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: set both or none")
+        if self.require_client_cert != (self.client_ca is not None):
+            raise ValueError("client_ca and require_client_cert belong together")
+        if self.require_client_cert and self.certificate is None:
+            raise ValueError("client certificates need TLS: set certificate and key")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.certificate is not None
+
+
+class ChannelTlsSettings(Section):
+    """How a client trusts a server, and proves who it is."""
+
+    ca: Path | None = None
+    """PEM file with the CAs of the server's certificate. None: plain text."""
+    certificate: Path | None = None
+    """PEM file with the client's certificate, for servers that ask for one."""
+    key: Path | None = None
+    """PEM file with its private key."""
+    server_name: str = ""
+    """Name in the server's certificate, where it differs from the host that is called."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> ChannelTlsSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: set both or none")
+        if self.certificate is not None and self.ca is None:
+            raise ValueError("a client certificate needs TLS: set ca")
+        return self
+
+
+class ServerCertificate:
+    """A server's certificate, read again when one of its files has changed.
+
+    gRPC asks before every handshake; connections that stand are not touched. What cannot be used,
+    e.g. while one of two files has been replaced, is logged and the certificate before stays.
+
+    Raises:
+        InvalidInput: the files cannot be used to begin with.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        assert settings.certificate is not None
+        assert settings.key is not None
+        self._certificate, self._key = settings.certificate, settings.key
+        self._client_ca = settings.client_ca
+        self._files = [path for path in (self._certificate, self._key, self._client_ca) if path]
+        # gRPC asks on threads of its own, maybe several at once.
+        self._lock = threading.Lock()
+        self._stamp = self._stamps()
+        self._current = self._read()
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """What the server listens with."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._current,
+            self.renewed,  # pyright: ignore[reportArgumentType] (None: unchanged)
+            require_client_authentication=self._client_ca is not None,
+        )
+
+    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """The certificate, if it was replaced since it was last asked for."""
+        with self._lock:
+            stamp = self._stamps()
+            if stamp == self._stamp:
+                return None
+            self._stamp = stamp
+            try:
+                self._current = self._read()
+            except RecLensError as error:
+                logger.error("certificate not reloaded, the one before stays", error=str(error))
+                return None
+            logger.info("certificate reloaded", file=str(self._certificate))
+            return self._current
+
+    def _read(self) -> grpc.ServerCertificateConfiguration:
+        check_pair(self._certificate, self._key)
+        roots = read_pem(self._client_ca, "tls.client_ca") if self._client_ca else None
+        key = read_pem(self._key, "tls.key")
+        certificate = read_pem(self._certificate, "tls.certificate")
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
+
+    def _stamps(self) -> list[tuple[int, int, int] | None]:
+        return [file_stamp(path) for path in self._files]
+
+
+def channel_credentials(settings: ChannelTlsSettings) -> grpc.ChannelCredentials | None:
+    """Credentials of a channel; None for plain text.
+
+    Raises:
+        InvalidInput: a file cannot be used.
+    """
+    if settings.ca is None:
+        return None
+    if settings.certificate is None or settings.key is None:
+        return grpc.ssl_channel_credentials(read_pem(settings.ca, "ca"))
+    check_pair(settings.certificate, settings.key)
+    return grpc.ssl_channel_credentials(
+        read_pem(settings.ca, "ca"),
+        read_pem(settings.key, "key"),
+        read_pem(settings.certificate, "certificate"),
+    )
+
+
+def channel_tls_options(settings: ChannelTlsSettings) -> list[tuple[str, str]]:
+    """Channel options that go with the credentials."""
+    name = settings.server_name
+    return [("grpc.ssl_target_name_override", name)] if name else []
+
+
+def check_pair(certificate: Path, key: Path) -> None:
+    """Refuse a key that does not belong to the certificate: gRPC would only fail every handshake.
+
+    Raises:
+        InvalidInput: they do not fit, or one of them cannot be read.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            # Without a password OpenSSL would ask for one at the terminal.
+            certificate,
+            key,
+            password=lambda: "",
+        )
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise InvalidInput(
+            f"{certificate} and {key} are no certificate with its key ({type(error).__name__}).",
+            field="tls.certificate",
+            remedy="give PEM files that belong together, the key without a password.",
+        ) from error
+
+
+def read_pem(path: Path, field: str) -> bytes:
+    """The bytes of a PEM file.
+
+    Raises:
+        InvalidInput: it cannot be read, or is no PEM.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read ({error.strerror}).", field=field, remedy="check the path."
+        ) from error
+    if b"-----BEGIN" not in content:
+        raise InvalidInput(f"{path} is no PEM file.", field=field, remedy="convert it to PEM.")
+    return content

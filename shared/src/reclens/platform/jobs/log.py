@@ -1,0 +1,276 @@
+"""What happened to jobs: who submitted what, where it is, how it ended.
+
+Celery keeps states and results; this adds what Celery does not keep (the list of jobs, their
+specifications, the stages of a pipeline) and shows both as one view.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from reclens.contracts import (
+    MAX_SPEC_BYTES,
+    ConceptShardSpec,
+    Stage,
+    TaskName,
+    canonical_json,
+)
+from reclens.errors import InvalidSpec, NotFound, Unavailable
+from reclens.platform.celery.app import make_app
+from reclens.platform.jobs.view import (
+    JobError,
+    JobState,
+    JobView,
+    ShardView,
+    StageView,
+    outcome_of,
+    shard_view,
+    with_shards,
+)
+from reclens.platform.settings.models import RedisSettings
+
+__all__ = [
+    "JobError",
+    "JobLog",
+    "JobState",
+    "JobView",
+    "ShardView",
+    "StageView",
+    "connect",
+]
+
+_BROKEN = {JobState.FAILED, JobState.CANCELLED, JobState.PARTIAL}
+_INDEX = "reclens:jobs"
+_WATCH_SECONDS = 0.5
+
+
+class JobLog:
+    """Submits, lists, shows and cancels jobs.
+
+    Raises (all methods):
+        Unavailable: Redis does not answer.
+    """
+
+    def __init__(self, settings: RedisSettings, app: Celery | None = None) -> None:
+        self._app = app or make_app(settings)
+        self._expires = settings.result_expires_seconds
+        self._redis = connect(settings)
+
+    # --- for those who submit --------------------------------------------------------------------
+
+    def submit(self, task: TaskName, spec: dict[str, Any]) -> str:
+        """Send a job and return its id.
+
+        Raises:
+            InvalidSpec: the specification is larger than a message may be.
+        """
+        size = len(canonical_json(spec))
+        if size > MAX_SPEC_BYTES:
+            raise InvalidSpec(
+                f"the specification has {size} bytes, the limit is {MAX_SPEC_BYTES}.",
+                field="spec",
+                remedy="put large data into the object store and refer to it.",
+            )
+        job_id = str(uuid.uuid4())
+        with _reachable():
+            self.record(job_id, task.value, spec)
+            self._app.send_task(task.value, kwargs={"spec": spec}, task_id=job_id)
+        return job_id
+
+    def list(self, limit: int = 50) -> list[JobView]:
+        """The newest jobs, newest first; stages of pipelines are shown within them."""
+        with _reachable():
+            newest: list[bytes] = self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[assignment]
+            ids = [job_id.decode() for job_id in newest]
+            # A record may expire before the index is next trimmed.
+            return [self.show(job_id) for job_id in ids if self._redis.exists(_key(job_id))]
+
+    def show(self, job_id: str) -> JobView:
+        """One job.
+
+        Raises:
+            NotFound: no such job, or its record has expired.
+        """
+        with _reachable():
+            record = {
+                key.decode(): value.decode() for key, value in self._hash(_key(job_id)).items()
+            }
+            if not record:
+                raise NotFound(
+                    f"there is no job {job_id!r}.",
+                    field="job_id",
+                    remedy="`reclens jobs list` shows the jobs that are kept.",
+                )
+            stages = self._stages(json.loads(record.get("stages") or "[]"))
+            outcome = self._outcome(job_id, json.loads(record.get("shards") or "[]"))
+        # A pipeline hands its id on to its last stage: until that one has run, its own Celery
+        # state says nothing, its stages do.
+        if stages and not outcome["state"].final:
+            busy = next((stage for stage in stages if not stage.state.final), None)
+            stuck = busy is not None and busy.state is JobState.RETRYING
+            outcome["state"] = JobState.RETRYING if stuck else JobState.RUNNING
+            outcome["progress"] = next((s.progress for s in stages if s.progress), None)
+            outcome["waiting"] = next((s.waiting for s in stages if s.waiting), None)
+        return JobView(
+            id=job_id,
+            task=record["task"],
+            spec=json.loads(record["spec"]),
+            submitted_at=record.get("submitted_at"),
+            started_at=record.get("started_at"),
+            stages=tuple(stages),
+            **outcome,
+        )
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop: it leaves the queue, or checkpoints and stops at a safe point."""
+        view = self.show(job_id)
+        if view.state.final:
+            return
+        with _reachable():
+            self._redis.set(f"reclens:cancel:{job_id}", b"1", ex=self._expires)
+
+    def watch(self, job_id: str, interval: float = _WATCH_SECONDS) -> Iterator[JobView]:
+        """The job's view whenever it has changed, until it is final."""
+        last: JobView | None = None
+        while True:
+            view = self.show(job_id)
+            if view != last:
+                yield view
+                last = view
+            if view.state.final:
+                return
+            time.sleep(interval)
+
+    # --- for workers -----------------------------------------------------------------------------
+
+    def record(self, job_id: str, task: str, spec: Any, *, listed: bool = True) -> None:
+        """Note a job that was submitted or, when it came from elsewhere, received."""
+        key = _key(job_id)
+        if self._redis.hsetnx(key, "submitted_at", _now()):
+            self._redis.hset(key, mapping={"task": task, "spec": json.dumps(spec)})
+            self._redis.expire(key, self._expires)
+            if listed:
+                self._redis.zadd(_INDEX, {job_id: time.time()})
+                self._redis.zremrangebyscore(_INDEX, 0, time.time() - self._expires)
+
+    def started(self, job_id: str) -> None:
+        """Note that a worker took the job; only the first time counts."""
+        self._redis.hsetnx(_key(job_id), "started_at", _now())
+
+    def planned(self, job_id: str, stages: list[tuple[str, Stage]]) -> None:
+        """Note the stages of a pipeline with their job ids."""
+        plan = [
+            {"job_id": stage_id, "name": stage.name, "artifact": stage.artifact}
+            for stage_id, stage in stages
+        ]
+        self._redis.hset(_key(job_id), "stages", json.dumps(plan))
+
+    def planned_shards(
+        self, job_id: str, shards: Sequence[tuple[str | None, ConceptShardSpec]]
+    ) -> None:
+        """Note the shards of a labelling with their job ids; None for one that was found."""
+        plan = [
+            {
+                "job_id": shard_id,
+                "first": shard.first,
+                "stop": shard.stop,
+                "artifact": shard.artifact_ref(),
+            }
+            for shard_id, shard in shards
+        ]
+        self._redis.hset(_key(job_id), "shards", json.dumps(plan))
+
+    def shards(self, job_id: str) -> tuple[ShardView, ...]:
+        """The planned shards of a labelling, and where they are; none where none were planned."""
+        return tuple(self._shards(self._planned_shards(job_id)))
+
+    def cancelled(self, *job_ids: str | None) -> bool:
+        """Whether any of these jobs (a stage and its pipeline) was asked to stop."""
+        keys = [f"reclens:cancel:{job_id}" for job_id in job_ids if job_id]
+        return bool(keys and self._redis.exists(*keys))
+
+    # ---------------------------------------------------------------------------------------------
+
+    def _hash(self, key: str) -> dict[bytes, bytes]:
+        return self._redis.hgetall(key)  # type: ignore[return-value]
+
+    def _planned_shards(self, job_id: str) -> list[dict[str, Any]]:
+        noted: bytes | None = self._redis.hget(_key(job_id), "shards")  # type: ignore[assignment]
+        return json.loads(noted or b"[]")
+
+    def _stages(self, planned: list[dict[str, str]]) -> list[StageView]:
+        views: list[StageView] = []
+        broken = False
+        for stage in planned:
+            outcome = self._outcome(stage["job_id"], self._planned_shards(stage["job_id"]))
+            del outcome["finished_at"]
+            if broken:
+                # Celery gives the stages after a failed one its failure; they never ran.
+                outcome |= {"state": JobState.SKIPPED, "error": None}
+            broken = broken or outcome["state"] in _BROKEN
+            views.append(StageView(**stage, **outcome))
+        return views
+
+    def _outcome(self, job_id: str, shards: list[dict[str, Any]]) -> dict[str, Any]:
+        (meta,) = self._metas([job_id])
+        return with_shards(outcome_of(meta), self._shards(shards))
+
+    def _shards(self, planned: list[dict[str, Any]]) -> list[ShardView]:
+        sent = [shard["job_id"] for shard in planned if shard["job_id"]]
+        metas = dict(zip(sent, self._metas(sent), strict=True))
+        return [shard_view(shard, metas.get(shard["job_id"])) for shard in planned]
+
+    def _metas(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What Celery keeps of these tasks, in one round trip."""
+        if not job_ids:
+            return []
+        backend: Any = self._app.backend
+        stored = backend.mget([backend.get_key_for_task(job_id) for job_id in job_ids])
+        return [
+            backend.decode_result(one) if one else {"status": "PENDING", "result": None}
+            for one in stored
+        ]
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A Redis client that gives up within seconds; nothing is sent until the first call."""
+    return Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_connect_timeout=5,
+        socket_timeout=30,
+        health_check_interval=10,
+    )
+
+
+class _reachable:  # noqa: N801 - reads as a statement
+    """Turns a dead Redis into `Unavailable`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RedisConnectionError | RedisTimeoutError | OperationalError):
+            raise Unavailable(
+                f"Redis does not answer ({error}).",
+                field="redis.url",
+                remedy="check that it runs (`reclens status`) and RECLENS_REDIS__URL.",
+            ) from error
+
+
+def _key(job_id: str) -> str:
+    return f"reclens:job:{job_id}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,322 @@
+"""A language model behind ``/v1/chat/completions``, by the client that TGI's makers maintain."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, Protocol, cast
+
+import httpx2
+import structlog
+from huggingface_hub import InferenceClient
+from pydantic import BaseModel, ConfigDict, Field
+
+from reclens import __version__
+from reclens.concepts.evidence.text import clean
+from reclens.concepts.llm import ChatAnswer, ChatRequest
+from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
+from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
+from reclens.platform.settings.models import LlmSettings
+
+MAX_ASKED_SECONDS = 120.0
+"""A server that asks for a longer wait is taken as down: the job is better retried later."""
+
+_CONNECT_SECONDS = 10.0
+_POLL_SECONDS = 0.2
+_MAX_SAID = 300  # characters of a server's words in an error
+_PASSING: Final = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.FAILED_DEPENDENCY,  # TGI: generation failed
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_OF_ONE_REQUEST: Final = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+_NO_TOKEN: Final = "none"  # never sent
+
+_log = structlog.get_logger(__name__)
+
+
+class StopSignal(Protocol):
+    """An event that is set when the worker stops; of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Whether it stops."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it at most ``timeout`` seconds; whether it stops."""
+        ...
+
+
+class HubLlmClient:
+    """`LlmClient` of one endpoint. Bounded in flight, patient with faults that pass, interruptible.
+
+    All clients of a process for one endpoint share one bound. A request waits for its place, then
+    keeps it until it is answered or given up, pauses between attempts included: what the server
+    cannot take, others need not try meanwhile.
+
+    Args:
+        settings: where, how, how often.
+        stop: set when the worker stops. A request in flight is still waited for, as it is paid for;
+            no other is sent, and no pause is sat out.
+        now: the time, aware.
+        jitter: a number from [0, 1).
+
+    Raises (by `complete`):
+        LlmUnavailable: every attempt failed; or the server asks for a wait of over two minutes.
+        LlmInterrupted: the worker is stopping.
+        LlmRefused: an answer of status 4xx or 3xx that would come again.
+    """
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        *,
+        stop: StopSignal | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._stop = stop or threading.Event()
+        self._now = now
+        self._jitter = jitter
+        self._places = _places(settings.endpoint, settings.concurrency)
+        self._hub = _Hub(settings)
+
+    def complete(self, request: ChatRequest) -> ChatAnswer:
+        """Answer one request; safe to call from several threads."""
+        with self._place():
+            attempt = 0
+            while True:
+                try:
+                    return self._once(request)
+                except _Fault as fault:
+                    self._pause(fault, attempt)
+                    attempt += 1
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._hub.close()
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        while not self._places.acquire(timeout=_POLL_SECONDS):
+            self._check_stop()
+        try:
+            self._check_stop()
+            yield
+        finally:
+            self._places.release()
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise self._interrupted()
+
+    def _once(self, request: ChatRequest) -> ChatAnswer:
+        started = time.monotonic()
+        try:
+            output = self._hub.chat_completion(
+                messages=[
+                    {"role": message.role, "content": message.content}
+                    for message in request.messages
+                ],
+                model=request.model,
+                # TGI's form as its API names it. The client rewrites OpenAI's form, not this one.
+                response_format=cast(Any, {"type": "json", "value": request.schema}),
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                seed=request.seed,
+            )
+            said = _Completion.model_validate(output)
+        except ValueError as error:
+            # Cut within its body, or made by something else that listens there.
+            raise _Fault("something that is no chat completion") from error
+        choice = said.choices[0]
+        return ChatAnswer(
+            # Half a surrogate pair, which JSON can name, could not be kept.
+            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
+            prompt_tokens=said.usage.prompt_tokens,
+            completion_tokens=said.usage.completion_tokens,
+            model=clean(said.model, _MAX_SAID),
+            seconds=time.monotonic() - started,
+            finish_reason=choice.finish_reason or "",
+        )
+
+    def _pause(self, fault: _Fault, attempt: int) -> None:
+        """Wait before the attempt after ``attempt`` (from 0), or give up."""
+        asked = retry_after_seconds(fault.retry_after, self._now())
+        if attempt == self._settings.retries:
+            tries = f"{attempt + 1} times, lastly " if attempt else ""
+            raise self._unavailable(f"{tries}with {fault.said}") from fault
+        if asked is not None and asked > MAX_ASKED_SECONDS:
+            raise self._unavailable(f"with {fault.said}, and asks to wait {asked:.0f} s") from fault
+        jitter = self._jitter()
+        seconds = backoff_seconds(attempt, jitter)
+        if asked is not None:
+            # Not before it asks for, and not all at once.
+            seconds = asked + FIRST_SECONDS * jitter
+        _log.warning("llm_retry", said=fault.said, attempt=attempt + 1, seconds=round(seconds, 2))
+        if self._stop.wait(seconds):
+            raise self._interrupted() from fault
+
+    def _unavailable(self, how: str) -> LlmUnavailable:
+        return LlmUnavailable(
+            f"the language model at {self._settings.endpoint} answered {how}.",
+            field="llm.endpoint",
+            remedy="check that it runs, and RECLENS_LLM__ENDPOINT.",
+        )
+
+    def _interrupted(self) -> LlmInterrupted:
+        return LlmInterrupted(
+            f"the worker is stopping; it did not wait for the language model at "
+            f"{self._settings.endpoint}.",
+            field="llm.endpoint",
+            remedy="none is needed: answers so far are kept, the job goes on elsewhere.",
+        )
+
+
+class _Fault(Exception):
+    """An attempt failed in a way that can pass. ``said``: what the server answered, in words."""
+
+    def __init__(self, said: str, retry_after: str | None = None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.retry_after = retry_after
+
+
+class _Hub(InferenceClient):
+    """Hugging Face's client, which makes the request and reads the answer; it is sent from here.
+
+    Its own way of sending rewrites OpenAI's JSON-schema form into TGI's, which other servers
+    ignore silently; sends the token of whoever is logged in to Hugging Face to any address; shares
+    one session with all of the process, which `HF_HUB_OFFLINE` shuts; and follows redirects.
+    """
+
+    def __init__(self, settings: LlmSettings) -> None:
+        token = settings.token.get_secret_value() if settings.token else None
+        super().__init__(
+            base_url=settings.endpoint,
+            # With none given it would look for one.
+            token=token or _NO_TOKEN,
+            headers={"user-agent": f"reclens/{__version__}"},
+        )
+        self._endpoint = settings.endpoint
+        self._dialect = settings.dialect
+        self._sends_token = bool(token)
+        self._http = httpx2.Client(
+            timeout=httpx2.Timeout(
+                settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
+            ),
+            limits=httpx2.Limits(max_connections=settings.concurrency),
+            follow_redirects=False,
+        )
+
+    def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
+        body = dict(request_parameters.json)
+        if self._dialect == "openai":
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "answer",
+                    "strict": True,
+                    "schema": body["response_format"]["value"],
+                },
+            }
+        headers = dict(request_parameters.headers)
+        if not self._sends_token:
+            headers.pop("authorization", None)
+        try:
+            response = self._http.post(request_parameters.url, json=body, headers=headers)
+        except httpx2.TimeoutException as error:
+            raise _Fault(f"nothing in time ({type(error).__name__})") from error
+        except httpx2.TransportError as error:
+            raise _Fault(f"no complete response ({type(error).__name__})") from error
+        if response.status_code == HTTPStatus.OK:
+            return response.content
+        said = f"{response.status_code} {_words(response)}".strip()
+        if response.status_code in _PASSING:
+            raise _Fault(said, response.headers.get("retry-after"))
+        refusal = LlmRefused(
+            f"the language model at {self._endpoint} answered {said}.",
+            field="llm.endpoint",
+            remedy=_remedy(response.status_code),
+        )
+        refusal.of_this_request = response.status_code in _OF_ONE_REQUEST
+        raise refusal
+
+    def close(self) -> None:
+        self._http.close()
+        super().close()
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class _Message(_Lenient):
+    content: str | None = None
+
+
+class _Choice(_Lenient):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Tokens(_Lenient):
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+
+
+class _Completion(_Lenient):
+    """What is read of an answer."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Tokens
+    model: str
+
+
+def _words(response: httpx2.Response) -> str:
+    """The server's words on what is wrong, bounded."""
+    try:
+        error = response.json()["error"]
+        words = error["message"] if isinstance(error, dict) else error
+    except (ValueError, LookupError, TypeError):
+        words = response.text
+    return clean(str(words), _MAX_SAID)
+
+
+def _remedy(status: int) -> str:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return "set RECLENS_LLM__TOKEN to a token that it takes."
+    redirected = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
+    if redirected or status == HTTPStatus.NOT_FOUND:
+        return "check RECLENS_LLM__ENDPOINT and the job's llm.model."
+    return (
+        "check RECLENS_LLM__DIALECT, and that the model takes prompts this long (the job's "
+        "llm.n_examples, llm.n_counter_examples and llm.max_tokens)."
+    )
+
+
+_all_places: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+_all_places_lock = threading.Lock()
+
+
+def _places(endpoint: str, concurrency: int) -> threading.BoundedSemaphore:
+    """The process's places at that endpoint."""
+    with _all_places_lock:
+        return _all_places.setdefault(
+            (endpoint, concurrency), threading.BoundedSemaphore(concurrency)
+        )

@@ -1,0 +1,245 @@
+"""Settings that several processes share; each service adds its own.
+
+Read from the environment with the prefix ``RECLENS_`` and ``__`` between levels, e.g.
+``RECLENS_S3__ENDPOINT``, and from files of the same names in ``RECLENS_SECRETS_DIR``; a variable
+that is empty says nothing. Built once in ``main`` and passed down.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from reclens.errors import MissingData
+from reclens.platform.settings.secret_files import SecretFiles
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RedisSettings(Section):
+    """Broker, results, leases and job log."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis address, credentials included."""
+    result_expires_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    """How long job results and the job log are kept."""
+    visibility_timeout_seconds: int = Field(default=600, ge=1)
+    """A message that a living worker has lost is delivered again after this long. Jobs of a dead
+    worker are taken over after half a minute, or after this time where it is shorter."""
+
+
+class S3Settings(Section):
+    """Object store, any that speaks S3 with conditional puts."""
+
+    endpoint: str = "127.0.0.1:8333"
+    """``host:port``, no scheme."""
+    access_key: SecretStr = SecretStr("")
+    """Access key."""
+    secret_key: SecretStr = SecretStr("")
+    """Secret key."""
+    bucket: str = "reclens"
+    """Bucket of all artifacts."""
+    region: str = "us-east-1"
+    """Region; most self-hosted stores ignore it."""
+    secure: bool = False
+    """Use TLS."""
+
+
+class GatewayTarget(Section):
+    """Where clients find the gateway."""
+
+    target: str = "127.0.0.1:50051"
+    """``host:port`` of SteeringService."""
+    token: SecretStr | None = None
+    """Bearer token, where the gateway asks for one, see `reclens tokens`."""
+    ca: Path | None = None
+    """PEM file with the CAs of the gateway's certificate. None: plain text."""
+    certificate: Path | None = None
+    """PEM file with the client's certificate, where the gateway asks for one."""
+    key: Path | None = None
+    """PEM file with its private key."""
+
+
+class LlmSettings(Section):
+    """Language model that labels and judges, where a job asks for one. Only the labeler asks it."""
+
+    endpoint: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://")
+    """Address of a server with ``/v1/chat/completions``; that path may be left out."""
+    dialect: Literal["tgi", "openai"] = "tgi"
+    """How the server is told the JSON schema of the answer: ``tgi`` for Hugging Face TGI,
+    ``openai`` for vLLM, SGLang, llama.cpp and hosted services. A server that does not know the form
+    it is given may ignore it silently."""
+    token: SecretStr | None = None
+    """Sent as bearer token. None: nothing is sent, whoever is logged in to Hugging Face here."""
+    concurrency: int = Field(default=8, ge=1, le=256)
+    """Requests in flight at most, per process and endpoint."""
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    """Patience with one request."""
+    retries: int = Field(default=5, ge=0, le=20)
+    """Attempts after the first, where a fault can pass: overload, time-out, cut connection."""
+    prompt_price: float = Field(default=0, ge=0)
+    """Price of a million tokens read, in any currency, for the account in the manifest."""
+    completion_price: float = Field(default=0, ge=0)
+    """Price of a million tokens written, in the same currency."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _only_an_address(cls, endpoint: str) -> str:
+        parts = urlsplit(endpoint)
+        # Reading the port checks it.
+        if not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
+            raise ValueError("give http(s)://host:port, with a path at most")
+        if "@" in parts.netloc:
+            # The address is named in errors and logs.
+            raise ValueError("put credentials into RECLENS_LLM__TOKEN, not into the address")
+        return endpoint.rstrip("/")
+
+
+class HeartbeatSettings(Section):
+    """How a worker tells that it consumes."""
+
+    file: Path | None = None
+    """Renewed every few seconds while the worker consumes; the probe
+    `reclens.platform.celery.health_probe` reads it. None: no file."""
+    stall_seconds: float = Field(default=60, ge=1)
+    """Without consuming for this long, although Redis answers, a worker no longer renews the file;
+    after three times as long it ends itself, to be started again."""
+    grace_seconds: float = Field(default=45, ge=0)
+    """Time that it then has to save its jobs."""
+
+
+class DataSettings(Section):
+    """Where raw data lies, so that nothing is downloaded."""
+
+    root: Path | None = None
+    """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What
+    has none there is downloaded. A data set's own setting goes before."""
+    ml_100k: Path | None = None
+    """Folder with MovieLens-100K, in the publisher's or RecBole's layout."""
+    ml_1m: Path | None = None
+    """Folder with MovieLens-1M: ratings.dat, movies.dat, users.dat."""
+    grocery: Path | None = None
+    """Folder with Amazon Grocery as ReChorus has it: train.csv, item_meta.csv."""
+    yelp: Path | None = None
+    """Folder with Yelp.txt of S3-Rec and Yelp.item.json of LETTER."""
+    lastfm_2k: Path | None = None
+    """Folder with HetRec 2011 Last.fm: user_artists.dat, artists.dat, tags.dat,
+    user_taggedartists.dat."""
+
+    def folder(self, name: str) -> Path | None:
+        """Folder of the built-in data set ``name``: its own setting, else what lies in ``root``
+        under its name, else None.
+
+        Raises:
+            MissingData: ``root`` cannot be entered.
+        """
+        own: Path | None = getattr(self, name.replace("-", "_"))
+        if own is not None or self.root is None:
+            return own
+        found = self.root / name
+        try:
+            return found if found.is_dir() else None
+        except PermissionError as error:
+            raise MissingData(
+                f"{self.root} cannot be entered by user {os.geteuid()}.",
+                field="RECLENS_DATA__ROOT",
+                remedy=f"let all enter and read it: chmod -R a+rX on {self.root}, or on the folder "
+                "that is mounted there.",
+            ) from error
+
+
+def data_setting(name: str) -> str:
+    """Environment variable with the folder of the built-in data set ``name``."""
+    return f"RECLENS_DATA__{name.replace('-', '_').upper()}"
+
+
+class StoreSettings(BaseSettings):
+    """What reading and writing artifacts takes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECLENS_",
+        env_nested_delimiter="__",
+        # Whoever passes variables on, as Docker Compose does, passes those that are not set as "".
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    s3: S3Settings = S3Settings()
+    """Object store."""
+    cache_dir: Path = Path(".reclens/cache")
+    """Verified local copies of objects, named by checksum; safe to delete."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed goes before variables, and they before files.
+
+        Raises:
+            MissingData: the folder of the files does not exist, or one cannot be read.
+        """
+        return init_settings, env_settings, SecretFiles(file_secret_settings)
+
+
+class ComputeSettings(StoreSettings):
+    """What running models takes."""
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Where models run: ``cpu``, ``cuda`` (the first GPU), ``cuda:N``, or ``auto``: the first GPU
+    where torch sees one, else the CPU. A GPU that is asked for and not there is an error."""
+
+
+class ClientSettings(StoreSettings):
+    """What submitting jobs and asking the gateway takes."""
+
+    redis: RedisSettings = RedisSettings()
+    """Redis."""
+    client: GatewayTarget = GatewayTarget()
+    """Gateway, as clients see it."""
+
+
+class WorkerSettings(ComputeSettings):
+    """What a Celery worker takes."""
+
+    redis: RedisSettings = RedisSettings()
+    """Redis."""
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    """How it tells that it consumes."""
+    data: DataSettings = DataSettings()
+    """Local raw data."""
+    llm: LlmSettings = LlmSettings()
+    """Language model."""
+    compile: bool = False
+    """Compile the trainer's step of autoencoders with ``torch.compile``, where it is PyTorch that
+    computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends
+    on the GPU and the shape; it costs a minute or so at the start of a job."""
+    segment_seconds: float = Field(default=300, gt=0)
+    """A training job runs at most this long before it checkpoints and queues up again. Keep it
+    below the visibility timeout."""
+    checkpoint_seconds: float = Field(default=20, gt=0)
+    """Seconds between checkpoints: what a crash can cost."""
+    lease_seconds: float = Field(default=60, gt=0)
+    """Life of the lease on an artifact, renewed three times within it."""
+    max_deliveries: int = Field(default=3, ge=1)
+    """Deliveries without progress after which a job becomes a dead letter."""
+    max_retries: int = Field(default=6, ge=0)
+    """Retries of a job on faults that can pass."""
+    patience_seconds: float = Field(default=3600, ge=0)
+    """How long a job waits, trying again, for a part that may be away for long, as a language model
+    does while it loads."""

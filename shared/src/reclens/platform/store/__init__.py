@@ -1,0 +1,1 @@
+"""The object store: artifacts, append-only logs, releases."""

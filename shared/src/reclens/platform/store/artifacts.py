@@ -1,0 +1,271 @@
+"""Artifacts in the object store: read with every byte verified, committed by their manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+from reclens.contracts import (
+    ArtifactKind,
+    InputEntry,
+    JobSpec,
+    Manifest,
+    ObjectEntry,
+    Release,
+    canonical_json,
+    sha256_hex,
+    split_ref,
+)
+from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
+from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.objects import ObjectStore
+
+MANIFEST = "manifest.json"
+_LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
+_READ_BYTES = 1 << 20
+_PARTS = {ArtifactKind.CONCEPT_SHARDS}
+
+
+class ArtifactStore:
+    """All artifacts and releases of one bucket.
+
+    Objects are copied to a local cache whose file names are checksums, so a copy is verified once
+    and serves every artifact that has the same bytes.
+    """
+
+    def __init__(self, objects: ObjectStore, cache_dir: Path) -> None:
+        self.objects = objects
+        self._cache = cache_dir
+
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """Connect as ``settings`` say; nothing is sent until the first call."""
+        return cls(ObjectStore(settings.s3), settings.cache_dir)
+
+    # --- artifacts -------------------------------------------------------------------------------
+
+    def exists(self, ref: str) -> bool:
+        """Whether the artifact is committed."""
+        split_ref(ref)
+        return self.objects.exists(f"{ref}/{MANIFEST}")
+
+    def manifest(self, ref: str) -> Manifest:
+        """The artifact's manifest.
+
+        Raises:
+            NotFound: the artifact does not exist, or was never committed.
+            CorruptArtifact: the manifest cannot be read, or belongs to another artifact.
+        """
+        return self._read_manifest(ref)[0]
+
+    def _read_manifest(self, ref: str) -> tuple[Manifest, bytes]:
+        split_ref(ref)
+        try:
+            data = self.objects.get(f"{ref}/{MANIFEST}")
+        except NotFound as error:
+            raise NotFound(
+                f"there is no artifact {ref}.",
+                field="artifact",
+                remedy="`reclens artifacts list` shows those that exist.",
+            ) from error
+        try:
+            manifest = Manifest.parse(data)
+        except InvalidSpec as error:
+            raise _corrupt(
+                ref, MANIFEST, f"the manifest cannot be read ({error.message})"
+            ) from error
+        if manifest.artifact != ref:
+            raise _corrupt(ref, MANIFEST, f"the manifest names {manifest.artifact}")
+        return manifest, data
+
+    def list(self, kind: ArtifactKind | None = None) -> list[Manifest]:
+        """Manifests of all committed artifacts, of one kind if given, newest first.
+
+        Shards are parts of an artifact to be: they are listed when their kind is asked for.
+        """
+        kinds = [kind] if kind else [one for one in ArtifactKind if one not in _PARTS]
+        refs = [
+            key.removesuffix(f"/{MANIFEST}")
+            for one in kinds
+            for key in self.objects.list(f"{one.value}/")
+            if key.endswith(f"/{MANIFEST}")
+        ]
+        manifests = [self.manifest(ref) for ref in refs]
+        return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
+
+    def lineage(self, ref: str) -> dict[str, str]:
+        """All artifacts upstream of ``ref``, by role (``dataset``, ``recommender``, ...)."""
+        found: dict[str, str] = {}
+        waiting = [ref]
+        while waiting:
+            for role, entry in self.manifest(waiting.pop()).inputs.items():
+                if role not in found:
+                    found[role] = entry.artifact
+                    waiting.append(entry.artifact)
+        return found
+
+    def fetch(self, ref: str, name: str) -> Path:
+        """A verified local copy of one object. Do not write to it.
+
+        Raises:
+            NotFound: the artifact or the object does not exist.
+            CorruptArtifact: size or checksum differ from the manifest.
+        """
+        return self._fetch(ref, self.manifest(ref).object(name))
+
+    def fetch_all(self, ref: str) -> Path:
+        """A local folder with all objects of the artifact under their own names, verified."""
+        manifest = self.manifest(ref)
+        folder = self._cache / "artifacts" / ref
+        for entry in manifest.objects:
+            copy = self._fetch(ref, entry)
+            link = folder / entry.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists() or not link.samefile(copy):
+                fresh = link.with_name(f".{link.name}.{os.getpid()}")
+                fresh.unlink(missing_ok=True)
+                os.link(copy, fresh)
+                fresh.replace(link)
+        return folder
+
+    def _fetch(self, ref: str, entry: ObjectEntry) -> Path:
+        copy = self._cache / "objects" / entry.sha256[:2] / entry.sha256
+        if copy.exists() and copy.stat().st_size == entry.size:
+            return copy
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as partial:
+            try:
+                for chunk in self.objects.get_chunks(f"{ref}/{entry.name}"):
+                    partial.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+                partial.flush()
+                if size != entry.size or digest.hexdigest() != entry.sha256:
+                    raise _corrupt(
+                        ref,
+                        entry.name,
+                        f"{size} bytes with SHA-256 {digest.hexdigest()[:12]}..., the manifest "
+                        f"promises {entry.size} with {entry.sha256[:12]}...",
+                    )
+                Path(partial.name).replace(copy)
+            finally:
+                Path(partial.name).unlink(missing_ok=True)
+        return copy
+
+    # --- releases --------------------------------------------------------------------------------
+
+    def release(self, name: str) -> Release:
+        """The release called ``name``.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            return Release.parse(self.objects.get(f"releases/{name}.json"))
+        except NotFound as error:
+            raise NotFound(
+                f"there is no release {name!r}.",
+                field="release",
+                remedy="publish one with a pipeline job (`reclens submit`).",
+            ) from error
+
+    def releases(self) -> list[Release]:
+        """All releases, by name."""
+        names = [key.removeprefix("releases/") for key in self.objects.list("releases/")]
+        return [self.release(name.removesuffix(".json")) for name in names]
+
+    def publish(self, release: Release) -> None:
+        """Point the release's name at its artifacts; one put, so readers see old or new."""
+        self.objects.put(f"releases/{release.name}.json", canonical_json(release.canonical()))
+
+
+class ArtifactWriter:
+    """Makes one artifact: objects first, the manifest last. Without `commit` nothing exists."""
+
+    def __init__(self, store: ArtifactStore, spec: JobSpec) -> None:
+        self.ref = spec.artifact_ref()
+        self._store = store
+        self._spec = spec
+        self._objects: dict[str, ObjectEntry] = {}
+
+    def add(self, path: Path, name: str | None = None) -> None:
+        """Upload a finished file as object ``name`` (default: the file's name)."""
+        name = name or path.name
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+        self._store.objects.put_file(f"{self.ref}/{name}", path)
+        self._objects[name] = ObjectEntry(
+            name=name, size=path.stat().st_size, sha256=digest.hexdigest()
+        )
+
+    def commit(
+        self,
+        metrics: dict[str, Any],
+        seconds: float,
+        peak_memory_bytes: int | None = None,
+        devices: Sequence[str] = (),
+    ) -> Manifest:
+        """Write the manifest. Where another worker was first, its manifest is returned."""
+        inputs = {
+            role: InputEntry(
+                artifact=ref, manifest_sha256=sha256_hex(self._store._read_manifest(ref)[1])
+            )
+            for role, ref in self._spec.input_refs().items()
+        }
+        manifest = Manifest(
+            artifact=self.ref,
+            task=self._spec.TASK.value,
+            spec=self._spec.canonical(),
+            inputs=inputs,
+            objects=sorted(self._objects.values(), key=lambda entry: entry.name),
+            metrics=metrics,
+            versions=_versions(),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+            peak_memory_bytes=peak_memory_bytes,
+            devices=list(devices),
+        )
+        data = canonical_json(manifest.canonical())
+        if not self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data):
+            return self._store.manifest(self.ref)
+        self._sweep(keep={MANIFEST, *self._objects})
+        return manifest
+
+    def discard(self) -> None:
+        """Remove what was uploaded, unless the artifact has been committed meanwhile."""
+        if not self._store.exists(self.ref):
+            self._sweep(keep=set())
+
+    def _sweep(self, keep: set[str]) -> None:
+        # An attempt that was killed may have left objects that this one did not make again.
+        for key in self._store.objects.list(f"{self.ref}/"):
+            if key.removeprefix(f"{self.ref}/") not in keep:
+                self._store.objects.delete(key)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _corrupt(ref: str, name: str, what: str) -> CorruptArtifact:
+    return CorruptArtifact(
+        f"{ref}/{name}: {what}.",
+        field=f"{ref}/{name}",
+        remedy=f"delete the folder {ref}/ in the bucket and submit the job again.",
+    )

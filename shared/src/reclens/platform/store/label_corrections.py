@@ -1,0 +1,82 @@
+"""The log of people's edits to the concepts of one autoencoder, in the object store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reclens.contracts import (
+    ConceptEdit,
+    ConceptsEditSpec,
+    ConceptsSpec,
+    TaskName,
+    split_ref,
+)
+from reclens.errors import StaleEdit
+from reclens.platform.store.append_log import AppendLog
+from reclens.platform.store.artifacts import ArtifactStore
+
+_PREFIX: Final = "edits"
+
+
+class EditLog:
+    """Append-only: entry n is the object ``edits/{autoencoder_id}/{n:06d}.json``, n from 1.
+
+    Args:
+        store: with the autoencoder.
+        autoencoder: ``autoencoders/id``, whose latents the edits are about.
+    """
+
+    def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
+        folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
+        self._log = AppendLog(store.objects, folder, ConceptEdit, field="edits")
+
+    def read(self) -> tuple[ConceptEdit, ...]:
+        """All entries in order.
+
+        Raises:
+            CorruptArtifact: an entry is missing in between, or cannot be read.
+        """
+        return self._log.read()
+
+    def append(self, edit: ConceptEdit, *, seen: int) -> tuple[ConceptEdit, ...]:
+        """Add an entry at the end and return the log with it.
+
+        Args:
+            edit: to add.
+            seen: entries that its author knew of.
+
+        Raises:
+            StaleEdit: somebody edited one of its latents after what the author had seen.
+        """
+        while True:
+            entries = self.read()
+            for number, other in enumerate(entries[seen:], start=seen + 1):
+                if set(other.latents) & set(edit.latents):
+                    raise _stale(edit, number, other)
+            # Of two who append at once one finds the number taken, and reads again.
+            if self._log.add(len(entries) + 1, edit):
+                return (*entries, edit)
+
+
+def base_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
+    """The machine-made concepts under ``concepts``, and how many edits that has applied."""
+    manifest = store.manifest(concepts)
+    if manifest.task != TaskName.CONCEPTS_EDIT:
+        return concepts, 0
+    spec = ConceptsEditSpec.parse(manifest.spec)
+    return spec.concepts, spec.n_edits
+
+
+def labelling_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
+    """How the machine made the labels of ``concepts``, whether people have edited them or not."""
+    return ConceptsSpec.parse(store.manifest(base_of(store, concepts)[0]).spec)
+
+
+def _stale(edit: ConceptEdit, number: int, other: ConceptEdit) -> StaleEdit:
+    done = f"{other.operation} {other.was!r}" + (f" to {other.name!r}" if other.name else "")
+    return StaleEdit(
+        f"{other.author} has changed {edit.was!r} meanwhile (edit {number}: {done}).",
+        field="concept_id",
+        remedy="look at it again (`reclens concepts list`) and edit what it is now; if it still "
+        "looks the same, publish that edit first (`reclens concepts edits --apply`).",
+    )

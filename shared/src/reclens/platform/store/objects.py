@@ -1,0 +1,189 @@
+"""Bytes in a bucket: the few operations that artifacts need, over any S3."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from reclens.errors import NotFound, StoreRefused, Unavailable
+from reclens.platform.settings.models import S3Settings
+
+T = TypeVar("T")
+
+_PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
+# S3's own errors pass too: its makers ask clients to try again.
+_PASSING_STATUS = (500, 502, 503, 504)
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 60
+
+
+class ObjectStore:
+    """One bucket.
+
+    Raises (all methods):
+        Unavailable: the store does not answer, or asks to slow down.
+        NotFound: the object or bucket does not exist.
+    """
+
+    def __init__(self, settings: S3Settings) -> None:
+        self.bucket = settings.bucket
+        self._region = settings.region
+        self._endpoint = settings.endpoint
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            retries=urllib3.Retry(
+                total=2, backoff_factor=0.2, status_forcelist=_PASSING_STATUS, raise_on_status=False
+            ),
+            maxsize=8,
+        )
+        self._client = Minio(
+            endpoint=settings.endpoint,
+            access_key=settings.access_key.get_secret_value(),
+            secret_key=settings.secret_key.get_secret_value(),
+            secure=settings.secure,
+            region=settings.region,
+            http_client=self._http,
+        )
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket unless it exists."""
+
+        def make() -> None:
+            if not self._client.bucket_exists(bucket_name=self.bucket):
+                self._client.make_bucket(bucket_name=self.bucket, location=self._region)
+
+        self._call(make, key="")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store ``data``, replacing what was there."""
+        self._put(key, data)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file, streamed, in parts where it is large."""
+        self._call(
+            lambda: self._client.fput_object(
+                bucket_name=self.bucket, object_name=key, file_path=str(path)
+            ),
+            key,
+        )
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
+        return self._put(key, data, {"If-None-Match": "*"})
+
+    def _put(self, key: str, data: bytes, conditions: Mapping[str, str] | None = None) -> bool:
+        """Store a small object; False where a condition does not hold."""
+        # SeaweedFS keeps an empty object where the writer dies between headers and body, unless it
+        # is told what to expect: a pointer that can no longer be read, or a manifest that can never
+        # be written. The client sends neither that nor conditions; a URL that it signed takes both.
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        headers = {"Content-MD5": digest, **(conditions or {})}
+        url = self._call(
+            lambda: self._client.presigned_put_object(bucket_name=self.bucket, object_name=key), key
+        )
+        response = self._call(
+            lambda: self._http.request("PUT", url, body=data, headers=headers), key
+        )
+        if response.status == HTTPStatus.PRECONDITION_FAILED:
+            return False
+        if response.status == HTTPStatus.FORBIDDEN:
+            raise self._refused(key, "access denied")
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
+        if response.status != HTTPStatus.OK:
+            raise Unavailable(
+                f"the object store answered {response.status} to a put.", field="s3.endpoint"
+            )
+        return True
+
+    def get(self, key: str) -> bytes:
+        """Read a small object whole."""
+
+        def read() -> bytes:
+            response = self._client.get_object(bucket_name=self.bucket, object_name=key)
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+        return self._call(read, key)
+
+    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Read an object as a stream of chunks."""
+        response = self._call(
+            lambda: self._client.get_object(bucket_name=self.bucket, object_name=key), key
+        )
+        try:
+            stream = response.stream(chunk_bytes)
+            while True:
+                chunk = self._call(lambda: next(stream, b""), key)
+                if not chunk:
+                    return
+                yield chunk
+        finally:
+            response.close()
+            response.release_conn()
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object called ``key``."""
+        try:
+            self._call(
+                lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key), key
+            )
+        except NotFound:
+            return False
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        """Keys below ``prefix``, sorted."""
+        return self._call(
+            lambda: sorted(
+                item.object_name or ""
+                for item in self._client.list_objects(
+                    bucket_name=self.bucket, prefix=prefix, recursive=True
+                )
+            ),
+            prefix,
+        )
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that does not exist is no error."""
+        self._call(
+            lambda: self._client.remove_object(bucket_name=self.bucket, object_name=key), key
+        )
+
+    def _call(self, action: Callable[[], T], key: str) -> T:
+        try:
+            return action()
+        except S3Error as error:
+            raise self._translate(error, key) from error
+        except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
+            raise Unavailable(
+                f"the object store at {self._endpoint} does not answer ({type(error).__name__}).",
+                field="s3.endpoint",
+                remedy="check that it runs (`reclens status`) and RECLENS_S3__ENDPOINT.",
+            ) from error
+
+    def _translate(self, error: S3Error, key: str) -> Exception:
+        code = error.code or ""
+        if code in {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}:
+            return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
+        if code in _PASSING:
+            return Unavailable(f"the object store answered {code}.", field="s3.endpoint")
+        return self._refused(key, f"{code} {error.message or ''}".strip())
+
+    def _refused(self, key: str, why: str) -> StoreRefused:
+        return StoreRefused(
+            f"the object store refused {self.bucket}/{key}: {why}.",
+            field="s3",
+            remedy="check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
+        )

@@ -1,0 +1,209 @@
+"""The logs of all policies, in the object store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from reclens.contracts import POLICY_ID, StoredPolicy
+from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
+from reclens.platform.store.append_log import AppendLog, entry_number
+from reclens.platform.store.objects import ObjectStore
+
+_PREFIX: Final = "policies/"
+_POLICY_ID: Final = re.compile(POLICY_ID)
+_READERS: Final = 8
+
+
+@dataclass(frozen=True)
+class PolicyChange:
+    """What a write did."""
+
+    before: StoredPolicy | None
+    """The version before; None where there was none, or where it cannot be read."""
+    after: StoredPolicy
+    """The version written."""
+
+
+class PolicyLog:
+    """Append-only: version n of a policy is the object ``policies/{policy_id}/{n:06d}.json``.
+
+    Each version is whole, and so is its audit: who, when, why. A deletion is a version as well, and
+    a deleted name that is created again goes on counting.
+
+    Raises (all methods):
+        Unavailable: the store does not answer just now.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def newest(self) -> dict[str, int]:
+        """Number of the newest version of every policy, deleted ones included."""
+        found: dict[str, int] = {}
+        for key in self._objects.list(_PREFIX):
+            policy_id = key.removeprefix(_PREFIX).partition("/")[0]
+            number = entry_number(f"{_PREFIX}{policy_id}/", key)
+            if number and _POLICY_ID.fullmatch(policy_id):
+                found[policy_id] = max(number, found.get(policy_id, 0))
+        return found
+
+    def versions(self, policy_id: str) -> list[int]:
+        """Numbers of all versions of a policy, rising; none where it never was."""
+        return self._log(policy_id).numbers()
+
+    def version(self, policy_id: str, version: int) -> StoredPolicy:
+        """One version, also of a deleted policy.
+
+        Raises:
+            NotFound: there is no such version.
+            CorruptArtifact: it cannot be read.
+        """
+        log = self._log(policy_id)
+        try:
+            entry = log.entry(version)
+        except NotFound as error:
+            raise NotFound(
+                f"policy {policy_id!r} has no version {version}.",
+                field="policy",
+                remedy="see ListPolicyVersions.",
+            ) from error
+        if (entry.policy_id, entry.version) != (policy_id, version):
+            raise CorruptArtifact(
+                f"{log.key(version)} is version {entry.version} of {entry.policy_id!r}.",
+                field="policy",
+                remedy="bring the object back from a copy of the bucket.",
+            )
+        return entry
+
+    def read(
+        self, wanted: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], StoredPolicy | CorruptArtifact]:
+        """Several versions, each by its name and number; one that cannot be read is its error.
+
+        Raises:
+            NotFound: one does not exist.
+        """
+
+        def one(name: tuple[str, int]) -> StoredPolicy | CorruptArtifact:
+            try:
+                return self.version(*name)
+            except CorruptArtifact as error:
+                return error
+
+        names = list(wanted)
+        if len(names) <= 1:
+            return {name: one(name) for name in names}
+        with ThreadPoolExecutor(_READERS, "policies") as pool:
+            return dict(zip(names, pool.map(one, names), strict=True))
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def create(self, draft: StoredPolicy) -> PolicyChange:
+        """Store a policy under a name that is free; its version is set here.
+
+        Raises:
+            AlreadyExists: there is one of that name.
+            CorruptArtifact: there is, and its newest version cannot be read.
+        """
+        while True:
+            newest = max(self.versions(draft.policy_id), default=0)
+            before = self.version(draft.policy_id, newest) if newest else None
+            if before is not None and not before.deleted:
+                raise AlreadyExists(
+                    f"there is a policy {draft.policy_id!r} (version {newest}).",
+                    field="policy.policy_id",
+                    remedy="update it, or choose another name.",
+                )
+            stored = _numbered(draft, newest + 1)
+            if self._log(draft.policy_id).add(stored.version, stored):
+                return PolicyChange(before, stored)
+
+    def update(self, draft: StoredPolicy, *, based_on: int) -> PolicyChange:
+        """Store the next version of a policy; its version is set here.
+
+        A newest version that cannot be read is no hindrance: this is how it is replaced.
+
+        Raises:
+            StalePolicy: the newest version is not ``based_on``.
+            NotFound: there is no such policy, or it was deleted.
+        """
+        return self._append(draft, based_on, "policy.")
+
+    def delete(self, marker: StoredPolicy, *, based_on: int = 0) -> PolicyChange:
+        """Store the version that deletes a policy; its version is set here.
+
+        Args:
+            marker: says who, when and why.
+            based_on: the version that the decision is based on. 0: whichever is the newest.
+
+        Raises:
+            StalePolicy: the newest version is not ``based_on``.
+            NotFound: there is no such policy, or it was deleted.
+        """
+        return self._append(marker, based_on or None, "")
+
+    def _append(self, draft: StoredPolicy, based_on: int | None, where: str) -> PolicyChange:
+        policy_id = draft.policy_id
+        while True:
+            newest = max(self.versions(policy_id), default=0)
+            if not newest:
+                raise NotFound(
+                    f"there is no policy {policy_id!r}.",
+                    field=f"{where}policy_id",
+                    remedy="see ListPolicies.",
+                )
+            try:
+                before = self.version(policy_id, newest)
+            except CorruptArtifact:
+                before = None
+            if before is not None and before.deleted:
+                raise deleted(
+                    policy_id,
+                    newest,
+                    before.author,
+                    before.changed_at,
+                    field=f"{where}policy_id",
+                )
+            if based_on is not None and based_on != newest:
+                raise _stale(based_on, newest, before, field=f"{where}version")
+            stored = _numbered(draft, newest + 1)
+            if self._log(policy_id).add(stored.version, stored):
+                return PolicyChange(before, stored)
+
+    def _log(self, policy_id: str) -> AppendLog[StoredPolicy]:
+        if not _POLICY_ID.fullmatch(policy_id):
+            raise NotFound(
+                f"there is no policy {policy_id[:100]!r}.",
+                field="policy_id",
+                remedy="names have 1 to 63 of a-z, 0-9 and -, beginning with a letter.",
+            )
+        return AppendLog(self._objects, f"{_PREFIX}{policy_id}/", StoredPolicy, field="policy")
+
+
+def deleted(policy_id: str, version: int, author: str, changed_at: str, *, field: str) -> NotFound:
+    """The error of asking for a policy that is deleted."""
+    by = f" by {author}" if author else ""
+    return NotFound(
+        f"policy {policy_id!r} was deleted{by} at {changed_at} (version {version}).",
+        field=field,
+        remedy="its versions stay listed; create it again from one of them.",
+    )
+
+
+def _numbered(draft: StoredPolicy, version: int) -> StoredPolicy:
+    return draft.model_copy(update={"version": version})
+
+
+def _stale(based_on: int, newest: int, current: StoredPolicy | None, *, field: str) -> StalePolicy:
+    by = f" by {current.author}" if current is not None and current.author else ""
+    return StalePolicy(
+        f"the policy is at version {newest}{by}, this change is based on {based_on}.",
+        field=field,
+        remedy="look at the newest version and decide again.",
+    )

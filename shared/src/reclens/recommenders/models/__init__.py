@@ -1,0 +1,1 @@
+"""The recommenders that come with RecLens, one module each, and their objectives."""

@@ -1,0 +1,1 @@
+"""Architectures of sparse autoencoders, one module each, and how they are stored."""

@@ -1,0 +1,179 @@
+"""Which items carry a concept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from time import sleep
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from reclens.concepts.catalog.concepts import ConceptIndex
+from reclens.concepts.catalog.items import ItemCatalog
+from reclens.concepts.evidence.item_terms import LITTLE_KNOWN, POPULAR, item_terms
+from reclens.concepts.evidence.text import MAX_TERM, MAX_TITLE, clean
+from reclens.concepts.labels.grouping import Concept
+
+_MAX_KNOWN = 100_000
+"""Items of which something is kept ready; a catalogue may have millions."""
+_MAX_TESTED = 1_000_000
+"""Tests of items that are kept, of all concepts together."""
+_MAX_LOOKED_AT = 50_000
+"""Items whose titles are read for one list of carriers."""
+_PAUSE_EVERY, _PAUSE_SECONDS = 20, 1e-4
+"""A thread that reads items lets the event loop have its turn about every millisecond."""
+_QUOTED = re.compile(r"“(.+)”")
+_TIME = re.compile(r"(?:(.+) )?(\d{1,4})(s?)")
+
+
+class _Known(dict[int, bool]):
+    """Whether items carry one concept, tested when first asked for."""
+
+    def __init__(self, test: Callable[[int], bool], most: int) -> None:
+        super().__init__()
+        self._test = test
+        self._most = most
+
+    def __missing__(self, row: int) -> bool:
+        if len(self) >= self._most:
+            self.clear()
+        carries = self[row] = self._test(row)
+        return carries
+
+
+class ConceptCarriers:
+    """Tells whether an item carries a concept: all terms of its label.
+
+    Where a concept has evidence, but none of it carries all terms (a label in a person's own words,
+    say), the items that are its evidence carry it. Terms are read from items when they are first
+    asked for.
+    """
+
+    def __init__(self, items: ItemCatalog, concepts: ConceptIndex) -> None:
+        self._items = items
+        self._concepts = concepts
+        self._terms = frozenset(term for one in concepts.concepts for term in one.keywords)
+        self._of_item: dict[int, frozenset[str]] = {}
+        self._known: dict[str, _Known] = {}
+
+    def count(self, concept_id: str, rows: Iterable[int]) -> int:
+        """How many of these items carry a concept."""
+        known = self._known.get(concept_id)
+        if known is None:
+            most = _MAX_TESTED // len(self._concepts.concepts)
+            known = self._known[concept_id] = _Known(self._test(concept_id), most)
+        return sum(map(known.__getitem__, rows))
+
+    def popular(self, concept_id: str, most: int) -> list[int]:
+        """Rows of items that carry a concept, the more popular ones first, at most ``most``.
+
+        Of words in titles only the more popular items that may have them are looked at. Takes a
+        while with a large catalogue: to be called in a thread of its own.
+        """
+        concept = self._concepts.get(concept_id, field="concept_id")
+        evidence = self._evidence(concept)
+        if not self._told_by_terms(concept, evidence):
+            return self._by_popularity(np.array(sorted(evidence), np.int64))[:most].tolist()
+        wanted = frozenset(concept.keywords)
+        # Names that were cut for the label, and ids that stand for names, are in no column.
+        named = [row for row in evidence if wanted <= self._terms_of(row)]
+        rows = np.union1d(self._may_carry(concept.keywords), np.array(named, np.int64))
+        candidates = self._by_popularity(rows)
+        if not any(map(_QUOTED.fullmatch, concept.keywords)):
+            return candidates[:most].tolist()
+        found: list[int] = []
+        for place, row in enumerate(candidates[:_MAX_LOOKED_AT].tolist()):
+            if place % _PAUSE_EVERY == 0:
+                sleep(_PAUSE_SECONDS)
+            if wanted <= self._read_terms(row):
+                found.append(row)
+                if len(found) == most:
+                    break
+        return found
+
+    def _test(self, concept_id: str) -> Callable[[int], bool]:
+        concept = self._concepts.get(concept_id, field="concept_id")
+        evidence = self._evidence(concept)
+        if self._told_by_terms(concept, evidence):
+            wanted = frozenset(concept.keywords)
+            return lambda row: wanted <= self._terms_of(row)
+        return evidence.__contains__
+
+    def _evidence(self, concept: Concept) -> frozenset[int]:
+        found = map(self._items.find, concept.evidence_items)
+        return frozenset(row for row in found if row is not None)
+
+    def _told_by_terms(self, concept: Concept, evidence: frozenset[int]) -> bool:
+        wanted = frozenset(concept.keywords)
+        return bool(wanted) and (
+            not evidence or any(wanted <= self._terms_of(row) for row in evidence)
+        )
+
+    def _terms_of(self, row: int) -> frozenset[str]:
+        found = self._of_item.get(row)
+        if found is None:
+            if len(self._of_item) >= _MAX_KNOWN:
+                self._of_item.clear()
+            found = self._of_item[row] = self._read_terms(row)
+        return found
+
+    def _read_terms(self, row: int) -> frozenset[str]:
+        """Those of an item that are in some label. Its name is one: labels may be of one item."""
+        entry = self._items.entry(row)
+        terms = item_terms(entry.title, entry.tags, entry.year, self._items.standing(row))
+        texts = {term.text for term in terms}
+        texts.add(clean(entry.title, MAX_TITLE) or clean(entry.item_id, MAX_TITLE))
+        return self._terms.intersection(texts)
+
+    def _by_popularity(self, rows: np.ndarray) -> np.ndarray:
+        return rows[np.argsort(-self._items.popularity[rows], kind="stable")]
+
+    def _may_carry(self, terms: Sequence[str]) -> np.ndarray:
+        """Rows of items that carry these terms, found by column; of words, those that may."""
+        rows = self._may_have(terms[0])
+        for term in terms[1:]:
+            rows = np.intersect1d(rows, self._may_have(term), assume_unique=True)
+        return rows
+
+    def _may_have(self, term: str) -> np.ndarray:
+        """By what terms are made of, see `item_terms`."""
+        items = self._items
+        # What Arrow computes with is made when it is imported; type checkers do not see it.
+        compute: Any = pc
+        if quoted := _QUOTED.fullmatch(term):
+            return _rows(compute.match_substring(items.titles, quoted[1], ignore_case=True))
+        found = [self._tagged(term), _rows(compute.equal(items.titles, term))]
+        if time := _TIME.fullmatch(term):
+            tags, year, decade = time.groups()
+            of_time = items.years // 10 * 10 == int(year) if decade else items.years == int(year)
+            rows = np.flatnonzero(of_time)
+            found.append(np.intersect1d(rows, self._tagged(tags)) if tags else rows)
+        for standing in (POPULAR, LITTLE_KNOWN):
+            if term.startswith(standing):
+                rows, tag = items.standing_rows(standing), term[len(standing) + 1 :]
+                found.append(np.intersect1d(rows, self._tagged(tag)) if tag else rows)
+        return np.unique(np.concatenate(found))
+
+    def _tagged(self, text: str) -> np.ndarray:
+        """Rows of items with a tag of this text, or with the two that make it up."""
+        tagged, by_text = self._items.tagged, self._tags_by_text
+        found = [tagged(by_text.get(text, ()))]
+        for space in (place for place, character in enumerate(text) if character == " "):
+            first, second = by_text.get(text[:space]), by_text.get(text[space + 1 :])
+            if first and second:
+                found.append(np.intersect1d(tagged(first), tagged(second)))
+        return np.unique(np.concatenate(found))
+
+    @cached_property
+    def _tags_by_text(self) -> dict[str, list[str]]:
+        by_text: dict[str, list[str]] = {}
+        for tag in self._items.tags:
+            by_text.setdefault(clean(tag, MAX_TERM), []).append(tag)
+        return by_text
+
+
+def _rows(mask: Any) -> np.ndarray:
+    return np.flatnonzero(mask.fill_null(False).to_numpy())

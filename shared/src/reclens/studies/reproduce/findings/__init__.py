@@ -1,0 +1,1 @@
+"""What the report says was found, and how published claims fare."""

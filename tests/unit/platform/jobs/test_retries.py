@@ -1,0 +1,136 @@
+"""Waiting for what is away."""
+
+from __future__ import annotations
+
+import uuid
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from reclens.contracts import Progress, TaskName
+from reclens.errors import Unavailable
+from reclens.platform.celery.app import make_app
+from reclens.platform.jobs import retries as patience
+from reclens.platform.jobs.log import JobLog, connect
+from reclens.platform.jobs.retries import backoff, wait_patiently
+from reclens.platform.settings.models import RedisSettings, WorkerSettings
+
+
+class Away(Unavailable):
+    patient: ClassVar[bool] = True
+
+
+def _nothing() -> None:
+    pass
+
+
+class Clock:
+    """A time that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(patience, "time", clock)
+    return clock
+
+
+class Waiter:
+    """A task that meets the same fault each time it is tried."""
+
+    def __init__(self, redis_url: str, patience_seconds: float) -> None:
+        redis = RedisSettings.model_validate({"url": redis_url})
+        self.job_id = str(uuid.uuid4())
+        self.log = JobLog(redis)
+        self.log.record(self.job_id, TaskName.CONCEPTS_SHARD, {}, listed=False)
+        app = make_app(redis)
+        self._task: Any = app.task(name="waiter")(_nothing)
+        self._task.push_request(id=self.job_id)
+        self._runtime: Any = SimpleNamespace(
+            redis=connect(redis),
+            settings=WorkerSettings(redis=redis, patience_seconds=patience_seconds),
+            longest_countdown=60.0,
+        )
+
+    def begin(self, progress: Progress | None = None) -> None:
+        """A worker takes it up, and says how far it is."""
+        self._task.update_state(state="STARTED")
+        if progress is not None:
+            self._task.update_state(state="PROGRESS", meta=progress.canonical())
+
+    def fail(self) -> float:
+        return wait_patiently(self._task, self._runtime, Away("http://x: answered 503"))
+
+
+def test_it_waits_twice_as_long_each_time_up_to_a_minute():
+    waits = [[backoff(tries, 60.0) for _ in range(200)] for tries in range(9)]
+    for tries, drawn in enumerate(waits):
+        ceiling = min(60, 2**tries)
+        assert ceiling / 2 <= min(drawn) < max(drawn) <= ceiling
+    assert backoff(100_000, 60.0) <= 60
+
+
+def test_it_tries_until_patience_is_at_its_end_and_then_gives_the_fault(
+    redis_url: str, clock: Clock
+):
+    waiter = Waiter(redis_url, patience_seconds=3600)
+    began = clock.now
+    tries = 0
+    while True:
+        try:
+            clock.now += waiter.fail()
+        except Away:
+            break
+        tries += 1
+    # The last try is when patience ends, neither before nor after.
+    assert clock.now - began == pytest.approx(3600)
+    # A try takes a minute at most and half of one at least: far more than the six of other faults.
+    assert 60 <= tries <= 130
+    # Afterwards it starts afresh.
+    assert waiter.fail() <= 2
+
+
+def test_what_it_waits_for_can_be_seen(redis_url: str, clock: Clock):
+    waiter = Waiter(redis_url, patience_seconds=100)
+    waiter.fail()
+    clock.now += 10
+    seconds = waiter.fail()
+    view = waiter.log.show(waiter.job_id)
+    assert view.state == "RETRYING"
+    assert view.waiting is not None
+    assert view.waiting.reason == "UNAVAILABLE"
+    assert view.waiting.message == "http://x: answered 503"
+    assert view.waiting.since == "1970-01-12T13:46:40.000+00:00"
+    assert view.waiting.next_try_at > "1970-01-12T13:46:50"
+    assert 2 <= seconds <= 4
+
+
+def test_without_patience_the_fault_comes_at_once(redis_url: str, clock: Clock):
+    with pytest.raises(Away):
+        Waiter(redis_url, patience_seconds=0).fail()
+
+
+def test_how_far_it_was_is_shown_however_often_it_tries(redis_url: str, clock: Clock):
+    waiter = Waiter(redis_url, patience_seconds=1000)
+    shown: list[tuple[str, int] | None] = []
+
+    def attempt(progress: Progress | None) -> None:
+        waiter.begin(progress)
+        clock.now += waiter.fail()
+        seen = waiter.log.show(waiter.job_id).progress
+        shown.append(seen and (seen.stage, seen.step))
+
+    attempt(Progress(stage="read"))
+    attempt(Progress(stage="label", step=3, total=16, unit="latents"))
+    attempt(None)
+    attempt(Progress(stage="read"))
+    attempt(Progress(stage="label", step=5, total=16, unit="latents"))
+    attempt(None)
+    assert shown == [("read", 0), *[("label", 3)] * 3, *[("label", 5)] * 2]

@@ -1,0 +1,101 @@
+"""The YAML files that are submitted."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from reclens.contracts import INTERNAL, PipelineSpec, TaskName
+from reclens.errors import InvalidSpec, MissingData
+from reclens.platform.jobs.spec_file import SPECS, complete, read_spec_file
+from reclens.studies.demo.run import PIPELINE
+
+_ROWS = "user_id,item_id,timestamp\na,x,1\na,y,2\n"
+
+
+def test_every_task_has_a_specification():
+    assert set(SPECS) == set(TaskName) - INTERNAL
+
+
+def test_the_demo_s_own_file_is_a_pipeline_of_the_release_demo():
+    request = read_spec_file(PIPELINE)
+    spec = PipelineSpec.parse(request.spec)
+    assert (spec.release, spec.autoencoder.config.n_latents, spec.autoencoder.config.k) == (
+        "demo",
+        1024,
+        16,
+    )
+
+
+def test_a_specification_is_sent_whole_with_its_defaults():
+    request = complete({"task": "reclens.pipeline.run.v1", "spec": {"release": "mine"}})
+    assert request.spec == PipelineSpec(release="mine").canonical()
+
+
+def test_local_sources_get_absolute_paths_and_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "rows.csv").write_text(_ROWS)
+    monkeypatch.chdir(tmp_path)
+    source = {"format": "table", "path": "rows.csv"}
+    dataset = {"name": "mine", "source": source}
+    digest = hashlib.sha256(_ROWS.encode()).hexdigest()
+    alone = complete({"task": "reclens.dataset.import.v1", "spec": dataset}).spec["source"]
+    within = complete({"task": "reclens.pipeline.run.v1", "spec": {"dataset": dataset}}).spec
+    for found in (alone, within["dataset"]["source"]):
+        assert found["path"] == str(tmp_path / "rows.csv")
+        assert found["sha256"] == {"rows.csv": digest}
+
+
+def test_checksums_that_are_given_are_kept(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text(_ROWS)
+    source = {
+        "format": "table",
+        "path": str(tmp_path / "rows.csv"),
+        "sha256": {"rows.csv": "0" * 64},
+    }
+    request = complete(
+        {"task": "reclens.dataset.import.v1", "spec": {"name": "mine", "source": source}}
+    )
+    assert request.spec["source"]["sha256"] == {"rows.csv": "0" * 64}
+
+
+def test_a_path_of_the_worker_s_machine_is_left_alone():
+    source = {"format": "table", "path": "/only/on/the/worker.csv"}
+    request = complete(
+        {"task": "reclens.dataset.import.v1", "spec": {"name": "mine", "source": source}}
+    )
+    assert request.spec["source"]["path"] == "/only/on/the/worker.csv"
+    assert request.spec["source"]["sha256"] == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"task": "reclens.nothing.v1"}, "task"),
+        ({"task": "reclens.pipeline.run.v1", "specs": {}}, "task and spec"),
+        (["not", "a", "mapping"], "task and spec"),
+        ({"task": "reclens.pipeline.run.v1", "spec": {"relaese": "x"}}, "relaese"),
+        (
+            {
+                "task": "reclens.pipeline.run.v1",
+                "spec": {"autoencoder": {"config": {"k": 9, "n_latents": 4}}},
+            },
+            "k = 9 exceeds n_latents = 4",
+        ),
+        ({"task": "reclens.pipeline.run.v1", "spec": {"dataset": {"name": "mine"}}}, "source"),
+    ],
+)
+def test_what_is_wrong_is_named(document: object, named: str):
+    with pytest.raises(InvalidSpec, match=named):
+        complete(document)
+
+
+def test_files_that_are_not_there_or_not_yaml_are_refused(tmp_path: Path):
+    with pytest.raises(MissingData, match="nowhere"):
+        read_spec_file(tmp_path / "nowhere.yaml")
+    (tmp_path / "bad.yaml").write_text("task: [")
+    with pytest.raises(InvalidSpec, match="is not YAML"):
+        read_spec_file(tmp_path / "bad.yaml")
