@@ -1,4 +1,4 @@
-"""Writes the figures of ``results/serving.json`` into ``docs/serving.md``, between its markers.
+"""Writes the figures of ``results/serving.json`` between the markers of the page on serving.
 
 python benchmarks/serving_table.py
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from serving import RESULTS
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "serving.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "explanation" / "serving.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _FURTHER_CLIENTS = 32
 

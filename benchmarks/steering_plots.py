@@ -1,4 +1,4 @@
-"""Draws what the steering benchmarks found, for docs/steering.md.
+"""Draws what the steering benchmarks found, for docs/explanation/steering.md.
 
 python benchmarks/steering_plots.py
 """

@@ -68,7 +68,7 @@ def test_backup_and_restore_by_the_commands_of_the_documentation(
     system: System, clients: Clients, tmp_path: Path
 ):
     before, answer = committed(clients), items(clients)
-    backup, restore = examples("docs/deploy.md", "sh", r"^# (?:Backup|Restore)$")
+    backup, restore = examples("docs/how-to/deploy.md", "sh", r"^# (?:Backup|Restore)$")
     environment = {**system.variables, "BACKUP": str(tmp_path)}
     run("bash", "-euo", "pipefail", "-c", backup, environment=environment, seconds=300)
     system.compose("down", "--volumes")

@@ -19,9 +19,9 @@ from reclens.errors import Unauthenticated
 @pytest.fixture
 def behind_tls(system: System, tmp_path: Path) -> Iterator[System]:
     """The system with its gateway as the documentation's override has it."""
-    (issue,) = examples("docs/operations.md", where=r"^issue\(\)")
-    (commands,) = examples("docs/deploy.md", where="^# TLS$")
-    (override,) = examples("docs/deploy.md", where="TLS__CERTIFICATE: ")
+    (issue,) = examples("docs/how-to/operations.md", where=r"^issue\(\)")
+    (commands,) = examples("docs/how-to/deploy.md", where="^# TLS$")
+    (override,) = examples("docs/how-to/deploy.md", where="TLS__CERTIFICATE: ")
     script = (issue + commands).replace("deploy/credentials", str(system.credentials))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     run("bash", "-euc", script, environment={"PATH": path}, cwd=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from composed_system import ROOT, System
 from documented import examples
 
-OVERRIDES = examples("docs/deploy.md", "yaml", "^services:$")
+OVERRIDES = examples("docs/how-to/deploy.md", "yaml", "^services:$")
 
 
 def services(system: System, *arguments: str, **variables: str) -> dict[str, dict[str, object]]:

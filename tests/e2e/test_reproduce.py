@@ -17,7 +17,7 @@ from small_movielens import N_ITEMS, N_USERS
 from reclens.platform.jobs.log import JobState
 from reclens.studies.reproduce.plan import Plan, make_plan
 
-# With all grids it is minutes even on a small data set; see docs/reproduce.md for the option.
+# With all grids it is minutes even on a small data set; docs/how-to/reproduce.md has the option.
 OPTIONS = ("--dataset", "ml-1m", "--main-only")
 SECONDS = 400
 FIGURES = ("F2_confidence", "F4_concepts_and_quality", "F5_hit_ratio_by_level", "F7_fvu_against_l0")

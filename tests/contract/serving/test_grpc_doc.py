@@ -12,8 +12,8 @@ from documented import examples
 from reclens import errors
 from reclens.api.steering.v1 import steering_pb2
 
-PAGE = (Path(__file__).parents[3] / "docs" / "grpc.md").read_text()
-BLOCKS = examples("docs/grpc.md", "python")
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "grpc.md").read_text()
+BLOCKS = examples("docs/how-to/grpc.md", "python")
 # The planted data has other ids than the real ones that the page names.
 PLANTED = {'"7"': '"user-0"', '"50"': '"item-5"', '"172"': '"item-17"'}
 
@@ -23,7 +23,7 @@ def test_example(sasrec, block: str, monkeypatch, capsys) -> None:
     monkeypatch.setenv("RECLENS_CLIENT__TARGET", sasrec.gateway.address)
     for real, planted in PLANTED.items():
         block = block.replace(real, planted)
-    exec(compile(block, "docs/grpc.md", "exec"), {"__name__": "example"})
+    exec(compile(block, "docs/how-to/grpc.md", "exec"), {"__name__": "example"})
     assert capsys.readouterr().out.strip()
 
 

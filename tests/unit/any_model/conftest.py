@@ -1,4 +1,4 @@
-"""The package of docs/any-model.md, installed as its author would, and a real object store."""
+"""The package of the page on models of one's own, installed as its author would, and a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reclens.data import Dataset, Interactions, Items, Split, Users, write_datas
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
-PAGE = Path(__file__).parents[3] / "docs" / "any-model.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "extend" / "recommender.md"
 _BLOCK = re.compile(r"^```(?:python|toml|yaml) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 N_USERS, N_ITEMS = 60, 40
 

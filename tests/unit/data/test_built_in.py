@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from reclens.contracts import DatasetSpec, Progress
-from reclens.contracts.built_in import BUILT_IN_DEFAULTS
+from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS
 from reclens.data import Dataset, Split, built_in_source, prepare, read_dataset
 from reclens.data.built_in import LAYOUTS
 from reclens.errors import InvalidInput, MissingData

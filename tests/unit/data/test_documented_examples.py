@@ -1,4 +1,4 @@
-"""Every example of docs/datasets.md runs, and gives the result that is printed below it."""
+"""Every example of docs/how-to/datasets.md runs, and gives the result that is printed below it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from reclens.contracts import DatasetSpec
-from reclens.contracts.built_in import BUILT_IN_DEFAULTS
+from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS
 from reclens.data import Split, prepare
 from reclens.data.readers import READERS
 from reclens.platform.settings.models import WorkerSettings, data_setting
 
-_PAGE = Path(__file__).parents[3] / "docs" / "datasets.md"
+_PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "datasets.md"
 _BLOCK = re.compile(r"^```(?:text|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -205,7 +205,7 @@ def test_compose_and_dockerfile_agree_on_what_images_are_built_from():
 def test_documentation_names_every_variable_of_the_compose_files():
     used = {found[1] for path in FILES for found in _VARIABLE.finditer(path.read_text())}
     documented = "".join(
-        (ROOT / "docs" / page).read_text() for page in ("deploy.md", "monitoring.md")
+        (ROOT / "docs" / "how-to" / page).read_text() for page in ("deploy.md", "monitoring.md")
     )
     table = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", documented))
     assert used <= table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reclens.platform.observability.meters import Meters
 
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "operations.md"
 
 
 def test_every_metric_is_there() -> None:

@@ -9,35 +9,10 @@ from reclens.contracts.artifacts import (
     Release,
     split_ref,
 )
-from reclens.contracts.autoencoder import AutoencoderConfig
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
-from reclens.contracts.concepts import (
-    PAPER_CASES,
-    ConceptsOptions,
-    ConceptsSpec,
-    JudgeName,
-    LlmOptions,
-    tokens_of_grades,
-)
-from reclens.contracts.edits import ConceptEdit, ConceptsEditSpec, EditOperation, edits_hash
-from reclens.contracts.evaluation import EvaluationOptions, EvaluationSpec
-from reclens.contracts.jobs import (
-    MAX_SPEC_BYTES,
-    FailureReport,
-    JobResult,
-    JobSpec,
-    Progress,
-    Waiting,
-)
-from reclens.contracts.models import (
-    BprMfConfig,
-    LightGcnConfig,
-    ModelConfig,
-    ModuleConfig,
-    SasRecConfig,
-    WeightsFile,
-)
-from reclens.contracts.pipeline import PipelineSpec, Stage
+from reclens.contracts.jobs.names import INTERNAL, ROUTES, QueueName, TaskName
+from reclens.contracts.jobs.progress import FailureReport, JobResult, Progress, Waiting
+from reclens.contracts.jobs.spec import MAX_SPEC_BYTES, JobSpec
 from reclens.contracts.policies import (
     MAX_POLICY_BYTES,
     POLICY_ID,
@@ -45,25 +20,48 @@ from reclens.contracts.policies import (
     PolicyEdit,
     StoredPolicy,
 )
-from reclens.contracts.shards import ConceptShardSpec
-from reclens.contracts.specs import (
-    AutoencoderOptions,
-    AutoencoderSpec,
+from reclens.contracts.specs.activations import (
     CaptureOptions,
     CaptureSpec,
-    ColumnNames,
-    DatasetSpec,
-    RecommenderOptions,
-    RecommenderSpec,
-    ReleaseSpec,
     SiteSpec,
-    SourceSpec,
-    SplitSpec,
     UserShares,
     UserSplit,
 )
+from reclens.contracts.specs.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderOptions,
+    AutoencoderSpec,
+)
+from reclens.contracts.specs.concepts import (
+    PAPER_CASES,
+    ConceptsOptions,
+    ConceptsSpec,
+    JudgeName,
+    LlmOptions,
+    tokens_of_grades,
+)
+from reclens.contracts.specs.corrections import (
+    ConceptEdit,
+    ConceptsEditSpec,
+    EditOperation,
+    edits_hash,
+)
+from reclens.contracts.specs.dataset import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
+from reclens.contracts.specs.evaluation import EvaluationOptions, EvaluationSpec
+from reclens.contracts.specs.pipeline import PipelineSpec, Stage
+from reclens.contracts.specs.recommender import (
+    BprMfConfig,
+    LightGcnConfig,
+    ModelConfig,
+    ModuleConfig,
+    RecommenderOptions,
+    RecommenderSpec,
+    SasRecConfig,
+    WeightsFile,
+)
+from reclens.contracts.specs.release import ReleaseSpec
+from reclens.contracts.specs.shards import ConceptShardSpec
 from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
-from reclens.contracts.tasks import INTERNAL, ROUTES, QueueName, TaskName
 
 __all__ = [
     "INTERNAL",

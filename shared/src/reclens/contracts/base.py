@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from reclens.errors import InvalidSpec
+
+ADDED_LATER: Final = "added later"
+"""Marks, in ``Annotated``, a field that came when there were artifacts already: at its default it
+changes nothing, and is left out of the canonical form, so that their ids stay."""
 
 
 class Contract(BaseModel):
     """A frozen value that refuses unknown fields.
 
     Field docstrings are the reference: the CLI help and JSON schema are generated from them.
+
+    Ids are hashes of the canonical form, so it may never change for a value that was possible
+    before: a new field is marked `ADDED_LATER`, and one that went is listed in ``RETIRED``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    RETIRED: ClassVar[Mapping[str, Any]] = {}
+    """Fields that went, with the only value still taken. They stay in the canonical form."""
 
     @classmethod
     def parse(cls, payload: Any) -> Self:
@@ -39,8 +57,27 @@ class Contract(BaseModel):
             raise InvalidSpec(
                 "; ".join([first[1], *(f"{where}: {what}" for where, what in others)]) + ".",
                 field=first[0],
-                remedy=f"see the fields of {cls.__name__} in docs/jobs.md.",
+                remedy=f"see the fields of {cls.__name__} in docs/reference/jobs.md.",
             ) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_retired(cls, value: Any) -> Any:
+        if cls.RETIRED and isinstance(value, Mapping):
+            return {
+                name: given
+                for name, given in value.items()  # pyright: ignore[reportUnknownVariableType]
+                if name not in cls.RETIRED or given != cls.RETIRED[name]
+            }
+        return value
+
+    @model_serializer(mode="wrap")
+    def _keep_the_form(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = {**self.RETIRED, **handler(self)}
+        for name, field in type(self).model_fields.items():
+            if ADDED_LATER in field.metadata and getattr(self, name) == field.default:
+                fields.pop(name, None)
+        return fields
 
     def canonical(self) -> dict[str, Any]:
         """The value as plain JSON types, defaults included, so that ids do not depend on style."""

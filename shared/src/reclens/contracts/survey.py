@@ -6,7 +6,7 @@ from pydantic import Field
 
 from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.specs import UserSplit
+from reclens.contracts.specs.activations import UserSplit
 
 
 class KeyCase(Contract):

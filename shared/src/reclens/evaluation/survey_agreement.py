@@ -65,7 +65,7 @@ class SurveyResult:
     concepts: list[ConceptVerdict]
     """In the order of the questions."""
     summary: dict[str, Any]
-    """See docs/concepts.md, "People"."""
+    """See docs/explanation/concepts.md, "People"."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON types: ``summary`` and ``concepts``."""

@@ -45,7 +45,8 @@ def installed_recommender(config: ModuleConfig) -> type[Recommender]:
         raise InvalidInput(
             f"{found.value}, declared as recommender {config.name!r}, {missing}.",
             field="model.name",
-            remedy="derive it from reclens.recommenders.Recommender; see docs/any-model.md.",
+            remedy="derive it from reclens.recommenders.Recommender; "
+            "see docs/how-to/extend/recommender.md.",
         )
     return loaded
 

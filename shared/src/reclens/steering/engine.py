@@ -139,7 +139,7 @@ class Steering:
         Raises:
             InvalidInput: an edit names a latent that the dictionary does not have.
 
-        Source: docs/method.md, steering: ``x' = x + (dec(z') - dec(z))``.
+        Source: docs/explanation/method.md, steering: ``x' = x + (dec(z') - dec(z))``.
         """
         check_latents(edits, self.n_latents)
         x = reading.x

@@ -35,7 +35,7 @@ from reclens.steering.spread import item_moments
 MAX_LATENTS = 64
 """Latents in one proposal."""
 DEFAULT_LATENTS = 16
-"""More bring next to nothing, see docs/steering.md."""
+"""More bring next to nothing, see docs/explanation/steering.md."""
 SHRINKAGE = 0.3
 """Rho: chosen on items and users that were kept apart, see docs/decisions/0015."""
 

@@ -14,7 +14,7 @@ from reclens.errors import DeadlineExceeded, InvalidInput
 from reclens.steering.carriers import ConceptCarriers
 
 PUSH_LATENTS = 16
-"""Latents of one push. More bring next to nothing, see docs/steering.md."""
+"""Latents of one push. More bring next to nothing, see docs/explanation/steering.md."""
 MAX_CARRIERS = 10_000
 """Items that a push is made from, the more popular ones."""
 _AT_A_TIME = 2

@@ -14,7 +14,7 @@ from reclens.cli.reference.settings import settings_reference
 from reclens.contracts import TaskName
 from reclens.platform.jobs.spec_file import complete
 
-_DOCS = Path(__file__).parents[4] / "docs"
+_DOCS = Path(__file__).parents[4] / "docs" / "reference"
 
 
 @pytest.mark.parametrize(

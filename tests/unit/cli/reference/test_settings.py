@@ -124,7 +124,7 @@ def test_links_within_the_page_lead_somewhere():
 def test_links_of_other_pages_to_the_settings_lead_somewhere():
     titles = re.findall(r"^## (.*)$", _PAGE, re.M)
     anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-    pages = [*(_ROOT / "docs").glob("*.md"), *_ROOT.glob("services/*/README.md")]
+    pages = [*(_ROOT / "docs").rglob("*.md"), *_ROOT.glob("services/*/README.md")]
     linked = [
         anchor
         for page in pages

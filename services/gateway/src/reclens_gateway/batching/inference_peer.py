@@ -120,6 +120,6 @@ async def _call(
             # It is the gateway that was refused. Its caller's token is as good as it was.
             raise NotReady(
                 f"{PEER} refuses the gateway: {told.message}",
-                remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/operations.md.",
+                remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/how-to/operations.md.",
             ) from error
         raise told from error

@@ -17,7 +17,8 @@ app = typer.Typer()
 
 @app.command(hidden=True)
 def reference(
-    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs"), json: Json = False
+    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs/reference"),
+    json: Json = False,
 ) -> None:
     """Write jobs.md, cli.md and settings.md from the code."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""docs/jobs.md, from the contracts: every task with every field."""
+"""docs/reference/jobs.md, from the contracts: every task with every field."""
 
 from __future__ import annotations
 

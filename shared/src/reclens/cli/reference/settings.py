@@ -1,4 +1,4 @@
-"""docs/settings.md, from the settings classes: every environment variable of every process."""
+"""docs/reference/settings.md, from the settings classes: every variable of every process."""
 
 from __future__ import annotations
 

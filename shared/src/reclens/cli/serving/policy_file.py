@@ -28,15 +28,17 @@ def read_policy(path: Path) -> pb.Policy:
         raise InvalidInput(
             f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}.",
             field="file",
-            remedy="see docs/policies.md.",
+            remedy="see docs/how-to/policies.md.",
         ) from error
     if not isinstance(document, dict):
-        raise InvalidInput(f"{path} holds no policy.", field="file", remedy="see docs/policies.md.")
+        raise InvalidInput(
+            f"{path} holds no policy.", field="file", remedy="see docs/how-to/policies.md."
+        )
     try:
         return ParseDict(document, pb.Policy())
     except (ParseError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{path} holds no policy: {' '.join(str(error).split())}.",
             field="file",
-            remedy="see docs/policies.md.",
+            remedy="see docs/how-to/policies.md.",
         ) from error

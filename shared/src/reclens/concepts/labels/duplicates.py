@@ -25,7 +25,7 @@ MIN_CASES = 20
 """A latent that fires in fewer cases is nobody's copy, parent or child: chance would decide."""
 PARENT_COSINE = 0.0
 """Least decoder cosine of a latent and its parent: it must not point away. More is not asked, as
-closer parents do not share more of the meaning (docs/concepts.md)."""
+closer parents do not share more of the meaning (docs/explanation/concepts.md)."""
 PARENT_PROBABILITY = 0.7
 """Least share of the child's firing cases in which the parent fires."""
 PARENT_LIFT = 3.0

@@ -91,7 +91,7 @@ class LatentLabel:
     n_negative: int = 0
     """Silent verification cases judged."""
     trusted: bool = False
-    """See docs/concepts.md: clearly better than chance, and confidence of at least 0.7."""
+    """Clearly better than chance, and a confidence of 0.7 (docs/explanation/concepts.md)."""
     concept_confidence: float | None = None
     """As ``confidence``, for the concept: it fires where any of its latents does."""
     concept_precision: float | None = None

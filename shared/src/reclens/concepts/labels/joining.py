@@ -44,7 +44,7 @@ class Labelling:
     rows: list[LatentLabel]
     """Row j is latent j."""
     metrics: dict[str, Any]
-    """See docs/concepts.md."""
+    """See docs/explanation/concepts.md."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Where each built-in data set is published, and the checksum of what is published there.
 
-None of them may be redistributed, so RecLens has no copy; see docs/datasets.md for the licences.
+None of them may be redistributed, so RecLens has no copy; the licences are in
+docs/how-to/datasets.md.
 """
 
 from __future__ import annotations

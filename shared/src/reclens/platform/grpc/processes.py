@@ -66,7 +66,7 @@ def _collect_seldom() -> None:
     """Look for cyclic garbage every 50,000 new objects, not every 700.
 
     A call makes some hundred objects and few cycles; at the default a tenth of a server's time goes
-    to looking through them (docs/operations.md). Modules are not looked through at all.
+    to looking through them (docs/how-to/operations.md). Modules are not looked through at all.
     """
     gc.collect()
     gc.freeze()
@@ -76,7 +76,8 @@ def _collect_seldom() -> None:
 def run_loop(service: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run ``serve`` to its end on an event loop, with logging.
 
-    On uvloop, a server spends less on each call than on asyncio's own loop (docs/operations.md).
+    On uvloop, a server spends less on each call than on asyncio's own loop
+    (docs/how-to/operations.md).
     """
     import uvloop  # noqa: PLC0415
 

@@ -69,7 +69,7 @@ def read_spec_file(path: Path) -> JobRequest:
         raise InvalidSpec(
             f"{path} is not YAML: {' '.join(str(error).split())}.",
             field="spec",
-            remedy="see the examples in docs/jobs.md.",
+            remedy="see the examples in docs/reference/jobs.md.",
         ) from error
     return complete(document)
 
@@ -83,7 +83,7 @@ def complete(document: Any) -> JobRequest:
     """
     if not isinstance(document, dict) or set(document) - {"task", "spec"}:
         raise InvalidSpec(
-            "expected two keys at the top: task and spec.", remedy="see docs/jobs.md."
+            "expected two keys at the top: task and spec.", remedy="see docs/reference/jobs.md."
         )
     task = next((task for task in SPECS if task.value == document.get("task")), None)
     if task is None:

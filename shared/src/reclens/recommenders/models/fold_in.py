@@ -10,7 +10,8 @@ from torch.nn import functional
 from reclens.errors import InvalidInput
 from reclens.recommenders.base import NO_ITEM, UNKNOWN_USER
 
-# The prior weighs as much as so many items of history; docs/any-model.md has what it gives.
+# The prior weighs as much as so many items of history; what it gives is in
+# docs/how-to/extend/recommender.md.
 _PRIOR_ITEMS = 10.0
 
 

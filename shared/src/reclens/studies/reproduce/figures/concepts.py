@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from reclens.concepts.evidence.strongest import N_LEVELS
 from reclens.concepts.labels.rows import ONE_ITEM, names_one_item
 from reclens.contracts import Manifest
-from reclens.contracts.evaluation import EvaluationOptions
+from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.levels import MIN_FIRING, exchanged
 from reclens.evaluation.statistics.bootstrap import N_RESAMPLES

@@ -1,12 +1,15 @@
-"""Configurations of the recommenders: architecture and training in one value per model."""
+"""The specification of a recommender: one configuration per model, architecture and training."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
+from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.jobs.spec import JobSpec
 
 
 class SasRecConfig(Contract):
@@ -94,7 +97,10 @@ class WeightsFile(Contract):
 
 
 class ModuleConfig(Contract):
-    """Any PyTorch model that an installed package offers as a recommender; see any-model.md."""
+    """Any PyTorch model that an installed package offers as a recommender.
+
+    See docs/how-to/extend/recommender.md.
+    """
 
     kind: Literal["module"] = "module"
     """Model family."""
@@ -125,3 +131,26 @@ ModelConfig = Annotated[
     SasRecConfig | BprMfConfig | LightGcnConfig | ModuleConfig, Field(discriminator="kind")
 ]
 """Any recommender."""
+
+
+class RecommenderOptions(Contract):
+    """Which recommender to train and how."""
+
+    model: ModelConfig = SasRecConfig()
+    """Architecture and training."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of initialisation, sampling and dropout."""
+
+
+class RecommenderSpec(RecommenderOptions, JobSpec):
+    """Train a recommender."""
+
+    TASK: ClassVar[TaskName] = TaskName.RECOMMENDER_TRAIN
+    KIND: ClassVar[ArtifactKind] = ArtifactKind.RECOMMENDER
+    ALGORITHM: ClassVar[int] = 2
+
+    dataset: ArtifactRef
+    """Data set to train and evaluate on."""
+
+    def input_refs(self) -> dict[str, str]:
+        return {"dataset": self.dataset}

@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from reclens.contracts.base import Contract
-from reclens.contracts.concepts import ConceptsOptions, ConceptsSpec
-from reclens.contracts.specs import (
-    AutoencoderOptions,
-    AutoencoderSpec,
-    CaptureOptions,
-    CaptureSpec,
-    DatasetSpec,
-    Name,
-    RecommenderOptions,
-    RecommenderSpec,
-    ReleaseSpec,
-)
-from reclens.contracts.tasks import TaskName
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.specs.activations import CaptureOptions, CaptureSpec
+from reclens.contracts.specs.autoencoder import AutoencoderOptions, AutoencoderSpec
+from reclens.contracts.specs.concepts import ConceptsOptions, ConceptsSpec
+from reclens.contracts.specs.dataset import DatasetSpec, Name
+from reclens.contracts.specs.recommender import RecommenderOptions, RecommenderSpec
+from reclens.contracts.specs.release import ReleaseSpec
 
 
 class Stage(Contract):

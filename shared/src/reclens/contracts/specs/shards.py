@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
-from reclens.contracts.concepts import ConceptsSpec
-from reclens.contracts.tasks import TaskName
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.specs.concepts import ConceptsSpec
 from reclens.errors import InvalidSpec
 
 MAX_SHARDS = 4096

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs import JobSpec
-from reclens.contracts.tasks import TaskName
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.jobs.spec import JobSpec
 
 PAPER_CASES = 5
 """Positives, and negatives, of the published protocol (arXiv 2411.06112, code)."""

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
-from reclens.contracts.jobs import JobSpec
-from reclens.contracts.tasks import TaskName
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.jobs.spec import JobSpec
 
 Latent = Annotated[int, Field(ge=0)]
 Line = Annotated[str, Field(min_length=1, max_length=120)]

@@ -1,19 +1,16 @@
-"""Configuration of the sparse autoencoder."""
+"""The specification of a sparse autoencoder: its configuration, architecture and training."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-)
+from pydantic import Field, ValidationInfo, field_validator
 
-from reclens.contracts.base import Contract
+from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
+from reclens.contracts.base import ADDED_LATER, Contract
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.jobs.spec import JobSpec
 
 Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca"]
 Precision = Literal["float32", "bfloat16"]
@@ -53,7 +50,7 @@ class AutoencoderConfig(Contract):
     dead_after: int = Field(default=5_000, ge=1)
     """A latent is dead when it has not fired for this many activations."""
 
-    precision: Precision = "float32"
+    precision: Annotated[Precision, ADDED_LATER] = "float32"
     """Numbers that are multiplied in training. ``bfloat16`` is for GPUs: parameters, selection and
     losses stay float32, but a product has two to three digits, so another autoencoder comes out.
     Encoding is always float32."""
@@ -97,14 +94,6 @@ class AutoencoderConfig(Contract):
             level for level, (start, end) in enumerate(pairwise(starts)) for _ in range(start, end)
         ]
 
-    @model_serializer(mode="wrap")
-    def _leave_out_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Autoencoders that were made before there was a choice keep their ids.
-        fields = handler(self)
-        if fields["precision"] == "float32":
-            del fields["precision"]
-        return fields
-
     @field_validator("matryoshka_levels")
     @classmethod
     def _levels_rise_to_one(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -120,3 +109,24 @@ class AutoencoderConfig(Contract):
         if n_latents is not None and k > n_latents:
             raise ValueError(f"k = {k} exceeds n_latents = {n_latents}; lower k or raise n_latents")
         return k
+
+
+class AutoencoderOptions(Contract):
+    """Which autoencoder to train."""
+
+    config: AutoencoderConfig = AutoencoderConfig()
+    """Architecture and training."""
+
+
+class AutoencoderSpec(AutoencoderOptions, JobSpec):
+    """Train a sparse autoencoder on captured activations."""
+
+    TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_TRAIN
+    KIND: ClassVar[ArtifactKind] = ArtifactKind.AUTOENCODER
+    ALGORITHM: ClassVar[int] = 4
+
+    activations: ArtifactRef
+    """Activations to train on."""
+
+    def input_refs(self) -> dict[str, str]:
+        return {"activations": self.activations}

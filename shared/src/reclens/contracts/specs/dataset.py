@@ -1,0 +1,129 @@
+"""The specification of an import: raw files to an indexed, filtered, split data set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
+
+from pydantic import Field, model_validator
+
+from reclens.contracts.artifacts import ArtifactKind
+from reclens.contracts.base import ADDED_LATER, Contract
+from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS, with_defaults
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""Lower-case letters, digits, dot, dash and underscore; at most 63 characters."""
+
+
+class ColumnNames(Contract):
+    """Names of the columns of a table source."""
+
+    user: str = "user_id"
+    """Column with the user's id."""
+    item: str = "item_id"
+    """Column with the item's id."""
+    item_key: str | None = None
+    """Column of the item table with the item's id. None: named as in the interactions."""
+    timestamp: str | None = "timestamp"
+    """Column with the time, seconds. None: rows are in order of time."""
+    rating: str | None = None
+    """Column with the rating, if any."""
+    title: str | None = "title"
+    """Column of the item table with its title."""
+    tags: str | None = "tags"
+    """Column of the item table with its tags or genres."""
+    year: str | None = None
+    """Column of the item table with its year."""
+    tag_separator: str = "|"
+    """Separates the tags within their column."""
+
+
+class SourceSpec(Contract):
+    """Where raw files of one's own lie and how to read them."""
+
+    format: Literal["movielens", "recbole", "rechorus", "sequences", "hetrec", "table"]
+    """``movielens``: u.data or ratings.dat; ``recbole``: atomic files; ``rechorus``: tab-separated
+    CSV; ``sequences``: a line per user; ``hetrec``: plays and tags of artists; ``table``: any CSV
+    or Parquet with the named columns."""
+    path: str
+    """Folder or interactions file, readable by the worker."""
+    items_path: str | None = None
+    """File with item titles and tags. None: looked for beside ``path``, optional."""
+    columns: ColumnNames = ColumnNames()
+    """Column names, for ``format: table``."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """File name to checksum. ``reclens submit`` fills it in; the worker refuses other bytes."""
+
+
+class SplitSpec(Contract):
+    """How interactions are divided into train, valid and test."""
+
+    kind: Literal["leave-one-out", "ratio", "global-time"] = "leave-one-out"
+    """``leave-one-out``: each user's last is test, the one before valid. ``ratio``: random shares
+    per user. ``global-time``: by two points in time."""
+    share_of: Literal["interactions", "days"] = "interactions"
+    """What ``global-time`` takes the shares of: all interactions, or the days from the first to the
+    last of them."""
+    valid: float = Field(default=0.1, gt=0, lt=1)
+    """Share of valid, not used by leave-one-out."""
+    test: float = Field(default=0.1, gt=0, lt=1)
+    """Share of test, not used by leave-one-out."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random shares."""
+
+    @model_validator(mode="after")
+    def _train_keeps_a_share(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid {self.valid} + test {self.test} leave nothing to train on")
+        if self.share_of == "days" and self.kind != "global-time":
+            raise ValueError(f"share_of: days is for global-time, not for {self.kind}")
+        return self
+
+
+class DatasetSpec(JobSpec):
+    """Import a data set: read, filter, index, split."""
+
+    TASK: ClassVar[TaskName] = TaskName.DATASET_IMPORT
+    KIND: ClassVar[ArtifactKind] = ArtifactKind.DATASET
+
+    name: Name = "ml-100k"
+    """``ml-100k``, ``ml-1m``, ``grocery``, ``yelp`` and ``lastfm-2k`` are obtained by RecLens
+    itself, and have defaults of their own for the fields below, see docs/how-to/datasets.md; any
+    other name needs a ``source``."""
+    source: SourceSpec | None = None
+    """Raw files of one's own."""
+    min_rating: float | None = None
+    """Interactions with a lower rating are left out."""
+    k_core: int = Field(default=1, ge=1, le=1000)
+    """Users and items with fewer interactions are left out, until none is left to leave out."""
+    split: SplitSpec = SplitSpec()
+    """Division into train, valid and test."""
+    held_out_taggers: Annotated[float, ADDED_LATER] = Field(default=0.0, ge=0, lt=1)
+    """Share of the users who gave tags whose tags describe no item: labels are not made of them, so
+    they can judge labels. For sources that tell who gave which tag (``lastfm-2k``)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_built_in(cls, value: Any) -> Any:
+        # Before validation, so that the canonical specification, and with it the artifact's id,
+        # says what is done and not where the default came from.
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, Any]", value)
+        name = fields.get("name", cls.model_fields["name"].default)
+        if fields.get("source") is not None or name not in tuple(BUILT_IN_DEFAULTS):
+            return fields
+        split = fields.get("split")
+        if isinstance(split, SplitSpec):
+            fields = {**fields, "split": split.model_dump(exclude_unset=True)}
+        return with_defaults(name, fields)
+
+    @model_validator(mode="after")
+    def _known_or_sourced(self) -> Self:
+        if self.source is None and self.name not in BUILT_IN_DEFAULTS:
+            raise ValueError(
+                f"data set {self.name!r} is not built in; give its `source`, or choose one of "
+                f"{', '.join(BUILT_IN_DEFAULTS)}"
+            )
+        return self
