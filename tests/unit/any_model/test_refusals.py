@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pickle
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from reclens import extensions
 from reclens.contracts import ModuleConfig, WeightsFile
 from reclens.data import Dataset
 from reclens.errors import InvalidInput, InvalidSpec, MissingData, NotFound, RecLensError
@@ -23,7 +25,6 @@ from reclens.recommenders import (
     bring_recommender,
     build_recommender,
     check_recommender,
-    installed,
     load_recommender,
     save_recommender,
 )
@@ -157,8 +158,8 @@ def test_another_version_is_refused() -> None:
 def test_an_entry_point_that_is_no_recommender_is_told(
     monkeypatch: pytest.MonkeyPatch, value: str, told: str
 ) -> None:
-    point = installed.EntryPoint("mine", value, installed.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(installed, "entry_points", lambda group: [point])
+    point = EntryPoint("mine", value, "reclens.recommenders")
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [point])
     with pytest.raises(InvalidInput, match=told):
         build_recommender(ModuleConfig(name="mine"), 5, 30, seed=0)
 
@@ -167,7 +168,7 @@ def test_a_stored_model_whose_package_is_gone_is_not_called_damaged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     save_recommender(build_recommender(GRU, 5, 30, seed=0), tmp_path)
-    monkeypatch.setattr(installed, "entry_points", lambda group: [])
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [])
     with pytest.raises(NotFound, match="gru4rec"):
         load_recommender(tmp_path)
 
