@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reclens.data.files import read_delimited, read_parquet
+from reclens.data.sources.files import read_delimited, read_parquet
 from reclens.errors import MalformedData, MissingData
 
 
