@@ -119,9 +119,9 @@ class HeartbeatSettings(Section):
 
 
 class DataSettings(Section):
-    """Where raw data lies, so that nothing is downloaded. Besides what is listed, each data set that
-    is installed has a setting of its own: `RECLENS_DATA__ML_100K`, `RECLENS_DATA__GROCERY` and so
-    on name the folder that has its files."""
+    """Where raw data lies, so that nothing is downloaded. Besides what is listed, each installed
+    data set has a variable of its own with the folder that has its files, named as it is: `ML_100K`,
+    `GROCERY` and so on, after the prefix of this section."""
 
     model_config = ConfigDict(extra="allow")
 
