@@ -120,7 +120,7 @@ class HeartbeatSettings(Section):
 
 class DataSettings(Section):
     """Where raw data lies, so that nothing is downloaded. Besides what is listed, each installed
-    data set has a variable of its own with the folder that has its files, named as it is: `ML_100K`,
+    data set has a variable of its own with the folder of its files, named as it is: `ML_100K`,
     `GROCERY` and so on, after the prefix of this section."""
 
     model_config = ConfigDict(extra="allow")
