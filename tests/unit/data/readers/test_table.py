@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reclens.contracts import ColumnNames
-from reclens.data.raw import ItemText, RawData
 from reclens.data.readers.table import locate, read
+from reclens.data.sources import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 _INTERACTIONS = "user_id,item_id,timestamp\nu,a,1\n"
