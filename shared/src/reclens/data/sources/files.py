@@ -1,17 +1,21 @@
-"""Source files as columns: delimited text and Parquet, read whole, malformed rows located."""
+"""Source files: which there are, and their columns.
+
+Delimited text and Parquet are read whole, and malformed rows located.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from reclens.data.columns import SourceTable
+from reclens.data.sources.columns import SourceTable
 from reclens.errors import MalformedData, MissingData
 
 _BOM = b"\xef\xbb\xbf"
@@ -19,6 +23,62 @@ _UNIT_SEPARATOR = "\x1f"  # stands in for delimiters of two characters; no text 
 _MAX_BLOCK_BYTES = 1 << 28  # no row may be longer
 _MAX_CELL_BYTES = 1 << 24
 _LONGEST_QUOTE = 80
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The files of one data set."""
+
+    interactions: tuple[Path, ...]
+    """At least one; read in this order."""
+    items: Path | None = None
+    """Titles and tags."""
+    users: Path | None = None
+    """Attributes of users."""
+    tags: tuple[Path, ...] = ()
+    """Tags in files of their own."""
+
+    def all(self) -> list[Path]:
+        """Every file, each once."""
+        candidates = (*self.interactions, self.items, self.users, *self.tags)
+        return list(dict.fromkeys(path for path in candidates if path is not None))
+
+
+def folder_of(path: Path) -> Path:
+    """``path`` itself when it is a folder, or the folder that the file is in.
+
+    Raises:
+        MissingData: nothing is there.
+    """
+    if path.is_dir():
+        return path
+    if path.is_file():
+        return path.parent
+    raise MissingData(
+        f"there is no file or folder {path}.",
+        field="source.path",
+        remedy="give a path that exists on the machine that reads it (for jobs: the worker).",
+    )
+
+
+def beside(chosen: Path | None, *candidates: Path) -> Path | None:
+    """``chosen`` when given, or the first candidate that is a file, or None.
+
+    Raises:
+        MissingData: ``chosen`` is given but is not a file.
+    """
+    if chosen is None:
+        return next((path for path in candidates if path.is_file()), None)
+    if not chosen.is_file():
+        raise MissingData(
+            f"there is no file {chosen}.",
+            field="source.items_path",
+            remedy="correct the path, or leave it out to go on without titles and tags.",
+        )
+    return chosen
+
+
+# --- reading ------------------------------------------------------------------------------------
 
 
 def read_delimited(

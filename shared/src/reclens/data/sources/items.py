@@ -1,19 +1,70 @@
-"""Tags that users gave items: which of them describe an item, and whose are kept to judge by."""
+"""What a source tells of items: titles as people say them, the year apart, and tags.
+
+Where a source tells which user gave which tag: which tags describe an item, and whose are kept to
+judge labels by.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from reclens.data.raw import ItemText
 from reclens.errors import InvalidInput
 
 TAGS_KEPT = 10
 """Tags that describe an item at most."""
 
 _BUCKETS = 10_000
+_YEAR = re.compile(r"\s*\((\d{4})\)(?:\s*\(V\))?\s*$")  # "(V)" marks video releases in MovieLens
+_ARTICLES = "The|A|An|La|Le|Les|L'|Il|El|Los|Las|Der|Die|Das|Det|Den"
+_TRAILING_ARTICLE = re.compile(rf"([^()]+), ({_ARTICLES})(?=\s*(?:\(|\)|$))")
+
+
+@dataclass(frozen=True)
+class ItemText:
+    """What a source tells of one item."""
+
+    title: str = ""
+    """Title without the year; empty where there is none."""
+    tags: tuple[str, ...] = ()
+    """Genres, categories or tags."""
+    year: int | None = None
+    """Year of publication."""
+    tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of users who gave the item each tag, where the source tells; may have more tags than
+    ``tags``."""
+    taggers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Ids of these users by tag, where the source tells."""
+    held_out_tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of held-out users who gave the item each tag; their tags are not in ``tags``."""
+
+
+# --- titles -------------------------------------------------------------------------------------
+
+
+def take_year(title: str) -> tuple[str, int | None]:
+    """Divide ``Heat (1995)`` into ``Heat`` and 1995; no year at the end gives None."""
+    match = _YEAR.search(title)
+    if match is None or match.start() == 0:
+        return title.strip(), None
+    return title[: match.start()].strip(), int(match[1])
+
+
+def article_first(title: str) -> str:
+    """Turn ``Godfather, The`` into ``The Godfather``, in the brackets of a second title too."""
+    return _TRAILING_ARTICLE.sub(_swap, title)
+
+
+def _swap(match: re.Match[str]) -> str:
+    name, article = match[1], match[2]
+    glue = "" if article.endswith("'") else " "
+    return f"{article}{glue}{name}"
+
+
+# --- tags that users gave -----------------------------------------------------------------------
 
 
 def most_given(counts: Sequence[Mapping[str, int]]) -> list[list[str]]:

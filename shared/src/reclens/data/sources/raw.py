@@ -9,28 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.items import ItemText
+
 Order = Literal["time", "sequence", "none"]
 """What ``timestamps`` mean: points in time (or rows in order of time), places within each user's
 sequence, or nothing."""
-
-
-@dataclass(frozen=True)
-class ItemText:
-    """What a source tells of one item."""
-
-    title: str = ""
-    """Title without the year; empty where there is none."""
-    tags: tuple[str, ...] = ()
-    """Genres, categories or tags."""
-    year: int | None = None
-    """Year of publication."""
-    tag_users: dict[str, int] = field(default_factory=dict)
-    """Number of users who gave the item each tag, where the source tells; may have more tags than
-    ``tags``."""
-    taggers: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Ids of these users by tag, where the source tells."""
-    held_out_tag_users: dict[str, int] = field(default_factory=dict)
-    """Number of held-out users who gave the item each tag; their tags are not in ``tags``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +38,8 @@ class RawData:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+
+def rows_as_time(table: SourceTable) -> npt.NDArray[np.int64]:
+    """Row numbers [n] from 0, for a source without times: rows are taken to be in order of time."""
+    return np.arange(len(table), dtype=np.int64)

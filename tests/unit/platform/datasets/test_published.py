@@ -1,4 +1,4 @@
-"""Every built-in data set, from hand-written files in its publisher's layout to its tables."""
+"""Every published data set, from hand-written files in its publisher's layout to its tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any, cast
 import pytest
 
 from reclens.contracts import DatasetSpec, Progress
-from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS
-from reclens.data import Dataset, Split, built_in_source, prepare, read_dataset
-from reclens.data.built_in import LAYOUTS
+from reclens.contracts.datasets import DATASETS
+from reclens.data import Dataset, Split, prepare, published_source, read_dataset
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.settings.models import DataSettings, WorkerSettings, data_setting
 from reclens_recommender.stages import dataset as stage
@@ -109,8 +108,8 @@ def _ids(dataset: Dataset, user: str, *splits: Split) -> list[str]:
     return [dataset.items.ids[item] for item in history]
 
 
-def test_every_built_in_data_set_has_everything():
-    assert set(_FILES) == set(BUILT_IN_DEFAULTS) == set(LAYOUTS)
+def test_every_published_data_set_has_everything():
+    assert set(_FILES) == set(DATASETS.names())
     for name in _FILES:
         assert DataSettings().folder(name) is None
         assert data_setting(name) == f"RECLENS_DATA__{name.upper().replace('-', '_')}"
@@ -177,10 +176,10 @@ def test_lastfm_keeps_plays_and_who_tagged(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(set(_FILES) - {"ml-100k"}))
 def test_a_folder_that_lacks_a_file_is_refused_by_the_file(name: str, tmp_path: Path):
     folder = _write(name, tmp_path / "data")
-    last = LAYOUTS[name][0].files[-1]
+    last = DATASETS.load(name).layouts[0].files[-1]
     (folder / last).unlink()
     with pytest.raises(MissingData, match=rf"not a folder with {name}: it lacks {last}"):
-        built_in_source(name, folder)
+        published_source(name, folder)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reclens.data.columns import SourceTable
+from reclens.data.sources.columns import SourceTable
 from reclens.errors import MalformedData
 
 
