@@ -99,7 +99,7 @@ def _all(
         try:
             return _together(model, list(queries.values()))
         except RecLensError as error:
-            logger.info("batch is answered one by one", error=str(error))
+            logger.info("batch is answered one by one", error=error.sentence)
         except Exception:
             logger.exception("batch is answered one by one")
     return [_alone(model, query, requests[place].request_id) for place, query in queries.items()]

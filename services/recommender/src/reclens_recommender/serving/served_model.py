@@ -20,8 +20,8 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
-from reclens.steering.proposing import Proposer
-from reclens.steering.spread import ScoreSpread
+from reclens.steering.proposals import Proposer
+from reclens.steering.scores import ScoreSpread
 from reclens_recommender.serving.ranking.catalogue import Catalogue
 from reclens_recommender.serving.ranking.choice import choose_ranker, keeps_scores
 from reclens_recommender.serving.ranking.ranker import Ranker, TagIndex
