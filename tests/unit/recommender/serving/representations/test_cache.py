@@ -1,4 +1,4 @@
-"""What shares a pass of the model comes out with the bits that it has alone."""
+"""Representations that share a pass have the bits that they have alone, and are kept."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from reclens.contracts import SasRecConfig
 from reclens.recommenders import Recommender, UserBatch, build_recommender
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering import LatentEdit, Operation, Unit
-from reclens_recommender.serving import served_model as module
-from reclens_recommender.serving.ranking.ranker import Question, rank
-from reclens_recommender.serving.representations import (
-    Passes,
-    Representations,
-    Subject,
-    company_changes_nothing,
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.ranking import choice
+from reclens_recommender.serving.representations.batch_invariance import (
+    invariant_lengths,
+    is_batch_invariant,
     represent,
 )
-from reclens_recommender.serving.served_model import Caching
+from reclens_recommender.serving.representations.cache import RepresentationCache, Subject
+from reclens_recommender.serving.served_model import ServingOptions
 from reclens_recommender.serving.wire import response_of
 
 N_ITEMS = 100
@@ -34,7 +33,7 @@ def sasrec(d_model: int = 16) -> Recommender:
     return build_recommender(config, N_USERS, N_ITEMS, seed=1).eval()
 
 
-def swayed_by_company(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+def not_batch_invariant(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on a batch of several comes out a little otherwise than each of it alone."""
     own = model.represent
 
@@ -48,41 +47,37 @@ def histories(count: int, length: int) -> list[np.ndarray[Any, Any]]:
     return [np.random.default_rng(row).integers(0, N_ITEMS, length) for row in range(count)]
 
 
-def test_length_is_proved_only_where_company_changes_no_bit(
+def test_length_is_proved_only_where_it_is_batch_invariant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, users = sasrec(), list(range(8))
     with torch.inference_mode():
         for length in (8, 12, 16):
-            assert company_changes_nothing(model, model.site, users, histories(8, 5), length)
-        swayed_by_company(model, monkeypatch)
+            assert is_batch_invariant(model, model.site, users, histories(8, 5), length)
+        not_batch_invariant(model, monkeypatch)
         for length in (8, 12, 16):
-            assert not company_changes_nothing(model, model.site, users, histories(8, 5), length)
+            assert not is_batch_invariant(model, model.site, users, histories(8, 5), length)
 
 
-def test_model_that_company_sways_encodes_everybody_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_that_is_not_batch_invariant_has_no_length_to_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model, dataset = sasrec(), small_dataset(N_ITEMS)
     with torch.inference_mode():
-        passes, lengths = module._which_passes(model, model.site, dataset, together=False)
-        assert passes is Passes.ALIKE
-        assert 16 in lengths
-        swayed_by_company(model, monkeypatch)
-        assert module._which_passes(model, model.site, dataset, together=False) == (
-            Passes.ALONE,
-            frozenset(),
-        )
+        assert 16 in invariant_lengths(model, model.site, dataset)
+        not_batch_invariant(model, monkeypatch)
+        assert invariant_lengths(model, model.site, dataset) == frozenset()
 
 
 def test_only_proved_lengths_share_a_pass_and_every_case_has_its_own_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, steering = sasrec(), served_model("bprmf", d_model=16).steering
-    kept = Representations(
+    kept = RepresentationCache(
         model,
         model.site,
         steering,
         max_bytes=1 << 20,
-        passes=Passes.ALIKE,
         lengths=frozenset({12, 16}),
     )
     # Longer than the model sees are as long as it sees.
@@ -106,7 +101,7 @@ def test_only_proved_lengths_share_a_pass_and_every_case_has_its_own_bits(
 
 
 def test_memory_counts_what_a_long_history_is_kept_by() -> None:
-    served = served_model("bprmf", caching=Caching(max_bytes=1 << 30))
+    served = served_model("bprmf", options=ServingOptions(max_bytes=1 << 30))
     history = np.arange(N_ITEMS).repeat(50)
     key = history.tobytes()
     with torch.inference_mode():
@@ -119,11 +114,11 @@ def test_answers_have_the_same_bits_with_and_without_kept_scores(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeping = served_model(kind, n_items=333)
-    monkeypatch.setattr(module, "_FEW_ITEMS", 0)
+    monkeypatch.setattr(choice, "_SMALL_CATALOGUE", 0)
     plain = served_model(kind, n_items=333)
     edit = LatentEdit.of(range(0, N_LATENTS, 5), Operation.ADD, 0.7, Unit.SCORE_SPREAD)
     asked = [
-        Question(
+        RankQuery(
             Subject(user, keeping.dataset.history(user), user),
             top_k=30,
             excluded=np.array([1, 5, 8]),
@@ -141,5 +136,5 @@ def test_answers_have_the_same_bits_with_and_without_kept_scores(
     with torch.inference_mode():
         (kept,) = keeping.representations.of([asked[0].subject])
         (bare,) = plain.representations.of([asked[0].subject])
-    assert kept.standings is not None
-    assert bare.standings is None
+    assert kept.scores is not None
+    assert bare.scores is None

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from reclens_recommender.serving.ranking import scoring
-from reclens_recommender.serving.ranking.scoring import GROUP, Catalogue, FilteredScores
+from reclens_recommender.serving.ranking import catalogue as module
+from reclens_recommender.serving.ranking.catalogue import GROUP, BoundedScores, Catalogue
 
 
 def catalogue(n_items: int, d_model: int, threads: int = 1) -> Catalogue:
@@ -40,18 +40,18 @@ def test_any_groups_have_the_bits_of_the_whole_product(n_items: int, d_model: in
 def test_rough_scores_stay_within_their_margin(
     scale: float, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 128)
+    monkeypatch.setattr(module, "_CHUNK_ITEMS", 128)
     items = catalogue(1003, 64, threads)
     x = [scale * torch.randn(64) for _ in range(33)]
     norms = np.array([float(v.double().norm()) for v in x])
-    scores = FilteredScores(items, x, norms)
+    scores = BoundedScores(items, x, norms)
     rough = np.zeros((33, 1003), np.float32)
 
     def note(start: int, part: torch.Tensor) -> None:
         rough[:, start : start + part.shape[1]] = part.numpy()
 
     scores.visit(note)
-    exact = np.stack([items.lone(v).numpy() for v in x])
+    exact = np.stack([items.scores(v).numpy() for v in x])
     difference = np.abs(rough.astype(np.float64) - exact).max(axis=1)
     assert (difference <= scores.margins).all()
     # The truth in float64 lies within half of it, as either product may err by that much.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,28 +32,6 @@ _FEWEST_SHARED_CHUNKS = 4
 
 Search: TypeAlias = Callable[[int, Tensor], None]
 """Looks at the scores of some items, given the first of them."""
-
-
-class Scores(Protocol):
-    """Scores of ``n_rows`` representations for ``n_items`` items."""
-
-    n_rows: int
-    n_items: int
-    margins: Float[np.ndarray, " n_rows"]
-    """How far the scores of `visit` may be from the exact ones."""
-
-    def visit(self, search: Search) -> None:
-        """Show all scores, within ``margins``, to ``search``, some items at a time: the first of
-        them and [n_rows, size] scores on the host, which it may write to and must not keep. It may
-        be called from several threads at once."""
-        ...
-
-    def exact(
-        self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
-    ) -> Float[np.ndarray, "n group"]:
-        """Exact scores of groups of ``GROUP`` neighbours, one for each of ``rows``, which rise;
-        minus infinity beyond the last item."""
-        ...
 
 
 class Catalogue:
@@ -85,7 +63,7 @@ class Catalogue:
         self._pool = ThreadPoolExecutor(threads, "search") if threads > 1 else None
         self._local = threading.local()
 
-    def lone(self, x: Float[Tensor, " d_model"]) -> Float[Tensor, " n_items"]:
+    def scores(self, x: Float[Tensor, " d_model"]) -> Float[Tensor, " n_items"]:
         """Scores as ``Recommender.forward`` computes them for one request."""
         return (x[None] @ self.weights.T + self.biases)[0]
 
@@ -100,7 +78,7 @@ class Catalogue:
         return 2.02 * n / (1 - n) * (norms * self._longest + self._highest_bias)
 
     def visit(self, x: Float[Tensor, "n_rows d_model"], search: Search) -> None:
-        """Show the scores of ``x`` to ``search``, see `Scores.visit`."""
+        """Show the scores of ``x`` to ``search``, see `BoundedScores.visit`."""
         starts = range(0, self.n_items, _CHUNK_ITEMS)
         if self._pool is None or len(starts) < _FEWEST_SHARED_CHUNKS:
             for start in starts:
@@ -133,7 +111,7 @@ class Catalogue:
         rows: npt.NDArray[np.int64],
         groups: npt.NDArray[np.int64],
     ) -> Float[np.ndarray, "n group"]:
-        """Scores of groups of items for some of ``x``, with the bits of `lone`.
+        """Scores of groups of items for some of ``x``, with the bits of `scores`.
 
         Args:
             x: vectors.
@@ -165,8 +143,15 @@ class Catalogue:
 _WITHIN_GROUP = np.arange(GROUP)
 
 
-class FilteredScores:
-    """Bounds by one large product, exact scores group by group. On the CPU."""
+class BoundedScores:
+    """Scores of some vectors for all items: bounded by one large product, exact where asked for.
+    On the CPU.
+
+    Args:
+        catalogue: the items.
+        x: the vectors.
+        norms: theirs.
+    """
 
     def __init__(
         self,
@@ -176,13 +161,27 @@ class FilteredScores:
     ) -> None:
         self.n_rows, self.n_items = len(x), catalogue.n_items
         self.margins = catalogue.margins(norms)
+        """[n_rows], how far the scores of `visit` may be from the exact ones."""
         self._catalogue = catalogue
         self._x = list(x)
 
     def visit(self, search: Search) -> None:
+        """Show all scores, within ``margins``, to ``search``, some items at a time: the first of
+        them and [n_rows, size] scores on the host, which it may write to and must not keep. It may
+        be called from several threads at once."""
         self._catalogue.visit(torch.stack(self._x), search)
 
     def exact(
         self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
     ) -> Float[np.ndarray, "n group"]:
+        """Exact scores of groups of ``GROUP`` neighbours, one for each of ``rows``, which rise;
+        minus infinity beyond the last item."""
         return self._catalogue.exact(self._x, rows, groups)
+
+    def of_items(
+        self, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """Exact scores of some items, one for each of ``rows``, which rise."""
+        n_groups = -(-self.n_items // GROUP)
+        keys, place = np.unique(rows * n_groups + items // GROUP, return_inverse=True)
+        return self.exact(keys // n_groups, keys % n_groups)[place, items % GROUP]

@@ -14,10 +14,16 @@ from reclens.recommenders import UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering import LatentEdit, Mode, Operation, Unit
 from reclens.steering.engine import steer
-from reclens_recommender.serving.ranking import scoring
-from reclens_recommender.serving.ranking.ranker import Question, rank
-from reclens_recommender.serving.representations import Subject
-from reclens_recommender.serving.served_model import Caching, Method, ServedModel
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.ranking import catalogue, choice
+from reclens_recommender.serving.ranking.exact import (
+    FilteredRanker,
+    ForwardPassRanker,
+    ProductRanker,
+)
+from reclens_recommender.serving.ranking.ranker import Ranker
+from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.served_model import ServedModel, ServingOptions
 from reclens_recommender.serving.wire import response_of
 
 KINDS = ["sasrec", "bprmf", "lightgcn"]
@@ -32,6 +38,14 @@ def known(served: ServedModel, user: int) -> Subject:
 def bare(*items: int) -> Subject:
     history = np.array(items)
     return Subject(UNKNOWN_USER, history, history.tobytes())
+
+
+def ranked_by(ranker: type[Ranker], served: ServedModel) -> ServedModel:
+    """The same model with another exact ranker."""
+    if ranker is ForwardPassRanker:
+        return replace(served, ranker=ForwardPassRanker(served.model, served.site))
+    assert ranker in {FilteredRanker, ProductRanker}
+    return replace(served, ranker=ranker(served.catalogue))  # pyright: ignore[reportCallIssue]
 
 
 def own_scores(served: ServedModel, subject: Subject) -> np.ndarray:
@@ -59,10 +73,10 @@ def in_order(scores: np.ndarray, excluded: set[int]) -> list[int]:
     return sorted(candidates, key=lambda item: (-scores[item], item))
 
 
-def questions(served: ServedModel) -> list[Question]:
+def queries(served: ServedModel) -> list[RankQuery]:
     """Requests of all sorts."""
     rng = np.random.default_rng(5)
-    made: list[Question] = []
+    made: list[RankQuery] = []
     for number in range(40):
         subject = known(served, number % N_USERS) if number % 3 else bare(number, 3, 50)
         edits = tuple(
@@ -75,7 +89,7 @@ def questions(served: ServedModel) -> list[Question]:
             for _ in range(number % 4)
         )
         made.append(
-            Question(
+            RankQuery(
                 subject,
                 top_k=int(rng.integers(1, 30)),
                 exclude_seen=bool(number % 2),
@@ -95,23 +109,23 @@ def test_model_is_scored_in_the_fast_way_on_a_cpu(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of few items a product of one vector costs least.
-    assert served_model(kind).method is Method.LONE
-    monkeypatch.setattr("reclens_recommender.serving.served_model._FEW_ITEMS", 50)
-    assert served_model(kind).method is Method.FILTERED
+    assert isinstance(served_model(kind).ranker, ProductRanker)
+    monkeypatch.setattr(choice, "_SMALL_CATALOGUE", 50)
+    assert isinstance(served_model(kind).ranker, FilteredRanker)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", [Method.FILTERED, Method.LONE, Method.PASSES])
+@pytest.mark.parametrize("ranker", [FilteredRanker, ProductRanker, ForwardPassRanker])
 def test_untouched_answers_have_the_bits_of_the_models_own_pass_alone_and_together(
-    kind: str, method: Method
+    kind: str, ranker: type[Ranker]
 ) -> None:
-    served = replace(served_model(kind), method=method)
+    served = ranked_by(ranker, served_model(kind))
     subjects = [known(served, user) for user in range(N_USERS)] + [bare(4, 9), bare(1)]
-    asked = [Question(subject, top_k=20) for subject in subjects]
+    asked = [RankQuery(subject, top_k=20) for subject in subjects]
     together = rank(served, asked)
-    for question, answer in zip(asked, together, strict=True):
-        scores = own_scores(served, question.subject)
-        expected = in_order(scores, set(question.subject.history.tolist()))[:20]
+    for query, answer in zip(asked, together, strict=True):
+        scores = own_scores(served, query.subject)
+        expected = in_order(scores, set(query.subject.history.tolist()))[:20]
         assert answer.ranked.items.tolist() == expected
         assert answer.ranked.scores.tobytes() == scores[expected].tobytes()
         assert answer.ranked.baseline_ranks.tolist() == list(range(1, len(expected) + 1))
@@ -123,49 +137,49 @@ def test_untouched_answers_have_the_bits_of_the_models_own_pass_alone_and_togeth
 def test_an_answer_is_the_same_to_the_bit_whoever_asks_beside_it(
     kind: str, d_model: int, few_items: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reclens_recommender.serving.served_model._FEW_ITEMS", few_items)
+    monkeypatch.setattr(choice, "_SMALL_CATALOGUE", few_items)
     served = served_model(kind, n_items=203, d_model=d_model)
-    asked = questions(served)
+    asked = queries(served)
     together = [response_of(answer) for answer in rank(served, asked)]
     # A model of its own, so that nothing is kept from the first time.
     again = served_model(kind, n_items=203, d_model=d_model)
     backwards = [response_of(answer) for answer in rank(again, asked[::-1])][::-1]
-    alone = [response_of(rank(again, [question])[0]) for question in asked]
+    alone = [response_of(rank(again, [query])[0]) for query in asked]
     assert together == alone
     assert together == backwards
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", [Method.FILTERED, Method.LONE, Method.PASSES])
+@pytest.mark.parametrize("ranker", [FilteredRanker, ProductRanker, ForwardPassRanker])
 def test_edited_answers_are_those_of_the_pass_that_the_edits_are_written_into(
-    kind: str, method: Method
+    kind: str, ranker: type[Ranker]
 ) -> None:
-    served = replace(served_model(kind), method=method)
-    asked = questions(served)
-    for question, answer in zip(asked, rank(served, asked), strict=True):
-        scores = edited_scores(served, question.subject, question.edits, question.mode)
+    served = ranked_by(ranker, served_model(kind))
+    asked = queries(served)
+    for query, answer in zip(asked, rank(served, asked), strict=True):
+        scores = edited_scores(served, query.subject, query.edits, query.mode)
         np.testing.assert_allclose(
             answer.ranked.scores, scores[answer.ranked.items], rtol=1e-5, atol=1e-5
         )
-        before = own_scores(served, question.subject)
-        seen = set(question.subject.history.tolist()) if question.exclude_seen else set[int]()
-        order = in_order(before, seen | set(question.excluded.tolist()))
+        before = own_scores(served, query.subject)
+        seen = set(query.subject.history.tolist()) if query.exclude_seen else set[int]()
+        order = in_order(before, seen | set(query.excluded.tolist()))
         ranks = [order.index(item) + 1 for item in answer.ranked.items.tolist()]
         assert answer.ranked.baseline_ranks.tolist() == ranks
         assert answer.ranked.baseline_scores.tobytes() == before[answer.ranked.items].tobytes()
-        if not question.limits:
+        if not query.limits:
             left = [score for i, score in enumerate(scores) if i in set(order)]
-            best = sorted(left, reverse=True)[: question.top_k]
+            best = sorted(left, reverse=True)[: query.top_k]
             np.testing.assert_allclose(answer.ranked.scores, best, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("together", [False, True])
 def test_another_site_goes_through_the_rest_of_the_model(together: bool) -> None:
-    served = served_model("sasrec", site=INNER_SITE, caching=Caching(together=together))
-    assert served.method is Method.PASSES
+    served = served_model("sasrec", site=INNER_SITE, options=ServingOptions(together=together))
+    assert isinstance(served.ranker, ForwardPassRanker)
     edits = (LatentEdit.of((3, 9), Operation.ADD, 0.8, Unit.INPUT_NORM),)
     subjects = [known(served, user) for user in range(6)]
-    asked = [Question(subject, 10, edits=edits) for subject in subjects]
+    asked = [RankQuery(subject, 10, edits=edits) for subject in subjects]
     for subject, answer in zip(subjects, rank(served, asked), strict=True):
         scores = edited_scores(served, subject, edits, Mode.RESIDUAL)
         expected = in_order(scores, set(subject.history.tolist()))[:10]
@@ -183,7 +197,7 @@ def test_idle_edits_leave_every_bit_and_say_so(kind: str) -> None:
     firing = served.representations.of([subject])[0].reading.latents
     silent = next(latent for latent in range(N_LATENTS) if latent not in firing)
     edits = (LatentEdit.of((silent,), Operation.SCALE, 3.0),)
-    plain, idle = rank(served, [Question(subject, 10), Question(subject, 10, edits=edits)])
+    plain, idle = rank(served, [RankQuery(subject, 10), RankQuery(subject, 10, edits=edits)])
     assert idle.ranked.scores.tobytes() == plain.ranked.scores.tobytes()
     assert idle.ranked.items.tolist() == plain.ranked.items.tolist()
     assert [one.index for one in idle.idle] == [0]
@@ -200,7 +214,7 @@ def test_limits_are_kept_by_passing_items_over() -> None:
     edits = (LatentEdit.of((1, 2), Operation.ADD, 1.0, Unit.INPUT_NORM),)
     limits = {"a": 3, "b": 0, "d": 1}
     for edited in ((), edits):
-        (answer,) = rank(served, [Question(subject, 20, limits=limits, edits=edited)])
+        (answer,) = rank(served, [RankQuery(subject, 20, limits=limits, edits=edited)])
         scores = edited_scores(served, subject, edited, Mode.RESIDUAL)
         left, expected = dict(limits), list[int]()
         for item in in_order(scores, set(subject.history.tolist())):
@@ -220,7 +234,7 @@ def test_limits_are_kept_by_passing_items_over() -> None:
 def test_limits_may_leave_fewer_items_than_were_asked_for() -> None:
     served = served_model("bprmf")
     limits = {"a": 1, "b": 1, "c": 1, "d": 1, "e": 2}
-    (answer,) = rank(served, [Question(known(served, 0), 50, limits=limits)])
+    (answer,) = rank(served, [RankQuery(known(served, 0), 50, limits=limits)])
     carried = [set(served.dataset.items.tags[item]) for item in answer.ranked.items]
     assert 2 <= len(carried) < 50
     for tag, most in limits.items():
@@ -233,7 +247,7 @@ def test_parts_of_a_score_add_up_to_it(kind: str, mode: Mode) -> None:
     served = served_model(kind)
     edits = (LatentEdit.of((3, 8), Operation.ADD, 0.6, Unit.INPUT_NORM),)
     (answer,) = rank(
-        served, [Question(known(served, 7), 12, edits=edits, mode=mode, include_latents=True)]
+        served, [RankQuery(known(served, 7), 12, edits=edits, mode=mode, include_latents=True)]
     )
     message = response_of(answer)
     total = np.array(message.unexplained) + np.array(message.biases)
@@ -245,33 +259,33 @@ def test_parts_of_a_score_add_up_to_it(kind: str, mode: Mode) -> None:
 
 
 def test_representations_are_computed_once_and_dropped_when_there_are_too_many() -> None:
-    served = served_model("sasrec", caching=Caching(max_bytes=4 * 2500))
+    served = served_model("sasrec", options=ServingOptions(max_bytes=4 * 2500))
     kept = served.representations
     first, second = known(served, 0), bare(1, 2)
-    rank(served, [Question(first, 3), Question(second, 3), Question(first, 5)])
+    rank(served, [RankQuery(first, 3), RankQuery(second, 3), RankQuery(first, 5)])
     assert kept.misses == 2
-    rank(served, [Question(second, 3), Question(first, 3)])
+    rank(served, [RankQuery(second, 3), RankQuery(first, 3)])
     assert (kept.misses, kept.hits) == (2, 2)
-    rank(served, [Question(known(served, user), 3) for user in range(1, 10)])
+    rank(served, [RankQuery(known(served, user), 3) for user in range(1, 10)])
     assert kept.nbytes <= 4 * 2500
     assert 0 < len(kept) <= 6
-    rank(served, [Question(first, 3)])
+    rank(served, [RankQuery(first, 3)])
     assert kept.misses == 12  # the oldest had gone
-    nothing = served_model("sasrec", caching=Caching(max_bytes=0))
+    nothing = served_model("sasrec", options=ServingOptions(max_bytes=0))
     assert (
-        rank(nothing, [Question(first, 3)])[0].ranked.items.tolist()
-        == rank(served, [Question(first, 3)])[0].ranked.items.tolist()
+        rank(nothing, [RankQuery(first, 3)])[0].ranked.items.tolist()
+        == rank(served, [RankQuery(first, 3)])[0].ranked.items.tolist()
     )
     assert len(nothing.representations) == 0
 
 
 def test_threads_that_share_the_search_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 128)
+    monkeypatch.setattr(catalogue, "_CHUNK_ITEMS", 128)
     one, more = (
-        served_model("bprmf", n_items=1500, caching=Caching(search_threads=threads))
+        served_model("bprmf", n_items=1500, options=ServingOptions(search_threads=threads))
         for threads in (1, 3)
     )
-    asked = questions(one)
+    asked = queries(one)
     expected = [response_of(answer) for answer in rank(one, asked)]
     for _ in range(5):
         assert [response_of(answer) for answer in rank(more, asked)] == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reclens.api.inference.v1 import inference_pb2 as pb
-from reclens_recommender.serving.access import RULES
+from reclens_recommender.serving.servicer import RULES
 
 
 def test_every_method_of_the_service_has_a_rule() -> None:
