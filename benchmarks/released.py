@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from reclens.concepts import Concept, group_concepts, read_concepts
-from reclens.concepts.evidence.terms import LITTLE_KNOWN, POPULAR, Vocabulary, build_vocabulary
+from reclens.concepts.evidence.item_terms import LITTLE_KNOWN, POPULAR
+from reclens.concepts.evidence.terms import Vocabulary, build_vocabulary
 from reclens.contracts.tables import CONCEPTS, LATENTS
 from reclens.data import Dataset, Split, read_dataset
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.recommenders import Recommender, UserBatch, load_recommender, seen_mask
 from reclens.sae import load_autoencoder
-from reclens.steering.spread import ScoreSpread
+from reclens.steering.scores import ScoreSpread
 
 TOP_K = 10
 _FEWEST_ITEMS, _LARGEST_SHARE = 15, 0.5

@@ -23,7 +23,7 @@ from reclens.concepts.evidence.text import MAX_TERM, clean
 from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.rows import names_one_item
 from reclens.data.dataset import Items
-from reclens.data.tagging import most_given
+from reclens.data.sources.items import most_given
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.levels import exchanged
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM

@@ -78,7 +78,7 @@ def test_exactly_one_thing_is_done(fields):
 
 @pytest.mark.parametrize("name", ["War", "war", "WAR!", "dráma"])
 def test_a_name_that_another_concept_has_is_refused(name):
-    with pytest.raises(InvalidInput, match=r"already.*--merge"):
+    with pytest.raises(InvalidInput, match=r"(?s)already.*--merge"):
         made(rename=name)
 
 
@@ -90,7 +90,7 @@ def test_a_name_needs_letters_and_a_concept_is_not_merged_with_itself():
 
 
 def test_an_unknown_concept_is_refused_with_one_that_is_near():
-    with pytest.raises(NotFound, match=r"concept_id: .*did you mean horror"):
+    with pytest.raises(NotFound, match=r"(?s)concept_id: .*did you mean horror"):
         made(concept_id="horor", reject=True)
     with pytest.raises(NotFound, match="merge: "):
         made(merge=("wars",))

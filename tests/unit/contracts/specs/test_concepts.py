@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from reclens.contracts.specs.concepts import MAX_SHARDS
 
 from reclens.contracts import ConceptShardSpec, ConceptsSpec
+from reclens.contracts.specs.concepts import MAX_SHARDS
 from reclens.errors import InvalidSpec
 
 INPUTS = {"autoencoder": "autoencoders/0123456789abcdef", "dataset": "datasets/0123456789abcdef"}

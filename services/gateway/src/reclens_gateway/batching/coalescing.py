@@ -13,8 +13,8 @@ import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
-from reclens.platform.grpc.errors import CODES, from_parts
 from reclens.platform.observability import telemetry
+from reclens.rpc_status import CODES, from_parts
 
 QUIET_TURNS = 6
 """Turns of the event loop that bring no request, after which no more are waited for. gRPC takes
@@ -237,7 +237,7 @@ def _of_request(error: RecLensError, request_id: str) -> RecLensError:
     """The error of a whole call, as that of one request in it."""
     if isinstance(error, InternalError):
         # It names the call, which its caller knows nothing of; the log ties the two together.
-        logger.error("inference failed", request_id=request_id, error=str(error))
+        logger.error("inference failed", request_id=request_id, error=error.sentence)
         return InternalError(
             f"the server failed on request {request_id}.",
             remedy="look for that id in the server's log.",

@@ -81,7 +81,7 @@ def _all(
         try:
             return _together(model, list(questions.values()))
         except RecLensError as error:
-            logger.info("batch is answered one by one", error=str(error))
+            logger.info("batch is answered one by one", error=error.sentence)
         except Exception:
             logger.exception("batch is answered one by one")
     return [

@@ -1,0 +1,207 @@
+"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire.
+
+It stands beside `reclens.errors`, as clients need it without anything of a server's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from reclens.errors import (
+    AlreadyExists,
+    Cancelled,
+    DeadlineExceeded,
+    InternalError,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    Overloaded,
+    PermissionDenied,
+    RecLensError,
+    Unauthenticated,
+    Unavailable,
+)
+
+M = TypeVar("M", bound=Message)
+
+DOMAIN: Final = "reclens"
+"""``ErrorInfo.domain`` of every deliberate error."""
+
+_DROPPED_RETRY_SECONDS: Final = 0.5
+CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+"""Status codes by their canonical numbers."""
+
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+_FIELD_CODES: Final = {"INVALID_ARGUMENT", "NOT_FOUND"}
+# Status and details travel in trailers, which peers cap at 8 KB; what callers sent us is quoted
+# in them.
+_MAX_MESSAGE_BYTES: Final = 600
+_MAX_REMEDY_BYTES: Final = 300
+_MAX_FIELD_BYTES: Final = 120
+
+
+def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
+    """The wire form of ``error``: an ``ErrorInfo``, a field violation where a field is named, and a
+    ``RetryInfo`` where it is known when to try again.
+
+    ``ErrorInfo.metadata`` carries ``message``, ``remedy``, ``field``, ``retryable`` and
+    ``request_id``, those that are not empty.
+    """
+    message = _clip(error.message, _MAX_MESSAGE_BYTES)
+    remedy = _clip(error.remedy, _MAX_REMEDY_BYTES)
+    field = _clip(error.field, _MAX_FIELD_BYTES)
+    metadata = {
+        "message": message,
+        "remedy": remedy,
+        "field": field,
+        "retryable": str(error.retryable).lower(),
+        "request_id": _clip(request_id, _MAX_FIELD_BYTES),
+    }
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={key: value for key, value in metadata.items() if value},
+    )
+    details = [_packed(info)]
+    if field and error.grpc_code in _FIELD_CODES:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    if error.retry_seconds > 0:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(int(error.retry_seconds * 1e9))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(
+        code=code_pb2.Code.Value(error.grpc_code),
+        # The sentence is put together again from the clipped parts.
+        message=RecLensError(message, field=field, remedy=remedy).sentence,
+        details=details,
+    )
+
+
+async def abort_with(error: RecLensError, request_id: str, context: Any) -> Any:
+    """End a call of ``grpc.aio`` with ``error``; its status travels in the trailers."""
+    status = status_of(error, request_id)
+    details = ((_DETAILS_KEY, status.SerializeToString()),)
+    return await context.abort(CODES[status.code], status.message, details)
+
+
+def error_of(
+    code: grpc.StatusCode,
+    message: str | None,
+    trailers: Sequence[tuple[str, str | bytes]] | None,
+    peer: str,
+) -> RecLensError:
+    """Rebuild the error that a call ended with.
+
+    Args:
+        code: status of the call.
+        message: its text.
+        trailers: trailing metadata, where details may be.
+        peer: who was called, in words, for errors that the peer did not write itself.
+
+    Returns:
+        The class that the peer raised, by its reason; where it gave none, the nearest by code.
+    """
+    status = next(
+        (
+            status_pb2.Status.FromString(value)
+            for key, value in trailers or ()
+            if key == _DETAILS_KEY and isinstance(value, bytes)
+        ),
+        status_pb2.Status(),
+    )
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is not None and info.domain == DOMAIN:
+        retry = _detail(status, error_details_pb2.RetryInfo)
+        return from_parts(
+            code,
+            reason=info.reason,
+            message=info.metadata.get("message", message or ""),
+            field=info.metadata.get("field", ""),
+            remedy=info.metadata.get("remedy", ""),
+            retry_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if retry else 0.0,
+        )
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(
+                f"{peer} does not answer.", remedy="check that it runs; try again in a moment."
+            )
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineExceeded(
+                f"{peer} did not answer before the deadline.", remedy="allow more time."
+            )
+        case grpc.StatusCode.CANCELLED:
+            # Whoever gives up a call does not ask what became of it. So the peer did, before it
+            # read the call: see AdmissionSettings.max_pending.
+            return Overloaded(
+                f"{peer} dropped the call unread.",
+                remedy="try again after the delay, or send less.",
+                retry_seconds=_DROPPED_RETRY_SECONDS,
+            )
+        case _:
+            return from_parts(code, reason="", message=message or f"{peer} answered {code.name}.")
+
+
+def from_parts(
+    code: grpc.StatusCode,
+    *,
+    reason: str,
+    message: str,
+    field: str = "",
+    remedy: str = "",
+    retry_seconds: float = 0.0,
+) -> RecLensError:
+    """The error with this reason; where none of ours has it, the nearest by ``code``."""
+    chosen = _BY_REASON.get(reason)
+    if chosen is None or chosen.grpc_code != code.name:
+        chosen = _BY_CODE.get(code, InternalError)
+    return chosen(message, field=field, remedy=remedy, retry_seconds=retry_seconds)
+
+
+def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _classes(cls)
+
+
+_BY_REASON: Final = {cls.reason: cls for cls in _classes(RecLensError)}
+_BY_CODE: Final[dict[grpc.StatusCode, type[RecLensError]]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.FAILED_PRECONDITION: NotReady,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+}
+
+
+def _detail(status: status_pb2.Status, kind: type[M]) -> M | None:
+    for detail in status.details:
+        message = kind()
+        if detail.Unpack(message):
+            return message
+    return None
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+def _clip(text: str, limit: int) -> str:
+    encoded = text.encode("utf-8", errors="replace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - 3].decode(errors="ignore") + "..."
