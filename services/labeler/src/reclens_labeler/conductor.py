@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from celery import Task, chain
 
-from reclens.contracts import ConceptsEditSpec, JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.contracts import ConceptCorrectionsSpec, JobResult, PipelineSpec, Release, ReleaseSpec
 from reclens.errors import InvalidSpec
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.label_corrections import EditLog, base_of
+from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
 
 def run_pipeline(spec: PipelineSpec, task: Task, runner: JobRunner) -> JobResult:
@@ -51,11 +51,11 @@ def publish(spec: ReleaseSpec, task: Task, runner: JobRunner) -> JobResult:
 def _edited(spec: ReleaseSpec, task: Task, runner: JobRunner) -> str:
     """The concepts with all edits that there are now; made where they were not yet."""
     store = runner.runtime.store
-    machine, applied = base_of(store, spec.concepts)
-    edits = EditLog(store, spec.autoencoder).read()
+    machine, applied = machine_concepts_of(store, spec.concepts)
+    edits = CorrectionLog(store, spec.autoencoder).read()
     if len(edits) <= applied:
         return spec.concepts
-    edit = ConceptsEditSpec.of(machine, edits)
+    edit = ConceptCorrectionsSpec.of(machine, edits)
     runner.make(task, edit)
     return edit.artifact_ref()
 
