@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reclens.concepts import LatentLabel, group_concepts, read_concepts, write_concepts
-from reclens.concepts.evidence.text import clean, slug, unique_slugs
+from reclens.concepts.evidence.item_text import clean, slug, unique_slugs
 from reclens.errors import CorruptArtifact, InvalidInput
 
 ROWS = [

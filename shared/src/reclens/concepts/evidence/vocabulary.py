@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from reclens.concepts.evidence.item_terms import (
+from reclens.concepts.evidence.item_text import (
     Term,
     TermKind,
     clean_tags,

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reclens_labeler.stages.workbench import Latest
+from reclens_labeler.stages.context import Latest
 
 
 def test_threads_that_want_the_same_wait_for_the_one_making_it():

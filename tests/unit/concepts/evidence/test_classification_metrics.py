@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from reclens.concepts.evidence.measures import Confusion, auroc, ranks, wilson_interval
+from reclens.concepts.evidence.classification_metrics import (
+    Confusion,
+    auroc,
+    ranks,
+    wilson_interval,
+)
 from reclens.errors import InvalidInput
 
 

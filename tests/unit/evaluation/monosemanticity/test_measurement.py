@@ -7,11 +7,11 @@ import pytest
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-from reclens.evaluation.monosemanticity.measure import measure_monosemanticity
-from reclens.evaluation.statistics.measured import Measured
+from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.statistics import Measurement
 
 # Items 0 and 1 point the same way, 2 is at right angles, 3 opposite to 0.
 VECTORS = np.array([[1.0, 0.0], [5.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])
@@ -70,7 +70,7 @@ N_RANDOM = 150
 
 
 @pytest.fixture(scope="module")
-def planted() -> Measured:
+def planted() -> Measurement:
     """Sixty items of six tags, two users each. Latent 0 fires for one tag, the others at random.
 
     Vectors are drawn at random, so they know nothing of the tags.
@@ -97,7 +97,7 @@ def planted() -> Measured:
     )
 
 
-def test_a_latent_of_one_tag_is_told_by_text(planted: Measured) -> None:
+def test_a_latent_of_one_tag_is_told_by_text(planted: Measurement) -> None:
     found = planted.metrics["similarity_text"]["interpretable"]
     assert found["latents"] == found["intruder_latents"] == 1
     assert found["intra_distinct"] == pytest.approx(1)
@@ -107,12 +107,12 @@ def test_a_latent_of_one_tag_is_told_by_text(planted: Measured) -> None:
     assert found["intruder"][0] == found["intruder_hard"][0] == 1, "no silent case has the tag"
 
 
-def test_vectors_that_know_nothing_do_not_tell_it(planted: Measured) -> None:
+def test_vectors_that_know_nothing_do_not_tell_it(planted: Measurement) -> None:
     assert abs(planted.metrics["similarity"]["interpretable"]["coherence"]) < 0.2
 
 
 @pytest.mark.parametrize("by", ["similarity", "similarity_text"])
-def test_latents_that_fire_at_random_are_at_chance(planted: Measured, by: str) -> None:
+def test_latents_that_fire_at_random_are_at_chance(planted: Measurement, by: str) -> None:
     found = planted.metrics[by]["firing"]
     values = planted.table["intruder_text" if by.endswith("text") else "intruder"].to_numpy()
     assert np.nanmean(values[1:]) == pytest.approx(1 / 6, abs=0.05)

@@ -1,4 +1,4 @@
-"""Monosemanticity: does a latent stand for one thing? Measured by what its cases have on top.
+"""Monosemanticity: does a latent stand for one thing? Measurement by what its cases have on top.
 
 Every measure is taken twice, by the recommender's own item vectors and by item text, and has its
 control beside it. The vectors are what the autoencoder's input is compared with to rank, so
@@ -15,9 +15,8 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.concepts import LatentLabel
 from reclens.data.dataset import Items
-from reclens.evaluation.monosemanticity.coherence import N_ITEMS, coherence
 from reclens.evaluation.monosemanticity.intruder import (
     N_MEMBERS,
     Intruders,
@@ -26,13 +25,21 @@ from reclens.evaluation.monosemanticity.intruder import (
 )
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
 from reclens.evaluation.monosemanticity.similarity import (
+    N_ITEMS,
+    DistinctCases,
     StrongestItems,
+    coherence,
+    distinct_cases,
     random_case_cosines,
     strongest_items,
 )
-from reclens.evaluation.monosemanticity.strongest import DistinctCases, distinct_cases
-from reclens.evaluation.statistics.measured import Measured, interval_json, known_mean, number
-from reclens.evaluation.statistics.popularity import PopularityTenths
+from reclens.evaluation.statistics import (
+    Measurement,
+    PopularityTenths,
+    interval_json,
+    json_number,
+    mean_or_none,
+)
 
 _RANDOM_CASES, _INTRUDERS, _COHERENCE = range(3)  # streams of random numbers
 
@@ -57,7 +64,7 @@ def measure_monosemanticity(
     *,
     interpretable: float,
     seed: int,
-) -> Measured:
+) -> Measurement:
     """Measure interpretable latents, and all that fire.
 
     Args:
@@ -99,7 +106,7 @@ def measure_monosemanticity(
             measured = dict.fromkeys(MEASURES, np.full(len(labels), np.nan))
         for name in MEASURES:
             columns[name + suffix] = pa.array(measured[name], pa.float64(), from_pandas=True)
-    return Measured(pa.table(columns), metrics)
+    return Measurement(pa.table(columns), metrics)
 
 
 class _Chosen:
@@ -156,14 +163,14 @@ class _Chosen:
 
         return {
             "latents": len(items),
-            "intra": known_mean(of["intra"]),
-            "intra_distinct": known_mean(of["intra_distinct"]),
-            "random_case": known_mean(of["random_case"]),
+            "intra": mean_or_none(of["intra"]),
+            "intra_distinct": mean_or_none(of["intra_distinct"]),
+            "random_case": mean_or_none(of["random_case"]),
             "above_random": interval(of["intra_distinct"] - of["random_case"]),
-            "inter": number(vectors.mean_pairwise(items)),
+            "inter": json_number(vectors.mean_pairwise(items)),
             "distinct_first_items": len(np.unique(items)),
-            "coherence": known_mean(of["coherence"]),
-            "coherence_random": known_mean(of["coherence_random"]),
+            "coherence": mean_or_none(of["coherence"]),
+            "coherence_random": mean_or_none(of["coherence_random"]),
             "coherence_above_random": interval(of["coherence"] - of["coherence_random"]),
             "intruder_latents": int(np.isfinite(of["intruder"]).sum()),
             "intruder": interval(of["intruder"]),

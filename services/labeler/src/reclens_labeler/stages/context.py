@@ -1,4 +1,4 @@
-"""The workbench of a labelling: read once, shared by the threads that label its shards."""
+"""The context of a labelling: read once, shared by the threads that label its shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reclens.platform.store.latents import codes_of, scale_of
 
 if TYPE_CHECKING:
     from reclens.concepts.judging.judges import Embed
-    from reclens.concepts.labels.labelling import Workbench
+    from reclens.concepts.labels.labelling import LabellingContext
     from reclens.contracts import ConceptsSpec
     from reclens.platform.store.artifacts import ArtifactStore
 
@@ -106,10 +106,10 @@ class Latest(Generic[T]):
             self._watch()
 
 
-_workbenches: Latest[Workbench] = Latest(_KEPT)
+_contexts: Latest[LabellingContext] = Latest(_KEPT)
 
 
-def workbench_of(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
+def labelling_context(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:
     """Read what a labelling takes, unless this process has just done so.
 
     Raises:
@@ -118,17 +118,17 @@ def workbench_of(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
         MalformedData: codes and data set, or codes and latents, do not fit.
         NotReady: the judge ``embedding`` is asked for and its model is not installed.
     """
-    return _workbenches.get(spec.artifact_ref(), lambda: _read(spec, store))
+    return _contexts.get(spec.artifact_ref(), lambda: _read(spec, store))
 
 
-def forget_workbench(spec: ConceptsSpec) -> None:
+def forget_labelling_context(spec: ConceptsSpec) -> None:
     """Free the memory of a labelling that is done."""
-    _workbenches.forget(spec.artifact_ref())
+    _contexts.forget(spec.artifact_ref())
 
 
-def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
+def _read(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:
     from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
-    from reclens.concepts.labels.labelling import prepare_workbench
+    from reclens.concepts.labels.labelling import prepare_labelling
     from reclens.data import read_dataset
 
     items = read_dataset(store.fetch_all(spec.dataset)).items
@@ -140,7 +140,7 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> Workbench:
             codes, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
         )
 
-    return prepare_workbench(
+    return prepare_labelling(
         cases("construct"), cases("verify"), items, scale, options=spec, embed=_embed(spec)
     )
 

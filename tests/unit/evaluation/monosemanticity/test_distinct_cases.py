@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.strongest import distinct_cases
-from reclens.evaluation.statistics.popularity import PopularityTenths
+from reclens.evaluation.monosemanticity.similarity import distinct_cases
+from reclens.evaluation.statistics import PopularityTenths
 
 #                 0  1  2  3   4  5
 TOP = np.array([7, 7, 2, 5, -1, 3])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.concepts.labels.grouping import LatentLabel, group_concepts
-from reclens.concepts.people.editing import EditRequest, make_edit
-from reclens.contracts import ConceptEdit
+from reclens.concepts.labels.concepts import LatentLabel, group_concepts
+from reclens.concepts.people.corrections import CorrectionRequest, make_correction
+from reclens.contracts import ConceptCorrection
 from reclens.errors import InvalidInput, InvalidSpec, NotFound
 
 CONCEPTS = group_concepts(
@@ -16,14 +16,14 @@ CONCEPTS = group_concepts(
 AT = "2026-01-01T00:00:00+00:00"
 
 
-def made(log=(), **fields) -> ConceptEdit:
-    return make_edit(
-        EditRequest(**{"concept_id": "horror", **fields}), CONCEPTS, log, author="ann", at=AT
+def made(log=(), **fields) -> ConceptCorrection:
+    return make_correction(
+        CorrectionRequest(**{"concept_id": "horror", **fields}), CONCEPTS, log, author="ann", at=AT
     )
 
 
 def test_a_rename_is_about_the_latents_of_the_concept():
-    assert made(rename="Slashers", reason="they are") == ConceptEdit(
+    assert made(rename="Slashers", reason="they are") == ConceptCorrection(
         operation="rename",
         concept_id="horror",
         was="Horror",
@@ -113,4 +113,4 @@ def test_an_unknown_concept_is_refused_with_one_that_is_near():
 def test_an_edit_that_makes_no_sense_is_no_edit(fields):
     base = {"concept_id": "c", "was": "C", "latents": [1], "author": "ann", "at": AT}
     with pytest.raises(InvalidSpec):
-        ConceptEdit.parse({**base, **fields})
+        ConceptCorrection.parse({**base, **fields})

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.stats import norm
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.evidence.significance import FALSE_LABELS, UserDraws, significant
+from reclens.concepts.evidence.term_statistics import FALSE_LABELS, UserDraws, significant
 from reclens.concepts.labels.joining import label_latents
 from reclens.contracts import ConceptsOptions
 
