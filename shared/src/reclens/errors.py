@@ -229,7 +229,7 @@ class DeadlineExceeded(RecLensError):
     retryable = True
 
 
-class StaleEdit(RecLensError):
+class StaleCorrection(RecLensError):
     """Somebody changed the same thing meanwhile; what was decided on may no longer be so."""
 
     reason = "STALE_EDIT"

@@ -14,7 +14,7 @@ from running_lookalike import Lookalike
 from reclens.concepts.llm import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.ops.local.ports import free_ports
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, WorkerSettings
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -191,7 +191,7 @@ def test_nobody_listening_is_unavailable(waiting):
     (port,) = free_ports(1)
     settings = LlmSettings(endpoint=f"http://127.0.0.1:{port}", retries=1)
     with pytest.raises(LlmUnavailable, match=r"2 times, lastly with no complete response \(Conn"):
-        HubLlmClient(settings, stop=waiting).complete(REQUEST)
+        HttpLlmClient(settings, stop=waiting).complete(REQUEST)
 
 
 def test_a_stopping_worker_does_not_sit_a_wait_out(tgi: Lookalike, make_client):
