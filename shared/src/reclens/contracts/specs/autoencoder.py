@@ -20,8 +20,7 @@ from pydantic import (
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 from reclens.errors import InvalidInput, NotFound
 from reclens.extensions import ExtensionPoint
 
@@ -266,8 +265,6 @@ class AutoencoderOptions(Contract):
 class AutoencoderSpec(AutoencoderOptions, JobSpec):
     """Train a sparse autoencoder on captured activations."""
 
-    TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_TRAIN
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.AUTOENCODER
     ALGORITHM: ClassVar[int] = 4
 
     activations: ArtifactRef
@@ -275,3 +272,13 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"activations": self.activations}
+
+
+AUTOENCODER_TRAIN = JobKind(
+    task="reclens.autoencoder.train.v1",
+    queue=QueueName.TRAIN,
+    spec=AutoencoderSpec,
+    makes=ArtifactKind.AUTOENCODER,
+    stage="reclens_trainer.stages.train:run",
+    owner=WorkerName.TRAINER,
+)
