@@ -12,6 +12,7 @@ from reclens.errors import InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Rule, Scope
 from reclens.platform.grpc.call import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch, Served
+from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of
@@ -29,11 +30,7 @@ RULES: Final = {
 }
 """What calling each method takes, where tokens are asked for at all."""
 
-Batcher: TypeAlias = MicroBatcher[
-    Served[ServedModel],
-    pb.RankRequest | pb.ProposeRequest,
-    pb.RankOutcome | pb.ProposeResponse | RecLensError,
-]
+Batcher: TypeAlias = MicroBatcher[Served[ServedModel], Request, Outcome]
 MAX_PROPOSE_ITEMS = 10_000
 """Items in one Propose."""
 
