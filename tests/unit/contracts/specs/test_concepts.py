@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reclens.contracts import ConceptShardSpec, ConceptsSpec
-from reclens.contracts.specs.shards import MAX_SHARDS
+from reclens.contracts.specs.concepts import MAX_SHARDS
 from reclens.errors import InvalidSpec
 
 INPUTS = {"autoencoder": "autoencoders/0123456789abcdef", "dataset": "datasets/0123456789abcdef"}

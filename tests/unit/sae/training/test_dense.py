@@ -20,27 +20,29 @@ from reclens.sae import (
     train_autoencoder,
 )
 from reclens.sae.activations.sources import SequenceSource
-from reclens.sae.cpu.backend import compiled_kernels
-from reclens.sae.training.dense_step import DenseStep
-from reclens.sae.training.optimizer import AveragedSignDescent, Descending
+from reclens.sae.cpu.selection import compiled_kernels
+from reclens.sae.training.dense import DenseDifferentiation
 from reclens.sae.training.prediction import PredictionTerm
-from reclens.sae.training.step import StepParts
+from reclens.sae.training.step import Objective
+from reclens.testing.autoencoders import trained_kinds
 
-KINDS = ["topk", "batchtopk", "matryoshka", "jumprelu"]
+KINDS = trained_kinds()
 # Latents die within the first epoch, so that AuxK takes part.
-CONFIG = AutoencoderConfig(
-    n_latents=64, k=3, batch_size=100, n_epochs=6, learning_rate=0.01, dead_after=150, seed=1
-)
+COMMON = {"n_latents": 64, "k": 3, "batch_size": 100, "n_epochs": 6, "seed": 1}
+COMMON |= {"learning_rate": 0.01, "dead_after": 150}
+CONFIG = AutoencoderConfig.parse(COMMON)
 
 
 class DenseTrainer(AutoencoderTrainer):
     """Takes dense steps on a CPU, as the trainer does where numba is not installed."""
 
-    def _step_of(self, sae: SparseAutoencoder, prediction: PredictionTerm | None) -> DenseStep:
+    def _differentiation(
+        self, sae: SparseAutoencoder, prediction: PredictionTerm | None
+    ) -> DenseDifferentiation:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("reclens.sae.training.trainer.compiled_kernels", lambda _: None)
-            step = super()._step_of(sae, prediction)
-        assert isinstance(step, DenseStep)
+            step = super()._differentiation(sae, prediction)
+        assert isinstance(step, DenseDifferentiation)
         return step
 
 
@@ -60,7 +62,7 @@ def run(trainer: AutoencoderTrainer) -> list[dict[str, float]]:
 def test_a_whole_training_equals_the_compiled_one_up_to_rounding(
     activations: np.ndarray, kind: str, prediction: float
 ) -> None:
-    config = CONFIG.model_copy(update={"kind": kind, "prediction_coefficient": prediction})
+    config = AutoencoderConfig.parse({**COMMON, "kind": kind, "prediction_coefficient": prediction})
     weights = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
     scorer = Scorer(weights, torch.zeros(20))
     compiled = AutoencoderTrainer(SequenceSource([activations]), config, scorer)
@@ -104,12 +106,11 @@ def test_bfloat16_trains_to_the_same_error(
 def test_bfloat16_multiplies_in_bfloat16_and_keeps_all_else(activations: np.ndarray) -> None:
     config = CONFIG.model_copy(update={"precision": "bfloat16"})
     sae = build_autoencoder(config, 8)
-    optimizer = AveragedSignDescent(Descending(n, p) for n, p in sae.named_parameters())
-    silent = torch.zeros(64, dtype=torch.int64)
-    step = DenseStep(StepParts(sae, config, optimizer, silent, k_auxiliary=4), compiled=False)
+    differentiation = DenseDifferentiation(Objective(sae, config, k_auxiliary=4), compiled=False)
     x = torch.from_numpy(activations[:50])
-    losses = step.losses((x - x.mean(0)) / x.std(), silent > 0, early=True)
-    forward = losses.forward
+    none = torch.zeros(64, dtype=torch.bool)
+    losses = differentiation.losses((x - x.mean(0)) / x.std(), none, early=True)
+    forward = losses.passed
     assert torch.equal(forward.products.bfloat16().float(), forward.products)
     assert losses.loss.dtype == forward.values.dtype == torch.float32
     losses.loss.backward()
@@ -131,23 +132,19 @@ def test_the_precision_is_part_of_what_is_asked_for_and_old_ids_stay() -> None:
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_compiled_step_is_the_step(activations: np.ndarray, kind: str, early: bool) -> None:
-    config = CONFIG.model_copy(update={"kind": kind})
+    config = AutoencoderConfig.parse({**COMMON, "kind": kind})
     x = torch.from_numpy(activations[:100])
     x = (x - x.mean(0)) / x.std()
-    silent = torch.zeros(64, dtype=torch.int64)
     dead = torch.arange(64) < 2
     torch._dynamo.reset()
     found = []
     for compiled in (False, True):
         sae = build_autoencoder(config, 8)
-        optimizer = AveragedSignDescent(Descending(n, p) for n, p in sae.named_parameters())
-        step = DenseStep(
-            StepParts(sae, config, optimizer, silent, k_auxiliary=4), compiled=compiled
-        )
-        losses = step._differentiated(x, dead, early)
+        objective = Objective(sae, config, k_auxiliary=4)
+        losses = DenseDifferentiation(objective, compiled=compiled)._losses(x, dead, early)
         losses.loss.backward()
         grads = [parameter.grad for parameter in sae.parameters()]
-        found.append([losses.loss.detach(), losses.forward.values.detach(), *grads])
+        found.append([losses.loss.detach(), losses.passed.values.detach(), *grads])
     for eager, compiled in zip(*found, strict=True):
         torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-6)
 
@@ -169,7 +166,7 @@ def test_a_training_that_diverges_is_stopped_at_the_next_reading(activations: np
     steps = trainer.steps()
     for _ in range(4):
         next(steps)
-    trainer._take_step.read_every = 50  # as it is off the CPU
+    trainer._read_every = 50  # as it is off the CPU
     with torch.no_grad():
         trainer.sae.b_dec.fill_(torch.inf)
     next(steps)

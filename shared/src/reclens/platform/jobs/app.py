@@ -1,18 +1,25 @@
-"""The Celery application: one configuration for workers and for those who submit."""
+"""The Celery application, and a client of its Redis: one configuration for workers and for those
+who submit."""
 
 from __future__ import annotations
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
+from redis import Redis
 
-from reclens.contracts import ROUTES, QueueName
+from reclens.contracts import QueueName, job_kinds
 from reclens.platform.settings.models import RedisSettings
 
 _EXCHANGE = Exchange("reclens", type="direct")
 
 
 def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
-    """Build an application; nothing is connected until it is used."""
+    """Build an application that routes every kind of job that is installed; nothing is connected
+    until it is used.
+
+    Raises:
+        InvalidInput: a package declares a job that does not fit.
+    """
     url = redis.url.get_secret_value()
     # One time-out for broker and results: where they differ, or where it is shorter than a job,
     # a job is delivered again while it runs.
@@ -29,7 +36,7 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         "unacked_mutex_expire": 30,
     }
     # Redis that is gone without a word, as a host that lost its power.
-    patience = {"socket_connect_timeout": 5, "socket_timeout": 30}
+    timeouts = {"socket_connect_timeout": 5, "socket_timeout": 30}
     app = Celery(name, broker=url, backend=url)
     app.conf.update(
         task_serializer="json",
@@ -53,7 +60,7 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         broker_connection_retry_on_startup=True,
         # However long Redis is away: by default a worker gives up after 100 attempts.
         broker_connection_max_retries=None,
-        broker_transport_options=transport | restore | patience,
+        broker_transport_options=transport | restore | timeouts,
         result_backend_transport_options=transport,
         redis_socket_keepalive=True,
         redis_socket_connect_timeout=5,
@@ -64,8 +71,18 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         task_default_exchange=_EXCHANGE.name,
         task_default_routing_key=QueueName.PIPELINE.value,
         task_routes={
-            task.value: {"queue": queue.value, "routing_key": queue.value}
-            for task, queue in ROUTES.items()
+            task: {"queue": kind.queue.value, "routing_key": kind.queue.value}
+            for task, kind in job_kinds().items()
         },
     )
     return app
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A Redis client that gives up within seconds; nothing is sent until the first call."""
+    return Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_connect_timeout=5,
+        socket_timeout=30,
+        health_check_interval=10,
+    )

@@ -1,4 +1,4 @@
-"""One training step in compiled loops that touch only the latents that take part."""
+"""Losses and gradients in compiled loops that touch only few latents. Needs numba."""
 
 from __future__ import annotations
 
@@ -9,47 +9,39 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reclens.sae.architectures.base import Chosen, SparseAutoencoder
+from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu import kernels, step_loops
-from reclens.sae.training.step import StepParts
+from reclens.sae.training.step import Differentiated, Objective
 
 _NOTHING = np.empty((0, 0), np.float32)
 
 
-class CompiledStep:
-    """Takes steps on the CPU: what `DenseStep` does, up to rounding, many times faster."""
+class FusedDifferentiation:
+    """On the CPU what `DenseDifferentiation` does, up to rounding, many times faster.
 
-    read_every = 1
+    Args:
+        objective: what is to be made small, for an autoencoder with `FusedTraining`.
+    """
 
-    def __init__(self, parts: StepParts) -> None:
-        self._parts = parts
+    def __init__(self, objective: Objective) -> None:
+        assert isinstance(objective.sae, FusedTraining)
+        self._sae = objective.sae
+        self._objective = objective
 
     def __call__(
-        self, x: Float[Tensor, "batch d_model"], step: int, progress: float, learning_rate: float
-    ) -> Float[Tensor, " n_metrics"]:
-        silent_for = self._parts.silent_for
-        dead = (silent_for >= self._parts.config.dead_after).nonzero().flatten()
-        loss, unexplained, l0, fired = self.differentiate(x, step, progress, dead)
-        self._parts.optimizer.step(learning_rate)
-        silent_for += len(x)
-        silent_for.masked_fill_(fired, 0)
-        dead_fraction = len(dead) / len(silent_for)
-        return torch.tensor([loss, unexplained, l0, dead_fraction], dtype=torch.float64)
-
-    def differentiate(
-        self, x: Float[Tensor, "batch d_model"], step: int, progress: float, dead: Tensor
-    ) -> tuple[float, float, float, Bool[Tensor, " n_latents"]]:
-        """Leave the gradients in the ``grad`` of the parameters.
-
-        Returns:
-            Loss, FVU, mean number of latents above zero, and which latents were so at all.
-        """
-        sae, config = self._parts.sae, self._parts.config
+        self,
+        x: Float[Tensor, "batch d_model"],
+        dead: Bool[Tensor, " n_latents"],
+        step: int,
+        progress: float,
+    ) -> Differentiated:
+        sae, config = self._sae, self._objective.config
         kernels.use_threads()
-        chosen = sae.choose(partial(sae.strongest, x), progress)
+        chosen = sae.candidates(partial(strongest_latents, sae, x), progress)
         pre = chosen.pre.requires_grad_()
         # Few and small numbers: how they come of the pre-activations is left to PyTorch.
-        values, penalty = sae.activate(pre, chosen.indices)
+        values, penalty = sae.activate_candidates(pre, chosen.indices)
         entries = _Entries(chosen, values, sae.n_latents)
 
         n_levels = len(chosen.weights)
@@ -57,10 +49,11 @@ class CompiledStep:
         entries.reconstruct(sae.W_dec, kernels.as_array(sae.b_dec), x_hat)
         main = torch.from_numpy(x_hat[chosen.main])
         auxiliary = None
-        if len(dead) and config.auxiliary_coefficient:
-            auxiliary = _Auxiliary(sae, x, x - main, dead, self._parts.k_auxiliary)
+        revived = dead.nonzero().flatten()
+        if len(revived) and config.auxiliary_coefficient:
+            auxiliary = _Auxiliary(sae, x, x - main, revived, self._objective.k_auxiliary)
         loss, more = 0.0, _NOTHING
-        if self._parts.prediction is not None:
+        if self._objective.prediction is not None:
             loss, more = self._predict(x, main, step)
 
         # Normalised activations vary by d_model around zero, by the definition of the scale.
@@ -93,14 +86,15 @@ class CompiledStep:
         fired = torch.zeros(sae.n_latents, dtype=torch.bool)
         count = entries.mark_firing(chosen.main, fired)
         unexplained = float(errors[chosen.main]) * scale
-        return loss, unexplained, count / len(x), fired
+        metrics = torch.tensor([loss, unexplained, count / len(x)], dtype=torch.float64)
+        return Differentiated(metrics, fired)
 
     def _predict(self, x: Tensor, x_hat: Tensor, step: int) -> tuple[float, np.ndarray]:
         """The weighted prediction-aware term, and its gradient with respect to ``x_hat``."""
-        prediction = self._parts.prediction
+        prediction = self._objective.prediction
         assert prediction is not None
         leaf = x_hat.clone().requires_grad_()
-        term = self._parts.config.prediction_coefficient * prediction(x, leaf, step)
+        term = self._objective.config.prediction_coefficient * prediction(x, leaf, step)
         (gradient,) = torch.autograd.grad(term, leaf)
         return term.item(), kernels.as_array(gradient)
 
@@ -108,7 +102,7 @@ class CompiledStep:
 class _Entries:
     """The latents that take part in a batch, and loops over them."""
 
-    def __init__(self, chosen: Chosen, values: Tensor, n_latents: int) -> None:
+    def __init__(self, chosen: Candidates, values: Tensor, n_latents: int) -> None:
         self._indices = kernels.as_array(chosen.indices)
         self._values = kernels.as_array(values)
         self._levels = (
@@ -188,8 +182,8 @@ class _Auxiliary:
         self._sae = sae
         self._residual = residual
         self._weight = min(len(dead) / k_auxiliary, 1.0)
-        indices, pre = sae.strongest(x, min(k_auxiliary, len(dead)), latents=dead)
-        self._entries = _Entries(Chosen(indices, pre), pre, sae.n_latents)
+        indices, pre = strongest_latents(sae, x, min(k_auxiliary, len(dead)), latents=dead)
+        self._entries = _Entries(Candidates(indices, pre), pre, sae.n_latents)
 
     def add_gradients(self, shifted: np.ndarray, coefficient: float) -> float:
         """Add to the gradients of the dictionary; returns the weighted loss."""

@@ -6,7 +6,7 @@ import pytest
 
 from reclens.concepts.llm import ChatAnswer, ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted
-from reclens_labeler.stages.timeboxed import TimeBoxedClient
+from reclens_labeler.stages.label import TimeBoxedClient
 
 REQUEST = ChatRequest("any", (ChatMessage("user", "?"),), {}, 8, 0.0, 0)
 
@@ -26,19 +26,19 @@ class Slow:
 
 def test_requests_are_sent_until_the_time_is_up_and_none_is_cut_off():
     slow = Slow()
-    boxed = TimeBoxedClient(slow, 30, now=lambda: slow.now)
+    limited = TimeBoxedClient(slow, 30, now=lambda: slow.now)
     # The clock starts with the first request, whenever that is.
     slow.now += 500
-    assert [boxed.complete(REQUEST).text for _ in range(2)] == ["1", "2"]
+    assert [limited.complete(REQUEST).text for _ in range(2)] == ["1", "2"]
     for _ in range(2):
         with pytest.raises(LlmInterrupted):
-            boxed.complete(REQUEST)
+            limited.complete(REQUEST)
     assert slow.asked == 2
 
 
 def test_one_request_is_sent_however_short_the_time():
     slow = Slow()
-    boxed = TimeBoxedClient(slow, 0, now=lambda: slow.now)
-    assert boxed.complete(REQUEST).text == "1"
+    limited = TimeBoxedClient(slow, 0, now=lambda: slow.now)
+    assert limited.complete(REQUEST).text == "1"
     with pytest.raises(LlmInterrupted):
-        boxed.complete(REQUEST)
+        limited.complete(REQUEST)

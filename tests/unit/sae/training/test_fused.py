@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from reclens.sae import AutoencoderConfig, Scorer, SparseAutoencoder, build_autoencoder
-from reclens.sae.cpu.fused_step import CompiledStep
-from reclens.sae.training.dense_step import DenseStep
+from reclens.sae.training.dense import DenseDifferentiation
+from reclens.sae.training.fused import FusedDifferentiation
 from reclens.sae.training.optimizer import AveragedSignDescent
 from reclens.sae.training.prediction import PredictionTerm
-from reclens.sae.training.step import METRICS, StepParts
+from reclens.sae.training.step import METRICS, Objective, TrainingStep
+from reclens.testing.autoencoders import trained_kinds
 
-KINDS = ["topk", "batchtopk", "matryoshka", "jumprelu"]
+KINDS = trained_kinds()
 # (batch, d_model, n_latents, k): small, and of sizes that fit no block of the loops.
 SHAPES = [(2, 3, 9, 2), (77, 13, 201, 5), (50, 64, 130, 16)]
 NONE = torch.empty(0, dtype=torch.int64)
@@ -69,10 +70,11 @@ def both(
     """A step by PyTorch and by the loops."""
     x = 2 * torch.randn(batch, sae.d_model, generator=torch.Generator().manual_seed(2))
     taken = []
-    for make in (partial(DenseStep, compiled=False), CompiledStep):
+    for make in (partial(DenseDifferentiation, compiled=False), FusedDifferentiation):
         seen, silent_for = Seen().watch(sae), torch.ones(sae.n_latents, dtype=torch.int64)
         silent_for[dead] = sae.config.dead_after
-        step = make(StepParts(sae, sae.config, seen, silent_for, 4, prediction))
+        differentiate = make(Objective(sae, sae.config, 4, prediction))
+        step = TrainingStep(differentiate, seen, silent_for, sae.config.dead_after)
         metrics = step(x, 3, progress, 0.1).tolist()
         told = dict(zip(METRICS, metrics, strict=True))
         taken.append(Taken(told, seen.gradients, silent_for == 0))
