@@ -217,18 +217,18 @@ class _Call(Generic[Q, A]):
         return len(self.entries) - self._next
 
     def next(self) -> int:
-        """Begin with an entry."""
+        """The place of the next entry, which is begun with."""
         self._next += 1
         return self._next - 1
 
     def settle(self, place: int, outcome: A | RecLensError) -> bool:
-        """Note an outcome; whether it was the last."""
+        """Note the outcome of an entry; returns whether it was the last one open."""
         self.outcomes[place] = outcome
         self._open -= 1
         return not self._open
 
     def deliver(self) -> None:
-        """Wake who waits."""
+        """Wake the coroutine that waits for the call."""
         self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:

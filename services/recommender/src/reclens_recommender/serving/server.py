@@ -28,7 +28,7 @@ SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_nam
 
 @dataclass(frozen=True)
 class RunningInference:
-    """A server that is up."""
+    """An inference server that is up."""
 
     address: str
     """``host:port`` that it listens on."""
