@@ -188,6 +188,11 @@ class StoreSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    store: str = "s3"
+    """Where artifacts are kept: ``s3``, or a store that an installed package adds, see
+    docs/how-to/extend/store.md."""
+    store_options: dict[str, str] = {}
+    """What a store that was added takes, as a JSON object."""
     s3: S3Settings = S3Settings()
     """Object store."""
     cache_dir: Path = Path(".reclens/cache")
