@@ -13,13 +13,6 @@ from reclens.contracts.base import Contract, canonical_json, sha256_hex
 from reclens.contracts.jobs.names import INTERNAL, ROUTES, QueueName, TaskName
 from reclens.contracts.jobs.progress import FailureReport, JobResult, Progress, Waiting
 from reclens.contracts.jobs.spec import MAX_SPEC_BYTES, JobSpec
-from reclens.contracts.policies import (
-    MAX_POLICY_BYTES,
-    POLICY_ID,
-    PolicyConstraints,
-    PolicyEdit,
-    StoredPolicy,
-)
 from reclens.contracts.specs.activations import (
     CaptureOptions,
     CaptureSpec,
@@ -65,10 +58,8 @@ from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 
 __all__ = [
     "INTERNAL",
-    "MAX_POLICY_BYTES",
     "MAX_SPEC_BYTES",
     "PAPER_CASES",
-    "POLICY_ID",
     "ROUTES",
     "ArtifactKind",
     "ArtifactRef",
@@ -103,8 +94,6 @@ __all__ = [
     "ModuleConfig",
     "ObjectEntry",
     "PipelineSpec",
-    "PolicyConstraints",
-    "PolicyEdit",
     "Progress",
     "QueueName",
     "RecommenderOptions",
@@ -116,7 +105,6 @@ __all__ = [
     "SourceSpec",
     "SplitSpec",
     "Stage",
-    "StoredPolicy",
     "SurveyKey",
     "TaskName",
     "UserShares",
