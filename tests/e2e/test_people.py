@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from running_stack import PIPELINE, Stack, wait_for
 
-from reclens.concepts.labels.grouping import Concept, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import ROUTES, ConceptEdit, TaskName
+from reclens.contracts import ROUTES, ConceptCorrection, TaskName
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.store.label_corrections import EditLog
+from reclens.platform.store.label_corrections import CorrectionLog
 
 RELEASE = "people"
 # An autoencoder of its own, so that its log of edits concerns no other test.
@@ -121,9 +121,9 @@ def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stac
 def test_an_edit_of_what_somebody_else_has_changed_is_refused(stack: Stack):
     target = next(one for one in concepts(stack) if one.source == "keywords")
     release = stack.store.release(RELEASE)
-    log = EditLog(stack.store, release.autoencoder)
+    log = CorrectionLog(stack.store, release.autoencoder)
     log.append(
-        ConceptEdit(
+        ConceptCorrection(
             operation="rename",
             concept_id=target.concept_id,
             was=target.label,

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from celery import Task
 
-from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
+from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
@@ -114,9 +114,9 @@ _labeller_of = label.labeller_of
 
 @contextmanager
 def _misbehaving(
-    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+    spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
-    with _labeller_of(spec, workbench, job) as labeller:
+    with _labeller_of(spec, context, job) as labeller:
         yield Misbehaving(labeller, spec)
 
 

@@ -15,7 +15,7 @@ from reclens.concepts.llm import ChatAnswer
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
-    ConceptEdit,
+    ConceptCorrection,
     ConceptShardSpec,
     ConceptsSpec,
     DatasetSpec,
@@ -28,7 +28,7 @@ from reclens.ops.deployment.access import Part
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.llm.answer_cache import AnswerStore
 from reclens.platform.store.artifacts import ArtifactWriter
-from reclens.platform.store.label_corrections import EditLog
+from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.steering.policies import StoredPolicy
 
@@ -154,7 +154,7 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
     deployed: Deployed, tmp_path: Path
 ):
     release = release_of_nothing("tried")
-    edit = ConceptEdit.parse(
+    edit = ConceptCorrection.parse(
         {
             "operation": "rename",
             "latents": [1],
@@ -188,7 +188,7 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
         # Each its own, as reading comes before writing.
         edited, own = f"autoencoders/{number:016x}", policy.model_copy(update={"policy_id": part})
         writes: dict[Part, Callable[[], Any]] = {
-            Part.OPERATOR: lambda store=store, edited=edited: EditLog(store, edited).append(
+            Part.OPERATOR: lambda store=store, edited=edited: CorrectionLog(store, edited).append(
                 edit, seen=0
             ),
             Part.GATEWAY: lambda store=store, own=own: PolicyLog(store.objects).create(own),

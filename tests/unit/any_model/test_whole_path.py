@@ -27,8 +27,8 @@ from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
-from reclens_recommender.serving.ranking.ranker import Question, rank
-from reclens_recommender.serving.representations import Subject
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.stages import capture, train
 from reclens_trainer.stages import train as autoencoder
@@ -69,12 +69,12 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     assert torch.equal(unedited, own)
 
     subject = Subject(-1, indices, indices.tobytes())
-    (plain,) = rank(model, [Question(subject, 10, include_latents=True)])
+    (plain,) = rank(model, [RankQuery(subject, 10, include_latents=True)])
     assert plain.ranked.scores.tolist() == own[0][plain.ranked.items].tolist()
     assert plain.latents is not None
     strongest = int(plain.latents.latents[0])
     edits = (LatentEdit.of((strongest,), Operation.ABLATE),)
-    (edited,) = rank(model, [Question(subject, 10, edits=edits)])
+    (edited,) = rank(model, [RankQuery(subject, 10, edits=edits)])
     assert edited.relative_shift > 0.01
     assert edited.ranked.scores.tolist() != plain.ranked.scores.tolist()
     with torch.inference_mode():

@@ -27,7 +27,7 @@ def test_missing_ranges_are_listed_by_reason_neighbours_as_one():
     missing = [SHARDS[0], SHARDS[1], SHARDS[2], SHARDS[4]]
     error = verdict(5, missing, {0: AWAY, 10: AWAY, 20: WRONG, 40: AWAY})
     assert isinstance(error, Partial)
-    assert str(error) == (
+    assert error.sentence == (
         "4 of 5 shards were not made. latents 0-19, 40-49: Unavailable: it slept; "
         "latents 20-29: InvalidInput: the x is odd. "
         "Remedy: submit the same job again: it makes only those."
@@ -43,7 +43,7 @@ def test_one_that_was_made_and_is_gone_is_missing_like_the_others():
 def test_where_nothing_was_made_for_one_lasting_reason_that_reason_is_the_error():
     error = verdict(5, SHARDS, dict.fromkeys(range(0, 50, 10), WRONG))
     assert type(error) is InvalidInput
-    assert str(error) == "x: the x is odd. Remedy: even."
+    assert error.sentence == "x: the x is odd. Remedy: even."
     assert type(verdict(5, SHARDS, dict.fromkeys(range(0, 50, 10), BUG))) is InternalError
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from celery import Celery, Task, chain
 
-from reclens.contracts import ConceptsEditSpec, JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.contracts import ConceptCorrectionsSpec, JobResult, PipelineSpec, Release, ReleaseSpec
 from reclens.errors import InvalidSpec
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.label_corrections import EditLog, base_of
+from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
-EDIT_STAGE = "reclens_labeler.stages.edit:run"
+CORRECTION_STAGE = "reclens_labeler.stages.correct:run"
 """The stage that applies people's edits; publishing runs it too."""
 
 
@@ -65,12 +65,12 @@ class Conductor:
     def _edited(self, task: Task, spec: ReleaseSpec) -> str:
         """The concepts with all edits that there are now; made where they were not yet."""
         store = self._runner.runtime.store
-        machine, applied = base_of(store, spec.concepts)
-        edits = EditLog(store, spec.autoencoder).read()
+        machine, applied = machine_concepts_of(store, spec.concepts)
+        edits = CorrectionLog(store, spec.autoencoder).read()
         if len(edits) <= applied:
             return spec.concepts
-        edit = ConceptsEditSpec.of(machine, edits)
-        self._runner.make(task, edit, EDIT_STAGE)
+        edit = ConceptCorrectionsSpec.of(machine, edits)
+        self._runner.make(task, edit, CORRECTION_STAGE)
         return edit.artifact_ref()
 
 

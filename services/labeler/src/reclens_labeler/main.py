@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from reclens.contracts import ConceptsEditSpec, QueueName
+from reclens.contracts import ConceptCorrectionsSpec, QueueName
 from reclens.platform.celery.app import make_app
 from reclens.platform.celery.worker import run_worker
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.observability.logs import configure_logging
 from reclens.platform.settings.models import WorkerSettings
-from reclens_labeler.conductor import EDIT_STAGE, Conductor
+from reclens_labeler.conductor import CORRECTION_STAGE, Conductor
 from reclens_labeler.fanout import FanOut
 
 _THREADS = 4
@@ -28,7 +28,7 @@ def main() -> None:
     app = make_app(settings.redis)
     runner = JobRunner(app, WorkerSettings)
     FanOut(app, runner).register()
-    runner.register(ConceptsEditSpec, EDIT_STAGE)
+    runner.register(ConceptCorrectionsSpec, CORRECTION_STAGE)
     Conductor(app, runner).register()
     run_worker(
         app,

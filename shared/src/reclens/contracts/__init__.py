@@ -34,10 +34,10 @@ from reclens.contracts.specs.concepts import (
     tokens_of_grades,
 )
 from reclens.contracts.specs.corrections import (
-    ConceptEdit,
-    ConceptsEditSpec,
-    EditOperation,
-    edits_hash,
+    ConceptCorrection,
+    ConceptCorrectionsSpec,
+    CorrectionOperation,
+    corrections_hash,
 )
 from reclens.contracts.specs.dataset import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
 from reclens.contracts.specs.evaluation import EvaluationOptions, EvaluationSpec
@@ -70,14 +70,14 @@ __all__ = [
     "CaptureOptions",
     "CaptureSpec",
     "ColumnNames",
-    "ConceptEdit",
+    "ConceptCorrection",
+    "ConceptCorrectionsSpec",
     "ConceptShardSpec",
-    "ConceptsEditSpec",
     "ConceptsOptions",
     "ConceptsSpec",
     "Contract",
+    "CorrectionOperation",
     "DatasetSpec",
-    "EditOperation",
     "EvaluationOptions",
     "EvaluationSpec",
     "FailureReport",
@@ -112,7 +112,7 @@ __all__ = [
     "Waiting",
     "WeightsFile",
     "canonical_json",
-    "edits_hash",
+    "corrections_hash",
     "sha256_hex",
     "split_ref",
     "tokens_of_grades",

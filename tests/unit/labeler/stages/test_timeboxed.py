@@ -6,7 +6,7 @@ import pytest
 
 from reclens.concepts.llm import ChatAnswer, ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted
-from reclens_labeler.stages.timeboxed import TimeBoxed
+from reclens_labeler.stages.timeboxed import TimeBoxedClient
 
 REQUEST = ChatRequest("any", (ChatMessage("user", "?"),), {}, 8, 0.0, 0)
 
@@ -26,7 +26,7 @@ class Slow:
 
 def test_requests_are_sent_until_the_time_is_up_and_none_is_cut_off():
     slow = Slow()
-    boxed = TimeBoxed(slow, 30, now=lambda: slow.now)
+    boxed = TimeBoxedClient(slow, 30, now=lambda: slow.now)
     # The clock starts with the first request, whenever that is.
     slow.now += 500
     assert [boxed.complete(REQUEST).text for _ in range(2)] == ["1", "2"]
@@ -38,7 +38,7 @@ def test_requests_are_sent_until_the_time_is_up_and_none_is_cut_off():
 
 def test_one_request_is_sent_however_short_the_time():
     slow = Slow()
-    boxed = TimeBoxed(slow, 0, now=lambda: slow.now)
+    boxed = TimeBoxedClient(slow, 0, now=lambda: slow.now)
     assert boxed.complete(REQUEST).text == "1"
     with pytest.raises(LlmInterrupted):
         boxed.complete(REQUEST)

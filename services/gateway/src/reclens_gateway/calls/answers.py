@@ -7,7 +7,7 @@ import grpc
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.catalog.items import ItemEntry
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.labels.concepts import Concept
 from reclens.errors import RecLensError
 from reclens.platform.observability import telemetry
 from reclens.steering.pushes import ConceptPush

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
 from reclens.errors import InvalidInput
-from reclens_labeler.stages.timeboxed import TimeBoxed
-from reclens_labeler.stages.workbench import workbench_of
+from reclens_labeler.stages.context import labelling_context
+from reclens_labeler.stages.timeboxed import TimeBoxedClient
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
+    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
     from reclens.concepts.llm import LlmAccount
     from reclens.contracts import ConceptShardSpec
     from reclens.platform.jobs.runner import JobContext
@@ -42,14 +42,14 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
     from reclens.concepts.labels.shards import write_shard
 
     job.progress(Progress(stage="read"))
-    workbench = workbench_of(spec.labelling(), job.store)
-    if spec.stop > workbench.n_latents:
+    context = labelling_context(spec.labelling(), job.store)
+    if spec.stop > context.n_latents:
         raise InvalidInput(
-            f"the dictionary has {workbench.n_latents} latents, the range ends at {spec.stop}.",
+            f"the dictionary has {context.n_latents} latents, the range ends at {spec.stop}.",
             field="stop",
             remedy="submit reclens.concepts.label.v1, which divides them itself.",
         )
-    with labeller_of(spec, workbench, job) as labeller:
+    with labeller_of(spec, context, job) as labeller:
         labelling = RangeLabelling(labeller, spec.latents)
         job.drive(labelling, segment_seconds=_segment_seconds(spec, job))
     path = job.folder / SHARD
@@ -66,23 +66,23 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
 
 @contextmanager
 def labeller_of(
-    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+    spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
     """The labeller that ``spec`` asks for; a language model is reached only where it does."""
     from reclens.concepts.labels.labelling import KeywordLabeller
 
     if not spec.asks_llm:
-        yield KeywordLabeller(workbench)
+        yield KeywordLabeller(context)
         return
     from reclens.concepts.llm.labelling import LlmLabeller
     from reclens.platform.llm.answer_cache import AnswerStore
-    from reclens.platform.llm.client import HubLlmClient
+    from reclens.platform.llm.client import HttpLlmClient
 
-    client = HubLlmClient(job.settings.llm, stop=job.stop_signal)
+    client = HttpLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
         yield LlmLabeller(
-            workbench,
-            TimeBoxed(client, _segment_seconds(spec, job)),
+            context,
+            TimeBoxedClient(client, _segment_seconds(spec, job)),
             cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
         )

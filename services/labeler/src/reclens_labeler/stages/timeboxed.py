@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reclens.concepts.llm import ChatAnswer, ChatRequest, LlmClient
 
 
-class TimeBoxed:
+class TimeBoxedClient:
     """`LlmClient` that sends no request once its time is up.
 
     The first request starts the clock, so at least one is sent, however long it took to get there.

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import time_ns
 
 import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
+from reclens.platform.observability import telemetry, tracing
 from reclens.platform.store.release_watch import Served
-from reclens_recommender.serving.ranking.ranker import Question, rank
+from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, item_rows, question_of, response_of
+from reclens_recommender.serving.wire import failure_of, item_rows, query_of, response_of
 
 logger = structlog.get_logger(__name__)
+
+
+def answer_observed(
+    served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
+) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
+    """`answer`, with the batch counted, and recorded in the traces of its requests."""
+    began = time_ns()
+    outcomes = answer(served, requests)
+    ended = time_ns()
+    telemetry.observe_batch(len(requests), (ended - began) / 1e9)
+    if tracing.tracing():
+        contexts = [
+            request.traceparent if isinstance(request, pb.RankRequest) else ""
+            for request in requests
+        ]
+        tracing.record_batch(contexts, began, ended)
+    return outcomes
 
 
 def answer(
@@ -33,16 +52,15 @@ def answer(
 
 def rank_outcomes(model: ServedModel, requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
     """The outcome of each request to rank."""
-    outcomes: list[pb.RankOutcome | None] = [None] * len(requests)
-    questions: dict[int, Question] = {}
+    outcomes: dict[int, pb.RankOutcome] = {}
+    queries: dict[int, RankQuery] = {}
     for place, request in enumerate(requests):
         try:
-            questions[place] = question_of(model, request)
+            queries[place] = query_of(model, request)
         except RecLensError as error:
             outcomes[place] = failure_of(error)
-    for place, outcome in zip(questions, _all(model, requests, questions), strict=True):
-        outcomes[place] = outcome
-    return [outcome for outcome in outcomes if outcome is not None]
+    outcomes |= zip(queries, _all(model, requests, queries), strict=True)
+    return [outcomes[place] for place in range(len(requests))]
 
 
 def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeResponse | RecLensError:
@@ -75,27 +93,25 @@ def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeRespo
 
 
 def _all(
-    model: ServedModel, requests: Sequence[pb.RankRequest], questions: Mapping[int, Question]
+    model: ServedModel, requests: Sequence[pb.RankRequest], queries: Mapping[int, RankQuery]
 ) -> list[pb.RankOutcome]:
-    if len(questions) > 1:
+    if len(queries) > 1:
         try:
-            return _together(model, list(questions.values()))
+            return _together(model, list(queries.values()))
         except RecLensError as error:
-            logger.info("batch is answered one by one", error=str(error))
+            logger.info("batch is answered one by one", error=error.sentence)
         except Exception:
             logger.exception("batch is answered one by one")
-    return [
-        _alone(model, question, requests[place].request_id) for place, question in questions.items()
-    ]
+    return [_alone(model, query, requests[place].request_id) for place, query in queries.items()]
 
 
-def _together(model: ServedModel, questions: Sequence[Question]) -> list[pb.RankOutcome]:
-    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, questions)]
+def _together(model: ServedModel, queries: Sequence[RankQuery]) -> list[pb.RankOutcome]:
+    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, queries)]
 
 
-def _alone(model: ServedModel, question: Question, request_id: str) -> pb.RankOutcome:
+def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutcome:
     try:
-        return _together(model, [question])[0]
+        return _together(model, [query])[0]
     except RecLensError as error:
         return failure_of(error)
     except Exception:

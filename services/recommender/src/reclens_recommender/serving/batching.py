@@ -37,7 +37,7 @@ class MicroBatcher(Generic[K, Q, A]):
     """Answers entries off the event loop, as many at once as happen to wait.
 
     One thread, because an intervention hooks the model's module while it runs: a second pass of
-    the same model meanwhile would be edited as well. Nothing waits for company: an entry that finds
+    the same model meanwhile would be edited as well. No entry waits for others: one that finds
     the thread idle is answered alone, and while it is, the next batch gathers by itself. Calls take
     turns, so that one with many entries does not hold up the others.
 

@@ -1,4 +1,4 @@
-"""InferenceService messages to questions, answers to messages."""
+"""InferenceService messages to queries, results to messages."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from reclens.steering.limits import (
     check_count,
 )
 from reclens.steering.wire import read_latent_edits, read_mode
-from reclens_recommender.serving.ranking.ranker import Answer, LatentTable, Question, RankedItems
-from reclens_recommender.serving.representations import Subject
+from reclens_recommender.serving.queries import LatentTable, RankQuery, RankResult
+from reclens_recommender.serving.ranking.ranker import RankedItems
+from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 
-def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
+def query_of(served: ServedModel, request: pb.RankRequest) -> RankQuery:
     """What ``request`` asks of ``served``.
 
     Raises:
@@ -38,7 +39,7 @@ def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
     mode = read_mode(request.mode)
     edits = read_latent_edits(request.edits, field="edits")
     check_latents(edits, served.steering.n_latents)
-    return Question(
+    return RankQuery(
         subject=subject,
         top_k=request.top_k,
         exclude_seen=request.exclude_seen,
@@ -125,23 +126,23 @@ def _limits(served: ServedModel, request: pb.RankRequest) -> dict[str, int]:
     return limits
 
 
-def response_of(answer: Answer) -> pb.RankResponse:
-    """The message of ``answer``."""
+def response_of(result: RankResult) -> pb.RankResponse:
+    """The message of ``result``."""
     response = pb.RankResponse(
-        ranked=_ranked(answer.ranked),
-        relative_shift=answer.relative_shift,
-        edited_latents=answer.edited_latents,
-        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in answer.idle],
+        ranked=_ranked(result.ranked),
+        relative_shift=result.relative_shift,
+        edited_latents=result.edited_latents,
+        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in result.idle],
     )
-    if answer.baseline is not None:
-        response.baseline.CopyFrom(_ranked(answer.baseline))
-    if answer.baseline_items is not None:
-        response.baseline_items.extend(answer.baseline_items.tolist())
-    if answer.latents is not None:
-        response.latents.extend(_latents(answer.latents))
-        response.unexplained.extend(answer.latents.attribution.unexplained.tolist())
-        response.biases.extend(answer.latents.attribution.biases.tolist())
-        response.history.extend(answer.history.tolist())
+    if result.baseline is not None:
+        response.baseline.CopyFrom(_ranked(result.baseline))
+    if result.baseline_items is not None:
+        response.baseline_items.extend(result.baseline_items.tolist())
+    if result.latents is not None:
+        response.latents.extend(_latents(result.latents))
+        response.unexplained.extend(result.latents.attribution.unexplained.tolist())
+        response.biases.extend(result.latents.attribution.biases.tolist())
+        response.history.extend(result.history.tolist())
     return response
 
 

@@ -172,7 +172,7 @@ class JobRunner:
                     raise Ignore from error
                 if error.retryable:
                     raise self._retry(task, error) from error
-                _log.warning("job.failed", reason=error.reason, error=str(error))
+                _log.warning("job.failed", reason=error.reason, error=error.sentence)
                 raise
         raise Ignore
 

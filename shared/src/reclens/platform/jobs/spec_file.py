@@ -10,7 +10,7 @@ import yaml
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
-    ConceptsEditSpec,
+    ConceptCorrectionsSpec,
     ConceptsSpec,
     Contract,
     DatasetSpec,
@@ -31,7 +31,7 @@ SPECS: dict[TaskName, type[Contract]] = {
         CaptureSpec,
         AutoencoderSpec,
         ConceptsSpec,
-        ConceptsEditSpec,
+        ConceptCorrectionsSpec,
         EvaluationSpec,
         ReleaseSpec,
         PipelineSpec,
