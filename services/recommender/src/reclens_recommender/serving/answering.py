@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import time_ns
+from typing import TypeAlias
 
 import structlog
 
@@ -18,9 +19,11 @@ from reclens_recommender.serving.wire import failure_of, item_rows, query_of, re
 logger = structlog.get_logger(__name__)
 
 
-def answer_observed(
-    served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
-) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
+Request: TypeAlias = pb.RankRequest | pb.ProposeRequest
+Outcome: TypeAlias = pb.RankOutcome | pb.ProposeResponse | RecLensError
+
+
+def answer_observed(served: Served[ServedModel], requests: Sequence[Request]) -> list[Outcome]:
     """`answer`, with the batch counted, and recorded in the traces of its requests."""
     began = time_ns()
     outcomes = answer(served, requests)
@@ -35,35 +38,33 @@ def answer_observed(
     return outcomes
 
 
-def answer(
-    served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
-) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
+def answer(served: Served[ServedModel], requests: Sequence[Request]) -> list[Outcome]:
     """The outcome of each request, from one version of a release."""
-    outcomes: dict[int, pb.RankOutcome | pb.ProposeResponse | RecLensError] = {}
-    to_rank: dict[int, pb.RankRequest] = {}
+    model = served.loaded
+    outcomes: dict[int, Outcome] = {}
+    to_rank: dict[int, tuple[RankQuery, str]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, pb.ProposeRequest):
-            outcomes[place] = _proposal(served.loaded, request)
-        else:
-            to_rank[place] = request
-    outcomes |= zip(to_rank, rank_outcomes(served.loaded, list(to_rank.values())), strict=True)
-    return [outcomes[place] for place in range(len(requests))]
-
-
-def rank_outcomes(model: ServedModel, requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
-    """The outcome of each request to rank."""
-    outcomes: dict[int, pb.RankOutcome] = {}
-    queries: dict[int, RankQuery] = {}
-    for place, request in enumerate(requests):
+            outcomes[place] = _proposal(model, request)
+            continue
         try:
-            queries[place] = query_of(model, request)
+            to_rank[place] = query_of(model, request), request.request_id
         except RecLensError as error:
             outcomes[place] = failure_of(error)
-    outcomes |= zip(queries, _all(model, requests, queries), strict=True)
+    if len(to_rank) > 1:
+        try:
+            answered = _together(model, [query for query, _ in to_rank.values()])
+            outcomes |= zip(to_rank, answered, strict=True)
+            to_rank = {}
+        except RecLensError as error:
+            logger.info("batch is answered one by one", error=error.sentence)
+        except Exception:
+            logger.exception("batch is answered one by one")
+    outcomes |= {place: _alone(model, *one) for place, one in to_rank.items()}
     return [outcomes[place] for place in range(len(requests))]
 
 
-def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeResponse | RecLensError:
+def _proposal(model: ServedModel, request: pb.ProposeRequest) -> Outcome:
     try:
         items = item_rows(request.items, model.dataset.n_items, "items")
         # One that never fired is not pushed: it has no unit.
@@ -90,19 +91,6 @@ def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeRespo
         alignment=proposal.alignment,
         weights=model.steering.group_weights(proposal.latents, proposal.shares),
     )
-
-
-def _all(
-    model: ServedModel, requests: Sequence[pb.RankRequest], queries: Mapping[int, RankQuery]
-) -> list[pb.RankOutcome]:
-    if len(queries) > 1:
-        try:
-            return _together(model, list(queries.values()))
-        except RecLensError as error:
-            logger.info("batch is answered one by one", error=error.sentence)
-        except Exception:
-            logger.exception("batch is answered one by one")
-    return [_alone(model, query, requests[place].request_id) for place, query in queries.items()]
 
 
 def _together(model: ServedModel, queries: Sequence[RankQuery]) -> list[pb.RankOutcome]:

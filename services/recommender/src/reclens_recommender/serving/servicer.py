@@ -18,6 +18,7 @@ from reclens.steering.limits import (
     MAX_RANK_BATCH,
     check_count,
 )
+from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of
@@ -30,11 +31,7 @@ RULES: Final = {
 }
 """What calling each method takes, where tokens are asked for at all."""
 
-Batcher: TypeAlias = MicroBatcher[
-    Served[ServedModel],
-    pb.RankRequest | pb.ProposeRequest,
-    pb.RankOutcome | pb.ProposeResponse | RecLensError,
-]
+Batcher: TypeAlias = MicroBatcher[Served[ServedModel], Request, Outcome]
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reclens_recommender.serving.ranking import catalogue as module
-from reclens_recommender.serving.ranking.catalogue import GROUP, BoundedScores, Catalogue
+from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
 
 
 def catalogue(n_items: int, d_model: int, threads: int = 1) -> Catalogue:
@@ -43,19 +43,18 @@ def test_rough_scores_stay_within_their_margin(
     monkeypatch.setattr(module, "_CHUNK_ITEMS", 128)
     items = catalogue(1003, 64, threads)
     x = [scale * torch.randn(64) for _ in range(33)]
-    norms = np.array([float(v.double().norm()) for v in x])
-    scores = BoundedScores(items, x, norms)
+    margins = items.margins(torch.stack(x))
     rough = np.zeros((33, 1003), np.float32)
 
     def note(start: int, part: torch.Tensor) -> None:
         rough[:, start : start + part.shape[1]] = part.numpy()
 
-    scores.visit(note)
+    items.visit(torch.stack(x), note)
     exact = np.stack([items.scores(v).numpy() for v in x])
     difference = np.abs(rough.astype(np.float64) - exact).max(axis=1)
-    assert (difference <= scores.margins).all()
+    assert (difference <= margins).all()
     # The truth in float64 lies within half of it, as either product may err by that much.
     truth = np.stack([(v.double() @ items.weights.double().T + items.biases).numpy() for v in x])
-    assert (np.abs(truth - exact).max(axis=1) <= scores.margins / 2).all()
+    assert (np.abs(truth - exact).max(axis=1) <= margins / 2).all()
     # And the margin is of use: far below what scores differ by.
-    assert (scores.margins < exact.std(axis=1) / 100).all()
+    assert (margins < exact.std(axis=1) / 100).all()

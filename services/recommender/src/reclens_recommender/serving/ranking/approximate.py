@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reclens_recommender.serving.ranking.catalogue import BoundedScores, Catalogue
+from reclens_recommender.serving.ranking.catalogue import Catalogue
 from reclens_recommender.serving.ranking.item_index import NO_CANDIDATE, ItemIndex
 from reclens_recommender.serving.ranking.ranker import (
     DEEPER,
@@ -93,7 +93,7 @@ class ApproximateRanker:
             items = self.index.candidates(x[None], depth)[0].numpy()
             items = items[items != NO_CANDIDATE]
             left = items[~np.isin(items, query.excluded)]
-            scores = self._scores(x, left)
+            scores = self._catalogue.of_items([x], 0 * left, left)
             order = np.lexsort((left, -scores))
             candidates = ScoredItems(left[order], scores[order])
             kept = query.within_limits(candidates.items)
@@ -115,10 +115,6 @@ class ApproximateRanker:
         best = after.looked_at.take(after.kept)
         known = {item: rank for rank, item in enumerate(before.looked_at.items.tolist(), start=1)}
         ranks = [known.get(item, UNKNOWN_RANK) for item in best.items.tolist()]
-        scores = self._scores(query.representation.x, best.items)
+        x = [query.representation.x]
+        scores = self._catalogue.of_items(x, 0 * best.items, best.items)
         return result.edited(best, np.array(ranks, dtype=np.int64), scores)
-
-    def _scores(self, x: Tensor, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Exact scores of some items."""
-        # Nothing is bounded here: the norm does not matter.
-        return BoundedScores(self._catalogue, [x], np.zeros(1)).of_items(0 * items, items)

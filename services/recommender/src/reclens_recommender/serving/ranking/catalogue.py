@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -67,18 +68,25 @@ class Catalogue:
         """Scores as ``Recommender.forward`` computes them for one request."""
         return (x[None] @ self.weights.T + self.biases)[0]
 
-    def margins(self, norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How far two ways to sum a score can be apart, for vectors of these norms.
+    def margins(self, x: Float[Tensor, "n_rows d_model"]) -> npt.NDArray[np.float64]:
+        """How far two ways to sum the scores of ``x`` can be apart, such as `visit` and `exact`.
 
         Source: Higham, Accuracy and Stability of Numerical Algorithms, 2002, equation 3.5: any
         order of n additions errs by at most gamma_n = n u / (1 - n u) times the sum of the sizes,
         which is at most |x| |w| + |b|.
         """
+        norms = x.double().norm(dim=1).numpy()
         n = (self.d_model + 1) * 2.0**-24
         return 2.02 * n / (1 - n) * (norms * self._longest + self._highest_bias)
 
     def visit(self, x: Float[Tensor, "n_rows d_model"], search: Search) -> None:
-        """Show the scores of ``x`` to ``search``, see `BoundedScores.visit`."""
+        """Show all scores of ``x``, within `margins`, to ``search``, some items at a time.
+
+        Args:
+            x: vectors.
+            search: called with the first of the items and [n_rows, size] scores on the host, which
+                it may write to and must not keep; maybe from several threads at once.
+        """
         starts = range(0, self.n_items, _CHUNK_ITEMS)
         if self._pool is None or len(starts) < _FEWEST_SHARED_CHUNKS:
             for start in starts:
@@ -111,7 +119,9 @@ class Catalogue:
         rows: npt.NDArray[np.int64],
         groups: npt.NDArray[np.int64],
     ) -> Float[np.ndarray, "n group"]:
-        """Scores of groups of items for some of ``x``, with the bits of `scores`.
+        """Scores of groups of ``GROUP`` neighbours for some of ``x``, with the bits of `scores`.
+
+        Beyond the last item they are minus infinity.
 
         Args:
             x: vectors.
@@ -123,14 +133,13 @@ class Catalogue:
         known = np.minimum(groups, self._n_whole - 1) if len(ends) else groups
         scores = self._bias_groups[groups]
         if self._n_whole:
-            items = torch.from_numpy((known[:, None] * GROUP + _WITHIN_GROUP).ravel())
+            items = torch.from_numpy((known[:, None] * GROUP + np.arange(GROUP)).ravel())
             products = torch.empty(len(items))
-            edges = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
-            of_edges = rows[edges[:-1]].tolist() if len(rows) else []
-            for row, first, last in zip(of_edges, edges[:-1], edges[1:], strict=bool(of_edges)):
+            starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
+            for first, last in pairwise([*starts, len(rows)]):
                 part = slice(GROUP * first, GROUP * last)
                 vectors = self.weights.index_select(0, items[part])
-                torch.mv(vectors, x[row], out=products[part])
+                torch.mv(vectors, x[rows[first]], out=products[part])
             scores += products.numpy().reshape(-1, GROUP)
         size = self.n_items % GROUP
         for place in ends.tolist():
@@ -139,49 +148,13 @@ class Catalogue:
             scores[place, :size] = last + self._bias_groups[-1, :size]
         return scores
 
-
-_WITHIN_GROUP = np.arange(GROUP)
-
-
-class BoundedScores:
-    """Scores of some vectors for all items: bounded by one large product, exact where asked for.
-    On the CPU.
-
-    Args:
-        catalogue: the items.
-        x: the vectors.
-        norms: theirs.
-    """
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        x: Sequence[Float[Tensor, " d_model"]],
-        norms: npt.NDArray[np.float64],
-    ) -> None:
-        self.n_rows, self.n_items = len(x), catalogue.n_items
-        self.margins = catalogue.margins(norms)
-        """[n_rows], how far the scores of `visit` may be from the exact ones."""
-        self._catalogue = catalogue
-        self._x = list(x)
-
-    def visit(self, search: Search) -> None:
-        """Show all scores, within ``margins``, to ``search``, some items at a time: the first of
-        them and [n_rows, size] scores on the host, which it may write to and must not keep. It may
-        be called from several threads at once."""
-        self._catalogue.visit(torch.stack(self._x), search)
-
-    def exact(
-        self, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
-    ) -> Float[np.ndarray, "n group"]:
-        """Exact scores of groups of ``GROUP`` neighbours, one for each of ``rows``, which rise;
-        minus infinity beyond the last item."""
-        return self._catalogue.exact(self._x, rows, groups)
-
     def of_items(
-        self, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+        self,
+        x: Sequence[Float[Tensor, " d_model"]],
+        rows: npt.NDArray[np.int64],
+        items: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.float32]:
-        """Exact scores of some items, one for each of ``rows``, which rise."""
+        """Scores of single items for some of ``x``, one for each of ``rows``, see `exact`."""
         n_groups = -(-self.n_items // GROUP)
         keys, place = np.unique(rows * n_groups + items // GROUP, return_inverse=True)
-        return self.exact(keys // n_groups, keys % n_groups)[place, items % GROUP]
+        return self.exact(x, keys // n_groups, keys % n_groups)[place, items % GROUP]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
-from reclens_recommender.serving.ranking.catalogue import BoundedScores, Catalogue
+from reclens_recommender.serving.ranking.catalogue import Catalogue
 from reclens_recommender.serving.ranking.ranker import TopKQuery, TopKResult
 from reclens_recommender.serving.ranking.selection import Selection
 from reclens_recommender.serving.representations.scores import (
@@ -121,23 +121,18 @@ class FilteredRanker:
 
     def rank(self, queries: Sequence[TopKQuery]) -> list[TopKResult]:
         """Answer ``queries``, see `Ranker`."""
-        untouched = BoundedScores(
-            self._catalogue,
-            [query.representation.x for query in queries],
-            np.array([query.representation.reading.norm for query in queries]),
-        )
+        x = [query.representation.x for query in queries]
         best = self._edited_best(queries)
         sizes = [len(found) for found in best.values()]
         targets = [NO_ITEMS] * len(queries)
         if best:
             items = np.concatenate([found.items for found in best.values()])
-            scores = untouched.of_items(np.repeat(list(best), sizes), items)
+            scores = self._catalogue.of_items(x, np.repeat(list(best), sizes), items)
             parts = np.split(scores, np.cumsum(sizes)[:-1])
             for (row, found), part in zip(best.items(), parts, strict=True):
                 targets[row] = ScoredItems(found.items, part)
-        selection = Selection(
-            untouched, [query.excluded for query in queries], targets if best else None
-        )
+        excluded = [query.excluded for query in queries]
+        selection = Selection(self._catalogue, x, excluded, targets if best else None)
         results: list[TopKResult] = []
         for row, found in enumerate(_top_k(selection, queries)):
             result = TopKResult.unedited(*found)
@@ -151,12 +146,9 @@ class FilteredRanker:
         edited = {row: x for row, query in enumerate(queries) if (x := query.edited) is not None}
         if not edited:
             return {}
-        vectors = list(edited.values())
-        norms = torch.stack(vectors).double().norm(dim=1).numpy()
+        x = list(edited.values())
         some = [queries[row] for row in edited]
-        selection = Selection(
-            BoundedScores(self._catalogue, vectors, norms), [query.excluded for query in some]
-        )
+        selection = Selection(self._catalogue, x, [query.excluded for query in some])
         best = [found for found, _ in _top_k(selection, some)]
         return dict(zip(edited, best, strict=True))
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens_recommender.serving.ranking.catalogue import GROUP, BoundedScores
+from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
 from reclens_recommender.serving.representations.scores import ScoredItems
 
 _LONG_BLOCKS = 100_000
@@ -26,30 +26,34 @@ class Selection:
     """One pass over the scores of some rows, after which their best items can be asked for.
 
     Args:
-        scores: whose scores.
+        catalogue: the items.
+        x: a vector for each row.
         excluded: for each row the items that are no candidates, rising.
         targets: for each row items with their exact scores whose places are wanted; None: none.
     """
 
     def __init__(
         self,
-        scores: BoundedScores,
+        catalogue: Catalogue,
+        x: Sequence[Float[Tensor, " d_model"]],
         excluded: Sequence[npt.NDArray[np.int64]],
         targets: Sequence[ScoredItems] | None = None,
     ) -> None:
-        self._scores = scores
-        self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
-        self._places = _places(targets, scores.margins) if targets else []
+        self._catalogue, self._x = catalogue, x
+        vectors = torch.stack(list(x))
+        self._margins = catalogue.margins(vectors)
+        self._block = GROUP if catalogue.n_items < _LONG_BLOCKS else 8 * GROUP
+        self._places = _places(targets, self._margins) if targets else []
         self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
-        owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
+        owners = np.repeat(np.arange(len(x)), [len(items) for items in excluded])
         items = np.concatenate(excluded)
         # Of fresh memory only what is written to is ever made.
-        self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
+        self._is_excluded = np.zeros((len(x), catalogue.n_items), dtype=bool)
         self._is_excluded[owners, items] = True
         order = np.argsort(items, kind="stable")
         self._left_out = owners[order], items[order]
-        self._maxima = torch.empty(scores.n_rows, -(-scores.n_items // self._block))
-        scores.visit(self._search)
+        self._maxima = torch.empty(len(x), -(-catalogue.n_items // self._block))
+        catalogue.visit(vectors, self._search)
 
     def best(self, counts: Sequence[int]) -> list[ScoredItems]:
         """The best items of each row, as many as ``counts`` asks or there are candidates."""
@@ -71,7 +75,7 @@ class Selection:
         places = self._places[row]
         greater = places.greater[places.level_of]
         for level, items in places.unsure:
-            scores = self._scores.of_items(np.full(len(items), row), items)
+            scores = self._catalogue.of_items(self._x, np.full(len(items), row), items)
             targets = np.flatnonzero(places.level_of == level)
             score = places.items.scores[targets[0]]
             # Those of equal scores that are before a target are of lower rows.
@@ -89,16 +93,16 @@ class Selection:
         # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
         # exact score stays below that is among the best, and no block whose bound shows it.
         maxima = self._maxima.numpy()[rows]
-        margins = self._scores.margins[rows]
+        margins = self._margins[rows]
         reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
         owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
         per_block = self._block // GROUP
         groups = blocks
         if per_block > 1:
             groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
-            there = groups * GROUP < self._scores.n_items
+            there = groups * GROUP < self._catalogue.n_items
             owners, groups = np.repeat(owners, per_block)[there], groups[there]
-        exact = self._scores.exact(rows[owners], groups)
+        exact = self._catalogue.exact(self._x, rows[owners], groups)
         reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
         lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
         owners, scores = owners[lines], exact[lines, columns]
