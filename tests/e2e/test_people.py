@@ -12,7 +12,11 @@ from running_stack import PIPELINE, Stack, wait_for
 
 from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import ROUTES, ConceptCorrection, TaskName
+from reclens.contracts import (
+    AUTOENCODER_EVALUATE,
+    CONCEPTS_EDIT,
+    ConceptCorrection,
+)
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.store.label_corrections import CorrectionLog
 
@@ -53,7 +57,7 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
     assert after["confidence"] == machine.confidence
     assert sorted(after["latents"]) == sorted(machine.latents)
     first = stack.store.release(RELEASE).concepts
-    assert stack.store.manifest(first).task == TaskName.CONCEPTS_EDIT
+    assert stack.store.manifest(first).task == CONCEPTS_EDIT.task
     assert stack.store.manifest(first).inputs["concepts"].artifact == base
 
     def served() -> bool:
@@ -78,15 +82,15 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
 
 def test_concepts_that_people_named_are_evaluated(stack: Stack):
     release = stack.store.release(RELEASE)
-    assert stack.store.manifest(release.concepts).task == TaskName.CONCEPTS_EDIT
+    assert stack.store.manifest(release.concepts).task == CONCEPTS_EDIT.task
     spec = {
         "autoencoder": release.autoencoder,
         "concepts": release.concepts,
         "max_users": 20,
         "max_cases": 2000,
     }
-    task = TaskName.AUTOENCODER_EVALUATE
-    sent = stack.celery.send_task(task.value, kwargs={"spec": spec}, queue=ROUTES[task].value)
+    kind = AUTOENCODER_EVALUATE
+    sent = stack.celery.send_task(kind.task, kwargs={"spec": spec}, queue=kind.queue.value)
     found = stack.store.manifest(sent.get(timeout=200)["artifact"]).metrics
     assert found["levels"]["labelled"]["latents"] > 0
     assert found["label_truth"]["labelled"]["latents"] > 0

@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from reclens.contracts import (
+    PIPELINE_RUN,
+    RECOMMENDER_TRAIN,
     AutoencoderConfig,
     AutoencoderSpec,
     CaptureSpec,
@@ -21,7 +23,6 @@ from reclens.contracts import (
     PipelineSpec,
     RecommenderSpec,
     Release,
-    TaskName,
 )
 from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
@@ -94,7 +95,7 @@ def _x(model: ServedModel, batch: UserBatch) -> torch.Tensor:
 def test_a_model_that_reclens_trains(
     stages: Any, dataset_ref: str, job_of: Any, tmp_path: Path
 ) -> None:
-    written = job_of("train.yaml", TaskName.PIPELINE_RUN)
+    written = job_of("train.yaml", PIPELINE_RUN.task)
     options = PipelineSpec.parse(written).recommender
     small = options.model.model_copy(
         update={"options": {"d_model": 16}, "learning_rate": 1e-2, "max_epochs": 10}
@@ -124,7 +125,7 @@ def test_a_model_whose_weights_are_brought(
     spec = RecommenderSpec.parse(
         job_of(
             "bring.yaml",
-            TaskName.RECOMMENDER_TRAIN,
+            RECOMMENDER_TRAIN.task,
             DATASET=dataset_ref,
             WEIGHTS=str(path),
             SHA256=digest,

@@ -9,7 +9,7 @@ from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.catalog.items import ItemEntry
 from reclens.concepts.labels.concepts import Concept
 from reclens.errors import RecLensError
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.steering.pushes import ConceptPush
 from reclens.steering.wire import named_concepts
 from reclens_gateway.resolving.requests import ResolvedRequest
@@ -36,10 +36,10 @@ def recommend_response(
     if answer.HasField("baseline"):
         add_items(served, answer.baseline, response.baseline)
     add_effect(served, resolved, answer, response.effect)
-    if resolved.edits and telemetry.enabled():
+    if resolved.edits and metrics.enabled():
         effect = response.effect
-        telemetry.observe_edits(edit.WhichOneof("operation") or "" for edit in resolved.edits)
-        telemetry.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
+        metrics.observe_edits(edit.WhichOneof("operation") or "" for edit in resolved.edits)
+        metrics.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
     if explain:
         add_explanation(served, answer, response.explanation)
     return response

@@ -10,7 +10,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.text_matching import WeightedItems, match_text
 from reclens.errors import InvalidInput
 from reclens.platform.grpc.auth import Scope
-from reclens.platform.grpc.call import request_id
+from reclens.platform.grpc.calls import request_id
 from reclens.steering.limits import (
     DEFAULT_PROPOSED_LATENTS,
     MAX_EXAMPLES,

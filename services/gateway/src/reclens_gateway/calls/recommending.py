@@ -10,7 +10,7 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens.platform.grpc.auth import Scope
-from reclens.platform.grpc.call import check_request_id, request_id
+from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens.steering.limits import MAX_BATCH, MAX_VARIANT_NAME, MAX_VARIANTS, check_count
 from reclens_gateway.calls.answers import (
     add_effect,

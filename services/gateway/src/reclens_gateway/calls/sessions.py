@@ -10,7 +10,7 @@ from typing import Any
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Cancelled, InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Scope
-from reclens.platform.grpc.call import check_request_id, request_id
+from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens_gateway.calls.answers import failure_of
 from reclens_gateway.calls.base import requires
 from reclens_gateway.calls.recommending import RecommendingCalls

@@ -20,8 +20,8 @@ from reclens.errors import (
     StalePolicy,
     Unavailable,
 )
-from reclens.platform.grpc.call import request_id
-from reclens.platform.observability import telemetry
+from reclens.platform.grpc.calls import request_id
+from reclens.platform.observability import metrics
 from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
 from reclens.steering.policies import POLICY_ID, StoredPolicy
 from reclens_gateway.policies.caches import Clock, LruCache
@@ -332,7 +332,7 @@ def _check_not_deleted(policy: pb.Policy, field: str) -> None:
 
 def _log_change(operation: str, change: PolicyChange) -> None:
     """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
-    telemetry.observe_policy_change(operation)
+    metrics.observe_policy_change(operation)
     before, after = change.before, change.after
     logger.info(
         "policy changed",

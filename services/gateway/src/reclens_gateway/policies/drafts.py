@@ -11,7 +11,7 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import canonical_json
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.call import caller, request_id
+from reclens.platform.grpc.calls import caller, request_id
 from reclens.steering.limits import MAX_POLICY_BYTES, MAX_TEXT, check_count
 from reclens.steering.policies import POLICY_ID, StoredPolicy
 from reclens.steering.wire import read_mode, resolve_edits

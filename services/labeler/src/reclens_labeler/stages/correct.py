@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reclens.concepts.labels.concepts import LatentLabel
     from reclens.concepts.people.corrections import Measure
     from reclens.contracts import ConceptCorrectionsSpec
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
 

@@ -12,7 +12,7 @@ from reclens_labeler.stages.label import SHARD, account_of
 if TYPE_CHECKING:
     from reclens.concepts.labels.joining import Directions
     from reclens.contracts import ConceptsSpec
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
 

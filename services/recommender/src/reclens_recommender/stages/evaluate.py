@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reclens.concepts.evidence.cases import Cases, CaseSplit
     from reclens.data import Dataset
     from reclens.evaluation.statistics import Measurement
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
     from reclens.probing import ProbeSite
     from reclens.recommenders import Recommender

@@ -11,10 +11,11 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.contracts import ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import RecLensError
-from reclens.platform.jobs.log import JobLog, JobState
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
@@ -148,7 +149,7 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
         concepts=machine_concepts_of(store, pointer.concepts)[0],
     )
     log = JobLog(client_settings().redis)
-    job_id = log.submit(spec.TASK, spec.canonical())
+    job_id = log.submit(RELEASE_PUBLISH.task, spec.canonical())
     done = watch(log.watch(job_id))
     if done.state is not JobState.SUCCEEDED:
         why = done.error.message if done.error is not None else done.state.value

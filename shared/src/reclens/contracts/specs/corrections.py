@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 Latent = Annotated[int, Field(ge=0)]
 Line = Annotated[str, Field(min_length=1, max_length=120)]
@@ -61,8 +60,6 @@ def corrections_hash(edits: Sequence[ConceptCorrection]) -> str:
 class ConceptCorrectionsSpec(JobSpec):
     """Apply people's edits to machine-made concepts."""
 
-    TASK: ClassVar[TaskName] = TaskName.CONCEPTS_EDIT
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
     ALGORITHM: ClassVar[int] = 3
 
     concepts: ArtifactRef
@@ -79,3 +76,13 @@ class ConceptCorrectionsSpec(JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"concepts": self.concepts}
+
+
+CONCEPTS_EDIT = JobKind(
+    task="reclens.concepts.edit.v1",
+    queue=QueueName.LABEL,
+    spec=ConceptCorrectionsSpec,
+    makes=ArtifactKind.CONCEPTS,
+    stage="reclens_labeler.stages.correct:run",
+    owner=WorkerName.LABELER,
+)

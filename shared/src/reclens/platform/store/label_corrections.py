@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from reclens.contracts import (
+    CONCEPTS_EDIT,
     ConceptCorrection,
     ConceptCorrectionsSpec,
     ConceptsSpec,
-    TaskName,
     split_ref,
 )
 from reclens.errors import StaleCorrection
@@ -61,7 +61,7 @@ class CorrectionLog:
 def machine_concepts_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
     """The machine-made concepts under ``concepts``, and how many edits that has applied."""
     manifest = store.manifest(concepts)
-    if manifest.task != TaskName.CONCEPTS_EDIT:
+    if manifest.task != CONCEPTS_EDIT.task:
         return concepts, 0
     spec = ConceptCorrectionsSpec.parse(manifest.spec)
     return spec.concepts, spec.n_edits
