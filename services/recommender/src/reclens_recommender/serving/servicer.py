@@ -10,7 +10,7 @@ from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Rule, Scope
-from reclens.platform.grpc.call import seconds_left
+from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch, Served
 from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
-from reclens.platform.observability import telemetry, tracing
+from reclens.platform.observability import metrics, tracing
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -23,10 +23,10 @@ UNSAMPLED = PARENT[:-2] + "00"
 
 @pytest.fixture
 def counting() -> Iterator[None]:
-    """Meters of the test's own; nothing is counted after it."""
-    telemetry.disable()
+    """Metrics of the test's own; nothing is counted after it."""
+    metrics.disable()
     yield
-    telemetry.disable()
+    metrics.disable()
 
 
 async def samples(running: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -48,7 +48,7 @@ def labels(**values: str) -> frozenset[tuple[str, str]]:
 
 async def test_calls_are_counted_by_method_code_and_known_release(counting: None) -> None:
     method = f"/{NAME}/Recommend"
-    telemetry.set_releases({"default": "v1", "spring": "v7"})
+    metrics.set_releases({"default": "v1", "spring": "v7"})
     async with (
         echo_server(metrics_listen="127.0.0.1:0", admission={"max_running": 1}) as running,
         calling(running) as caller,
@@ -64,10 +64,10 @@ async def test_calls_are_counted_by_method_code_and_known_release(counting: None
         await refused(caller.recommend(ask()))
         running.echo.go.set()
         await waiting
-        telemetry.set_releases({"default": "v2", "spring": "v7"})
-        telemetry.observe_batch(3, 0.004)
-        telemetry.observe_edits(["add", "add", "ablate"])
-        telemetry.observe_effect("default", 0.35, 0.4)
+        metrics.set_releases({"default": "v2", "spring": "v7"})
+        metrics.observe_batch(3, 0.004)
+        metrics.observe_edits(["add", "add", "ablate"])
+        metrics.observe_effect("default", 0.35, 0.4)
         found = await samples(running)
 
     def calls(code: str, release: str) -> float:
@@ -94,10 +94,10 @@ async def test_calls_are_counted_by_method_code_and_known_release(counting: None
 
 
 def test_until_it_is_asked_for_nothing_is_counted(counting: None) -> None:
-    telemetry.observe_batch(1, 0.1)
-    telemetry.observe_edits(["add"])
-    assert not telemetry.enabled()
-    assert telemetry.enable().registry.get_sample_value("reclens_batch_requests_count") == 0
+    metrics.observe_batch(1, 0.1)
+    metrics.observe_edits(["add"])
+    assert not metrics.enabled()
+    assert metrics.enable().registry.get_sample_value("reclens_batch_requests_count") == 0
 
 
 @pytest.fixture

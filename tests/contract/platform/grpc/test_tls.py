@@ -16,10 +16,15 @@ from echo_server import Caller, Running, ask, echo_server, refused
 from pydantic import SecretStr, ValidationError
 
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.channel import bearer, open_channel
+from reclens.platform.grpc.auth import Scope, TokenEntry, digest, new_token, write_tokens
 from reclens.platform.grpc.health_probe import is_serving, main
-from reclens.platform.grpc.tls import ChannelTlsSettings, ServerCertificate, TlsSettings
-from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
+from reclens.platform.grpc.tls import (
+    ChannelTlsSettings,
+    ServerCertificate,
+    TlsSettings,
+    bearer,
+    open_channel,
+)
 
 
 class Authority:

@@ -1,9 +1,9 @@
 """What every call passes on its way to a handler: admission, identity, rights, rates, figures.
 
-This is one handler around each method, made once when a service is added, and no chain of
-interceptors: `grpc.aio` would build that chain anew for every call. It is given the message as
-bytes. So a call that is refused for its load or its token is never parsed, and bytes that are no
-message are the caller's fault and not, as gRPC has it, the server's.
+This is one handler around each method, made once when a service is added, and not one of the
+interceptors of `grpc.aio`, which would build their chain anew for every call. It is given the
+message as bytes. So a call that is refused for its load or its token is never parsed, and bytes
+that are no message are the caller's fault and not, as gRPC has it, the server's.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
-from reclens.platform.grpc.access_log import AccessLog, LogSettings
-from reclens.platform.grpc.admission import Admission
+from reclens.platform.grpc.admission import Admission, RateLimits, Sessions
 from reclens.platform.grpc.auth import AUTHORIZATION_KEY, Client, Rule, TokenBook, common_name
-from reclens.platform.grpc.call import (
+from reclens.platform.grpc.calls import (
     MAX_REQUEST_ID,
     REQUEST_ID_KEY,
     TRACE_KEY,
+    AccessLog,
     Call,
+    LogSettings,
     begin_call,
     current_call,
 )
-from reclens.platform.grpc.rate_limits import RateLimits
-from reclens.platform.grpc.sessions import Sessions
-from reclens.platform.observability import telemetry, tracing
+from reclens.platform.observability import metrics, tracing
 from reclens.rpc_status import abort_with
 
 _GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
@@ -50,8 +49,8 @@ _GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
 logger = structlog.get_logger(__name__)
 
 
-class Guard:
-    """Guards the services of one server.
+class Interceptor:
+    """Stands before the services of one server.
 
     Args:
         admission: bounds calls under way. None: no bound.
@@ -84,7 +83,7 @@ class Guard:
     def service(
         self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler], rules: Mapping[str, Rule]
     ) -> grpc.GenericRpcHandler:
-        """The guarded form of a service.
+        """The intercepted form of a service.
 
         Args:
             name: full name of the service.
@@ -97,14 +96,14 @@ class Guard:
         missing = handlers.keys() - rules.keys()
         if missing:
             raise ValueError(f"{name} has methods without a rule: {', '.join(sorted(missing))}")
-        guarded: dict[str, grpc.RpcMethodHandler] = {}
+        intercepted: dict[str, grpc.RpcMethodHandler] = {}
         for method, handler in handlers.items():
             if _implemented(handler):
-                guarded[f"/{name}/{method}"] = _guarded(self, handler, rules[method])
+                intercepted[f"/{name}/{method}"] = _intercepted(self, handler, rules[method])
             else:
                 # gRPC answers UNIMPLEMENTED to what it finds no handler for.
                 logger.warning("method is not implemented", service=name, method=method)
-        return _Service(guarded, self)
+        return _Service(intercepted, self)
 
     # --- the way in ------------------------------------------------------------------------------
 
@@ -118,7 +117,7 @@ class Guard:
         if self.admission is not None and self.admission.full:
             return self._refusing
         if tracing.tracing():
-            tracing.begin_span(call, call.header(TRACE_KEY))
+            call.span, call.traceparent = tracing.begin_span(call.method, call.header(TRACE_KEY))
         return None
 
     def authenticate(self, call: Call, context: Any) -> Client | None:
@@ -166,7 +165,7 @@ class Guard:
             call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
         if isinstance(error, RecLensError):
             self._log.refused(call, error)
-            telemetry.observe_refusal(call.method, error.reason)
+            metrics.observe_refusal(call.method, error.reason)
             return error
         if isinstance(error, TimeoutError):
             return DeadlineExceeded("the deadline passed.", remedy="allow more time.")
@@ -179,14 +178,24 @@ class Guard:
     def ended(self, call: Call, code: str) -> None:
         """Count, log and trace a call that has ended."""
         seconds = perf_counter() - call.started
-        if telemetry.enabled():
-            telemetry.observe_call(call.method, code, call.release, seconds)
+        if metrics.enabled():
+            metrics.observe_call(call.method, code, call.release, seconds)
             running = self.admission.running if self.admission is not None else 0
-            telemetry.observe_running(running, self.sessions.open)
+            metrics.observe_running(running, self.sessions.open)
         if self._log.on:
             self._log.ended(call, code, seconds)
         if call.span is not None:
-            tracing.end_span(call, code, _number(code))
+            client = {"client": call.client} if call.client else {}
+            tracing.end_span(
+                call.span,
+                code,
+                code_pb2.Code.Value(code),
+                request_id=call.request_id,
+                release=call.release[:128],
+                edits=call.edits,
+                **client,
+            )
+            call.span = None
 
     async def _refuse(self, _requests: Any, context: Any) -> None:
         call = current_call()
@@ -201,9 +210,11 @@ class _Service(grpc.GenericRpcHandler):
     """Finds the handler of a call. gRPC asks it in the task that then runs the handler, so that the
     current call is known there too."""
 
-    def __init__(self, handlers: Mapping[str, grpc.RpcMethodHandler], guard: Guard) -> None:
+    def __init__(
+        self, handlers: Mapping[str, grpc.RpcMethodHandler], interceptor: Interceptor
+    ) -> None:
         self._handlers = handlers
-        self._guard = guard
+        self._interceptor = interceptor
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         handler = self._handlers.get(handler_call_details.method)
@@ -212,7 +223,7 @@ class _Service(grpc.GenericRpcHandler):
         call = begin_call(
             handler_call_details.method, handler_call_details.invocation_metadata or ()
         )
-        return self._guard.begin(call) or handler
+        return self._interceptor.begin(call) or handler
 
 
 def _implemented(handler: Any) -> bool:
@@ -222,16 +233,16 @@ def _implemented(handler: Any) -> bool:
     )
 
 
-def _guarded(guard: Guard, handler: Any, rule: Rule) -> grpc.RpcMethodHandler:
+def _intercepted(interceptor: Interceptor, handler: Any, rule: Rule) -> grpc.RpcMethodHandler:
     if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(_unary(guard, handler, rule))
-    return grpc.stream_stream_rpc_method_handler(_stream(guard, handler, rule))
+        return grpc.unary_unary_rpc_method_handler(_unary(interceptor, handler, rule))
+    return grpc.stream_stream_rpc_method_handler(_stream(interceptor, handler, rule))
 
 
-def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
+def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
-    behaviour, admission = handler.unary_unary, guard.admission
-    open_to_all = guard.tokens is None and not guard.certificates
+    behaviour, admission = handler.unary_unary, interceptor.admission
+    open_to_all = interceptor.tokens is None and not interceptor.certificates
 
     async def answer(message: bytes, context: Any) -> bytes:
         call = current_call()
@@ -241,34 +252,34 @@ def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any
             if admission is not None:
                 admission.enter(context.time_remaining())
                 entered = True
-            client = None if open_to_all else guard.authenticate(call, context)
+            client = None if open_to_all else interceptor.authenticate(call, context)
             request = _parsed(parse, message)
-            guard.identify(call, request)
+            interceptor.identify(call, request)
             call.release = getattr(request, "release", "")
             call.edits = len(getattr(request, "edits", ()))
             if client is not None:
-                await guard.authorise(client, rule, request)
+                await interceptor.authorise(client, rule, request)
             return write(await behaviour(request, context))
         except (aio.AbortError, asyncio.CancelledError):
             code = _given_up(context)
             raise
         except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
-            failure = guard.failure(call, error)
+            failure = interceptor.failure(call, error)
             code = failure.grpc_code
         finally:
             if entered:
                 assert admission is not None
                 admission.leave(answered=code not in _GIVEN_UP)
-            guard.ended(call, code)
+            interceptor.ended(call, code)
         return await abort_with(failure, call.request_id, context)
 
     return answer
 
 
-def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
+def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
-    behaviour, sessions = handler.stream_stream, guard.sessions
-    open_to_all = guard.tokens is None and not guard.certificates
+    behaviour, sessions = handler.stream_stream, interceptor.sessions
+    open_to_all = interceptor.tokens is None and not interceptor.certificates
 
     async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
         call = current_call()
@@ -276,15 +287,15 @@ def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]
         code, failure = "OK", None
         session = None
         try:
-            client = None if open_to_all else guard.authenticate(call, context)
-            guard.identify(call, None)
+            client = None if open_to_all else interceptor.authenticate(call, context)
+            interceptor.identify(call, None)
             session = sessions.enter()
 
             async def requests() -> AsyncIterator[Any]:
                 async for message in session.until_drained(messages):
                     request = _parsed(parse, message)
                     if client is not None:
-                        await _authorise_step(guard, client, rule, request)
+                        await _authorise_step(interceptor, client, rule, request)
                     yield request
 
             # Closed at once when the caller has gone, not whenever it is collected.
@@ -301,23 +312,25 @@ def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]
             code = _given_up(context)
             raise
         except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
-            failure = guard.failure(call, error)
+            failure = interceptor.failure(call, error)
             code = failure.grpc_code
         finally:
             if session is not None:
                 sessions.leave(session)
-            guard.ended(call, code)
+            interceptor.ended(call, code)
         if failure is not None:
             await abort_with(failure, call.request_id, context)
 
     return answer
 
 
-async def _authorise_step(guard: Guard, client: Client, rule: Rule, request: Any) -> None:
+async def _authorise_step(
+    interceptor: Interceptor, client: Client, rule: Rule, request: Any
+) -> None:
     # A session that is too fast is slowed down, not ended: of steps that wait, the newest counts.
     while True:
         try:
-            await guard.authorise(client, rule, request)
+            await interceptor.authorise(client, rule, request)
         except RateLimited as error:
             await asyncio.sleep(error.retry_seconds)
         else:
@@ -337,7 +350,3 @@ def _parsed(parse: Callable[[bytes], Any] | None, message: bytes) -> Any:
 def _given_up(context: Any) -> str:
     left = context.time_remaining()
     return "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-
-
-def _number(code: str) -> int:
-    return code_pb2.Code.Value(code)

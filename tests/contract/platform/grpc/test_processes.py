@@ -20,7 +20,7 @@ import pytest
 from echo_server import NAME, Caller, ask
 from grpc import aio
 
-SUPPORT = Path(__file__).parents[2] / "support"
+SUPPORT = Path(__file__).parents[3] / "support"
 
 
 class Server:

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Overloaded
-from reclens.platform.grpc.guard import Guard
+from reclens.platform.grpc.interceptor import Interceptor
 from reclens.rpc_status import error_of
 
 
@@ -129,7 +129,7 @@ def test_method_without_a_rule_is_no_open_method() -> None:
     register(type("Nothing", (), {"recommend": None, "session": None})(), server)  # pyright: ignore
     rules = {method: rule for method, rule in RULES.items() if method != "Delete"}
     with pytest.raises(ValueError, match="Delete"):
-        Guard().service(*server.added, rules)
+        Interceptor().service(*server.added, rules)
 
 
 async def test_refusals_are_logged_without_what_the_caller_wrote() -> None:

@@ -17,9 +17,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from reclens.cli.main import run
 from reclens.errors import InvalidInput, MissingData
-from reclens.platform.grpc.channel import bearer
+from reclens.platform.grpc.auth import digest, read_tokens
 from reclens.platform.grpc.server import GrpcServer, ServerSettings
-from reclens.platform.grpc.token_file import digest, read_tokens
+from reclens.platform.grpc.tls import bearer
 
 
 def create(capsys: pytest.CaptureFixture[str], file: Path, *options: str) -> str:
