@@ -11,7 +11,7 @@ import pytest
 from deployed_servers import AUTOENCODER, Deployed, refused, release_of_nothing
 from pydantic import SecretStr
 
-from reclens.concepts.llm import ChatAnswer
+from reclens.concepts.llm.chat import ChatAnswer
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
