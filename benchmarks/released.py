@@ -18,7 +18,7 @@ from reclens.data import Dataset, Split, read_dataset
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.recommenders import Recommender, UserBatch, load_recommender, seen_mask
 from reclens.sae import load_autoencoder
-from reclens.steering.spread import ScoreSpread
+from reclens.steering.scores import ScoreSpread
 
 TOP_K = 10
 _FEWEST_ITEMS, _LARGEST_SHARE = 15, 0.5

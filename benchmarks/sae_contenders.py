@@ -105,7 +105,7 @@ class Watch:
 def reclens(task: Task, watch: Watch, **options: Any) -> Trained:
     """This project, by its public trainer and its default configuration but for ``options``."""
     from reclens.sae import AutoencoderConfig, AutoencoderTrainer
-    from reclens.sae.sources import as_source
+    from reclens.sae.activations.sources import as_source
 
     config = AutoencoderConfig(
         n_latents=task.n_latents,

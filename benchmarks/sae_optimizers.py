@@ -24,8 +24,8 @@ from machine import machine
 
 import reclens.sae.training.trainer as trainer_module
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.analysis.stability import recovered_share
-from reclens.sae.sources import SequenceSource
 from reclens.sae.training.optimizer import AveragedSignDescent, Descending
 
 RESULTS = Path(__file__).parent / "results" / "sae_optimizers.json"

@@ -27,7 +27,7 @@ from torch import Tensor
 from reclens.concepts import Concept
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.steering.proposing import Proposal, Proposer, concept_direction
+from reclens.steering.proposals import Proposal, Proposer, concept_direction
 
 PUSHES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
 LOSSES = (0.05, 0.1, 0.2)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.steering.proposing import Proposer
+from reclens.steering.proposals import Proposer
 
 STRENGTHS = (0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0)
 N_LATENTS, N_CONCEPTS = 60, 20

@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from reclens.sae import SparseAutoencoder
+from reclens.sae.activations.sources import as_source
 from reclens.sae.analysis.metrics import measure
 from reclens.sae.architectures.dense import multiply_float32
-from reclens.sae.saelens import load_saelens, save_saelens
-from reclens.sae.sources import as_source
+from reclens.sae.architectures.saelens import load_saelens, save_saelens
 
 KINDS = ("topk", "batchtopk", "matryoshka", "jumprelu")
 Drawn = Callable[..., SparseAutoencoder]

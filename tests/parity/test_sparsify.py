@@ -10,10 +10,10 @@ from sparsify import SaeConfig, SparseCoder
 from torch import Tensor
 
 from reclens.sae import SparseAutoencoder
+from reclens.sae.activations.sources import as_source
 from reclens.sae.analysis.metrics import measure
 from reclens.sae.architectures.dense import multiply_float32
-from reclens.sae.losses import auxiliary_loss, fvu
-from reclens.sae.sources import as_source
+from reclens.sae.architectures.losses import auxiliary_loss, fvu
 
 Drawn = Callable[..., SparseAutoencoder]
 

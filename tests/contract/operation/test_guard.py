@@ -14,8 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Overloaded
-from reclens.platform.grpc.errors import error_of
 from reclens.platform.grpc.guard import Guard
+from reclens.rpc_status import error_of
 
 
 def details(error: aio.AioRpcError) -> status_pb2.Status:

@@ -13,9 +13,9 @@ from echo_server import ask, calling, echo_server, refused
 from reclens.errors import RateLimited, Unavailable
 from reclens.ops.local.ports import free_ports
 from reclens.platform.grpc.channel import bearer
-from reclens.platform.grpc.errors import error_of
 from reclens.platform.grpc.rate_limits import RateLimits
 from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
+from reclens.rpc_status import error_of
 
 HOUR = 3600
 

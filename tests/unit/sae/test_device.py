@@ -20,7 +20,7 @@ from reclens.sae import (
     measure,
     report,
 )
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 from reclens_trainer.stages.tables import write_codes
 
 # Seven steps an epoch; latents die within the first, so that AuxK takes part.

@@ -14,7 +14,7 @@ import torch
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, load_autoencoder
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 
 # Seven steps an epoch; latents die within the first, so that AuxK takes part.
 CONFIG = AutoencoderConfig(

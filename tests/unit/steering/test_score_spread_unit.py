@@ -10,7 +10,7 @@ from hand_dictionary import P99, SAE
 
 from reclens.steering import LatentEdit, LatentGroup, Operation, Unit
 from reclens.steering.engine import Steered, Steering, steer
-from reclens.steering.spread import ScoreSpread
+from reclens.steering.scores import ScoreSpread
 
 # Mean 0, covariance diag(2, 1/2).
 ITEMS = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

@@ -8,13 +8,13 @@ from functools import cached_property
 import pyarrow.parquet as pq
 
 from reclens.api.steering.v1 import steering_pb2 as steering
+from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog
 from reclens.contracts import Release
 from reclens.contracts.tables import CONCEPTS, ITEMS, LATENTS
 from reclens.errors import InvalidInput, NotReady
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.steering.carriers import ConceptCarriers
 from reclens.steering.pushes import ConceptPushes
 
 

@@ -12,7 +12,7 @@ import grpc
 
 from reclens.api.steering.v1 import steering_pb2
 from reclens.errors import InvalidInput, RecLensError
-from reclens.platform.grpc.errors import error_of
+from reclens.rpc_status import error_of
 
 MAX_MESSAGE_BYTES: Final = 32 << 20
 """Largest answer that a client takes."""

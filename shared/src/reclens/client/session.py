@@ -14,7 +14,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.connection import Connection
 from reclens.client.requests import constraints
 from reclens.errors import Cancelled, RecLensError
-from reclens.platform.grpc.errors import CODES, from_parts
+from reclens.rpc_status import CODES, from_parts
 
 
 @dataclass(frozen=True)

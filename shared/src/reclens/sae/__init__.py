@@ -1,6 +1,7 @@
 """Sparse autoencoders: a representation as a few latents out of many."""
 
 from reclens.contracts import AutoencoderConfig
+from reclens.sae.activations.sources import ActivationSource
 from reclens.sae.analysis.latent_statistics import LatentStatistics, latent_statistics
 from reclens.sae.analysis.metrics import (
     AutoencoderReport,
@@ -11,9 +12,8 @@ from reclens.sae.analysis.metrics import (
 )
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.codes import Codes
+from reclens.sae.architectures.losses import auxiliary_loss, fvu
 from reclens.sae.architectures.registry import build_autoencoder, load_autoencoder
-from reclens.sae.losses import auxiliary_loss, fvu
-from reclens.sae.sources import ActivationSource
 from reclens.sae.training.prediction import Scorer
 from reclens.sae.training.train import train_autoencoder
 from reclens.sae.training.trainer import AutoencoderTrainer

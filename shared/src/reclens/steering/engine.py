@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +17,9 @@ from torch import Tensor
 
 from reclens.errors import InvalidInput
 from reclens.steering.edits import Comparison, LatentEdit, Mode, check_latents
-from reclens.steering.plans import Planner
-from reclens.steering.readings import Reading, host, readings_of
-from reclens.steering.spread import ScoreSpread
-from reclens.steering.writing import CONDITION_FAILS, IdleEdit, write
-
-
-class Dictionary(Protocol):
-    """What steering needs of a sparse autoencoder.
-
-    Its codes have ``indices [batch, k]`` and ``values [batch, k]``; a value of 0 is padding.
-    """
-
-    @property
-    def W_dec(self) -> Float[Tensor, "n_latents d_model"]: ...  # noqa: N802
-    @property
-    def input_scale(self) -> Float[Tensor, ""]: ...
-    def encode(self, x: Float[Tensor, "batch d_model"], /) -> Any: ...
-    def decode(self, codes: Any, /) -> Float[Tensor, "batch d_model"]: ...
+from reclens.steering.plans import CONDITION_FAILS, IdleEdit, Planner, write
+from reclens.steering.readings import Dictionary, Reading, host, readings_of
+from reclens.steering.scores import ScoreSpread
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""Edit lists as affine changes of latents: what they are before any user comes in.
+"""Edit lists as affine changes of latents, planned before any user comes in, and applied to each.
 
 Whatever an edit does to a latent is ``z' = a z + b + |x| c + s d``, with s the spread of the user's
 own scores, and so is what a list of edits does, since each edit measures the untouched activation.
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
+from reclens.steering.readings import Reading
 
 _CANCELLED = 1e-6
 """Directions whose sum is shorter than this share of their lengths cancel each other."""
@@ -26,6 +27,9 @@ _KEPT = 4096
 """Plans, and directions, that are kept."""
 _LONGEST_KEPT = 512
 """Latents that a list of edits may name to be kept: longer ones could fill the memory."""
+CONDITION_FAILS = "its condition does not hold here"
+"""Why a conditional edit is idle."""
+_OVERRULED = "later edits replace it on every latent"
 _ROW = {Unit.P99: 1, Unit.INPUT_NORM: 2, Unit.SCORE_SPREAD: 3}
 """Row of `Affine.abcd` that a push is in."""
 
@@ -193,3 +197,76 @@ def _joined(parts: Sequence[Affine]) -> Affine:
         np.concatenate([part.latents for part in parts]),
         np.concatenate([part.abcd for part in parts], axis=1),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class IdleEdit:
+    """An edit that changed nothing."""
+
+    index: int
+    """Position in the list of edits."""
+    reason: str
+    """Why it changed nothing."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Written:
+    """The activations that edits name, before and after."""
+
+    latents: npt.NDArray[np.int64]
+    """Rising."""
+    before: npt.NDArray[np.floating]
+    after: npt.NDArray[np.floating]
+    changed: bool
+    """Whether any activation is another."""
+    idle: list[IdleEdit]
+    """Edits that changed nothing."""
+
+
+def write(reading: Reading, plan: Plan, indices: Sequence[int]) -> Written:
+    """Apply ``plan`` to ``reading``.
+
+    Args:
+        reading: the case.
+        plan: of at least one edit.
+        indices: where the plan's edits are in the list that was given.
+    """
+    segments = plan.segments
+    z = reading.at(segments.latents)
+    a, b, c, d = segments.abcd
+    after = (a * z + b + reading.norm * c + reading.spread * d).astype(z.dtype)
+    differs = after != z
+    # All edits together come first, then, where there are several, each by itself.
+    end = plan.segment_ends[0]
+    whole = slice(0, end)
+    changed = bool(differs[whole].any())
+    idle: list[IdleEdit] = []
+    if len(plan.edits) == 1:
+        if not changed:
+            idle.append(IdleEdit(indices[0], _reason(plan.edits[0])))
+    else:
+        begins = zip(plan.segment_ends, plan.segment_ends[1:], strict=False)
+        for place, (first, last) in enumerate(begins):
+            if plan.overruled[place]:
+                idle.append(IdleEdit(indices[place], _OVERRULED))
+            elif not differs[first:last].any():
+                idle.append(IdleEdit(indices[place], _reason(plan.edits[place])))
+    return Written(segments.latents[whole], z[whole], after[whole], changed, idle)
+
+
+def _reason(edit: LatentEdit) -> str:
+    """Why an edit that applies changes nothing."""
+    return _REASONS.get(
+        (edit.operation, edit.strength),
+        "its latents do not fire here"
+        if edit.operation in {Operation.SCALE, Operation.ABLATE}
+        else "the push is nil: its latents never fired in the captured data, their directions "
+        "cancel or change no order, or the untouched scores are all alike",
+    )
+
+
+_REASONS = {
+    (Operation.SCALE, 1.0): "scaling by 1 changes nothing",
+    (Operation.ADD, 0.0): "adding 0 changes nothing",
+    (Operation.SET, 0.0): "its latents are silent already",
+}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
+from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, InvalidInput
-from reclens.steering.carriers import ConceptCarriers
 
 PUSH_LATENTS = 16
 """Latents of one push. More bring next to nothing, see docs/explanation/steering.md."""

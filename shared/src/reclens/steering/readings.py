@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float
 from torch import Tensor
+
+
+class Dictionary(Protocol):
+    """What steering needs of a sparse autoencoder.
+
+    Its codes have ``indices [batch, k]`` and ``values [batch, k]``; a value of 0 is padding.
+    """
+
+    @property
+    def W_dec(self) -> Float[Tensor, "n_latents d_model"]: ...  # noqa: N802
+    @property
+    def input_scale(self) -> Float[Tensor, ""]: ...
+    def encode(self, x: Float[Tensor, "batch d_model"], /) -> Any: ...
+    def decode(self, codes: Any, /) -> Float[Tensor, "batch d_model"]: ...
 
 
 class PaddedCodes(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from reclens.sae import AutoencoderConfig, build_autoencoder, latent_statistics
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 
 
 def test_statistics_equal_those_of_the_dense_codes() -> None:

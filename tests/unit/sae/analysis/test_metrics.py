@@ -6,8 +6,8 @@ import torch
 
 from reclens.errors import InvalidInput
 from reclens.sae import AutoencoderConfig, measure, untrained_like
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.topk import TopKAutoencoder
-from reclens.sae.sources import SequenceSource
 
 
 @pytest.fixture

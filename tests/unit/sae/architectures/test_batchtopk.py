@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
 from reclens.sae.architectures.dense import multiply_float32
-from reclens.sae.sources import SequenceSource
 
 
 def of_axes(n: int, k: int) -> BatchTopKAutoencoder:

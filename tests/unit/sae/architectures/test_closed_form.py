@@ -9,7 +9,7 @@ import torch
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae import AutoencoderTrainer, SparseAutoencoder, measure, untrained_like
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 
 CONTROLS = ("dimensions", "pca")
 

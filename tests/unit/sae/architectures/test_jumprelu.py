@@ -13,8 +13,8 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, measure
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.jumprelu import JumpReluAutoencoder
-from reclens.sae.sources import SequenceSource
 
 K = 2
 WINDOW = 0.5

@@ -11,9 +11,9 @@ import torch
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, build_autoencoder
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.architectures.matryoshka import MatryoshkaAutoencoder
-from reclens.sae.sources import SequenceSource
 
 # As wide as four times k, so that no row is capped.
 CONFIG = AutoencoderConfig(

@@ -19,8 +19,8 @@ from reclens.sae import (
     measure,
     train_autoencoder,
 )
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.cpu.backend import compiled_kernels
-from reclens.sae.sources import SequenceSource
 from reclens.sae.training.dense_step import DenseStep
 from reclens.sae.training.optimizer import AveragedSignDescent, Descending
 from reclens.sae.training.prediction import PredictionTerm

@@ -15,7 +15,7 @@ from torch.distributions import Categorical, kl_divergence
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae import AutoencoderTrainer, Scorer, SparseAutoencoder
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.training.prediction import PredictionTerm
 
 

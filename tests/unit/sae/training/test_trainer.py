@@ -9,7 +9,7 @@ import torch
 
 from reclens.errors import InvalidInput
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, build_autoencoder
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.training.optimizer import AveragedSignDescent
 
 # Seven steps an epoch; latents die within the first, so that AuxK takes part.

@@ -13,8 +13,8 @@ import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
-from reclens.platform.grpc.errors import CODES, from_parts
 from reclens.platform.observability import telemetry
+from reclens.rpc_status import CODES, from_parts
 
 QUIET_TURNS = 6
 """Turns of the event loop that bring no request, after which no more are waited for. gRPC takes

@@ -13,8 +13,8 @@ from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import NotReady, PermissionDenied, RecLensError, Unauthenticated
 from reclens.platform.grpc.call import REQUEST_ID_KEY, request_id, traceparent
 from reclens.platform.grpc.channel import bearer, open_channel
-from reclens.platform.grpc.errors import error_of
 from reclens.platform.grpc.tls import ChannelTlsSettings
+from reclens.rpc_status import error_of
 from reclens_gateway.batching.coalescing import Gathering
 
 A = TypeVar("A")

@@ -25,8 +25,8 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch, load_recommender
 from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
-from reclens.steering.proposing import Proposer
-from reclens.steering.spread import ScoreSpread
+from reclens.steering.proposals import Proposer
+from reclens.steering.scores import ScoreSpread
 from reclens_recommender.serving.indexing import index_of_release
 from reclens_recommender.serving.ranking.approximate import ItemIndex
 from reclens_recommender.serving.ranking.limits import TagIndex

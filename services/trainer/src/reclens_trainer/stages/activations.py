@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reclens.errors import CorruptArtifact
-from reclens.sae.sources import first_bad_row
+from reclens.sae.activations.sources import first_bad_row
 
 if TYPE_CHECKING:
     from reclens.platform.store.artifacts import ArtifactStore

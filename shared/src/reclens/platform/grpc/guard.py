@@ -20,7 +20,6 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc import aio
-from grpc_status import rpc_status
 
 from reclens.errors import (
     DeadlineExceeded,
@@ -41,10 +40,10 @@ from reclens.platform.grpc.call import (
     begin_call,
     current_call,
 )
-from reclens.platform.grpc.errors import status_of
 from reclens.platform.grpc.rate_limits import RateLimits
 from reclens.platform.grpc.sessions import Sessions
 from reclens.platform.observability import telemetry, tracing
+from reclens.rpc_status import abort_with
 
 _GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
 
@@ -195,7 +194,7 @@ class Guard:
         assert self.admission is not None
         error = self.failure(call, self.admission.refusal())
         self.ended(call, error.grpc_code)
-        await context.abort_with_status(rpc_status.to_status(status_of(error, call.request_id)))
+        await abort_with(error, call.request_id, context)
 
 
 class _Service(grpc.GenericRpcHandler):
@@ -261,7 +260,7 @@ def _unary(guard: Guard, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any
                 assert admission is not None
                 admission.leave(answered=code not in _GIVEN_UP)
             guard.ended(call, code)
-        return await _abort(context, failure, call)
+        return await abort_with(failure, call.request_id, context)
 
     return answer
 
@@ -309,7 +308,7 @@ def _stream(guard: Guard, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]
                 sessions.leave(session)
             guard.ended(call, code)
         if failure is not None:
-            await _abort(context, failure, call)
+            await abort_with(failure, call.request_id, context)
 
     return answer
 
@@ -333,11 +332,6 @@ def _parsed(parse: Callable[[bytes], Any] | None, message: bytes) -> Any:
             "the bytes are not a message of this method.",
             remedy="encode the request with the published protos; strings are UTF-8.",
         ) from error
-
-
-async def _abort(context: Any, failure: RecLensError, call: Call) -> Any:
-    status = rpc_status.to_status(status_of(failure, call.request_id))
-    return await context.abort_with_status(status)
 
 
 def _given_up(context: Any) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reclens.sae.activations.sources import ActivationSource, iterate_shards
 from reclens.sae.analysis.encoding import encode_rows
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.sae.sources import ActivationSource, iterate_shards
 
 QUANTILE = 0.99
 

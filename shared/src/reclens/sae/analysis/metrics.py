@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional
 
 from reclens.errors import InvalidInput
+from reclens.sae.activations.moments import Moments
+from reclens.sae.activations.sources import ActivationSource, iterate_shards
 from reclens.sae.analysis.encoding import encode_rows
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.registry import build_autoencoder
-from reclens.sae.moments import Moments
-from reclens.sae.sources import ActivationSource, iterate_shards
 
 ALWAYS_ON = 0.5
 """A latent that fires on more than this share of activations says nothing about any one of them."""

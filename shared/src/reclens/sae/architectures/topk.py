@@ -9,7 +9,7 @@ from torch import Tensor
 from reclens.sae.architectures.base import Chosen, DenseForward, SparseAutoencoder, Strongest
 from reclens.sae.architectures.codes import Codes, kth_largest_of_rows
 from reclens.sae.architectures.dense import Product, top_k_mask
-from reclens.sae.losses import fvu
+from reclens.sae.architectures.losses import fvu
 
 MULTI_TOPK_WIDTH = 2
 """Times k, the latents of the wider reconstruction in early training."""

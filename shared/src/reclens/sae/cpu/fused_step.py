@@ -180,7 +180,7 @@ class _Entries:
 
 
 class _Auxiliary:
-    """AuxK (`reclens.sae.losses.auxiliary_loss`): dead latents explain what is left over."""
+    """AuxK (`reclens.sae.auxiliary_loss`): dead latents explain what is left over."""
 
     def __init__(
         self, sae: SparseAutoencoder, x: Tensor, residual: Tensor, dead: Tensor, k_auxiliary: int

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from reclens.sae.architectures.base import DenseForward
 from reclens.sae.architectures.dense import PRODUCTS, top_k_mask
+from reclens.sae.architectures.losses import auxiliary_loss, fvu
 from reclens.sae.architectures.topk import MULTI_TOPK_SHARE
-from reclens.sae.losses import auxiliary_loss, fvu
 from reclens.sae.training.step import StepParts
 
 _READ_EVERY = 50

@@ -7,9 +7,9 @@ from typing import Any
 from reclens.contracts import AutoencoderConfig
 from reclens.device import resolve_device
 from reclens.errors import InvalidInput
+from reclens.sae.activations.sources import RowShare, as_source
 from reclens.sae.analysis.metrics import AutoencoderReport, report
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.sae.sources import RowShare, as_source
 from reclens.sae.training.trainer import AutoencoderTrainer
 
 HELD_OUT_SHARE = 0.1

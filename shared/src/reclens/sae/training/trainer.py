@@ -12,15 +12,15 @@ from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig, Progress
 from reclens.errors import InvalidInput
+from reclens.sae.activations.batches import ShuffledBatches
+from reclens.sae.activations.moments import Moments
+from reclens.sae.activations.sources import ActivationSource, load_shard
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.registry import build_autoencoder
 from reclens.sae.cpu.backend import compiled_kernels
-from reclens.sae.moments import Moments
-from reclens.sae.sources import ActivationSource, load_shard
 from reclens.sae.training.dense_step import DenseStep
 from reclens.sae.training.optimizer import AveragedSignDescent, Descending
-from reclens.sae.training.order import ShuffledBatches
 from reclens.sae.training.prediction import PredictionTerm, Scorer
 from reclens.sae.training.step import StepParts, TrainingStep, read_metrics
 

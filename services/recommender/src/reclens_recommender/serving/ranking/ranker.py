@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from reclens.steering.attribution import Attribution, attribute
 from reclens.steering.edits import LatentEdit, Mode
 from reclens.steering.engine import Moved
+from reclens.steering.plans import IdleEdit
 from reclens.steering.readings import Reading
-from reclens.steering.writing import IdleEdit
+from reclens.steering.scores import Attribution, attribute
 from reclens_recommender.serving.ranking import approximate_ranking, exact_ranking
 from reclens_recommender.serving.ranking.finding import Found, Wanted
 from reclens_recommender.serving.representations import Case, Subject

@@ -25,7 +25,7 @@ from reclens.sae import (
     load_autoencoder,
     measure,
 )
-from reclens.sae.sources import SequenceSource
+from reclens.sae.activations.sources import SequenceSource
 from reclens_trainer.stages.train import run
 
 REF = "activations/0123456789abcdef"
@@ -103,6 +103,14 @@ def write_shard(path: Path, x: np.ndarray, splits: np.ndarray, first_row: int) -
         }
     )
     pq.write_table(table, path)
+
+
+@pytest.fixture
+def activations() -> np.ndarray:
+    """700 correlated activations, 8 wide, off centre and not of unit scale."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(700, 5)) @ rng.normal(size=(5, 8)) * 3 + rng.normal(size=8) * 10
+    return x.astype(np.float32)
 
 
 @pytest.fixture

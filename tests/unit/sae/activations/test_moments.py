@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reclens.sae.moments import Moments
+from reclens.sae.activations.moments import Moments
 
 
 def test_blocks_merge_into_the_moments_of_the_whole() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reclens.sae.losses import auxiliary_loss, fvu
+from reclens.sae.architectures.losses import auxiliary_loss, fvu
 
 X = torch.tensor([[1.0, 0.0], [3.0, 4.0]])
 X_HAT = torch.tensor([[1.0, 1.0], [2.0, 2.0]])

@@ -8,8 +8,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from reclens import errors
-from reclens.platform.grpc import errors as grpc_errors
-from reclens.platform.grpc.errors import error_of, status_of
+from reclens.rpc_status import error_of, status_of
 
 
 def there_and_back(error: errors.RecLensError) -> errors.RecLensError:
@@ -27,9 +26,9 @@ def there_and_back(error: errors.RecLensError) -> errors.RecLensError:
         errors.NotReady,
         errors.Unavailable,
         errors.CorruptArtifact,
-        grpc_errors.Overloaded,
-        grpc_errors.DeadlineExceeded,
-        grpc_errors.InternalError,
+        errors.Overloaded,
+        errors.DeadlineExceeded,
+        errors.InternalError,
     ],
 )
 def test_error_comes_back_as_what_was_raised(kind: type[errors.RecLensError]) -> None:
@@ -67,10 +66,10 @@ def test_text_that_is_no_unicode_still_becomes_a_status() -> None:
     ("code", "kind"),
     [
         (grpc.StatusCode.UNAVAILABLE, errors.Unavailable),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, grpc_errors.DeadlineExceeded),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc_errors.Overloaded),
-        (grpc.StatusCode.CANCELLED, grpc_errors.Overloaded),
-        (grpc.StatusCode.UNIMPLEMENTED, grpc_errors.InternalError),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, errors.DeadlineExceeded),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.Overloaded),
+        (grpc.StatusCode.CANCELLED, errors.Overloaded),
+        (grpc.StatusCode.UNIMPLEMENTED, errors.InternalError),
     ],
 )
 def test_status_without_details_becomes_the_nearest_error(

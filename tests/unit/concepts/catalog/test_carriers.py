@@ -5,11 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
 from reclens.concepts.evidence.item_terms import item_terms
 from reclens.concepts.labels.grouping import LatentLabel
-from reclens.steering.carriers import ConceptCarriers
 
 ITEMS = ItemCatalog.of(
     [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from reclens.sae.sources import SequenceSource
-from reclens.sae.training.order import ShuffledBatches
+from reclens.sae.activations.batches import ShuffledBatches
+from reclens.sae.activations.sources import SequenceSource
 
 SIZES = [7, 0, 12, 5, 9]
 

@@ -16,7 +16,7 @@ from reclens.contracts import AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData
 from reclens.sae import train_autoencoder
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.sae.saelens import load_saelens, save_saelens
+from reclens.sae.architectures.saelens import load_saelens, save_saelens
 
 KINDS = ("topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca")
 

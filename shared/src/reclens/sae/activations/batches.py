@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.sae.sources import ActivationSource, load_shard
+from reclens.sae.activations.sources import ActivationSource, load_shard
 
 POOL_BYTES = 128 << 20
 """Activations that are in memory and mixed with each other at a time. One shard may be larger."""

@@ -1,9 +1,12 @@
-"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire."""
+"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire.
+
+It stands beside `reclens.errors`, as clients need it without anything of a server's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -79,6 +82,13 @@ def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
         message=str(RecLensError(message, field=field, remedy=remedy)),
         details=details,
     )
+
+
+async def abort_with(error: RecLensError, request_id: str, context: Any) -> Any:
+    """End a call of ``grpc.aio`` with ``error``; its status travels in the trailers."""
+    status = status_of(error, request_id)
+    details = ((_DETAILS_KEY, status.SerializeToString()),)
+    return await context.abort(CODES[status.code], status.message, details)
 
 
 def error_of(

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from reclens.errors import InvalidInput
 from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
 from reclens.steering.engine import Steering
-from reclens.steering.proposing import Proposal, Proposer, concept_direction
+from reclens.steering.proposals import Proposal, Proposer, concept_direction
 
 # Mean 0, covariance diag(1/2, 1/2): the measure is the plain one, up to a factor.
 ROUND = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

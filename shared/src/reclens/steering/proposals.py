@@ -30,7 +30,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from reclens.errors import InvalidInput
-from reclens.steering.spread import item_moments
+from reclens.steering.scores import item_moments
 
 MAX_LATENTS = 64
 """Latents in one proposal."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reclens.errors import InvalidInput
-from reclens.sae.sources import RowShare, as_source, iterate_shards, load_shard
+from reclens.sae.activations.sources import RowShare, as_source, iterate_shards, load_shard
 
 A = np.arange(6, dtype=np.float32).reshape(3, 2)
 B = A[:1] + 100
