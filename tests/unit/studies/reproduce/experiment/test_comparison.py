@@ -1,7 +1,8 @@
-"""Differences on users and latents whose right figures are known."""
+"""Differences on users and latents whose right figures are known, and rules at thresholds."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,12 @@ import pyarrow.compute as pc
 import pytest
 
 from reclens.studies.reproduce.experiment.comparison import (
+    Verdict,
+    above,
+    all_of,
+    apart,
     auroc_difference,
+    below,
     interpretable,
     interpretable_share,
     paired,
@@ -71,3 +77,51 @@ def test_nobody_is_easier_to_name_than_without_labels(
     found = auroc_difference(main_dictionary, untrained)
     assert found.mean == pytest.approx(0.2)
     assert 0.19 < found.low <= found.high < 0.21
+
+
+HOLDS, FAILS, UNDECIDED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.3, 0.21, 0.4), HOLDS),
+        ((0.3, 0.19, 0.4), UNDECIDED),
+        ((0.1, 0.05, 0.21), UNDECIDED),
+        ((0.1, 0.05, 0.19), FAILS),
+        # Exactly the threshold in every resample: neither above nor below.
+        ((0.2, 0.2, 0.2), UNDECIDED),
+        ((0.3, None, None), UNDECIDED),
+        ((math.nan, math.nan, math.nan), UNDECIDED),
+        (None, UNDECIDED),
+    ],
+)
+def test_above(interval, expected: Verdict) -> None:
+    assert above(interval, 0.2) is expected
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((-0.3, -0.4, -0.21), HOLDS),
+        ((-0.3, -0.4, -0.19), UNDECIDED),
+        ((-0.1, -0.15, -0.05), FAILS),
+        ((None, None, None), UNDECIDED),
+    ],
+)
+def test_below(interval, expected: Verdict) -> None:
+    assert below(interval, -0.2) is expected
+
+
+def test_the_worst_part_decides() -> None:
+    assert all_of(HOLDS, HOLDS) is HOLDS
+    assert all_of(HOLDS, UNDECIDED) is UNDECIDED
+    assert all_of(UNDECIDED, FAILS, HOLDS) is FAILS
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [((0.5, 0.41, 0.6), HOLDS), ((0.5, 0.4, 0.6), UNDECIDED), ((0.1, 0.0, 0.19), FAILS)],
+)
+def test_intervals_that_do_not_meet_are_apart(theirs, expected: Verdict) -> None:
+    assert apart((0.3, 0.2, 0.4), theirs) is expected

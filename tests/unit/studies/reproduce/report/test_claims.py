@@ -10,10 +10,10 @@ import pytest
 from reproduction import dictionary, fidelity, fidelity_rows
 
 from reclens.contracts import Manifest
+from reclens.studies.reproduce.experiment.comparison import Verdict
 from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
-from reclens.studies.reproduce.report.claims import check_claims
-from reclens.studies.reproduce.report.verdicts import Claim, Verdict
+from reclens.studies.reproduce.report.claims import Claim, check_claims
 
 
 def verdict(collected: Collected, words: str) -> Verdict:

@@ -18,10 +18,14 @@ from matplotlib.container import ErrorbarContainer
 
 from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Collected
-from reclens.studies.reproduce.report.dictionary_figures import pareto, pareto_series, quality
-from reclens.studies.reproduce.report.figures import all_plots
+from reclens.studies.reproduce.report.dictionary_figures import (
+    pareto,
+    pareto_series,
+    prediction_aware,
+    quality,
+)
 from reclens.studies.reproduce.report.plot import BLUE, INK
-from reclens.studies.reproduce.report.prediction_figure import prediction_aware
+from reclens.studies.reproduce.report.writing import all_plots
 
 
 @pytest.fixture

@@ -11,18 +11,28 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from reproduction import fidelity as fidelity_of
 from reproduction import fidelity_rows
 
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 from reclens.studies.reproduce.report.claims import check_claims
-from reclens.studies.reproduce.report.document import anchor, as_html, as_markdown
-from reclens.studies.reproduce.report.opening import paragraphs
-from reclens.studies.reproduce.report.table import Column
-from reclens.studies.reproduce.report.tables import all_tables, cost, fidelity, fidelity_of_all
-from reclens.studies.reproduce.report.tables_concepts import concepts
-from reclens.studies.reproduce.report.tables_dictionary import health, probing
-from reclens.studies.reproduce.report.writing import ALL_CONCEPTS, ALL_FIDELITY, RAW, write_report
+from reclens.studies.reproduce.report.plot import plot
+from reclens.studies.reproduce.report.prose import anchor
+from reclens.studies.reproduce.report.tables import Column, Table, all_tables
+from reclens.studies.reproduce.report.writing import (
+    ALL_CONCEPTS,
+    ALL_FIDELITY,
+    RAW,
+    as_html,
+    as_markdown,
+    opening,
+    write_report,
+)
+
+
+def tables_of(collected: Collected, key: str) -> list[Table]:
+    return [table for table in all_tables(collected) if table.key == key]
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +126,11 @@ def test_origins_are_rows_of_their_own(collected: Collected) -> None:
         update={"metrics": {**main.evaluation.metrics, "origins": origins}}
     )
     both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
-    table = health(both)
+    (table,) = tables_of(both, "T4")
     assert "24 learned and 390 folded cases" in table.note
-    opening = "\n".join(paragraphs(both))
-    assert "measured on 24 learned and 390 folded cases of other users" in opening
-    assert "a folded vector is folded in from a part" in opening
+    first = "\n".join(opening(both))
+    assert "measured on 24 learned and 390 folded cases of other users" in first
+    assert "a folded vector is folded in from a part" in first
     rows = {row[1]: row for row in table.rows}
     assert rows["main, learned vectors alone (24 cases)"][5] == 0.5
     assert rows["main, folded vectors alone (390 cases)"][5] == 0.25
@@ -138,7 +148,7 @@ def test_without_usable_tags_no_figure_is_given(collected: Collected) -> None:
         for one in collected.dictionaries
         if one.evaluation is not None
     ]
-    (table,) = probing(replace(collected, dictionaries=tuple(bare)))
+    (table,) = tables_of(replace(collected, dictionaries=tuple(bare)), "T5b")
     assert table.rows == []
     assert table.note.startswith("No usable tags: it takes 3")
     assert "these data have 1" in table.note
@@ -182,7 +192,7 @@ def test_rows_stand_beside_their_controls(collected: Collected) -> None:
 
 
 def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
-    by_vectors, by_text, intruders, _ = concepts(collected)[1:]
+    by_vectors, by_text, intruders, _ = tables_of(collected, "T5")[1:]
     assert by_text.rows == by_vectors.rows
     assert by_text.title == "Are the cases of one latent alike by what is written of the items?"
     measured = [0.25, 0.125, "0.600 [0.500 to 0.700]", "0.400 [0.300 to 0.500]"]
@@ -197,12 +207,12 @@ def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
         for one in collected.dictionaries
         if one.evaluation is not None
     ]
-    _, _, intruders, _ = concepts(replace(collected, dictionaries=tuple(bare)))
+    _, _, intruders, _ = tables_of(replace(collected, dictionaries=tuple(bare)), "T5")
     assert intruders.rows[0] == ["topk 1,000/2 (main)", 3, *measured]
 
 
 def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> None:
-    table = concepts(collected)[-1]
+    table = tables_of(collected, "T5")[-1]
     purity = [2, 0.5, 0.1]
     assert table.rows[0] == [
         "topk 1,000/2 (main)",
@@ -221,15 +231,17 @@ def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> N
     evaluation = main.evaluation.model_copy(
         update={"metrics": {**main.evaluation.metrics, "label_truth": held}}
     )
-    table = concepts(
-        replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
-    )[-1]
+    held_by_others = replace(
+        collected, dictionaries=(replace(main, evaluation=evaluation), *others)
+    )
+    table = tables_of(held_by_others, "T5")[-1]
     assert table.title == "Do the labels hold against the tags of other people?"
     assert "people whose tags no label is made of" in table.note
 
 
 def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Collected) -> None:
-    rows = {row[0]: row[1:] for row in cost(collected).rows}
+    (table,) = tables_of(collected, "T8")
+    rows = {row[0]: row[1:] for row in table.rows}
     assert rows["recommender"] == [2.0, 2.0, 2.0]
     assert rows["of that, training alone"] == [None, None, None]
     main, *others = collected.dictionaries
@@ -237,7 +249,8 @@ def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Colle
         update={"metrics": {**main.autoencoder.metrics, "training_seconds": 1.5}}
     )
     timed = replace(collected, dictionaries=(replace(main, autoencoder=trained), *others))
-    (row,) = [row for row in cost(timed).rows if row[0] == "of that, training alone"]
+    (table,) = tables_of(timed, "T8")
+    (row,) = [row for row in table.rows if row[0] == "of that, training alone"]
     assert row[1] == 1.5
     # Autoencoder, concepts and evaluation of the untrained control.
     (controls,) = [row for name, row in rows.items() if "controls" in name]
@@ -260,7 +273,7 @@ def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
     )
     both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
     assert both.main.fidelity()["users"] == 40
-    assert [table.title.split(", ")[-1] for table in fidelity(both)] == [
+    assert [table.title.split(", ")[-1] for table in tables_of(both, "T3")] == [
         "learned vectors",
         "learned vectors",
         "folded vectors",
@@ -302,13 +315,16 @@ def test_each_origin_is_told_apart_throughout(collected: Collected) -> None:
     two = replace(
         collected, dictionaries=tuple(_of_two_origins(one) for one in collected.dictionaries)
     )
-    table = fidelity_of_all(two)
+    (table,) = tables_of(two, "T3b")
     assert table.columns[1].name == "vectors"
     assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
     assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
-    assert "learned and with folded vectors together" in two.note_on_cases
-    assert two.note_on_origin == " With learned vectors; T3b has the others too."
-    assert collected.note_on_cases == collected.note_on_origin == ""
+    notes = {key: plot(key, Figure(), two, least=30).note for key in ("F4", "F5")}
+    assert "Cases with learned and with folded vectors together." in notes["F5"]
+    assert "With learned vectors; T3b has the others too." in notes["F4"]
+    for key in notes:
+        note = plot(key, Figure(), collected, least=30).note
+        assert "vectors" not in note
     markdown = as_markdown(two, all_tables(two), [], check_claims(two))
     assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
     assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 
 import numpy as np
-import pyarrow as pa
 
 from reclens.evaluation.statistics.bootstrap import Interval, mean_interval, statistic_interval
 from reclens.studies.reproduce.experiment.results import Dictionary
@@ -15,8 +15,66 @@ INTERPRETABLE = 0.8
 
 RECONSTRUCTION = "reconstruction"
 
+Bounds = Sequence[float | None]
+"""Mean, low and high of a 95 % interval."""
+
 _SEED = 0
 _RESAMPLES = 1000  # of statistics that are not means
+
+
+class Verdict(StrEnum):
+    """What our run says of a claim or a comparison."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNDECIDED = "undecided"
+    """The 95 % interval reaches over the threshold."""
+    NOT_COMPARABLE = "not comparable"
+    """The published figure is of other data."""
+
+
+def above(interval: Bounds | None, threshold: float = 0.0) -> Verdict:
+    """Whether a value is above a threshold, by the 95 % interval of the value."""
+    if interval is None:
+        return Verdict.UNDECIDED
+    _, low, high = interval
+    # None and NaN: not measured.
+    if low is None or high is None or not low <= high:
+        return Verdict.UNDECIDED
+    if low > threshold:
+        return Verdict.HOLDS
+    return Verdict.FAILS if high < threshold else Verdict.UNDECIDED
+
+
+def below(interval: Bounds | None, threshold: float) -> Verdict:
+    """Whether a value is below a threshold."""
+    if interval is None or None in interval:
+        return Verdict.UNDECIDED
+    mean, low, high = (-float(one) for one in interval if one is not None)
+    return above((mean, high, low), -threshold)
+
+
+def plain(holds: bool) -> Verdict:
+    """A comparison of figures that have no sampling error of their own."""
+    return Verdict.HOLDS if holds else Verdict.FAILS
+
+
+def all_of(*verdicts: Verdict) -> Verdict:
+    """All must hold: what fails, fails the whole; else what is undecided leaves it undecided."""
+    for found in (Verdict.FAILS, Verdict.UNDECIDED):
+        if found in verdicts:
+            return found
+    return Verdict.HOLDS
+
+
+def apart(first: Bounds, second: Bounds) -> Verdict:
+    """Whether ``second`` is above ``first``, of different latents: intervals that do not meet
+    differ for sure."""
+    _, low, high = (float(one or 0) for one in first)
+    _, other_low, other_high = (float(one or 0) for one in second)
+    if other_low > high:
+        return Verdict.HOLDS
+    return Verdict.FAILS if other_high < low else Verdict.UNDECIDED
 
 
 def paired(
@@ -42,13 +100,8 @@ def _by_user(one: Dictionary, measure: str, origin: str, variant: str) -> dict[s
     table = one.fidelity_rows
     if table is None or measure not in table.column_names:
         return {}
-    rows = zip(
-        table["user_id"].to_pylist(),
-        table["origin"].to_pylist(),
-        table["variant"].to_pylist(),
-        table[measure].to_pylist(),
-        strict=True,
-    )
+    columns = (table[name].to_pylist() for name in ("user_id", "origin", "variant", measure))
+    rows = zip(*columns, strict=True)
     return {user: value for user, *key, value in rows if key == [origin, variant]}
 
 
@@ -59,18 +112,17 @@ def share_difference(one: Dictionary, other: Dictionary) -> Interval:
 
 def auroc_difference(one: Dictionary, other: Dictionary) -> Interval:
     """Median AUROC of the judged labels, less the other's; NaN where either has none."""
-    return _difference(_known(one, "auroc"), _known(other, "auroc"), np.median)
+    return _difference(one.judged("auroc"), other.judged("auroc"), np.median)
 
 
 def interpretable(one: Dictionary) -> int:
     """Latents with P of at least `INTERPRETABLE`."""
-    return int((_known(one, "paper_p") >= INTERPRETABLE).sum())
+    return int((one.judged("paper_p") >= INTERPRETABLE).sum())
 
 
 def interpretable_share(one: Dictionary) -> float | None:
     """Of the latents that fire; None where none does."""
-    assert one.concepts is not None
-    alive = one.concepts.metrics["alive"]
+    alive = one.labelling["alive"]
     return interpretable(one) / alive if alive else None
 
 
@@ -87,12 +139,5 @@ def _difference(
 
 
 def _interpretable_of_alive(one: Dictionary) -> np.ndarray:
-    assert one.concepts is not None
     count = interpretable(one)
-    return np.arange(max(one.concepts.metrics["alive"], count)) < count
-
-
-def _known(one: Dictionary, column: str) -> np.ndarray:
-    labels: pa.Table | None = one.labels
-    assert labels is not None
-    return labels[column].drop_null().to_numpy()
+    return np.arange(max(one.labelling["alive"], count)) < count

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.contracts import Manifest
+from reclens.contracts import JobSpec, Manifest
 from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.reproduce.experiment.plan import CONTROLS, Plan, PlannedDictionary, Role
 
 EVALUATION_TABLES = (FIDELITY, LATENT_QUALITY, LEVELS, EXAMPLES)
 """Objects of an evaluation."""
-
 
 ORIGINS = ("history", "learned", "folded")
 """Where a representation comes from: computed from the history, learned per user, or folded in
@@ -45,7 +45,12 @@ class Dictionary:
     @property
     def kind(self) -> str:
         """Its architecture."""
-        return self.autoencoder.spec["config"]["kind"]
+        return self.config["kind"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its architecture and training, as specified."""
+        return self.autoencoder.spec["config"]
 
     @property
     def health(self) -> dict[str, Any]:
@@ -53,20 +58,42 @@ class Dictionary:
         return self.autoencoder.metrics
 
     @property
+    def labelling(self) -> dict[str, Any]:
+        """What its labelling reported; only for dictionaries that were labelled."""
+        assert self.concepts is not None
+        return self.concepts.metrics
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """What its evaluation reported; only for dictionaries that were evaluated."""
+        assert self.evaluation is not None
+        return self.evaluation.metrics
+
+    @property
     def is_control(self) -> bool:
         """Whether it has learned nothing of its own."""
         return any(role in CONTROLS for role in self.roles)
+
+    @property
+    def title(self) -> str:
+        """Its name, and what it is here for."""
+        if self.is_control:
+            return f"control: {self.name}"
+        return f"{self.name} (main)" if self.has(Role.MAIN) else self.name
 
     def has(self, role: Role) -> bool:
         """Whether it is there for this reason."""
         return role in self.roles
 
+    def judged(self, column: str) -> np.ndarray:
+        """A column of its labels, without the latents that have no value there."""
+        assert self.labels is not None
+        return self.labels[column].drop_null().to_numpy()
+
     @property
     def fidelity_by_origin(self) -> dict[str, dict[str, Any]]:
         """Fidelity by origin of the representation: how a known user is served comes first."""
-        assert self.evaluation is not None
-        measured = self.evaluation.metrics["fidelity"]
-        return {origin: measured[origin] for origin in ORIGINS if origin in measured}
+        return _by_origin(self.measured["fidelity"])
 
     @property
     def origin(self) -> str:
@@ -75,7 +102,7 @@ class Dictionary:
 
     def fidelity(self, group: str = "held_out") -> dict[str, Any]:
         """Fidelity for one group of users as known users are served; empty without such users."""
-        return next(iter(self.fidelity_by_origin.values())).get(group, {})
+        return self.fidelity_by_origin[self.origin].get(group, {})
 
 
 @dataclass(frozen=True)
@@ -87,11 +114,11 @@ class Collected:
     model_name: str
     """Kind of recommender."""
     dataset: Manifest
-    """Its manifest."""
+    """Manifest of the data set."""
     recommender: Manifest
-    """Its manifest."""
+    """Manifest of the recommender."""
     activations: Manifest
-    """Its manifest."""
+    """Manifest of the activations."""
     dictionaries: tuple[Dictionary, ...]
     """Those that were made; the main one first."""
     tables: dict[str, pa.Table] = field(default_factory=dict)
@@ -108,24 +135,7 @@ class Collected:
     def origins(self) -> dict[str, dict[str, Any]]:
         """Held-out ``cases`` and ``users`` by origin of the representation, and where there are
         several, how well the main dictionary reconstructs each."""
-        assert self.main.evaluation is not None
-        measured = self.main.evaluation.metrics["origins"]
-        return {origin: measured[origin] for origin in ORIGINS if origin in measured}
-
-    @property
-    def note_on_cases(self) -> str:
-        """A sentence for figures of all cases together; empty where all are of one origin."""
-        origins = list(self.main.fidelity_by_origin)
-        if len(origins) == 1:
-            return ""
-        return f" Cases with {' and with '.join(origins)} vectors together."
-
-    @property
-    def note_on_origin(self) -> str:
-        """A sentence for figures of one origin; empty where there is no other."""
-        if len(self.main.fidelity_by_origin) == 1:
-            return ""
-        return f" With {self.main.origin} vectors; T3b has the others too."
+        return _by_origin(self.main.measured["origins"])
 
     @property
     def controls(self) -> list[Dictionary]:
@@ -136,6 +146,19 @@ class Collected:
     def evaluated(self) -> list[Dictionary]:
         """Those that were labelled and measured; the main one first."""
         return [one for one in self.dictionaries if one.evaluation is not None]
+
+    @property
+    def stages(self) -> dict[str, Manifest]:
+        """Manifests behind the main dictionary's results, by stage, in order."""
+        stages = {
+            "dataset": self.dataset,
+            "recommender": self.recommender,
+            "activations": self.activations,
+            "autoencoder": self.main.autoencoder,
+            "concepts": self.main.concepts,
+            "evaluation": self.main.evaluation,
+        }
+        return {stage: manifest for stage, manifest in stages.items() if manifest is not None}
 
 
 def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Collected:
@@ -171,10 +194,11 @@ def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Co
 def _dictionary(
     planned: PlannedDictionary, store: ArtifactStore, failures: Mapping[str, str]
 ) -> Dictionary:
-    labelled = planned.concepts is not None and planned.concepts.artifact_ref() not in failures
-    measured = planned.evaluation is not None and planned.evaluation.artifact_ref() not in failures
-    concepts = planned.concepts.artifact_ref() if planned.concepts and labelled else None
-    evaluation = planned.evaluation.artifact_ref() if planned.evaluation and measured else None
+    def made(spec: JobSpec | None) -> str | None:
+        ref = spec.artifact_ref() if spec else None
+        return None if ref in failures else ref
+
+    concepts, evaluation = made(planned.concepts), made(planned.evaluation)
     return Dictionary(
         name=planned.name,
         roles=planned.roles,
@@ -184,3 +208,7 @@ def _dictionary(
         labels=pq.read_table(store.fetch(concepts, CONCEPTS)) if concepts else None,
         fidelity_rows=pq.read_table(store.fetch(evaluation, FIDELITY)) if evaluation else None,
     )
+
+
+def _by_origin(measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {origin: measured[origin] for origin in ORIGINS if origin in measured}

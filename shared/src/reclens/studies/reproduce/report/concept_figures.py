@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reclens.concepts.evidence.strongest import N_LEVELS
@@ -29,6 +28,9 @@ from reclens.studies.reproduce.report.plot import (
     RED,
     Plot,
     control_look,
+    legend_below,
+    panels,
+    plot,
     said,
 )
 
@@ -47,23 +49,20 @@ _N_LEVELS = 1 + N_LEVELS  # silent, then 1 to 10
 
 def confidence(collected: Collected) -> Plot:
     """F2: confidence of the labels, the main dictionary's over the controls'."""
-    figure = Figure(figsize=(COLUMN, 4.3), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(COLUMN, 4.3)
     main = collected.main
-    assert main.concepts is not None
     lowest = 0.4
     for one in collected.evaluated:
         if one is not main and not one.is_control:
             continue
-        assert one.concepts is not None
-        values = _known(one, "confidence")
+        values = one.judged("confidence")
         label = _judged(one, values)
         if len(values) < (1 if one is main else MIN_JUDGED):
             axes.add_line(said(f"{label}: not drawn"))
             continue
         lowest = min(lowest, float(values.min()))
         _histogram(axes, one, values, f"{label}, median {np.median(values):.2f}", one is main)
-    shuffled = main.concepts.metrics["shuffled_balanced_accuracy_median"]
+    shuffled = main.labelling["shuffled_balanced_accuracy_median"]
     if shuffled is not None:
         axes.axvline(
             shuffled,
@@ -76,22 +75,12 @@ def confidence(collected: Collected) -> Plot:
     axes.set_xlabel("confidence of a label (balanced accuracy; chance 0.5)")
     axes.set_ylabel("share of its judged latents [%]")
     figure.legend(loc="outside lower left")
-    return Plot(
-        "F2",
-        "F2_confidence",
-        "Confidence of the labels",
-        "From the label alone a judge says whether the latent fires, on users that no label was "
-        "made from; firing cases of all strengths, silent cases half of them look-alikes. Only "
-        "latents with a label can be judged: the legend has how many of those that fire. A control "
-        f"is drawn from {MIN_JUDGED} judged labels on.",
-        figure,
-    )
+    return plot("F2", figure, collected, least=MIN_JUDGED)
 
 
 def _judged(one: Dictionary, values: np.ndarray) -> str:
-    assert one.concepts is not None
     name = f"control, {one.name}" if one.is_control else f"{one.name} (main)"
-    return f"{name}: {len(values):,} judged of {one.concepts.metrics['alive']:,} alive"
+    return f"{name}: {len(values):,} judged of {one.labelling['alive']:,} alive"
 
 
 def _histogram(axes: Axes, one: Dictionary, values: np.ndarray, label: str, filled: bool) -> None:
@@ -125,8 +114,7 @@ def examples(collected: Collected) -> Plot | None:
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     width = PAGE if columns > 1 else COLUMN
-    figure = Figure(figsize=(width, 2.25 * rows + 0.7), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    figure, grid = panels(width, 2.25 * rows + 0.7, rows, columns, sharex=True)
     for axes, one in zip(grid, shown, strict=False):
         own = table.filter(pc.equal(table["latent"], one["latent"]))  # type: ignore[attr-defined]
         _example_panel(axes, one, own)
@@ -144,18 +132,13 @@ def examples(collected: Collected) -> Plot | None:
         loc="outside upper center",
         ncols=2,
     )
-    return Plot(
+    return plot(
         "F3",
-        "F3_activations",
-        "Activations with and without the concept",
-        f"Trusted latents by confidence, each with another label, on {shown[0]['cases']:,} cases "
-        "of test users, that labels were neither made from nor judged on. Bars: share of the cases "
-        "with (or without) the concept that fire the latent so strongly; each panel has a vertical "
-        "scale of its own. Titles: how many cases have the concept, and the shares of both kinds "
-        "that fire the latent at all. Latents labelled by what items have in common come first, at "
-        f"most {MAX_ONE_ITEM} are labelled by one item, and none is shown that fires less often "
-        f"with its concept than without.{_untitled(collected, shown)}{collected.note_on_cases}",
         figure,
+        collected,
+        cases=shown[0]["cases"],
+        most_of_one_item=MAX_ONE_ITEM,
+        untitled=_is_untitled(collected, shown),
     )
 
 
@@ -199,16 +182,16 @@ def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
     )
 
 
-def _untitled(collected: Collected, shown: list[dict[str, Any]]) -> str:
-    """A sentence for data whose items have ids alone: a label by one item then names its id."""
+def _is_untitled(collected: Collected, shown: list[dict[str, Any]]) -> bool:
+    """Whether items have ids alone: a label by one item then names its id."""
     labels = collected.main.labels
     assert labels is not None
     evidence = labels["evidence_items"]
-    for one in shown:
-        name = one["label"].removeprefix(ONE_ITEM)
-        if _names_one_item(collected, one) and name in evidence[one["latent"]].as_py():
-            return " The data have no titles: an item is named by its id."
-    return ""
+    return any(
+        _names_one_item(collected, one)
+        and one["label"].removeprefix(ONE_ITEM) in evidence[one["latent"]].as_py()
+        for one in shown
+    )
 
 
 # --- F5 ------------------------------------------------------------------------------------------
@@ -306,9 +289,9 @@ def levels(collected: Collected) -> Plot | None:
     found = {name: curves for name, curves in groups.items() if curves is not None}
     if not found:
         return None
-    figure = Figure(figsize=(PAGE if len(found) > 1 else COLUMN, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(found), squeeze=False, sharey=True).ravel()
-    for axes, (name, curves) in zip(panels, found.items(), strict=True):
+    width = PAGE if len(found) > 1 else COLUMN
+    figure, grid = panels(width, 3.6, columns=len(found), sharey=True)
+    for axes, (name, curves) in zip(grid, found.items(), strict=True):
         _level_panel(axes, curves)
         axes.set_title(
             f"{name}: {curves.latents:,} latents, {curves.labels:,} labels",
@@ -316,19 +299,8 @@ def levels(collected: Collected) -> Plot | None:
             fontsize=9.5,
         )
     figure.axes[0].set_ylabel("concept hit ratio of the top item")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return Plot(
-        "F5",
-        "F5_hit_ratio_by_level",
-        "Concept hit ratio by activation level",
-        "Share of cases whose top item carries the latent's label, by equal-frequency level of the "
-        "latent's activation; mean over latents with 95 % interval, bootstrapped over labels, as "
-        "latents with the same label hit and miss together. Open markers: cases in which the "
-        "latent is silent. Cases of test users, that labels were neither made from nor judged on; "
-        f"latents that fire for fewer than {MIN_FIRING} of them are left out."
-        f"{collected.note_on_cases}",
-        figure,
-    )
+    legend_below(figure, 3)
+    return plot("F5", figure, collected, least=MIN_FIRING)
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:
@@ -362,11 +334,6 @@ def _level_panel(axes: Axes, curves: LevelCurves) -> None:
     axes.set_xlim(-0.7, _N_LEVELS - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("activation level (1 weakest, 10 strongest)")
-
-
-def _known(one: Dictionary, column: str) -> np.ndarray:
-    assert one.labels is not None
-    return one.labels[column].drop_null().to_numpy()
 
 
 def _percent(share: float | None) -> str:

@@ -1,16 +1,15 @@
-"""Figures F4 and F7: dictionaries side by side, learned ones and controls."""
+"""Figures F4, F7 and F8: dictionaries side by side, learned ones and controls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
-from reclens.studies.reproduce.experiment.plan import Role
+from reclens.studies.reproduce.experiment.plan import GRID_LATENTS, PREDICTION_K, Role
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 from reclens.studies.reproduce.report.plot import (
     BLUE,
@@ -20,14 +19,26 @@ from reclens.studies.reproduce.report.plot import (
     INK,
     KIND_LOOK,
     PAGE,
+    RED,
     Plot,
     control_look,
     horizontal_grid,
+    legend_below,
+    panels,
+    plot,
+    points,
 )
-from reclens.studies.reproduce.report.tables_dictionary import labelled
 
 _MARKERS = "vsD^<>h"  # of learned dictionaries beside the main one
 _CLOSED_FORMS = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
+_MEASURES = {
+    "fvu": "FVU on held-out users",
+    "ndcg@10": "NDCG@10 less the base's",
+    "overlap@10": "overlap@10 with the base",
+    "kendall": "Kendall's τ with the base",
+}
+_REFERENCES = {Role.DIMENSIONS: "raw\ndims", Role.PCA: "PCA"}
+_POINTS: dict[str, Any] = {"ms": 6, "lw": 1.2, "capsize": 2.5}  # of F8
 
 
 # --- F4 ------------------------------------------------------------------------------------------
@@ -35,8 +46,7 @@ _CLOSED_FORMS = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
 
 def quality(collected: Collected) -> Plot:
     """F4: distinct concepts against recommendation quality."""
-    figure = Figure(figsize=(COLUMN, 4.9), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(COLUMN, 4.9)
     base = collected.main.fidelity()["variants"]["base"]["ndcg@10"]
     axes.axvline(0, color=INK, ls=":", lw=1.4, label=f"base, untouched: NDCG@10 {base:.4f}")
     markers = iter(_MARKERS)
@@ -44,15 +54,15 @@ def quality(collected: Collected) -> Plot:
     for one in collected.evaluated:
         if one.has(Role.PREDICTION):
             continue
-        assert one.concepts is not None
-        height = one.concepts.metrics["distinct"]
+        height = one.labelling["distinct"]
         highest = max(highest, height)
-        mean, low, high = one.fidelity()["difference"]["reconstruction"]["ndcg@10"]
+        lost = one.fidelity()["difference"]["reconstruction"]["ndcg@10"]
         colour, marker, fill = _look(collected, one, markers)
-        axes.errorbar(
-            mean,
-            height,
-            xerr=[[mean - low], [high - mean]],
+        points(
+            axes,
+            [height],
+            [lost],
+            upright=False,
             color=colour,
             marker=marker,
             ms=10 if one is collected.main else 7,
@@ -60,8 +70,7 @@ def quality(collected: Collected) -> Plot:
             mec=INK if one is collected.main else colour,
             lw=1,
             capsize=2,
-            ls="none",
-            label=labelled(one),
+            label=one.title,
         )
     # Room below 0: a control with no label at all is a whole marker too.
     axes.set_ylim(-0.06 * highest, 1.08 * highest)
@@ -70,16 +79,7 @@ def quality(collected: Collected) -> Plot:
     axes.set_xlabel("NDCG@10 of the reconstruction less the base's")
     axes.set_ylabel("distinct labels")
     figure.legend(loc="outside lower left", ncols=2)
-    users = collected.main.fidelity()["users"]
-    return Plot(
-        "F4",
-        "F4_concepts_and_quality",
-        "Distinct concepts against recommendation quality",
-        f"Each point is one labelled dictionary of this data set and model (latents/k), measured "
-        f"on {users:,} users that it was not trained on, with the 95 % interval of the difference "
-        f"user by user.{collected.note_on_origin} Further up and to the right is better.",
-        figure,
-    )
+    return plot("F4", figure, collected)
 
 
 def _look(collected: Collected, one: Dictionary, markers: Iterator[str]) -> tuple[str, str, str]:
@@ -118,8 +118,7 @@ class Series(NamedTuple):
 
 def pareto(collected: Collected) -> Plot:
     """F7: what is left unexplained against how many latents it takes."""
-    figure = Figure(figsize=(PAGE, 5.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(PAGE, 5.0, columns=2)
     series = pareto_series(collected)
     for one in series:
         _curve(left, one)
@@ -136,34 +135,18 @@ def pareto(collected: Collected) -> Plot:
         axes.grid(True, axis="both" if axes is left else "y", color=GRID, lw=0.8)
     # Less than a decade has no power of ten to read heights by.
     right.yaxis.set_minor_formatter(NullFormatter())
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return Plot(
-        "F7",
-        "F7_fvu_against_l0",
-        "Variance unexplained against sparsity",
-        "Lower left is better. Both axes are measured on users that were not trained on; "
-        "architectures whose width varies are trained towards an average of 8, 16 and 32. Raw "
-        "dimensions and PCA need no training and are taken at every k. Right: the same learned and "
-        f"closed-form dictionaries, those of one k side by side.{_note_on_thresholds(collected)}",
-        figure,
-    )
+    legend_below(figure, 3)
+    return plot("F7", figure, collected, widest=_widest(collected))
 
 
-def _note_on_thresholds(collected: Collected) -> str:
-    """Why a dictionary with thresholds is far from its k here, where one is."""
+def _widest(collected: Collected) -> Dictionary | None:
+    """The dictionary with thresholds whose L0 is farthest above its k, if one is far."""
     wide = [
         one
         for one in collected.dictionaries
         if one.kind in THRESHOLD_KINDS and one.health["l0"] > FAR_FROM_K * one.health["k"]
     ]
-    if not wide:
-        return ""
-    worst = max(wide, key=lambda one: one.health["l0"] / one.health["k"])
-    return (
-        " Where a threshold decides, nothing bounds how many latents fire: held-out cases unlike "
-        f"those trained on fire far more and are reconstructed worse for it (L0 up to "
-        f"{worst.health['l0']:.1f} at k {worst.health['k']}); topk has no such cases."
-    )
+    return max(wide, key=lambda one: one.health["l0"] / one.health["k"], default=None)
 
 
 def pareto_series(collected: Collected) -> list[Series]:
@@ -276,3 +259,76 @@ def _side_by_side(axes: Axes, series: list[Series], main: Dictionary) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("k, as trained")
     axes.set_title("by k, side by side", loc="left")
+
+
+# --- F8 ------------------------------------------------------------------------------------------
+
+
+def prediction_aware(collected: Collected) -> Plot | None:
+    """F8: variance unexplained and agreement with the recommender, by weight of the term."""
+    series = {k: _by_coefficient(collected, k) for k in PREDICTION_K}
+    series = {k: members for k, members in series.items() if len(members) > 1}
+    if not series:
+        return None
+    weights = sorted({weight for members in series.values() for weight in members})
+    controls = [one for one in collected.evaluated if any(one.has(role) for role in _REFERENCES)]
+    figure, grid = panels(PAGE, 5.2, rows=2, columns=2)
+    for axes, (name, shown) in zip(grid, _MEASURES.items(), strict=True):
+        for (k, members), colour, marker, aside in zip(
+            series.items(), (BLUE, RED), "os", (-0.13, 0.13), strict=False
+        ):
+            at = [weights.index(weight) + aside for weight in members]
+            label = f"topk, k = {k}"
+            found = [_measured(one, name) for one in members.values()]
+            # Not joined: three weights are no curve.
+            points(axes, at, found, color=colour, marker=marker, label=label, **_POINTS)
+        for place, one in enumerate(controls, start=len(weights)):
+            colour, _, marker = control_look(one)
+            label = f"control: {one.name}, k = {one.health['k']}"
+            found = [_measured(one, name)]
+            points(axes, [place], found, color=colour, marker=marker, label=label, **_POINTS)
+        if name == "ndcg@10":
+            axes.axhline(0, color=INK, ls=":", lw=1.2)
+        _places(axes, weights, controls)
+        axes.set_ylabel(shown, fontsize=9.5)
+    legend_below(figure, 4)
+    return plot("F8", figure, collected, n_latents=GRID_LATENTS)
+
+
+def _measured(one: Dictionary, name: str) -> tuple[float, float, float]:
+    """Mean, low, high; all the same where there is no interval."""
+    if name == "fvu":
+        value = one.health["fvu"]
+        return value, value, value
+    measured = one.fidelity()
+    if name == "ndcg@10":
+        mean, low, high = measured["difference"]["reconstruction"][name]
+        return mean, low, high
+    means = measured["variants"]["reconstruction"]
+    low, high = means["intervals"][name]
+    return means[name], low, high
+
+
+def _places(axes: Axes, weights: list[float], controls: list[Dictionary]) -> None:
+    """Weights first, then, behind a line, the controls."""
+    names = [
+        next(shown for role, shown in _REFERENCES.items() if one.has(role)) for one in controls
+    ]
+    axes.set_xticks(
+        range(len(weights) + len(names)), [*(f"{weight:g}" for weight in weights), *names]
+    )
+    axes.set_xlim(-0.5, len(weights) + len(names) - 0.5)
+    if controls:
+        axes.axvline(len(weights) - 0.5, color=INK, lw=0.6)
+    axes.set_xlabel("weight of the term" + (" | controls" if controls else ""), fontsize=9.5)
+    horizontal_grid(axes)
+
+
+def _by_coefficient(collected: Collected, k: int) -> dict[float, Dictionary]:
+    """Evaluated dictionaries of the grid with this ``k``, by the weight of the term, rising."""
+    found: dict[float, Dictionary] = {}
+    for one in collected.evaluated:
+        config = one.config
+        if (one.has(Role.GRID_K) or one.has(Role.PREDICTION)) and config["k"] == k:
+            found[config.get("prediction_coefficient", 0.0)] = one
+    return dict(sorted(found.items()))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reclens.studies.reproduce.experiment.plan import VARIANT_KINDS, Role
-from reclens.studies.reproduce.experiment.results import Dictionary
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.report import prose
+
+Panels = tuple[Figure, list[Axes]]
+Bounds = tuple[float, float, float]
+"""Mean, low and high of an interval."""
 
 BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
 SKY = "#56b4e9"
@@ -94,3 +101,49 @@ class Plot:
             self.figure.savefig(paths[0])
             self.figure.savefig(paths[1], metadata={"Date": None})
         return paths
+
+
+def plot(key: str, figure: Figure, collected: Collected, **values: Any) -> Plot:
+    """A figure with its caption, which stands in ``templates/figures.yaml``.
+
+    Args:
+        key: ``F2`` and so on.
+        figure: the picture.
+        collected: what it is drawn from.
+        values: what else the caption tells.
+    """
+    caption = prose.layout("figures.yaml")[key]
+    main = collected.main
+    origins = list(main.fidelity_by_origin)
+    note = prose.text(caption["note"], main=main, origins=origins, **values)
+    return Plot(key, caption["file"], caption["title"], note, figure)
+
+
+def panels(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> Panels:
+    """A figure and its axes, row by row."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **grid).ravel())
+
+
+def points(
+    axes: Axes, at: Sequence[float], found: Sequence[Bounds], *, upright: bool = True, **look: Any
+) -> None:
+    """Points that are not joined, with error bars.
+
+    Args:
+        axes: where to draw.
+        at: places along the other axis.
+        found: mean, low and high of each.
+        upright: whether the bars are vertical.
+        look: of the points, as for ``Axes.errorbar``.
+    """
+    mean, low, high = np.transpose(found)
+    bars = [mean - low, high - mean]
+    places = (at, mean) if upright else (mean, at)
+    axes.errorbar(*places, **{"yerr" if upright else "xerr": bars}, ls="none", **look)
+
+
+def legend_below(figure: Figure, columns: int) -> None:
+    """The legend of the first axes, below all."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns)

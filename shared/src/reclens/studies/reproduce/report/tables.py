@@ -1,270 +1,281 @@
-"""Tables of data, recommender, fidelity and cost. Each row of results has its control beside it."""
+"""The report's tables. Their columns and words stand in ``templates/tables.yaml``.
+
+Each row of results has its control beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reclens.contracts import Manifest
+from reclens.evaluation.monosemanticity.coherence import N_ITEMS
+from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
+from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION
+from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
-from reclens.studies.reproduce.report.table import Column, Table
-from reclens.studies.reproduce.report.tables_concepts import concepts
-from reclens.studies.reproduce.report.tables_dictionary import health, labelled, probing, stability
+from reclens.studies.reproduce.report import prose
 
-_KS = (5, 10, 20, 50)
-_QUALITY = tuple(Column(f"{name}@{k}", ".4f") for k in _KS for name in ("HR", "NDCG"))
+_PROTOCOL = {
+    "N_ITEMS": N_ITEMS,
+    "N_MEMBERS": N_MEMBERS,
+    "CHANCE": CHANCE,
+    "MIN_TAGS": MIN_TAGS,
+    "MIN_SHARE": MIN_SHARE,
+    "MAX_SHARE": MAX_SHARE,
+}
+"""How things were measured, for the notes."""
 _VARIANTS = {
     "base": "base, untouched",
     "reconstruction": "reconstruction",
     "random_sae": "control: untrained autoencoder of the same shape",
     "mean": "control: mean vector",
 }
-_GROUPS = {
-    "held_out": "users that the autoencoder was not trained on",
-    "test": "test users, whom nothing was made from or judged on",
-}
-_FIDELITY_NOTE = (
-    "The vector is replaced within the recommender's own forward pass. Overlap and rank "
-    "correlations (Kendall's τ, Spearman's) compare with the untouched list, the latter over all "
-    "items that the user has not met. Intervals: bootstrap over users; differences user by user."
-)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    """Heading, with the unit where there is one."""
+    shown: str = ""
+    """Format specification of its numbers, e.g. ``.3f``; empty: as text."""
+
+    def cell(self, value: Any) -> str:
+        """One value for people."""
+        return prose.number(value, self.shown)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: raw values for machines, formatted cells for people."""
+
+    key: str
+    """``T1`` and so on."""
+    title: str
+    """What it shows."""
+    columns: tuple[Column, ...]
+    """Its columns."""
+    rows: list[list[Any]]
+    """JSON values; None where something was not measured."""
+    note: str = ""
+    """How to read it."""
+
+    def cells(self) -> list[list[str]]:
+        """All rows for people."""
+        return [
+            [column.cell(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Title, note, names of columns, raw rows."""
+        return {
+            "title": self.title,
+            "note": self.note,
+            "columns": [column.name for column in self.columns],
+            "rows": self.rows,
+        }
 
 
 def all_tables(collected: Collected) -> list[Table]:
-    """In order."""
+    """All tables that there are results for, in order."""
+    scope = {"collected": collected, "main": collected.main, **_PROTOCOL}
     return [
-        data_statistics(collected),
-        base_quality(collected),
-        *fidelity(collected),
-        fidelity_of_all(collected),
-        health(collected),
-        *stability(collected),
-        *concepts(collected),
-        *probing(collected),
-        cost(collected),
+        _table(layout, {**scope, "each": each})
+        for layout in prose.layout("tables.yaml")
+        for each in prose.value(layout.get("each", "[0]"), **scope)
     ]
 
 
-def data_statistics(collected: Collected) -> Table:
-    """T1."""
-    metrics = collected.dataset.metrics
-    split = collected.dataset.spec["split"]["kind"]
-    counts = [
-        metrics[name] for name in ("users", "items", "interactions", "train", "valid", "test")
+def _table(layout: dict[str, Any], scope: dict[str, Any]) -> Table:
+    columns = [
+        (Column(prose.text(heading), shown), value)
+        for heading, shown, value, *there in _flat(layout["columns"])
+        if all(prose.value(condition, **scope) for condition in there)
+    ]
+    rows = [
+        [prose.value(value, row=row, **scope) for _, value in columns]
+        for row in prose.value(layout["rows"], **scope)
     ]
     return Table(
-        "T1",
-        "Data",
-        (
-            Column("data set"),
-            Column("split"),
-            *(
-                Column(name, ",d")
-                for name in ("users", "items", "interactions", "train", "valid", "test")
-            ),
-            Column("interactions per user", ".1f"),
-            Column("density", ".3%"),
-        ),
-        [
-            [
-                collected.dataset_name,
-                split,
-                *counts,
-                metrics["interactions"] / metrics["users"],
-                metrics["density"],
-            ]
-        ],
+        layout["key"],
+        prose.text(layout["title"], **scope),
+        tuple(column for column, _ in columns),
+        rows,
+        prose.text(layout.get("note", ""), cells=rows, **scope),
     )
 
 
-def base_quality(collected: Collected) -> Table:
-    """T2."""
+def _flat(columns: list[Any]) -> Iterator[list[str]]:
+    for column in columns:
+        if isinstance(column[0], list):
+            yield from column
+        else:
+            yield column
+
+
+@prose.function
+def rankings(collected: Collected) -> list[dict[str, Any]]:
+    """Quality of the base model's rankings, and of the most popular items."""
     metrics = collected.recommender.metrics
-    rows = [
-        [f"{collected.model_name}, {split}", *_quality(metrics[split])]
+    found = [
+        {"name": f"{collected.model_name}, {split}", "means": metrics[split]}
         for split in ("valid", "test")
     ]
     popular = (collected.main.evaluation or collected.dataset).metrics.get("popularity")
-    if popular is not None:
-        rows.append(["control: most popular first, test", *_quality(popular)])
-    return Table(
-        "T2",
-        "Recommendation quality of the base model",
-        (Column("ranking"), *_QUALITY),
-        rows,
-        "All users. Every item that the user has not met is a candidate.",
-    )
+    control = {"name": "control: most popular first, test", "means": popular}
+    return [*found, *([control] if popular is not None else [])]
 
 
-def fidelity(collected: Collected) -> list[Table]:
-    """T3: a table for each origin of the representation and each group of users."""
-    by_origin = collected.main.fidelity_by_origin
-    tables: list[Table] = []
-    for origin, groups in by_origin.items():
-        for group, shown_group in _GROUPS.items():
-            measured = groups.get(group)
-            if measured is None:
+@prose.function
+def replacements(collected: Collected) -> list[dict[str, Any]]:
+    """For each origin of the vector and each group of users, what takes the vector's place."""
+    found: list[dict[str, Any]] = []
+    for origin, groups in collected.main.fidelity_by_origin.items():
+        for group in ("held_out", "test"):
+            if group not in groups:
                 continue
-            rows = []
-            for variant, shown in _VARIANTS.items():
-                means = measured["variants"][variant]
-                difference = measured["difference"].get(variant, {}).get("ndcg@10")
-                rows.append(
-                    [
-                        shown,
-                        *_quality(means),
-                        _interval(means["intervals"]["ndcg@10"]),
-                        None if difference is None else _signed(difference),
-                        means["overlap@10"],
-                        means["kendall"],
-                        means["spearman"],
-                    ]
-                )
-            suffix = "" if len(by_origin) == 1 else f", {origin} vectors"
-            tables.append(
-                Table(
-                    "T3",
-                    f"Fidelity over {_of_eligible(collected, group)} {shown_group}{suffix}",
-                    (
-                        Column("representation"),
-                        *_QUALITY,
-                        Column("NDCG@10, 95 % interval"),
-                        Column("NDCG@10 less base, 95 % interval"),
-                        Column("overlap@10 with base", ".3f"),
-                        Column("Kendall with base", ".3f"),
-                        Column("Spearman with base", ".3f"),
-                    ),
-                    rows,
-                    "" if tables else _FIDELITY_NOTE + _draw(collected),
-                )
-            )
-    return tables
+            measured = groups[group]
+            rows = [
+                {
+                    "name": name,
+                    "means": measured["variants"][variant],
+                    "less_base": measured["difference"].get(variant, {}).get("ndcg@10"),
+                }
+                for variant, name in _VARIANTS.items()
+            ]
+            found.append({"origin": origin, "group": group, "rows": rows, "is_first": not found})
+    return found
 
 
-def _of_eligible(collected: Collected, group: str) -> str:
+@prose.function
+def of_eligible(collected: Collected, group: str) -> str:
     """How many users were measured, of how many that could have been."""
-    assert collected.main.evaluation is not None
     users = collected.main.fidelity(group)["users"]
-    eligible = collected.main.evaluation.metrics["eligible"][group]
+    eligible = collected.main.measured["eligible"][group]
     return f"all {users:,}" if users == eligible else f"{users:,} of {eligible:,}"
 
 
-def _draw(collected: Collected) -> str:
-    assert collected.main.evaluation is not None
-    users = collected.main.fidelity()["users"]
-    if users == collected.main.evaluation.metrics["eligible"]["held_out"]:
-        return ""
-    return f" No more than {users:,} users are measured: test users first, the others drawn."
-
-
-def fidelity_of_all(collected: Collected) -> Table:
-    """T3b: what each evaluated dictionary's reconstruction keeps."""
-    several = len(collected.main.fidelity_by_origin) > 1
-    rows = [
-        _kept_row(one, origin, groups["held_out"], several)
+@prose.function
+def reconstructions(collected: Collected) -> list[dict[str, Any]]:
+    """What each evaluated dictionary's reconstruction keeps, by origin of the vector."""
+    return [
+        {
+            "one": one,
+            "origin": origin,
+            "means": groups["held_out"]["variants"][RECONSTRUCTION],
+            "less_base": groups["held_out"]["difference"][RECONSTRUCTION]["ndcg@10"],
+        }
         for one in collected.evaluated
         for origin, groups in one.fidelity_by_origin.items()
     ]
-    return Table(
-        "T3b",
-        f"Fidelity of every labelled dictionary over {_of_eligible(collected, 'held_out')} users "
-        "that it was not trained on",
-        (
-            Column("dictionary"),
-            *([Column("vectors")] if several else []),
-            Column("FVU", ".4f"),
-            Column("HR@10", ".4f"),
-            Column("NDCG@10", ".4f"),
-            Column("NDCG@10 less base, 95 % interval"),
-            Column("overlap@10 with base", ".3f"),
-            Column("Kendall with base", ".3f"),
-        ),
-        rows,
-        "FVU is over all held-out cases, as in T4." if several else "",
-    )
 
 
-def _kept_row(one: Dictionary, origin: str, measured: dict[str, Any], several: bool) -> list[Any]:
-    means = measured["variants"][RECONSTRUCTION]
+@prose.function
+def healths(collected: Collected) -> list[dict[str, Any]]:
+    """Health of every dictionary; of the main one by origin too, where there are several."""
+    rows: list[dict[str, Any]] = []
+    for one in collected.dictionaries:
+        architecture = one.title if one.is_control else one.kind
+        rows.append(
+            {"architecture": architecture, "part": _part(one), "one": one, "found": one.health}
+        )
+        if one is collected.main and len(collected.origins) > 1:
+            rows += [
+                {
+                    "architecture": one.kind,
+                    "part": f"main, {origin} vectors alone ({measured['cases']:,} cases)",
+                    "one": one,
+                    "found": measured,
+                }
+                for origin, measured in collected.origins.items()
+            ]
+    return rows
+
+
+def _part(one: Dictionary) -> str:
+    if one.is_control:
+        return "control"
+    weight = f", weight {one.config['prediction_coefficient']:g}"
+    return ", ".join(one.roles) + (weight if one.has(Role.PREDICTION) else "")
+
+
+@prose.function
+def narrow_controls(collected: Collected) -> list[Dictionary]:
+    """Closed-form controls that have fewer latents than the main dictionary."""
     return [
-        labelled(one),
-        *([origin] if several else []),
-        one.health["fvu"],
-        means["hr@10"],
-        means["ndcg@10"],
-        _signed(measured["difference"][RECONSTRUCTION]["ndcg@10"]),
-        means["overlap@10"],
-        means["kendall"],
+        one
+        for one in collected.controls
+        if (one.has(Role.DIMENSIONS) or one.has(Role.PCA))
+        and one.health["n_latents"] < collected.main.health["n_latents"]
     ]
 
 
-def cost(collected: Collected) -> Table:
-    """T8."""
-    main = collected.main
-    rows = [
-        _cost("data set", [collected.dataset]),
-        _cost("recommender", [collected.recommender]),
-        _cost("activations", [collected.activations]),
-        _cost(f"autoencoder, {main.name}", [main.autoencoder]),
-        [
-            "of that, training alone",
-            main.health.get("training_seconds"),
-            None,
-            None,
-        ],
-        *([_cost("concepts", [main.concepts])] if main.concepts else []),
-        *([_cost("evaluation", [main.evaluation])] if main.evaluation else []),
-    ]
-    others = [one for one in collected.dictionaries[1:] if not one.is_control]
-    controls = [one for one in collected.dictionaries if one.is_control]
-    for name, group in (("other autoencoders", others), ("controls", controls)):
-        manifests = [
+@prose.function
+def probes(collected: Collected) -> list[dict[str, Any]]:
+    """How well few latents tell a tag, beside as many coordinates and the whole vector."""
+    rows: list[dict[str, Any]] = []
+    for one in collected.evaluated:
+        auroc = one.measured["probing"]["auroc"]
+        if not one.measured["probing"]["tags"]:
+            continue
+        rows.append({"name": one.title, "auroc": auroc["latents"]})
+        if one is collected.main:
+            whole = dict.fromkeys(auroc["dimensions"], auroc["full"])
+            rows += [
+                {"name": "control: coordinates of the vector itself", "auroc": auroc["dimensions"]},
+                {"name": "ceiling: the whole vector", "auroc": whole},
+            ]
+    return rows
+
+
+@prose.function
+def costs(collected: Collected) -> list[dict[str, Any]]:
+    """Time, bytes and memory by stage of the main dictionary, and of all others together."""
+    rows: list[dict[str, Any]] = []
+    for stage, manifest in collected.stages.items():
+        names = {"dataset": "data set", "autoencoder": f"autoencoder, {collected.main.name}"}
+        rows.append(_cost(names.get(stage, stage), [manifest]))
+        if stage == "autoencoder":
+            seconds = manifest.metrics.get("training_seconds")
+            alone = {"stage": "of that, training alone", "seconds": seconds}
+            rows.append({**alone, "megabytes": None, "peak": None})
+    for name, is_control in (("other autoencoders", False), ("controls", True)):
+        group = [one for one in collected.dictionaries[1:] if one.is_control is is_control]
+        made = [
             manifest
             for one in group
             for manifest in (one.autoencoder, one.concepts, one.evaluation)
             if manifest is not None
         ]
-        rows.append(_cost(f"{len(group)} {name}, with their labels and evaluations", manifests))
-    return Table(
-        "T8",
-        "Cost",
-        (
-            Column("stage"),
-            Column("seconds", ",.1f"),
-            Column("artifacts, MB", ",.2f"),
-            Column("peak memory, MB", ",.0f"),
-        ),
-        rows,
-        "Wall time of the jobs that made the artifacts and the highest resident memory of their "
-        "worker's process, on the machine where each was made. MB: 10⁶ bytes."
-        + (
-            " n/a: not measured apart, or made before it was measured."
-            if any(None in row for row in rows)
-            else ""
-        ),
-    )
+        rows.append(_cost(f"{len(group)} {name}, with their labels and evaluations", made))
+    return rows
 
 
-def _cost(name: str, manifests: Sequence[Manifest]) -> list[Any]:
-    peaks = [one.peak_memory_bytes for one in manifests]
-    known = [peak for peak in peaks if peak is not None]
-    return [
-        name,
-        sum(one.seconds for one in manifests),
-        sum(entry.size for one in manifests for entry in one.objects) / 1e6,
-        max(known) / 1e6 if known else None,
-    ]
+def _cost(stage: str, manifests: Sequence[Manifest]) -> dict[str, Any]:
+    peaks = [one.peak_memory_bytes for one in manifests if one.peak_memory_bytes is not None]
+    return {
+        "stage": stage,
+        "seconds": sum(one.seconds for one in manifests),
+        "megabytes": sum(entry.size for one in manifests for entry in one.objects) / 1e6,
+        "peak": max(peaks) / 1e6 if peaks else None,
+    }
 
 
-def _quality(metrics: dict[str, Any]) -> list[Any]:
-    return [metrics[f"{name}@{k}"] for k in _KS for name in ("hr", "ndcg")]
-
-
-def _interval(bounds: Sequence[float]) -> str:
+@prose.function
+def span(bounds: Sequence[float]) -> str:
+    """Both ends of an interval."""
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
-def _signed(interval: Sequence[float]) -> str:
+@prose.function
+def signed(interval: Sequence[float] | None) -> str | None:
+    """A difference with its interval; None where there is none."""
+    if interval is None:
+        return None
     mean, low, high = interval
     return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"

@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from reclens.studies.reproduce.experiment.results import Collected
-from reclens.studies.reproduce.report.figures import all_plots
 from reclens.studies.reproduce.report.plot import INK
+from reclens.studies.reproduce.report.writing import all_plots
 
 
 @pytest.fixture
