@@ -21,7 +21,7 @@ LLM := .venv-llm/.installed
 LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm compose-test parity check ci bench-sae bench-serving env up-local down-local protos published-protos clean
+.PHONY: help demo reproduce results test test-llm compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -64,6 +64,15 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint
 	deploy/check-protos.sh
+	$(BIN)/python deploy/generate-sync-client.py --check
+	@$(MAKE) --no-print-directory docs
+
+docs: $(DEVELOPMENT) ## The documentation as a site, in out/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheels: $(RUNTIME) ## Wheels of the distribution and the services, in dist/
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
+	  --wheel-dir dist $(dir $(PROJECTS))
 
 ci: check test ## Exactly what CI runs
 
@@ -109,8 +118,9 @@ up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoint
 down-local: $(RUNTIME) ## Stop it
 	@$(BIN)/reclens down
 
-protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
+protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/, and the blocking client
 	deploy/generate-protos.sh
+	$(BIN)/python deploy/generate-sync-client.py
 
 published-protos: $(DEVELOPMENT) ## Take the public API as it is for published: from now on nothing in it may break
 	cd protos && ../$(BIN)/buf build --path reclens/api/steering --exclude-source-info -o published.json

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,

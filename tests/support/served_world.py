@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.concepts.labels.grouping import Judgement, LatentLabel
+from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,

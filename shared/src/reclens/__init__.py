@@ -1,3 +1,5 @@
 """RecLens opens a recommender at one place: capture, decompose, name, steer."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("reclens")

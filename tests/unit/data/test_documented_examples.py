@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from reclens.contracts import DatasetSpec
-from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS
+from reclens.contracts.datasets import DATASETS
 from reclens.data import Split, prepare
-from reclens.data.readers import READERS
+from reclens.data.reading import READERS
 from reclens.platform.settings.models import WorkerSettings, data_setting
 
 _PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "datasets.md"
@@ -40,7 +40,7 @@ def _examples() -> list[_Example]:
 
 def test_every_format_has_an_example():
     formats = {example.spec["source"]["format"] for example in _examples()}
-    assert formats == set(READERS)
+    assert formats == set(READERS.names())
 
 
 @pytest.mark.parametrize("example", _examples(), ids=lambda example: example.spec["name"])
@@ -72,7 +72,7 @@ _COUNTED = [
 
 def test_sizes_of_the_data_sets_are_documented():
     named = {spec["name"] for spec, _ in (parameters.values for parameters in _COUNTED)}
-    assert named == set(BUILT_IN_DEFAULTS) - {"ml-1m"}
+    assert named == set(DATASETS.names()) - {"ml-1m"}
 
 
 @pytest.mark.parametrize(("spec", "counts"), _COUNTED)

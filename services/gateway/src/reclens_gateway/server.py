@@ -67,7 +67,7 @@ class ReleaseLoader:
             if current is not None:
                 raise Unavailable(error.message, remedy=error.remedy) from error
             # With nothing to fall back on, concepts can be listed before inference is up.
-            logger.warning("release not confirmed", release=release.name, error=str(error))
+            logger.warning("release not confirmed", release=release.name, error=error.sentence)
         return loaded
 
 

@@ -4,7 +4,7 @@
 made of need scipy and scikit-learn, so they are not imported here.
 """
 
-from reclens.concepts.labels.grouping import Concept, LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import Concept, LatentLabel, group_concepts
 from reclens.concepts.labels.table import read_concepts, write_concepts
 
 __all__ = ["Concept", "LatentLabel", "group_concepts", "read_concepts", "write_concepts"]

@@ -1,8 +1,8 @@
 """Data sets: readers, filters, splits, ids, Parquet tables. No torch, no network."""
 
-from reclens.data.built_in import built_in_source
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
-from reclens.data.prepare import checksums, prepare, source_files, verify_checksums
+from reclens.data.prepare import prepare
+from reclens.data.reading import checksums, published_source, source_files, verify_checksums
 from reclens.data.storage import read_dataset, write_dataset
 
 __all__ = [
@@ -11,9 +11,9 @@ __all__ = [
     "Items",
     "Split",
     "Users",
-    "built_in_source",
     "checksums",
     "prepare",
+    "published_source",
     "read_dataset",
     "source_files",
     "verify_checksums",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from reclens.contracts import DatasetSpec, SourceSpec
-from reclens.data.built_in import built_in_source
+from reclens.contracts import DatasetSpec
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
-from reclens.data.filters import k_core
 from reclens.data.indexing import compact, index_ids
-from reclens.data.raw import ItemText, Order, RawData
-from reclens.data.readers import READERS, SourceFiles
+from reclens.data.reading import published_source, read_source
+from reclens.data.sources.items import ItemText, hold_out_taggers
+from reclens.data.sources.raw import Order, RawData
 from reclens.data.splits import assign_splits
-from reclens.data.tagging import hold_out_taggers
-from reclens.errors import InvalidInput, MissingData
+from reclens.errors import InvalidInput
 
 _SPLITS: dict[Order, tuple[tuple[str, ...], str]] = {
     "time": (("leave-one-out", "ratio", "global-time"), "the time"),
@@ -33,19 +31,20 @@ def prepare(spec: DatasetSpec, folder: Path) -> Dataset:
     Args:
         spec: what to do.
         folder: folder or interactions file with the raw data; it stands for ``spec.source.path``.
-            Of a built-in data set: the folder with its files.
+            Of a published data set: the folder with its files.
 
     Raises:
+        NotFound: no installed package reads the format, or declares the data set.
         MissingData: a file is not there.
         MalformedData: a row cannot be read.
         InvalidInput: nothing is left after filtering or for training, or a rating, an order of
             interactions or taggers are asked for that the source does not have.
     """
     if spec.source is None:
-        source = built_in_source(spec.name, folder)
+        source = published_source(spec.name, folder)
     else:
         source = spec.source.model_copy(update={"path": str(folder)})
-    raw = READERS[source.format].read(source_files(source), source.columns)
+    raw = read_source(source)
     if spec.held_out_taggers:
         raw = replace(raw, items=hold_out_taggers(raw.items, spec.held_out_taggers))
     return index_and_split(raw, spec)
@@ -99,60 +98,24 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
     )
 
 
-def source_files(source: SourceSpec) -> SourceFiles:
-    """The files that reading ``source`` would read.
+def k_core(
+    user_index: npt.NDArray[np.int32], item_index: npt.NDArray[np.int32], k: int
+) -> npt.NDArray[np.bool_]:
+    """Mask [n] of the largest part in which every user and item has at least ``k`` interactions.
 
-    Raises:
-        MissingData: the interactions, or a file that is named, are not there.
+    A repeated interaction counts each time.
     """
-    items_path = None if source.items_path is None else Path(source.items_path)
-    return READERS[source.format].locate(Path(source.path), items_path)
-
-
-def checksums(source: SourceSpec) -> dict[str, str]:
-    """SHA-256 (hexadecimal) of every file of ``source``, by file name.
-
-    Raises:
-        MissingData: a file is not there.
-        InvalidInput: two files have the same name.
-    """
-    sums: dict[str, str] = {}
-    for path in source_files(source).all():
-        if path.name in sums:
-            raise InvalidInput(
-                f"two files of the source are called {path.name}.",
-                field="source.items_path",
-                remedy="rename one of them.",
-            )
-        with path.open("rb") as file:
-            sums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
-
-
-def verify_checksums(source: SourceSpec) -> None:
-    """Check the files against ``source.sha256``, where that is given.
-
-    Raises:
-        InvalidInput: a file has other bytes, or is read but not listed.
-        MissingData: a listed file is not among those that would be read.
-    """
-    if not source.sha256:
-        return
-    found = checksums(source)
-    for name in sorted(source.sha256.keys() - found.keys()):
-        raise MissingData(
-            f"{name} is listed, but is not among the files at {source.path}: {', '.join(found)}.",
-            field="source.sha256",
-            remedy="bring the file back, or submit the job again.",
-        )
-    for name, digest in found.items():
-        expected = source.sha256.get(name)
-        if expected is None or expected.lower() != digest:
-            raise InvalidInput(
-                f"{name} has SHA-256 {digest}, the specification says {expected or 'nothing'}.",
-                field="source.sha256",
-                remedy="bring back the file that was meant, or submit the job again for this one.",
-            )
+    kept = np.ones(len(user_index), dtype=bool)
+    if k <= 1 or len(kept) == 0:
+        return kept
+    n_users, n_items = int(user_index.max()) + 1, int(item_index.max()) + 1
+    while True:
+        per_user = np.bincount(user_index[kept], minlength=n_users)
+        per_item = np.bincount(item_index[kept], minlength=n_items)
+        still = kept & (per_user[user_index] >= k) & (per_item[item_index] >= k)
+        if still.sum() == kept.sum():
+            return kept
+        kept = still
 
 
 # --- below ---------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.concepts.labels.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.statistics.measured import Measured, known_mean
+from reclens.evaluation.statistics import Measurement, mean_or_none
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""
@@ -78,7 +78,7 @@ def measure_examples(
     labels: Sequence[LatentLabel],
     *,
     n: int,
-) -> Measured:
+) -> Measurement:
     """The activations of the best-labelled latents that fire.
 
     Returns:
@@ -111,9 +111,9 @@ def measure_examples(
             "confidence": one.row.confidence,
             "cases": len(one.activations),
             "cases_with": int(one.with_concept.sum()),
-            "fires_with": known_mean(one.activations[one.with_concept] > 0),
-            "fires_without": known_mean(one.activations[~one.with_concept] > 0),
+            "fires_with": mean_or_none(one.activations[one.with_concept] > 0),
+            "fires_without": mean_or_none(one.activations[~one.with_concept] > 0),
         }
         for one in shown
     ]
-    return Measured(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})
+    return Measurement(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reclens.contracts import ColumnNames
-from reclens.data.raw import ItemText, RawData
 from reclens.data.readers.sequences import locate, read
+from reclens.data.sources import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 

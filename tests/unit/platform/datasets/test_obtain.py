@@ -1,4 +1,4 @@
-"""Built-in data sets are obtained with pip and HTTP as they are, and never on trust."""
+"""Published data sets are obtained with pip and HTTP as they are, and never on trust."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import io
 import socket
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reclens.contracts import DatasetSpec
+from reclens.contracts.datasets import DATASETS, Download, Origin
 from reclens.data import prepare
-from reclens.data.built_in import LAYOUTS
 from reclens.errors import MissingData
 from reclens.ops.local.ports import free_ports
 from reclens.platform.datasets import downloads
-from reclens.platform.datasets.downloads import Checksum
+from reclens.platform.datasets import published as declared
 from reclens.platform.datasets.obtain import Obtained, obtain
-from reclens.platform.datasets.origins import ORIGINS, PublishedFiles, Wheel, ZipArchive
 
 _INTER = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\nu\ta\t3\t10\n"
 _WHEEL_MEMBERS = {
@@ -62,29 +60,41 @@ class Publisher:
 
     def point(self, name: str) -> None:
         """Let all HTTP origins of ``name`` point here, where nothing is yet."""
-        self._change(name, lambda origin: self._moved(origin, {}))
+        self._change(name, self._moved)
 
     def publish(self, name: str, *bodies: bytes) -> None:
         """Answer the addresses of ``name`` with ``bodies`` and expect these bytes."""
         left = list(bodies)
-        self._change(name, lambda origin: self._moved(origin, {"bodies": left}))
 
-    def _change(self, name: str, change: Any) -> None:
-        self._monkeypatch.setitem(ORIGINS, name, tuple(change(origin) for origin in ORIGINS[name]))
+        def answered(download: Download) -> Download:
+            moved, body = self._moved(download), left.pop(0)
+            self.bodies[moved.address.removeprefix(self.address)] = body
+            return dataclasses.replace(moved, checksum=_checksum(body))
 
-    def _moved(self, origin: Any, given: dict[str, list[bytes]]) -> Any:
-        if isinstance(origin, PublishedFiles):
-            return PublishedFiles(tuple(self._moved_one(file, given) for file in origin.files))
-        return origin if isinstance(origin, Wheel) else self._moved_one(origin, given)
+        self._change(name, answered)
 
-    def _moved_one(self, part: Any, given: dict[str, list[bytes]]) -> Any:
-        path = "/" + part.url.rpartition("/")[2]
-        changes: dict[str, Any] = {"url": self.address + path}
-        if given:
-            body = given["bodies"].pop(0)
-            self.bodies[path] = body
-            changes["checksum"] = Checksum("sha256", hashlib.sha256(body).hexdigest())
-        return dataclasses.replace(part, **changes)
+    def _change(self, name: str, change: Callable[[Download], Download]) -> None:
+        _declare(
+            self._monkeypatch,
+            name,
+            *(
+                tuple(d if d.address.startswith("pypi:") else change(d) for d in origin)
+                for origin in DATASETS.load(name).origins
+            ),
+        )
+
+    def _moved(self, download: Download) -> Download:
+        address = f"{self.address}/{download.address.rpartition('/')[2]}"
+        return dataclasses.replace(download, address=address)
+
+
+def _declare(monkeypatch: pytest.MonkeyPatch, name: str, *origins: Origin) -> None:
+    changed = dataclasses.replace(DATASETS.load(name), origins=origins)
+    monkeypatch.setattr(declared, name.replace("-", "_").upper(), changed)
+
+
+def _checksum(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +106,7 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     closed = Publisher(f"http://127.0.0.1:{free_ports(1)[0]}", monkeypatch)
-    for name in ORIGINS:
+    for name in DATASETS.names():
         closed.point(name)
 
 
@@ -118,7 +128,7 @@ def publisher(monkeypatch: pytest.MonkeyPatch, nothing_outside: None) -> Iterato
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running = Publisher(f"http://127.0.0.1:{server.server_address[1]}", monkeypatch)
-    for name in ORIGINS:
+    for name in DATASETS.names():
         running.point(name)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -133,32 +143,27 @@ def _offer_wheel(
 ) -> None:
     data = _zip(members)
     (folder / "wheels" / "recbole-1.2.1-py3-none-any.whl").write_bytes(data)
-    wheel, *others = ORIGINS["ml-100k"]
-    assert isinstance(wheel, Wheel)
-    expected = Checksum("sha256", hashlib.sha256(data).hexdigest())
-    changed = dataclasses.replace(wheel, checksum=expected)
-    monkeypatch.setitem(ORIGINS, "ml-100k", (changed, *others))
+    (wheel,), *others = DATASETS.load("ml-100k").origins
+    changed = dataclasses.replace(wheel, checksum=_checksum(data))
+    _declare(monkeypatch, "ml-100k", (changed,), *others)
 
 
 # --- what is published ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", DATASETS.names())
 def test_every_origin_has_the_files_of_a_layout(name: str):
-    layouts = [set(layout.files) for layout in LAYOUTS[name]]
-    for origin in ORIGINS[name]:
-        if isinstance(origin, PublishedFiles):
-            assert {file.name for file in origin.files} in layouts
-        else:
-            assert isinstance(origin, Wheel | ZipArchive)
-            assert set(origin.files) in layouts
+    layouts = [set(layout.files) for layout in DATASETS.load(name).layouts]
+    for origin in DATASETS.load(name).origins:
+        assert {file for download in origin for file in download.files} in layouts
 
 
 # --- a folder of one's own -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "files"), [(name, layout.files) for name in LAYOUTS for layout in LAYOUTS[name]]
+    ("name", "files"),
+    [(name, layout.files) for name in DATASETS.names() for layout in DATASETS.load(name).layouts],
 )
 def test_a_local_folder_is_taken_as_it_is(tmp_path: Path, name: str, files: tuple[str, ...]):
     for file in files:

@@ -237,7 +237,7 @@ def _of_request(error: RecLensError, request_id: str) -> RecLensError:
     """The error of a whole call, as that of one request in it."""
     if isinstance(error, InternalError):
         # It names the call, which its caller knows nothing of; the log ties the two together.
-        logger.error("inference failed", request_id=request_id, error=str(error))
+        logger.error("inference failed", request_id=request_id, error=error.sentence)
         return InternalError(
             f"the server failed on request {request_id}.",
             remedy="look for that id in the server's log.",

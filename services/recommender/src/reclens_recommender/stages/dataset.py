@@ -9,14 +9,14 @@ from reclens.contracts import DatasetSpec, Progress
 from reclens.data import (
     Dataset,
     Split,
-    built_in_source,
     checksums,
     prepare,
+    published_source,
     verify_checksums,
     write_dataset,
 )
 from reclens.platform.datasets.obtain import Obtained, obtain
-from reclens.platform.jobs.runner import JobContext
+from reclens.platform.jobs.context import JobContext
 
 _STEPS = ("obtain", "prepare", "write")
 
@@ -41,7 +41,7 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     _report(job, "write")
     for name in write_dataset(dataset, job.folder):
         job.add(job.folder / name)
-    source = spec.source or built_in_source(spec.name, obtained.folder)
+    source = spec.source or published_source(spec.name, obtained.folder)
     return {**_counts(dataset), "source": obtained.origin, "files": checksums(source)}
 
 

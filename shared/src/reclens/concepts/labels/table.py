@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.concepts.labels.grouping import Judgement, LatentLabel
+from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput
 
 _SCALARS: Final = {

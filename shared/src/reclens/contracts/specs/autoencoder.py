@@ -9,8 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "dimensions", "pca"]
 Precision = Literal["float32", "bfloat16"]
@@ -121,8 +120,6 @@ class AutoencoderOptions(Contract):
 class AutoencoderSpec(AutoencoderOptions, JobSpec):
     """Train a sparse autoencoder on captured activations."""
 
-    TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_TRAIN
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.AUTOENCODER
     ALGORITHM: ClassVar[int] = 4
 
     activations: ArtifactRef
@@ -130,3 +127,13 @@ class AutoencoderSpec(AutoencoderOptions, JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"activations": self.activations}
+
+
+AUTOENCODER_TRAIN = JobKind(
+    task="reclens.autoencoder.train.v1",
+    queue=QueueName.TRAIN,
+    spec=AutoencoderSpec,
+    makes=ArtifactKind.AUTOENCODER,
+    stage="reclens_trainer.stages.train:run",
+    owner=WorkerName.TRAINER,
+)

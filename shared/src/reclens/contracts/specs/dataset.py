@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
-from reclens.contracts.specs.built_in import BUILT_IN_DEFAULTS, with_defaults
+from reclens.contracts.datasets import DATASETS
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.errors import NotFound
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Lower-case letters, digits, dot, dash and underscore; at most 63 characters."""
@@ -42,16 +42,17 @@ class ColumnNames(Contract):
 class SourceSpec(Contract):
     """Where raw files of one's own lie and how to read them."""
 
-    format: Literal["movielens", "recbole", "rechorus", "sequences", "hetrec", "table"]
-    """``movielens``: u.data or ratings.dat; ``recbole``: atomic files; ``rechorus``: tab-separated
-    CSV; ``sequences``: a line per user; ``hetrec``: plays and tags of artists; ``table``: any CSV
-    or Parquet with the named columns."""
+    format: Name
+    """An installed reader. Those that come with RecLens: ``movielens``: u.data or ratings.dat;
+    ``recbole``: atomic files; ``rechorus``: tab-separated CSV; ``sequences``: a line per user;
+    ``hetrec``: plays and tags of artists; ``table``: any CSV or Parquet with the named columns.
+    For others see docs/how-to/extend/reader.md."""
     path: str
     """Folder or interactions file, readable by the worker."""
     items_path: str | None = None
     """File with item titles and tags. None: looked for beside ``path``, optional."""
     columns: ColumnNames = ColumnNames()
-    """Column names, for ``format: table``."""
+    """Column names, for ``format: table`` and other formats that leave them open."""
     sha256: dict[str, str] = Field(default_factory=dict)
     """File name to checksum. ``reclens submit`` fills it in; the worker refuses other bytes."""
 
@@ -84,13 +85,10 @@ class SplitSpec(Contract):
 class DatasetSpec(JobSpec):
     """Import a data set: read, filter, index, split."""
 
-    TASK: ClassVar[TaskName] = TaskName.DATASET_IMPORT
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.DATASET
-
     name: Name = "ml-100k"
-    """``ml-100k``, ``ml-1m``, ``grocery``, ``yelp`` and ``lastfm-2k`` are obtained by RecLens
-    itself, and have defaults of their own for the fields below, see docs/how-to/datasets.md; any
-    other name needs a ``source``."""
+    """``ml-100k``, ``ml-1m``, ``grocery``, ``yelp``, ``lastfm-2k``, and what other installed
+    packages declare, are obtained by RecLens itself, and have defaults of their own for the fields
+    below, see docs/how-to/datasets.md; any other name needs a ``source``."""
     source: SourceSpec | None = None
     """Raw files of one's own."""
     min_rating: float | None = None
@@ -105,25 +103,33 @@ class DatasetSpec(JobSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete_built_in(cls, value: Any) -> Any:
+    def _complete_published(cls, value: Any) -> Any:
         # Before validation, so that the canonical specification, and with it the artifact's id,
         # says what is done and not where the default came from.
         if not isinstance(value, dict):
             return value
         fields = cast("dict[str, Any]", value)
         name = fields.get("name", cls.model_fields["name"].default)
-        if fields.get("source") is not None or name not in tuple(BUILT_IN_DEFAULTS):
+        if fields.get("source") is not None or not isinstance(name, str):
             return fields
+        try:
+            published = DATASETS.load(name)
+        except NotFound as error:
+            raise ValueError(
+                f"data set {name!r} is not one that RecLens obtains by itself; give its `source`, "
+                f"or choose one of {', '.join(DATASETS.names())}"
+            ) from error
         split = fields.get("split")
         if isinstance(split, SplitSpec):
             fields = {**fields, "split": split.model_dump(exclude_unset=True)}
-        return with_defaults(name, fields)
+        return published.complete(fields)
 
-    @model_validator(mode="after")
-    def _known_or_sourced(self) -> Self:
-        if self.source is None and self.name not in BUILT_IN_DEFAULTS:
-            raise ValueError(
-                f"data set {self.name!r} is not built in; give its `source`, or choose one of "
-                f"{', '.join(BUILT_IN_DEFAULTS)}"
-            )
-        return self
+
+DATASET_IMPORT = JobKind(
+    task="reclens.dataset.import.v1",
+    queue=QueueName.CAPTURE,
+    spec=DatasetSpec,
+    makes=ArtifactKind.DATASET,
+    stage="reclens_recommender.stages.dataset:run",
+    owner=WorkerName.RECOMMENDER,
+)

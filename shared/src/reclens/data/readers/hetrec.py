@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from reclens.contracts import ColumnNames
-from reclens.data.files import read_delimited
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
-from reclens.data.tagging import most_given
+from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.items import ItemText, most_given
+from reclens.data.sources.raw import RawData
 from reclens.errors import MissingData
 
 _PLAYS = "user_artists.dat"

@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from reclens.contracts import ColumnNames
-from reclens.data.columns import SourceTable, clean_tags
-from reclens.data.files import read_delimited
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
-from reclens.data.titles import article_first, take_year
+from reclens.data.sources.columns import SourceTable, clean_tags
+from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.items import ItemText, article_first, take_year
+from reclens.data.sources.raw import RawData
 from reclens.errors import MissingData
 
 _INTERACTIONS = ["user_id", "item_id", "rating", "timestamp"]

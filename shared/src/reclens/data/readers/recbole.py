@@ -8,12 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from reclens.contracts import ColumnNames
-from reclens.data.columns import SourceTable, clean_tags
-from reclens.data.files import read_delimited
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.row_order import rows_as_time
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
-from reclens.data.titles import article_first, take_year
+from reclens.data.sources.columns import SourceTable, clean_tags
+from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.items import ItemText, article_first, take_year
+from reclens.data.sources.raw import RawData, rows_as_time
 from reclens.errors import MalformedData, MissingData
 
 _PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it

@@ -12,11 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from reclens.contracts import ColumnNames
-from reclens.data.columns import SourceTable, clean_tags
-from reclens.data.files import read_delimited
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
-from reclens.data.titles import take_year
+from reclens.data.sources.columns import SourceTable, clean_tags
+from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.items import ItemText, take_year
+from reclens.data.sources.raw import RawData
 from reclens.errors import MissingData
 
 _PARTS = ("train.csv", "dev.csv", "test.csv")

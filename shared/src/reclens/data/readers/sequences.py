@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from reclens.contracts import ColumnNames
-from reclens.data.columns import clean_tags
-from reclens.data.files import read_bytes
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
+from reclens.data.sources.columns import clean_tags
+from reclens.data.sources.files import SourceFiles, beside, folder_of, read_bytes
+from reclens.data.sources.items import ItemText
+from reclens.data.sources.raw import RawData
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from reclens.contracts import ColumnNames
-from reclens.data.columns import SourceTable
-from reclens.data.files import header_line, read_delimited, read_parquet
-from reclens.data.raw import ItemText, RawData
-from reclens.data.readers.row_order import rows_as_time
-from reclens.data.readers.source_files import SourceFiles, beside, folder_of
-from reclens.data.titles import take_year
+from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.files import (
+    SourceFiles,
+    beside,
+    folder_of,
+    header_line,
+    read_delimited,
+    read_parquet,
+)
+from reclens.data.sources.items import ItemText, take_year
+from reclens.data.sources.raw import RawData, rows_as_time
 from reclens.errors import MissingData
 
 _SUFFIXES = (".parquet", ".csv", ".tsv")

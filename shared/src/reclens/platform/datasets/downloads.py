@@ -1,4 +1,4 @@
-"""Downloads a file over HTTP or a wheel with pip, and lets no byte through that has not the sum."""
+"""Downloads over HTTP, or of a wheel with pip; bytes of another checksum are never handed on."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
+from reclens.contracts.datasets import Download
 from reclens.errors import Unavailable
 
 MAX_BYTES = 64 << 20
 """Of a download and of a file in an archive; the largest real one has 25 MB."""
 _READ_BYTES = 1 << 16
 _CONNECT_SECONDS = 20
+_WHEEL = "pypi:"
 
 
-class Checksum(NamedTuple):
-    """What the bytes must hash to."""
-
-    algorithm: str
-    """``sha256``, or ``md5`` where the publisher gives nothing better."""
-    digest: str
-    """Hexadecimal."""
-
-
-def download_url(url: str, expected: Checksum, *, timeout_seconds: float) -> bytes:
-    """Bytes at ``url``.
+def fetch(download: Download, *, timeout_seconds: float) -> dict[str, bytes]:
+    """Content by name of the files of a data set that ``download`` gives.
 
     Raises:
-        Unavailable: they cannot be had in time, are too many, or are others than expected.
+        Unavailable: they cannot be had in time, are too many bytes, or others than declared.
     """
+    if download.address.startswith(_WHEEL):
+        data = _wheel(download.address.removeprefix(_WHEEL), timeout_seconds)
+    else:
+        data = _body(download.address, timeout_seconds)
+    algorithm, _, expected = download.checksum.partition(":")
+    digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+    if digest != expected:
+        raise Unavailable(f"{algorithm} is {digest} and should be {expected}")
+    return _members(data, download) if download.members else {download.files[0]: data}
+
+
+def _body(url: str, timeout_seconds: float) -> bytes:
     deadline = time.monotonic() + timeout_seconds
     received = io.BytesIO()
     try:
@@ -51,20 +55,11 @@ def download_url(url: str, expected: Checksum, *, timeout_seconds: float) -> byt
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if type(error) is urllib.error.URLError else error
         raise Unavailable(f"the download failed ({reason})") from error
-    return _verified(received.getvalue(), expected)
+    return received.getvalue()
 
 
-def download_wheel(requirement: str, expected: Checksum, *, timeout_seconds: float) -> bytes:
-    """Bytes of a wheel, from where pip is configured to look. It is neither installed nor imported.
-
-    Args:
-        requirement: name and version, ``name==1.2.3``.
-        expected: of the wheel.
-        timeout_seconds: limit for all of it.
-
-    Raises:
-        Unavailable: it cannot be had in time, or has other bytes than expected.
-    """
+def _wheel(requirement: str, timeout_seconds: float) -> bytes:
+    """Bytes of a wheel, from where pip is configured to look."""
     with tempfile.TemporaryDirectory(prefix="reclens-wheel-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary", ":all:"]
@@ -89,20 +84,16 @@ def download_wheel(requirement: str, expected: Checksum, *, timeout_seconds: flo
         wheels = sorted(Path(folder).glob("*.whl"))
         if len(wheels) != 1:
             raise Unavailable(f"pip download left {len(wheels)} wheels instead of one")
-        return _verified(wheels[0].read_bytes(), expected)
+        return wheels[0].read_bytes()
 
 
-def zip_members(data: bytes, folder: str, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Content of the files ``names`` of ``folder`` within a zip; nothing else of it is read.
-
-    Raises:
-        Unavailable: it is not a zip, or has no such file, or one that is too large.
-    """
+def _members(data: bytes, download: Download) -> dict[str, bytes]:
+    """Files of an archive; nothing else of it is read."""
     members: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for name in names:
-                path = f"{folder}/{name}" if folder else name
+            for name in download.members:
+                path = f"{download.folder}/{name}" if download.folder else name
                 try:
                     info = archive.getinfo(path)
                 except KeyError as error:
@@ -113,10 +104,3 @@ def zip_members(data: bytes, folder: str, names: tuple[str, ...]) -> dict[str, b
     except zipfile.BadZipFile as error:
         raise Unavailable(f"the archive cannot be unpacked ({error})") from error
     return members
-
-
-def _verified(data: bytes, expected: Checksum) -> bytes:
-    digest = hashlib.new(expected.algorithm, data, usedforsecurity=False).hexdigest()
-    if digest != expected.digest:
-        raise Unavailable(f"{expected.algorithm} is {digest} and should be {expected.digest}")
-    return data

@@ -1,4 +1,4 @@
-"""Obtains a built-in data set: from a folder of one's own, the cache, or where it is published."""
+"""Obtains a published data set: from a folder of one's own, the cache, or where it is published."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from reclens.data import built_in_source
-from reclens.data.built_in import LAYOUTS
+from reclens.contracts.datasets import DATASETS, Origin
+from reclens.data import published_source
 from reclens.errors import MissingData, RecLensError, Unavailable
-from reclens.platform.datasets.origins import ORIGINS, Origin
+from reclens.platform.datasets.downloads import fetch
 from reclens.platform.settings.models import data_setting
 
 _CHECKSUMS = "sha256.json"
@@ -30,46 +30,58 @@ class Obtained(NamedTuple):
 def obtain(
     name: str, cache_dir: Path, local: Path | None = None, *, timeout_seconds: float = 180
 ) -> Obtained:
-    """Find or download a built-in data set.
+    """Find or download a published data set.
 
     Args:
-        name: one of the built-in data sets.
+        name: of a data set that an installed package declares.
         cache_dir: downloads are kept here, with checksums that are verified at every use.
         local: folder with the files; given, nothing else is tried.
         timeout_seconds: limit for each download.
 
     Raises:
+        NotFound: no installed package declares it.
         MissingData: ``local`` lacks a file, or no download worked; the message tells what is
             missing, or what happened at each place.
     """
     if local is not None:
         return _local(name, local)
-    origins = ORIGINS[name]
-    for origin in origins:
+    published = DATASETS.load(name)
+    for origin in published.origins:
         folder = _cache_folder(cache_dir, name, origin)
         if _is_intact(folder):
-            return Obtained(folder, origin.name)
+            return Obtained(folder, _address(origin))
     failures: list[str] = []
-    for origin in origins:
+    for origin in published.origins:
         folder = _cache_folder(cache_dir, name, origin)
         try:
-            _keep(origin.fetch(timeout_seconds), folder)
+            _keep(_fetch(origin, timeout_seconds), folder)
         except RecLensError as error:
-            failures.append(f"{origin.name}: {error.message}")
+            failures.append(f"{_address(origin)}: {error.message}")
             continue
-        return Obtained(folder, origin.name)
-    setting, files = data_setting(name), LAYOUTS[name][0].files
+        return Obtained(folder, _address(origin))
+    setting, files = data_setting(name), published.layouts[0].files
     raise MissingData(
         f"{name} could not be obtained. {'; '.join(failures)}.",
         field=f"data.{name.replace('-', '_')}",
-        remedy=f"get {', '.join(files)} from {origins[-1].name}, put them into one folder, and set "
-        f"{setting} to it.",
+        remedy=f"get {', '.join(files)} from {_address(published.origins[-1])}, put them into one "
+        f"folder, and set {setting} to it.",
     )
+
+
+def _address(origin: Origin) -> str:
+    return " and ".join(download.address for download in origin)
+
+
+def _fetch(origin: Origin, timeout_seconds: float) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for download in origin:
+        files |= fetch(download, timeout_seconds=timeout_seconds)
+    return files
 
 
 def _local(name: str, folder: Path) -> Obtained:
     try:
-        built_in_source(name, folder)
+        published_source(name, folder)
     except MissingData as error:
         setting = data_setting(name)
         raise MissingData(
@@ -85,7 +97,9 @@ def _local(name: str, folder: Path) -> Obtained:
 
 
 def _cache_folder(cache_dir: Path, name: str, origin: Origin) -> Path:
-    return cache_dir / f"{name}-{hashlib.sha256(origin.version.encode()).hexdigest()[:12]}"
+    digests = [download.checksum.partition(":")[2] for download in origin]
+    version = digests[0] if len(digests) == 1 else "".join(digest[:6] for digest in digests)
+    return cache_dir / f"{name}-{hashlib.sha256(version.encode()).hexdigest()[:12]}"
 
 
 def _keep(files: dict[str, bytes], folder: Path) -> None:

@@ -70,7 +70,7 @@ class AccessLog:
             self._suppressed += 1
             return
         self._written += 1
-        said = {} if error.grpc_code in _QUOTING else {"error": str(error)}
+        said = {} if error.grpc_code in _QUOTING else {"error": error.sentence}
         logger.info(
             "refused",
             method=call.method,

@@ -122,7 +122,7 @@ class TokenBook:
         try:
             self._take(read_tokens(self._path))
         except RecLensError as error:
-            logger.error("tokens not reloaded, those before stay", error=str(error))
+            logger.error("tokens not reloaded, those before stay", error=error.sentence)
             return False
         logger.info("tokens reloaded", tokens=len(self._by_digest) + len(self._by_certificate))
         return True

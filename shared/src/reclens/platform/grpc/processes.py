@@ -35,7 +35,7 @@ def run_server(service: str, work: Callable[[S], None], settings: S, section: st
     try:
         _run(work, settings, section)
     except RecLensError as error:
-        logger.error("not started", error=str(error))
+        logger.error("not started", error=error.sentence)
         sys.exit(2)
 
 

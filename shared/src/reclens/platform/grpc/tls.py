@@ -105,7 +105,7 @@ class ServerCertificate:
             try:
                 self._current = self._read()
             except RecLensError as error:
-                logger.error("certificate not reloaded, the one before stays", error=str(error))
+                logger.error("certificate not reloaded, the one before stays", error=error.sentence)
                 return None
             logger.info("certificate reloaded", file=str(self._certificate))
             return self._current

@@ -17,7 +17,7 @@ from huggingface_hub import InferenceClient
 from pydantic import BaseModel, ConfigDict, Field
 
 from reclens import __version__
-from reclens.concepts.evidence.text import clean
+from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm import ChatAnswer, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
@@ -61,7 +61,7 @@ class StopSignal(Protocol):
         ...
 
 
-class HubLlmClient:
+class HttpLlmClient:
     """`LlmClient` of one endpoint. Bounded in flight, patient with faults that pass, interruptible.
 
     All clients of a process for one endpoint share one bound. A request waits for its place, then

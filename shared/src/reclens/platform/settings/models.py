@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reclens.contracts.datasets import DATASETS
 from reclens.errors import MissingData
 from reclens.platform.settings.secret_files import SecretFiles
 
@@ -118,31 +119,36 @@ class HeartbeatSettings(Section):
 
 
 class DataSettings(Section):
-    """Where raw data lies, so that nothing is downloaded."""
+    """Where raw data lies, so that nothing is downloaded. Besides what is listed, each installed
+    data set has a variable of its own with the folder of its files, named as it is: `ML_100K`,
+    `GROCERY` and so on, after the prefix of this section."""
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Path | None] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     root: Path | None = None
     """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What
     has none there is downloaded. A data set's own setting goes before."""
-    ml_100k: Path | None = None
-    """Folder with MovieLens-100K, in the publisher's or RecBole's layout."""
-    ml_1m: Path | None = None
-    """Folder with MovieLens-1M: ratings.dat, movies.dat, users.dat."""
-    grocery: Path | None = None
-    """Folder with Amazon Grocery as ReChorus has it: train.csv, item_meta.csv."""
-    yelp: Path | None = None
-    """Folder with Yelp.txt of S3-Rec and Yelp.item.json of LETTER."""
-    lastfm_2k: Path | None = None
-    """Folder with HetRec 2011 Last.fm: user_artists.dat, artists.dat, tags.dat,
-    user_taggedartists.dat."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = {setting_of(name): name for name in DATASETS.names()}
+        for setting in self.__pydantic_extra__:
+            if setting not in known:
+                raise ValueError(
+                    f"{setting!r} is not one of the data sets {', '.join(known.values())}"
+                )
+        return self
 
     def folder(self, name: str) -> Path | None:
-        """Folder of the built-in data set ``name``: its own setting, else what lies in ``root``
+        """Folder of the published data set ``name``: its own setting, else what lies in ``root``
         under its name, else None.
 
         Raises:
             MissingData: ``root`` cannot be entered.
         """
-        own: Path | None = getattr(self, name.replace("-", "_"))
+        own = self.__pydantic_extra__.get(setting_of(name))
         if own is not None or self.root is None:
             return own
         found = self.root / name
@@ -157,9 +163,14 @@ class DataSettings(Section):
             ) from error
 
 
+def setting_of(name: str) -> str:
+    """What the data set ``name`` is called in `DataSettings`."""
+    return name.replace("-", "_").replace(".", "_")
+
+
 def data_setting(name: str) -> str:
-    """Environment variable with the folder of the built-in data set ``name``."""
-    return f"RECLENS_DATA__{name.replace('-', '_').upper()}"
+    """Environment variable with the folder of the published data set ``name``."""
+    return f"RECLENS_DATA__{setting_of(name).upper()}"
 
 
 class StoreSettings(BaseSettings):
@@ -221,7 +232,7 @@ class WorkerSettings(ComputeSettings):
     """Redis."""
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     """How it tells that it consumes."""
-    data: DataSettings = DataSettings()
+    data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
     """Language model."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reclens.contracts import JobResult
-from reclens.platform.jobs.log import JobError, JobState, JobView
+from reclens.platform.jobs.view import JobError, JobState, JobView
 from reclens.studies.reproduce.experiment import execution
 from reclens.studies.reproduce.experiment.execution import JobRun, ReproductionFailed
 from reclens.studies.reproduce.experiment.plan import PlannedJob, make_plan

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from reclens.evaluation.statistics.bootstrap import Interval, mean_interval, statistic_interval
+from reclens.evaluation.statistics import Interval, mean_interval, statistic_interval
 from reclens.studies.reproduce.experiment.results import Dictionary
 
 INTERPRETABLE = 0.8

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reclens.concepts.evidence.measures import wilson_interval
+from reclens.concepts.evidence.classification_metrics import wilson_interval
 from reclens.studies.reproduce.experiment.comparison import (
     RECONSTRUCTION,
     Verdict,
