@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import ChatMessage, ChatRequest
+from reclens.concepts.llm.chat import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.ops.local.ports import free_ports
 from reclens.platform.llm.client import HttpLlmClient
@@ -66,19 +65,6 @@ def test_other_servers_are_told_it_in_openais_form(openai_server: Lookalike, mak
         "type": "json_schema",
         "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA},
     }
-
-
-def test_hugging_faces_own_client_rewrites_openais_form(openai_server: Lookalike):
-    """Why the request is finished here: if this fails, the client no longer needs it."""
-    from huggingface_hub import InferenceClient
-
-    openai_server.behave(SAYS)
-    asked: Any = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
-    InferenceClient(base_url=openai_server.url, token="none").chat_completion(
-        [{"role": "user", "content": "how many?"}], response_format=asked
-    )
-    sent = openai_server.requests[0]["body"]["response_format"]
-    assert sent == {"type": "json_object", "value": SCHEMA}
 
 
 def test_the_wrong_dialect_is_refused_by_tgi_and_named_in_the_remedy(tgi: Lookalike, make_client):
@@ -270,15 +256,6 @@ def test_nobodys_hugging_face_token_is_sent_elsewhere(
     assert "authorization" not in headers
     assert headers["user-agent"].startswith("reclens/")
     assert "hf_of_somebody" not in str(tgi.requests)
-
-
-def test_offline_mode_of_the_hub_does_not_shut_the_endpoint(
-    tgi: Lookalike, make_client, monkeypatch: pytest.MonkeyPatch
-):
-    """An embedding judge in the same process may well have set it."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    tgi.behave(SAYS)
-    assert make_client(tgi).complete(REQUEST).text == '{"a": 1}'
 
 
 def test_secrets_are_in_no_error(tgi: Lookalike, make_client):

@@ -62,7 +62,9 @@ def jobs_reference() -> str:
         for name in pending:
             shown.add(name)
             parts.append(f"### {name}\n\n{_summary(nested[name])}\n")
-            parts.append(_table(nested[name], nested))
+            own = _own_fields(nested[name])
+            if own:
+                parts.append(_table(nested[name], nested, only=own))
     return "\n".join(parts)
 
 
@@ -113,8 +115,26 @@ def _table(
 
 def _contracts(annotation: Any) -> list[type[Contract]]:
     if isinstance(annotation, type) and issubclass(annotation, Contract):
-        return [annotation]
+        return [annotation, *_kinds_of(annotation)]
     return [found for part in get_args(annotation) for found in _contracts(part)]
+
+
+def _kinds_of(contract: type[Contract]) -> list[type[Contract]]:
+    """Subclasses of RecLens among which the field ``kind`` of a value decides."""
+    if "kind" not in contract.model_fields:
+        return []
+    found = [kind for sub in contract.__subclasses__() for kind in [sub, *_kinds_of(sub)]]
+    return [kind for kind in found if kind.__module__ == contract.__module__ and kind.__doc__]
+
+
+def _own_fields(contract: type[Contract]) -> Set[str]:
+    """Fields of a contract, less those that it has in common with all other kinds."""
+    common = [
+        set(base.model_fields)
+        for base in contract.__mro__[1:]
+        if issubclass(base, Contract) and "kind" in base.model_fields
+    ]
+    return set(contract.model_fields) - (common[-1] - {"kind"} if common else set())
 
 
 def _type(annotation: Any) -> str:

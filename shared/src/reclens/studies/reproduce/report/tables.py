@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reclens.contracts import Manifest
+from reclens.evaluation.carriers import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
 from reclens.evaluation.monosemanticity.similarity import N_ITEMS
-from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION
 from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
