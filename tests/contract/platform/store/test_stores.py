@@ -39,7 +39,7 @@ def test_a_store_of_an_outside_package_passes_the_suite_and_keeps_releases(
 ) -> None:
     settings = StoreSettings(
         store="folder",
-        store_options={"folder": str(tmp_path / "objects")},
+        store_address=str(tmp_path / "objects"),
         cache_dir=tmp_path / "cache",
     )
     release = Release(

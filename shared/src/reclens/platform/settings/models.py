@@ -191,8 +191,8 @@ class StoreSettings(BaseSettings):
     store: str = "s3"
     """Where artifacts are kept: ``s3``, or a store that an installed package adds, see
     docs/how-to/extend/store.md."""
-    store_options: dict[str, str] = {}
-    """What a store that was added takes, as a JSON object."""
+    store_address: str = ""
+    """Where a store that was added has its objects, in its own words: a URL, a folder, ..."""
     s3: S3Settings = S3Settings()
     """Object store."""
     cache_dir: Path = Path(".reclens/cache")
