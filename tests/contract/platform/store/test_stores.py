@@ -9,7 +9,7 @@ from outside_package import files_of_page, installed
 
 from reclens.contracts import Release
 from reclens.errors import NotFound
-from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.settings.models import S3Settings, StoreChoice, StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.objects import STORES, S3Store
 from reclens.testing.stores import ObjectStoreSuite
@@ -31,15 +31,14 @@ def test_s3_is_declared_as_others_are() -> None:
 
 def test_a_store_that_nobody_offers_is_named_with_those_there_are() -> None:
     with pytest.raises(NotFound, match=r"(?s)store 'tape'.*s3"):
-        ArtifactStore.from_settings(StoreSettings(store="tape"))
+        ArtifactStore.from_settings(StoreSettings(store=StoreChoice(kind="tape")))
 
 
 def test_a_store_of_an_outside_package_passes_the_suite_and_keeps_releases(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     settings = StoreSettings(
-        store="folder",
-        store_address=str(tmp_path / "objects"),
+        store=StoreChoice(kind="folder", address=str(tmp_path / "objects")),
         cache_dir=tmp_path / "cache",
     )
     release = Release(

@@ -51,7 +51,7 @@ class ArtifactStore:
         Raises:
             NotFound, InvalidInput: no such store is installed, or it cannot be used.
         """
-        objects = STORES.load(settings.store).from_settings(settings)
+        objects = STORES.load(settings.store.kind).from_settings(settings)
         return cls(objects, settings.cache_dir)
 
     # --- artifacts -------------------------------------------------------------------------------

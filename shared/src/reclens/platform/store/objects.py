@@ -259,8 +259,8 @@ def _flaw(loaded: object) -> str:
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
     "reclens.stores",
     noun="store",
-    field="store",
+    field="store.kind",
     page="docs/how-to/extend/store.md",
     flaw=_flaw,
 )
-"""Each a subclass of `ObjectStore`, named as the setting ``RECLENS_STORE`` names it."""
+"""Each a subclass of `ObjectStore`, named as the setting ``RECLENS_STORE__KIND`` names it."""
