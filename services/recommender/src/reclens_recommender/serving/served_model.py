@@ -54,11 +54,11 @@ class ServedModel:
     release: Release
     """Pointer that it was loaded from."""
     model: Recommender
-    """In eval mode."""
+    """The recommender, in eval mode."""
     site: ProbeSite
     """Where its representation is read and written."""
     sae: SparseAutoencoder
-    """Dictionary of that site."""
+    """The autoencoder that was trained on representations of that site."""
     dataset: Dataset
     """Ids and histories of the model's users and items."""
     dataset_ref: str
@@ -70,9 +70,9 @@ class ServedModel:
     representations: RepresentationCache
     """What the model makes of users and histories."""
     tags: TagIndex
-    """Items by tag."""
+    """Which items carry which tag."""
     ranker: Ranker
-    """Finds the best items."""
+    """Finds the best items for a query."""
 
     @cached_property
     def proposer(self) -> Proposer:

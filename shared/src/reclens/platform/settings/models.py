@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import MissingData
-from reclens.platform.settings.secret_files import SecretFiles
+from reclens.platform.settings.files import SecretFiles
 
 
 class Section(BaseModel):

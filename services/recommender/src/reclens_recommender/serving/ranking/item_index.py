@@ -54,7 +54,7 @@ class IndexReport:
     """What the index turned out to be."""
 
     n_lists: int
-    """Inverted lists."""
+    """Inverted lists that the items are divided into."""
     n_probe: int
     """Lists that a query looks into."""
     recall: float
@@ -62,11 +62,11 @@ class IndexReport:
     lowest_recall: float
     """The same for the query at the 5th percentile of the sample."""
     n_queries: int
-    """Queries of the sample."""
+    """Queries that the recall was measured on."""
     build_seconds: float
     """Time that making and measuring it took."""
     n_bytes: int
-    """Memory of the lists."""
+    """Bytes of memory that the lists take."""
 
 
 class ItemIndex:

@@ -26,9 +26,9 @@ class ScoredItems:
     """Items in order, best first."""
 
     items: npt.NDArray[np.int64]
-    """Rows of items."""
+    """Rows of the items in the data set."""
     scores: npt.NDArray[np.float32]
-    """One score an item."""
+    """The score of each item."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -62,7 +62,7 @@ class SortedScores:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
+        """Bytes that the arrays take."""
         return self.scores.nbytes + self._order.nbytes + self._place.nbytes
 
     def without(self, excluded: npt.NDArray[np.int64]) -> SortedScores:
