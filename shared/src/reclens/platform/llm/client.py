@@ -51,11 +51,11 @@ class StopEvent(Protocol):
     """An event that is set when the worker stops; of threads or of processes."""
 
     def is_set(self) -> bool:
-        """Whether it stops."""
+        """Whether the worker stops."""
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Wait for it at most ``timeout`` seconds; whether it stops."""
+        """Wait at most ``timeout`` seconds; whether the worker stops."""
         ...
 
 

@@ -18,19 +18,11 @@ import yaml
 from reclens.studies.reproduce.experiment import comparison
 from reclens.studies.reproduce.experiment.comparison import Bounds
 from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.templates import template_environment
 
-NOT_MEASURED = "n/a"
-"""Shown for None."""
-
-_TEMPLATES = jinja2.PackageLoader("reclens.studies.reproduce.report")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
-
-
-def number(value: Any, shown: str = ".3f") -> str:
-    """A figure by its format specification; as text where that is empty."""
-    return NOT_MEASURED if value is None else format(value, shown)
 
 
 def interval(bounds: Bounds | None, shown: str = "+.3f") -> str:
@@ -61,20 +53,9 @@ def anchor(heading: str) -> str:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Where all templates of the report are read; only those of pages escape what they are given.
-
-    What a template names and is not given is an error. Templates may compare dictionaries.
-    """
-    found = jinja2.Environment(
-        loader=_TEMPLATES,
-        autoescape=lambda name: bool(name) and name.endswith(".html.j2"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """Where all templates of the report are read; they may compare dictionaries."""
+    found = template_environment("reclens.studies.reproduce.report")
     found.filters |= {
-        "number": number,
         "interval": interval,
         "change": change,
         "listed": listed,
@@ -136,7 +117,9 @@ def _paragraphs(text: str) -> list[str]:
 @functools.cache
 def layout(name: str) -> Any:
     """What a YAML file of the templates says, such as columns of tables."""
-    return yaml.safe_load(_TEMPLATES.get_source(environment(), name)[0])
+    loader = environment().loader
+    assert loader is not None
+    return yaml.safe_load(loader.get_source(environment(), name)[0])
 
 
 def text(source: str, **values: Any) -> str:

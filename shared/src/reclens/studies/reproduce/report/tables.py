@@ -17,6 +17,7 @@ from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION
 from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 from reclens.studies.reproduce.report import prose
+from reclens.studies.templates import number
 
 _PROTOCOL = {
     "N_ITEMS": N_ITEMS,
@@ -46,7 +47,7 @@ class Column:
 
     def cell(self, value: Any) -> str:
         """One value for people."""
-        return prose.number(value, self.shown)
+        return number(value, self.shown)
 
 
 @dataclass(frozen=True)

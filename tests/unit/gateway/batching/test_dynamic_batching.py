@@ -8,7 +8,7 @@ import pytest
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, NotFound, Overloaded, RecLensError
-from reclens_gateway.batching.coalescing import QUIET_TURNS, Gathering
+from reclens_gateway.batching.dynamic_batching import IDLE_TURNS, DynamicBatcher
 
 
 class Calls:
@@ -18,12 +18,12 @@ class Calls:
         self.made: list[tuple[list[str], asyncio.Future[None]]] = []
         self.seconds: list[float] = []
 
-    async def send(self, questions: list[pb.RankRequest], seconds: float) -> list[pb.RankOutcome]:
+    async def send(self, requests: list[pb.RankRequest], seconds: float) -> list[pb.RankOutcome]:
         free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.made.append(([question.request_id for question in questions], free))
+        self.made.append(([request.request_id for request in requests], free))
         self.seconds.append(seconds)
         await free
-        return [outcome(question) for question in questions]
+        return [outcome(request) for request in requests]
 
     @property
     def batches(self) -> list[list[str]]:
@@ -37,8 +37,8 @@ class Calls:
             free.set_exception(error)
 
 
-def outcome(question: pb.RankRequest) -> pb.RankOutcome:
-    if question.request_id.startswith("bad"):
+def outcome(request: pb.RankRequest) -> pb.RankOutcome:
+    if request.request_id.startswith("bad"):
         failure = pb.RankFailure(
             code=5,
             reason="NOT_FOUND",
@@ -49,15 +49,17 @@ def outcome(question: pb.RankRequest) -> pb.RankOutcome:
         )
         return pb.RankOutcome(failure=failure)
     # So that an answer tells whose it is.
-    return pb.RankOutcome(response=pb.RankResponse(edited_latents=int(question.request_id)))
+    return pb.RankOutcome(response=pb.RankResponse(edited_latents=int(request.request_id)))
 
 
 def asked(name: str, **fields: object) -> pb.RankRequest:
     return pb.RankRequest(request_id=name, **fields)  # pyright: ignore[reportArgumentType]
 
 
-def gathering(calls: Calls, **options: int) -> Gathering:
-    return Gathering(calls.send, **{"hops": 2, "max_batch": 3, "max_bytes": 1 << 20, **options})
+def batcher(calls: Calls, **options: int) -> DynamicBatcher:
+    return DynamicBatcher(
+        calls.send, **{"hops": 2, "max_batch": 3, "max_bytes": 1 << 20, **options}
+    )
 
 
 def later(seconds: float = 60.0) -> float:
@@ -65,18 +67,18 @@ def later(seconds: float = 60.0) -> float:
 
 
 async def turns() -> None:
-    for _ in range(QUIET_TURNS + 5):
+    for _ in range(IDLE_TURNS + 5):
         await asyncio.sleep(0)
 
 
-def ask(one: Gathering, name: str, **fields: object) -> asyncio.Task[pb.RankResponse]:
-    return asyncio.ensure_future(one.ask(asked(name, **fields), later()))
+def ask(one: DynamicBatcher, name: str, **fields: object) -> asyncio.Task[pb.RankResponse]:
+    return asyncio.ensure_future(one.submit(asked(name, **fields), later()))
 
 
 def test_first_calls_go_at_once_and_the_rest_gather_until_one_returns() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls)
+        one = batcher(calls)
         first = ask(one, "1")
         await turns()
         second = ask(one, "2")
@@ -103,7 +105,7 @@ def test_first_calls_go_at_once_and_the_rest_gather_until_one_returns() -> None:
 def test_requests_of_one_moment_share_a_call() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls)
+        one = batcher(calls)
         tasks = [ask(one, name) for name in "12"]
         await turns()
         assert calls.batches == [["1", "2"]]
@@ -116,12 +118,12 @@ def test_requests_of_one_moment_share_a_call() -> None:
 def test_who_asks_again_at_once_goes_with_the_few_that_gathered_meanwhile() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls, hops=1, max_batch=10)
+        one = batcher(calls, hops=1, max_batch=10)
 
         async def again(first: str, then: str) -> None:
-            await one.ask(asked(first), later())
+            await one.submit(asked(first), later())
             await asyncio.sleep(0)
-            await one.ask(asked(then), later())
+            await one.submit(asked(then), later())
 
         callers = [asyncio.ensure_future(again(*names)) for names in ("14", "25", "36")]
         await turns()
@@ -146,12 +148,12 @@ def test_who_asks_again_at_once_goes_with_the_few_that_gathered_meanwhile() -> N
 def test_after_a_long_call_those_that_it_answered_are_waited_for_but_not_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Every call is long, as long as patience is endless.
-    monkeypatch.setattr("reclens_gateway.batching.coalescing.PATIENCE", 1e6)
+    # Every call is long, as long as the timer to rejoin never ends.
+    monkeypatch.setattr("reclens_gateway.batching.dynamic_batching.REJOIN_SHARE", 1e6)
 
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls, hops=1, max_batch=4)
+        one = batcher(calls, hops=1, max_batch=4)
         first = [ask(one, name) for name in "12"]
         await turns()
         few = [ask(one, "3")]
@@ -170,8 +172,8 @@ def test_after_a_long_call_those_that_it_answered_are_waited_for_but_not_long(
         await asyncio.gather(*few)
         await turns()
         assert calls.batches[2:] == [["6", "7", "8", "9"]]
-        monkeypatch.setattr("reclens_gateway.batching.coalescing.PATIENCE", 1e-9)
-        monkeypatch.setattr("reclens_gateway.batching.coalescing.GATHER_SECONDS", 0.0)
+        monkeypatch.setattr("reclens_gateway.batching.dynamic_batching.REJOIN_SHARE", 1e-9)
+        monkeypatch.setattr("reclens_gateway.batching.dynamic_batching.MAX_DELAY_SECONDS", 0.0)
         last = ask(one, "10")
         calls.let(2)
         await asyncio.gather(*many)
@@ -186,7 +188,7 @@ def test_after_a_long_call_those_that_it_answered_are_waited_for_but_not_long(
 def test_who_gave_up_while_waiting_is_not_sent() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls, hops=1)
+        one = batcher(calls, hops=1)
         first = ask(one, "1")
         await turns()
         gone, kept = ask(one, "2"), ask(one, "3")
@@ -206,10 +208,10 @@ def test_who_gave_up_while_waiting_is_not_sent() -> None:
 def test_deadline_ends_the_wait_of_one_alone() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls)
+        one = batcher(calls)
         patient = ask(one, "1")
         with pytest.raises(DeadlineExceeded):
-            await one.ask(asked("2"), later(0.01))
+            await one.submit(asked("2"), later(0.01))
         assert not patient.done()
         calls.let(0)
         assert (await patient).edited_latents == 1
@@ -220,11 +222,11 @@ def test_deadline_ends_the_wait_of_one_alone() -> None:
 def test_entries_say_how_long_they_are_of_use_and_a_call_lasts_for_the_longest() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls)
+        one = batcher(calls)
         short, long = asked("1"), asked("2")
         tasks = [
-            asyncio.ensure_future(one.ask(short, later(5))),
-            asyncio.ensure_future(one.ask(long, later(50))),
+            asyncio.ensure_future(one.submit(short, later(5))),
+            asyncio.ensure_future(one.submit(long, later(50))),
         ]
         await turns()
         assert 4 < short.timeout_seconds <= 5
@@ -239,7 +241,7 @@ def test_entries_say_how_long_they_are_of_use_and_a_call_lasts_for_the_longest()
 def test_large_requests_and_answers_go_in_calls_of_their_own() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls, max_batch=100, max_bytes=50_000, hops=9)
+        one = batcher(calls, max_batch=100, max_bytes=50_000, hops=9)
         tasks = [
             ask(one, "1", excluded_items=range(1000)),
             ask(one, "2", top_k=1000),  # 20 bytes an item
@@ -259,8 +261,8 @@ def test_large_requests_and_answers_go_in_calls_of_their_own() -> None:
 def test_refused_entry_is_the_error_that_inference_raised() -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls)
-        task = asyncio.ensure_future(one.ask_all([asked("1"), asked("bad")], later()))
+        one = batcher(calls)
+        task = asyncio.ensure_future(one.submit_all([asked("1"), asked("bad")], later()))
         await turns()
         calls.let(0)
         good, bad = await task
@@ -279,7 +281,7 @@ def test_refused_entry_is_the_error_that_inference_raised() -> None:
 def test_failed_call_fails_each_of_its_requests_and_the_next_goes_on(error, kind) -> None:
     async def run() -> None:
         calls = Calls()
-        one = gathering(calls, hops=1)
+        one = batcher(calls, hops=1)
         tasks = [ask(one, "1"), ask(one, "2")]
         await turns()
         after = ask(one, "3")

@@ -14,15 +14,15 @@ from reclens.errors import NotReady, PermissionDenied, RecLensError, Unauthentic
 from reclens.platform.grpc.calls import REQUEST_ID_KEY, request_id, traceparent
 from reclens.platform.grpc.tls import ChannelTlsSettings, bearer, open_channel
 from reclens.rpc_status import error_of
-from reclens_gateway.batching.coalescing import Gathering
+from reclens_gateway.batching.dynamic_batching import DynamicBatcher
 
 A = TypeVar("A")
 
-PEER = "the inference service"
+SERVER = "the inference service"
 """Who is called, in words."""
 
 
-class InferencePeer:
+class InferenceClient:
     """A channel to InferenceService.
 
     Args:
@@ -51,26 +51,26 @@ class InferencePeer:
         self._bearer = bearer(token)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         # Half, as what an answer takes is only estimated.
-        self._gathering = Gathering(
+        self._batcher = DynamicBatcher(
             self._batch_rank, hops=hops, max_batch=max_batch, max_bytes=max_message_bytes // 2
         )
 
-    async def rank(self, question: pb.RankRequest, deadline: float) -> pb.RankResponse:
+    async def rank(self, request: pb.RankRequest, deadline: float) -> pb.RankResponse:
         """Rank for one subject, in one call with what others ask meanwhile.
 
         Raises:
             DeadlineExceeded: there was no answer before ``deadline``, in the loop's time.
         """
-        self._sign(question)
-        return await self._gathering.ask(question, deadline)
+        self._sign(request)
+        return await self._batcher.submit(request, deadline)
 
     async def rank_all(
-        self, questions: Sequence[pb.RankRequest], deadline: float
+        self, requests: Sequence[pb.RankRequest], deadline: float
     ) -> list[pb.RankResponse | RecLensError]:
         """Rank for several subjects. Each is answered or refused on its own, in the same order."""
-        for question in questions:
-            self._sign(question)
-        return await self._gathering.ask_all(questions, deadline)
+        for request in requests:
+            self._sign(request)
+        return await self._batcher.submit_all(requests, deadline)
 
     async def propose(self, request: pb.ProposeRequest, seconds: float) -> pb.ProposeResponse:
         """The latents that best move representations towards some items."""
@@ -85,14 +85,14 @@ class InferencePeer:
         """Close the channel."""
         await self._channel.close()
 
-    def _sign(self, question: pb.RankRequest) -> None:
-        question.request_id = question.request_id or request_id()
-        question.traceparent = traceparent()
+    def _sign(self, request: pb.RankRequest) -> None:
+        request.request_id = request.request_id or request_id()
+        request.traceparent = traceparent()
 
     async def _batch_rank(
-        self, questions: list[pb.RankRequest], seconds: float
+        self, requests: list[pb.RankRequest], seconds: float
     ) -> Sequence[pb.RankOutcome]:
-        batch = pb.BatchRankRequest(requests=questions)
+        batch = pb.BatchRankRequest(requests=requests)
         # Each entry carries its own request's id: the call is of no one request.
         return (await _call(self._stub.BatchRank, batch, seconds, self._bearer)).outcomes
 
@@ -114,11 +114,11 @@ async def _call(
         return await call(request, timeout=seconds, metadata=metadata)
     except aio.AioRpcError as error:
         trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-        told = error_of(error.code(), error.details(), trailers, PEER)
+        told = error_of(error.code(), error.details(), trailers, SERVER)
         if isinstance(told, Unauthenticated | PermissionDenied):
             # It is the gateway that was refused. Its caller's token is as good as it was.
             raise NotReady(
-                f"{PEER} refuses the gateway: {told.message}",
+                f"{SERVER} refuses the gateway: {told.message}",
                 remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/how-to/operations.md.",
             ) from error
         raise told from error

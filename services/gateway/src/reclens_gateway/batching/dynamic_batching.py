@@ -1,4 +1,5 @@
-"""Gathers rank requests that come at once into few calls: a call costs more than an entry."""
+"""Dynamic batching: rank requests that come at once go in few calls, as a call costs more than an
+entry."""
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ from reclens.errors import DeadlineExceeded, InternalError, RecLensError
 from reclens.platform.observability import metrics
 from reclens.rpc_status import CODES, from_parts
 
-QUIET_TURNS = 6
+IDLE_TURNS = 6
 """Turns of the event loop that bring no request, after which no more are waited for. gRPC takes
 about four to bring the next one of those that have arrived."""
-GATHER_SECONDS = 0.002
+MAX_DELAY_SECONDS = 0.002
 """How long requests may keep coming before those that came are sent."""
 
-PATIENCE = 0.1
+REJOIN_SHARE = 0.1
 """Share of the time that a call took for which those that it answered may come again and go with
 the others: where a call is long, two half as large take nearly twice as long."""
 
@@ -32,16 +33,16 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Queued:
     """A request that is to be sent, and who waits for its answer."""
 
-    question: pb.RankRequest
+    request: pb.RankRequest
     deadline: float
     answer: asyncio.Future[pb.RankResponse]
     n_bytes: int
 
 
-class Gathering:
+class DynamicBatcher:
     """Sends what came together while fewer than ``hops`` calls are under way; else requests gather
     until one returns, and go together.
 
@@ -70,34 +71,34 @@ class Gathering:
         self._hops = hops
         self._max_batch = max_batch
         self._max_bytes = max_bytes
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Queued] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._watching = False
         self._expected = 0
-        self._patience: asyncio.TimerHandle | None = None
-        self._quiet = 0
+        self._rejoin_timer: asyncio.TimerHandle | None = None
+        self._idle_turns = 0
         self._send_by = 0.0
 
-    async def ask(self, question: pb.RankRequest, deadline: float) -> pb.RankResponse:
+    async def submit(self, request: pb.RankRequest, deadline: float) -> pb.RankResponse:
         """The answer to one request.
 
         Raises:
             RecLensError: why it was refused.
             DeadlineExceeded: there was no answer before ``deadline``, in the loop's time.
         """
-        answer = self._add(question, deadline)
+        answer = self._enqueue(request, deadline)
         timer = asyncio.get_running_loop().call_at(deadline, _expire, answer)
         try:
             return await answer
         finally:
             timer.cancel()
 
-    async def ask_all(
-        self, questions: Sequence[pb.RankRequest], deadline: float
+    async def submit_all(
+        self, requests: Sequence[pb.RankRequest], deadline: float
     ) -> list[pb.RankResponse | RecLensError]:
         """The answers to several requests, each answered or refused on its own."""
         left = max(0.0, deadline - asyncio.get_running_loop().time())
-        answers = [self._add(question, deadline) for question in questions]
+        answers = [self._enqueue(request, deadline) for request in requests]
         try:
             await asyncio.wait(answers, timeout=left)
             return [_result(answer) for answer in answers]
@@ -107,30 +108,30 @@ class Gathering:
                 if not answer.cancel() and not answer.cancelled():
                     answer.exception()
 
-    def _add(self, question: pb.RankRequest, deadline: float) -> asyncio.Future[pb.RankResponse]:
+    def _enqueue(self, request: pb.RankRequest, deadline: float) -> asyncio.Future[pb.RankResponse]:
         loop = asyncio.get_running_loop()
-        one = _Waiting(question, deadline, loop.create_future(), _n_bytes(question))
+        one = _Queued(request, deadline, loop.create_future(), _n_bytes(request))
         self._waiting.append(one)
-        self._quiet = 0
-        if self._patience is None:
+        self._idle_turns = 0
+        if self._rejoin_timer is None:
             self._watch()
         elif len(self._waiting) >= self._expected:
-            self._lose_patience()
+            self._stop_waiting()
         return one.answer
 
     def _watch(self) -> None:
         """See to it that what waits is sent, if it may be, once no more comes."""
         if self._waiting and not self._watching and len(self._calls) < self._hops:
             loop = asyncio.get_running_loop()
-            self._watching, self._quiet = True, 0
-            self._send_by = loop.time() + GATHER_SECONDS
+            self._watching, self._idle_turns = True, 0
+            self._send_by = loop.time() + MAX_DELAY_SECONDS
             loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
-        self._quiet += 1
+        self._idle_turns += 1
         full = len(self._waiting) >= self._max_batch
-        if full or self._quiet > QUIET_TURNS or loop.time() >= self._send_by:
+        if full or self._idle_turns > IDLE_TURNS or loop.time() >= self._send_by:
             self._watching = False
             self._start()
         else:
@@ -141,34 +142,34 @@ class Gathering:
             batch = self._next_batch()
             if batch:
                 loop = asyncio.get_running_loop()
-                call = loop.create_task(self._carry(batch))
+                call = loop.create_task(self._call(batch))
                 self._calls.add(call)
                 call.add_done_callback(partial(self._returned, len(batch), loop.time()))
 
     def _returned(self, size: int, began: float, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        if self._watching or self._patience is not None:
+        if self._watching or self._rejoin_timer is not None:
             return
         loop = asyncio.get_running_loop()
-        patience = PATIENCE * (loop.time() - began)
+        delay = REJOIN_SHARE * (loop.time() - began)
         expected = min(self._max_batch, len(self._waiting) + size)
-        if patience > GATHER_SECONDS and len(self._waiting) < expected:
+        if delay > MAX_DELAY_SECONDS and len(self._waiting) < expected:
             self._expected = expected
-            self._patience = loop.call_later(patience, self._lose_patience)
+            self._rejoin_timer = loop.call_later(delay, self._stop_waiting)
         elif len(self._waiting) >= size:
             self._start()
         else:
             self._watch()
 
-    def _lose_patience(self) -> None:
+    def _stop_waiting(self) -> None:
         """Send what waits, whoever has not come."""
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._rejoin_timer is not None:
+            self._rejoin_timer.cancel()
+            self._rejoin_timer = None
         self._start()
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _next_batch(self) -> list[_Queued]:
+        batch: list[_Queued] = []
         n_bytes = 0
         while self._waiting and len(batch) < self._max_batch:
             one = self._waiting[0]
@@ -181,21 +182,21 @@ class Gathering:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _carry(self, batch: list[_Waiting]) -> None:
+    async def _call(self, batch: list[_Queued]) -> None:
         metrics.observe_hop(len(batch))
         metrics.observe_waiting(len(self._waiting))
         now = asyncio.get_running_loop().time()
         for one in batch:
-            one.question.timeout_seconds = max(one.deadline - now, 1e-3)
-        seconds = max(one.question.timeout_seconds for one in batch)
+            one.request.timeout_seconds = max(one.deadline - now, 1e-3)
+        seconds = max(one.request.timeout_seconds for one in batch)
         try:
-            outcomes = await self._send([one.question for one in batch], seconds)
+            outcomes = await self._send([one.request for one in batch], seconds)
         except Exception as error:
             if not isinstance(error, RecLensError):
                 logger.exception("call failed", requests=len(batch))
                 error = InternalError("the gateway's call to inference failed.")
             for one in batch:
-                _fail(one.answer, _of_request(error, one.question.request_id))
+                _fail(one.answer, _of_request(error, one.request.request_id))
             return
         except BaseException:
             for one in batch:
@@ -214,12 +215,12 @@ class Gathering:
                 one.answer.set_exception(_refused(outcome.failure))
 
 
-def _n_bytes(question: pb.RankRequest) -> int:
+def _n_bytes(request: pb.RankRequest) -> int:
     """The larger of the request and of the answer that it makes."""
-    answer = question.top_k * _ITEM_BYTES * (2 if question.include_baseline else 1)
-    if question.include_latents:
-        answer += question.top_k * 4 * _LATENTS
-    return max(question.ByteSize(), answer)
+    answer = request.top_k * _ITEM_BYTES * (2 if request.include_baseline else 1)
+    if request.include_latents:
+        answer += request.top_k * 4 * _LATENTS
+    return max(request.ByteSize(), answer)
 
 
 def _refused(failure: pb.RankFailure) -> RecLensError:
