@@ -26,7 +26,7 @@ from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import ClientSettings, RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 
 Say = Callable[[str], None]
 
@@ -117,7 +117,7 @@ def await_bucket(
         try:
             if minio is not None:
                 make_users(administrator(settings, minio), keys_of(minio), settings.bucket)
-            store = ObjectStore(settings)
+            store = S3Store(settings)
             store.ensure_bucket()
             # One that has just started may name objects whose bytes it does not find yet.
             for key in store.list("releases/")[:1]:
