@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput
+from reclens.steering.limits import DEFAULT_TOP_K, MAX_PAGE_SIZE
 
 Mode = Literal["residual", "reconstruct"]
 """How edits are written back."""
@@ -93,7 +94,7 @@ def _subject_fields(options: SubjectOptions) -> dict[str, Any]:
     return {
         "release": options.get("release", ""),
         "subject": subject(options.get("user_id"), options.get("history")),
-        "top_k": options.get("top_k", 10),
+        "top_k": options.get("top_k", DEFAULT_TOP_K),
         "include_seen": options.get("include_seen", False),
         "request_id": options.get("request_id", ""),
     }
@@ -210,7 +211,7 @@ def search_request(
             field="query",
             remedy="give exactly one of text, item_id, user_id.",
         )
-    return pb.SearchConceptsRequest(release=release, page_size=1000, **given)
+    return pb.SearchConceptsRequest(release=release, page_size=MAX_PAGE_SIZE, **given)
 
 
 def policy_message(policy_id: str, **options: Unpack[PolicyOptions]) -> pb.Policy:
