@@ -29,6 +29,7 @@ from reclens.cli.serving.steering_options import (
     tag_limits,
 )
 from reclens.client.requests import policy_ref
+from reclens.steering.limits import DEFAULT_PROPOSED_LATENTS, MAX_PROPOSED_LATENTS
 
 app = typer.Typer()
 
@@ -199,8 +200,8 @@ def propose(
         typer.Option(help="Item ids to move away from, with commas.", show_default=False),
     ] = None,
     max_latents: Annotated[
-        int, typer.Option(min=1, max=64, help="Latents that the edit may use.")
-    ] = 16,
+        int, typer.Option(min=1, max=MAX_PROPOSED_LATENTS, help="Latents that the edit may use.")
+    ] = DEFAULT_PROPOSED_LATENTS,
     trusted: Annotated[
         bool, typer.Option("--trusted", help="Use only latents whose label is trusted.")
     ] = False,
