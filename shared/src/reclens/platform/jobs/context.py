@@ -197,7 +197,7 @@ class JobContext:
                     raise Requeue
         except RecLensError as error:
             # It is going to wait, perhaps for long: what it has done is not done again.
-            if error.patient and advanced:
+            if error.long_outage and advanced:
                 self._save(trainer)
             if isinstance(error, LlmInterrupted):
                 raise Requeue from error
