@@ -7,6 +7,7 @@ from typing import Literal, TypedDict, Unpack
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput
+from reclens.steering.limits import DEFAULT_TOP_K, MAX_PAGE_SIZE
 
 Mode = Literal["residual", "reconstruct"]
 """How edits are written back."""
@@ -101,7 +102,7 @@ def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendReques
     request = pb.RecommendRequest(
         release=options.get("release", ""),
         subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", 10),
+        top_k=options.get("top_k", DEFAULT_TOP_K),
         include_seen=options.get("include_seen", False),
         edits=options.get("edits", ()),
         mode=steering_mode(options.get("mode")),
@@ -125,7 +126,7 @@ def explain_request(**options: Unpack[SubjectOptions]) -> pb.ExplainRequest:
     return pb.ExplainRequest(
         release=options.get("release", ""),
         subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", 10),
+        top_k=options.get("top_k", DEFAULT_TOP_K),
         include_seen=options.get("include_seen", False),
         request_id=options.get("request_id", ""),
     )
@@ -157,7 +158,7 @@ def compare_request(
     return pb.CompareRequest(
         release=options.get("release", ""),
         subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", 10),
+        top_k=options.get("top_k", DEFAULT_TOP_K),
         include_seen=options.get("include_seen", False),
         constraints=constraints(exclude, limits or {}),
         variants=named,
@@ -213,7 +214,7 @@ def search_request(
             field="query",
             remedy="give exactly one of text, item_id, user_id.",
         )
-    return pb.SearchConceptsRequest(release=release, page_size=1000, **given)
+    return pb.SearchConceptsRequest(release=release, page_size=MAX_PAGE_SIZE, **given)
 
 
 def policy_message(policy_id: str, **options: Unpack[PolicyOptions]) -> pb.Policy:

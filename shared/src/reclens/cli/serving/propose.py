@@ -11,6 +11,7 @@ from reclens.cli.connection import steering_client
 from reclens.cli.output import Json, print_json, print_table
 from reclens.cli.serving.messages import as_json, confidence_text
 from reclens.cli.serving.steering_options import Release, item_ids
+from reclens.steering.limits import DEFAULT_PROPOSED_LATENTS, MAX_PROPOSED_LATENTS
 
 app = typer.Typer()
 
@@ -29,8 +30,8 @@ def propose(
         typer.Option(help="Item ids to move away from, with commas.", show_default=False),
     ] = None,
     max_latents: Annotated[
-        int, typer.Option(min=1, max=64, help="Latents that the edit may use.")
-    ] = 16,
+        int, typer.Option(min=1, max=MAX_PROPOSED_LATENTS, help="Latents that the edit may use.")
+    ] = DEFAULT_PROPOSED_LATENTS,
     trusted: Annotated[
         bool, typer.Option("--trusted", help="Use only latents whose label is trusted.")
     ] = False,
