@@ -9,21 +9,13 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.contracts.tables import EXAMPLES
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics.measured import Measured, known_mean
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""
-
-_SCHEMA = pa.schema(
-    [
-        ("latent", pa.int32()),
-        ("label", pa.string()),
-        ("activation", pa.float32()),
-        ("with_concept", pa.bool_()),
-    ]
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,4 +108,6 @@ def measure_examples(
         }
         for one in shown
     ]
-    return Measured(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})
+    return Measured(
+        pa.concat_tables([EXAMPLES.schema.empty_table(), *tables]), {"examples": described}
+    )

@@ -20,8 +20,8 @@ from scipy.stats import pointbiserialr
 from reclens.concepts.evidence.item_terms import popularity_standing
 from reclens.concepts.evidence.terms import TagStatement, Vocabulary, tag_statements
 from reclens.concepts.evidence.text import MAX_TERM, clean
-from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.rows import names_one_item
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.data.sources.items import most_given
 from reclens.evaluation.carriers import on_top

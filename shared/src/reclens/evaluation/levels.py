@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.evidence.strongest import N_LEVELS, activation_levels
-from reclens.concepts.labels.grouping import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics.agreement import spearman
 from reclens.evaluation.statistics.bootstrap import statistic_interval

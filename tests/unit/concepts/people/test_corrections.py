@@ -8,9 +8,10 @@ import pytest
 
 from reclens.concepts.evidence.measures import Confusion
 from reclens.concepts.judging.confidence import Confidence
-from reclens.concepts.labels.grouping import LatentLabel, group_concepts
+from reclens.concepts.labels.grouping import group_concepts
 from reclens.concepts.people.corrections import apply_edits, edited_metrics
 from reclens.contracts import ConceptEdit
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput
 
 

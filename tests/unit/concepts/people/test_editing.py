@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.concepts.labels.grouping import LatentLabel, group_concepts
+from reclens.concepts.labels.grouping import group_concepts
 from reclens.concepts.people.editing import EditRequest, make_edit
 from reclens.contracts import ConceptEdit
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, InvalidSpec, NotFound
 
 CONCEPTS = group_concepts(

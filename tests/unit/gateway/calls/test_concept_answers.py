@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.concepts.labels.grouping import Judgement, LatentLabel, group_concepts
+from reclens.concepts.labels.grouping import group_concepts
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens_gateway.calls.concept_answers import concept_message
 
 SERVED: Any = None  # only the titles of evidence are read from it, and there is no evidence

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reclens.api.steering.v1 import steering_pb2 as steering
-from reclens.concepts.labels.grouping import Concept, Judgement
+from reclens.concepts.labels.grouping import Concept
+from reclens.contracts.tables.concepts import Judgement
 from reclens.steering.pushes import ConceptPush
 from reclens_gateway.calls.answering import history_items, name_latent
 from reclens_gateway.served_release import ServedRelease

@@ -21,7 +21,6 @@ from reclens.concepts.labels.duplicates import (
     members,
     nesting,
 )
-from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.labelling import (
     LabelledLatent,
     Workbench,
@@ -31,6 +30,7 @@ from reclens.concepts.labels.labelling import (
 from reclens.concepts.labels.metrics import label_metrics
 from reclens.concepts.labels.rows import with_concept, with_control
 from reclens.contracts import ConceptsOptions
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 

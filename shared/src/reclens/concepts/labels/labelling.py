@@ -27,7 +27,6 @@ from reclens.concepts.judging.held_out import HeldOutCases
 from reclens.concepts.judging.judges import Embed, EmbeddingReader, KeywordReader, Reader, Statement
 from reclens.concepts.judging.verdicts import Judge
 from reclens.concepts.labels.account import Usage
-from reclens.concepts.labels.grouping import Judgement, LatentLabel
 from reclens.concepts.labels.rows import (
     judgement_of,
     keyword_row,
@@ -35,6 +34,7 @@ from reclens.concepts.labels.rows import (
     with_judgements,
 )
 from reclens.contracts import ConceptsOptions, JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 

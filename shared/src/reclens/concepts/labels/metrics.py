@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from reclens.concepts.labels.grouping import Judgement, LatentLabel
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 
 _INTERPRETABLE = 0.8  # least P of an interpretable latent in the published protocol
 

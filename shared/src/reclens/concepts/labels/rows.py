@@ -14,8 +14,8 @@ from reclens.concepts.evidence.strongest import Evidence
 from reclens.concepts.evidence.terms import Vocabulary
 from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Statement
-from reclens.concepts.labels.grouping import Judgement, LatentLabel
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 
 TRUSTED_CONFIDENCE = 0.7

@@ -22,7 +22,6 @@ from reclens.concepts.judging.held_out import VERIFY
 from reclens.concepts.judging.judges import Statement
 from reclens.concepts.judging.verdicts import PAPER, SHUFFLE
 from reclens.concepts.labels.account import LlmAccount, Usage
-from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.labelling import LabelledLatent, Workbench
 from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
 from reclens.concepts.llm.asking import ask_judge, ask_label
@@ -34,6 +33,7 @@ from reclens.concepts.llm.questions import (
     JudgeQuestion,
     LabelQuestion,
 )
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6

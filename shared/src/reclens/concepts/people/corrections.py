@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from reclens.concepts.evidence.text import free_slug
 from reclens.concepts.judging.confidence import Confidence
-from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.rows import with_concept
 from reclens.contracts import ConceptEdit
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput
 
 HUMAN: Final = "human"

@@ -12,10 +12,10 @@ from reclens.concepts.evidence.keywords import KeywordLabel, label_vector
 from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Statement
 from reclens.concepts.judging.verdicts import Judge
-from reclens.concepts.labels.grouping import LatentLabel
 from reclens.concepts.labels.labelling import Workbench
 from reclens.concepts.people.corrections import Measure
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import LatentLabel
 
 
 def keyword_measure(workbench: Workbench) -> Measure:

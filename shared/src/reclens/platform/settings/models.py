@@ -125,7 +125,7 @@ class DataSettings(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    __pydantic_extra__: dict[str, Path | None]
+    __pydantic_extra__: dict[str, Path | None] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     root: Path | None = None
     """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What

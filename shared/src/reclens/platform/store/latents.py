@@ -40,6 +40,5 @@ def scale_of(store: ArtifactStore, autoencoder: str) -> np.ndarray:
     Raises:
         NotFound: there is no such artifact.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - not before a command reads
 
-    return pq.read_table(store.fetch(autoencoder, LATENTS), columns=["p99"])["p99"].to_numpy()
+    return LATENTS.read(store.fetch(autoencoder, LATENTS.file), ["p99"])["p99"].to_numpy()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from reclens.contracts import Manifest, Release
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.store.artifacts import ArtifactStore
@@ -47,7 +45,7 @@ def read_figures(store: ArtifactStore, release: Release) -> Figures:
         CorruptArtifact: its bytes are not what its manifest says.
     """
     lineage = store.lineage(release.concepts)
-    table = pq.read_table(store.fetch(release.concepts, CONCEPTS), columns=["confidence"])
+    table = CONCEPTS.read(store.fetch(release.concepts, CONCEPTS.file), ["confidence"])
     return Figures(
         dataset=store.manifest(lineage["dataset"]),
         recommender=store.manifest(release.recommender),
