@@ -64,6 +64,7 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint
 	deploy/check-protos.sh
+	$(BIN)/python deploy/generate-sync-client.py --check
 	@$(MAKE) --no-print-directory docs
 
 docs: $(DEVELOPMENT) ## The documentation as a site, in out/site; a broken link is an error
@@ -117,8 +118,9 @@ up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoint
 down-local: $(RUNTIME) ## Stop it
 	@$(BIN)/reclens down
 
-protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/
+protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/, and the blocking client
 	deploy/generate-protos.sh
+	$(BIN)/python deploy/generate-sync-client.py
 
 published-protos: $(DEVELOPMENT) ## Take the public API as it is for published: from now on nothing in it may break
 	cd protos && ../$(BIN)/buf build --path reclens/api/steering --exclude-source-info -o published.json

@@ -176,7 +176,7 @@ def faiss_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
 
 
 def usearch_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
-    """A graph of neighbours."""
+    """An index by a graph of neighbours."""
     from usearch.index import Index
 
     for kind in ("f32",):
@@ -212,7 +212,7 @@ def rescored(items: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> 
 def measure(
     setting: Setting, items: np.ndarray, queries: np.ndarray, truth: np.ndarray, seconds: float
 ) -> dict[str, Any]:
-    """Recall and rates."""
+    """Measure the recall and the rates of an index."""
 
     def answer(batch: np.ndarray) -> np.ndarray:
         return rescored(items, batch, setting.search(batch))

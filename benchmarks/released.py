@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from reclens.concepts import Concept, group_concepts, read_concepts
-from reclens.concepts.evidence.item_terms import LITTLE_KNOWN, POPULAR
-from reclens.concepts.evidence.terms import Vocabulary, build_vocabulary
+from reclens.concepts.evidence.item_text import LITTLE_KNOWN, POPULAR
+from reclens.concepts.evidence.vocabulary import Vocabulary, build_vocabulary
 from reclens.contracts.tables import CONCEPTS, LATENTS
 from reclens.data import Dataset, Split, read_dataset
 from reclens.platform.store.artifacts import ArtifactStore

@@ -44,7 +44,7 @@ MODELS: Final = {
     "sasrec": SasRecConfig(d_model=D_MODEL, n_layers=2, n_heads=2, max_length=50),
     "bprmf": BprMfConfig(d_model=D_MODEL),
 }
-"""Recommenders by name."""
+"""Configurations of the recommenders, by name."""
 N_CLUSTERS = 200
 N_TAGS = 80
 MEAN_HISTORY = 100
@@ -54,14 +54,14 @@ K = 16
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a world is made of."""
+    """Sizes and model of a planted release."""
 
     n_items: int
     """Items that can be recommended."""
     n_users: int
     """Users known by id, with about ``MEAN_HISTORY`` items each."""
     n_latents: int
-    """Units of the dictionary."""
+    """Latents of the autoencoder."""
     model: str = "sasrec"
     """One of ``MODELS``."""
 

@@ -6,8 +6,12 @@ import time
 
 from composed_system import Clients, System, run, until
 
-from reclens.contracts import AutoencoderSpec, TaskName
-from reclens.platform.jobs.log import JobState, JobView
+from reclens.contracts import (
+    AUTOENCODER_TRAIN,
+    PIPELINE_RUN,
+    AutoencoderSpec,
+)
+from reclens.platform.jobs.view import JobState, JobView
 
 RUNNING_SECONDS = 120
 # Far below the visibility timeout of ten minutes: what brings a job back is not that.
@@ -21,7 +25,7 @@ def train(clients: Clients, seed: int) -> tuple[str, str]:
         "activations": clients.store.lineage(release.autoencoder)["activations"],
         "config": {"n_latents": 2048, "k": 16, "n_epochs": 40, "seed": seed},
     }
-    job_id = clients.joblog.submit(TaskName.AUTOENCODER_TRAIN, spec)
+    job_id = clients.joblog.submit(AUTOENCODER_TRAIN.task, spec)
     return job_id, AutoencoderSpec.parse(spec).artifact_ref()
 
 
@@ -94,7 +98,7 @@ def test_work_goes_on_after_redis_is_restarted(system: System, clients: Clients)
     finished(clients, job_id, artifact)
     # And those that had nothing to do take what comes next.
     spec = {"release": "default", "dataset": {"name": "ml-100k"}}
-    succeeded(clients, clients.joblog.submit(TaskName.PIPELINE_RUN, spec))
+    succeeded(clients, clients.joblog.submit(PIPELINE_RUN.task, spec))
     for service in ("trainer", "labeler", "recommender-worker"):
         for _ in until(60, f"{service} to be healthy"):
             if system.health(service) == "healthy":

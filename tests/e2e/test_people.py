@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 from running_stack import PIPELINE, Stack, wait_for
 
-from reclens.concepts.labels.grouping import Concept, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import ROUTES, ConceptEdit, TaskName
+from reclens.contracts import (
+    AUTOENCODER_EVALUATE,
+    CONCEPTS_EDIT,
+    ConceptCorrection,
+)
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.store.label_corrections import EditLog
+from reclens.platform.store.label_corrections import CorrectionLog
 
 RELEASE = "people"
 # An autoencoder of its own, so that its log of edits concerns no other test.
@@ -53,7 +57,7 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
     assert after["confidence"] == machine.confidence
     assert sorted(after["latents"]) == sorted(machine.latents)
     first = stack.store.release(RELEASE).concepts
-    assert stack.store.manifest(first).task == TaskName.CONCEPTS_EDIT
+    assert stack.store.manifest(first).task == CONCEPTS_EDIT.task
     assert stack.store.manifest(first).inputs["concepts"].artifact == base
 
     def served() -> bool:
@@ -78,15 +82,15 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
 
 def test_concepts_that_people_named_are_evaluated(stack: Stack):
     release = stack.store.release(RELEASE)
-    assert stack.store.manifest(release.concepts).task == TaskName.CONCEPTS_EDIT
+    assert stack.store.manifest(release.concepts).task == CONCEPTS_EDIT.task
     spec = {
         "autoencoder": release.autoencoder,
         "concepts": release.concepts,
         "max_users": 20,
         "max_cases": 2000,
     }
-    task = TaskName.AUTOENCODER_EVALUATE
-    sent = stack.celery.send_task(task.value, kwargs={"spec": spec}, queue=ROUTES[task].value)
+    kind = AUTOENCODER_EVALUATE
+    sent = stack.celery.send_task(kind.task, kwargs={"spec": spec}, queue=kind.queue.value)
     found = stack.store.manifest(sent.get(timeout=200)["artifact"]).metrics
     assert found["levels"]["labelled"]["latents"] > 0
     assert found["label_truth"]["labelled"]["latents"] > 0
@@ -121,9 +125,9 @@ def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stac
 def test_an_edit_of_what_somebody_else_has_changed_is_refused(stack: Stack):
     target = next(one for one in concepts(stack) if one.source == "keywords")
     release = stack.store.release(RELEASE)
-    log = EditLog(stack.store, release.autoencoder)
+    log = CorrectionLog(stack.store, release.autoencoder)
     log.append(
-        ConceptEdit(
+        ConceptCorrection(
             operation="rename",
             concept_id=target.concept_id,
             was=target.label,

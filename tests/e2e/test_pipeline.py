@@ -12,7 +12,7 @@ from running_stack import PIPELINE, Stack
 
 from reclens.contracts import AutoencoderSpec, PipelineSpec
 from reclens.errors import MissingData, RecLensError
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.view import JobState
 
 STAGES = ["dataset", "recommender", "activations", "autoencoder", "concepts", "release"]
 

@@ -10,18 +10,17 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from celery.signals import worker_ready
 
-from reclens.contracts import DatasetSpec, Progress, QueueName
+from reclens.contracts import DATASET_IMPORT, DatasetSpec, Progress, WorkerName
 from reclens.errors import InvalidInput, Unavailable
-from reclens.platform.celery.app import make_app
 from reclens.platform.celery.worker import run_worker
-from reclens.platform.jobs.runner import JobContext, JobRunner
-from reclens.platform.settings.models import WorkerSettings
+from reclens.platform.jobs.context import JobContext
 
 FOLDER = Path(os.environ.get("COUNTING_FOLDER", "."))
 STEPS = 200
@@ -99,15 +98,10 @@ def stick(consumer: Any) -> None:
 
 
 if __name__ == "__main__":
-    settings = WorkerSettings()
-    app = make_app(settings.redis)
-    JobRunner(app, WorkerSettings).register(DatasetSpec, "counting_worker:run")
     worker_ready.connect(lambda sender, **_: stick(sender), weak=False)
     run_worker(
-        app,
-        settings,
-        service="test",
-        queues=[QueueName.CAPTURE],
+        WorkerName.RECOMMENDER,
         pool=os.environ.get("COUNTING_POOL", "prefork"),  # type: ignore[arg-type]
         concurrency=2,
+        kinds=[replace(DATASET_IMPORT, stage="counting_worker:run")],
     )

@@ -10,27 +10,34 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from celery import Task
 
-from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
+from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
 from reclens.contracts import (
-    AutoencoderSpec,
-    CaptureSpec,
+    ACTIVATIONS_CAPTURE,
+    AUTOENCODER_TRAIN,
+    CONCEPTS_EDIT,
+    CONCEPTS_JOIN,
+    CONCEPTS_LABEL,
+    CONCEPTS_SHARD,
+    DATASET_IMPORT,
+    PIPELINE_RUN,
+    RECOMMENDER_TRAIN,
+    RELEASE_PUBLISH,
     ConceptShardSpec,
-    DatasetSpec,
-    QueueName,
-    RecommenderSpec,
+    ConceptsSpec,
+    JobResult,
+    WorkerName,
 )
 from reclens.errors import InvalidInput, Unavailable
-from reclens.platform.celery.app import make_app
 from reclens.platform.celery.worker import run_worker
-from reclens.platform.jobs.runner import JobContext, JobRunner
-from reclens.platform.settings.models import WorkerSettings
-from reclens_labeler.conductor import Conductor
-from reclens_labeler.fanout import FanOut
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.jobs.runner import JobRunner
+from reclens_labeler import fanout
 from reclens_labeler.stages import label
 
 _OTHERS = 12  # latents of the three other shards
@@ -91,22 +98,25 @@ class Misbehaving:
             file.write(f"{line}\n")
 
 
-class Accidents(FanOut):
-    """Dies once it has sent everything, or cannot find the first shard, whatever is done."""
+def plan_with_accidents(spec: ConceptsSpec, task: Task, runner: JobRunner) -> JobResult:
+    """Dies once it has sent everything, where it is asked to."""
+    try:
+        return fanout.plan(spec, task, runner)
+    finally:
+        fatal = FOLDER / f"{spec.seed}.kill-plan"
+        if fatal.exists():
+            fatal.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def plan(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return super().plan(task, payload)
-        finally:
-            fatal = FOLDER / f"{payload['seed']}.kill-plan"
-            if fatal.exists():
-                fatal.unlink()
-                os.kill(os.getpid(), signal.SIGKILL)
 
-    def _missing(self, shards: list[ConceptShardSpec]) -> list[ConceptShardSpec]:
-        if (FOLDER / f"{shards[0].seed}.losing").exists():
-            return shards[:1]
-        return super()._missing(shards)
+_missing_shards = fanout.missing_shards
+
+
+def _losing(shards: list[ConceptShardSpec], runner: JobRunner) -> list[ConceptShardSpec]:
+    """Cannot find the first shard, whatever is done, where it is asked to."""
+    if (FOLDER / f"{shards[0].seed}.losing").exists():
+        return shards[:1]
+    return _missing_shards(shards, runner)
 
 
 _labeller_of = label.labeller_of
@@ -114,23 +124,25 @@ _labeller_of = label.labeller_of
 
 @contextmanager
 def _misbehaving(
-    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+    spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
-    with _labeller_of(spec, workbench, job) as labeller:
+    with _labeller_of(spec, context, job) as labeller:
         yield Misbehaving(labeller, spec)
 
 
+_FOUND = (DATASET_IMPORT, RECOMMENDER_TRAIN, ACTIVATIONS_CAPTURE, AUTOENCODER_TRAIN)
+_OWN = (CONCEPTS_SHARD, CONCEPTS_JOIN, CONCEPTS_EDIT, RELEASE_PUBLISH, PIPELINE_RUN)
+
 if __name__ == "__main__":
     label.labeller_of = _misbehaving
-    settings = WorkerSettings()
-    app = make_app(settings.redis)
-    runner = JobRunner(app, WorkerSettings)
-    # Their artifacts exist, so they are found and nothing is run.
-    for found in (DatasetSpec, RecommenderSpec, CaptureSpec, AutoencoderSpec):
-        runner.register(found, "labelling_worker:never_run")
-    Accidents(app, runner).register()
-    Conductor(app, runner).register()
-    run_worker(app, settings, service="test", queues=list(QueueName), pool="threads", concurrency=4)
+    fanout.missing_shards = _losing
+    kinds = [
+        # Their artifacts exist, so they are found and nothing is run.
+        *(replace(kind, stage="labelling_worker:never_run") for kind in _FOUND),
+        replace(CONCEPTS_LABEL, action="labelling_worker:plan_with_accidents"),
+        *_OWN,
+    ]
+    run_worker(WorkerName.LABELER, pool="threads", concurrency=4, kinds=kinds)
 
 
 def never_run() -> None:

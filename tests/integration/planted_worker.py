@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,11 @@ from reclens.contracts import (
     DatasetSpec,
     JobSpec,
     Progress,
-    QueueName,
     RecommenderSpec,
+    WorkerName,
 )
-from reclens.ops.deployment.access import Part
-from reclens.platform.celery.app import make_app
 from reclens.platform.celery.worker import run_worker
-from reclens.platform.jobs.runner import JobContext, JobRunner
-from reclens.platform.settings.models import WorkerSettings
+from reclens.platform.jobs.context import JobContext
 
 _STAGES = {
     DatasetSpec: "dataset",
@@ -62,30 +60,20 @@ def run(spec: JobSpec, job: JobContext) -> dict[str, Any]:
     return {}
 
 
-def main(part: Part) -> None:
-    settings = WorkerSettings()
-    app = make_app(settings.redis)
-    runner = JobRunner(app, WorkerSettings)
-    trains = part is Part.TRAINER
-    for spec in _STAGES:
-        if (spec is AutoencoderSpec) is trains:
-            runner.register(spec, "planted_worker:run")
-    queue = QueueName.TRAIN if trains else QueueName.CAPTURE
-    run_worker(
-        app,
-        settings,
-        service=part.value,
-        queues=[queue],
-        pool="prefork",
-        concurrency=1,
-    )
+def main(worker: WorkerName) -> None:
+    kinds = [
+        replace(kind, stage="planted_worker:run")
+        for kind in (spec.JOB for spec in _STAGES)
+        if kind.owner is worker
+    ]
+    run_worker(worker, pool="prefork", concurrency=1, kinds=kinds)
 
 
 if __name__ == "__main__":
-    if Part(sys.argv[1]) is Part.LABELER:
+    if WorkerName(sys.argv[1]) is WorkerName.LABELER:
         from reclens_labeler.main import main as label
 
         sys.argv[1:] = ["worker"]
         label()
     else:
-        main(Part(sys.argv[1]))
+        main(WorkerName(sys.argv[1]))

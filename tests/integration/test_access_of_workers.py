@@ -14,10 +14,14 @@ from deployed_servers import Deployed
 from planted_artifacts import pipeline
 from running_stack import wait_for
 
-from reclens.contracts import PipelineSpec, QueueName
-from reclens.ops.deployment.access import Part
-from reclens.platform.celery.app import make_app
-from reclens.platform.jobs.log import JobLog, JobState
+from reclens.contracts import (
+    PIPELINE_RUN,
+    QueueName,
+)
+from reclens.ops.deployment.access import Account
+from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState
 
 WORKER = Path(__file__).parent / "planted_worker.py"
 
@@ -28,7 +32,7 @@ def logs(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("workers")
     workers: list[subprocess.Popen[bytes]] = []
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RECLENS_")}
-    for part in (Part.RECOMMENDER, Part.TRAINER, Part.LABELER):
+    for part in (Account.RECOMMENDER, Account.TRAINER, Account.LABELER):
         with (folder / f"{part}.log").open("ab") as log:
             workers.append(
                 subprocess.Popen(
@@ -54,10 +58,10 @@ def logs(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_a_pipeline_runs_from_end_to_end(deployed: Deployed, logs: Path):
-    submitted = JobLog(deployed.redis_settings(Part.INIT)).submit(
-        PipelineSpec.TASK, pipeline(shard_latents=4).canonical()
+    submitted = JobLog(deployed.redis_settings(Account.INIT)).submit(
+        PIPELINE_RUN.task, pipeline(shard_latents=4).canonical()
     )
-    watching = JobLog(deployed.redis_settings(Part.OPERATOR))
+    watching = JobLog(deployed.redis_settings(Account.OPERATOR))
     wait_for(lambda: watching.show(submitted).state.final, "the pipeline", 90)
     view = watching.show(submitted)
     told = "\n".join(path.read_text()[-4000:] for path in sorted(logs.glob("*.log")))
@@ -67,7 +71,7 @@ def test_a_pipeline_runs_from_end_to_end(deployed: Deployed, logs: Path):
     assert "Access Denied" not in told
     assert "access denied" not in told
 
-    store = deployed.store(Part.INFERENCE, logs / "cache")
+    store = deployed.store(Account.INFERENCE, logs / "cache")
     assert store.release("planted").concepts == view.stages[-2].artifact
     # Checkpoints are forgotten once the artifact is there.
     for stage in view.stages:
@@ -76,7 +80,7 @@ def test_a_pipeline_runs_from_end_to_end(deployed: Deployed, logs: Path):
 
 def test_an_operator_asks_the_workers(deployed: Deployed, logs: Path):
     del logs
-    app = make_app(deployed.redis_settings(Part.OPERATOR))
+    app = make_app(deployed.redis_settings(Account.OPERATOR))
     answers: dict[str, list[dict[str, str]]] = {}
 
     def all_answer() -> bool:
@@ -90,7 +94,7 @@ def test_an_operator_asks_the_workers(deployed: Deployed, logs: Path):
 
 def test_a_watcher_sees_what_happens(deployed: Deployed, logs: Path):
     del logs
-    app = make_app(deployed.redis_settings(Part.MONITORING))
+    app = make_app(deployed.redis_settings(Account.MONITORING))
     seen: set[str] = set()
 
     def note(event: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from planted_artifacts import pipeline
 from reclens.cli.main import run
 from reclens.contracts import PipelineSpec
 from reclens.errors import Unavailable
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.initialise import Found, await_bucket, submit_once
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
@@ -23,7 +23,7 @@ from reclens.platform.store.objects import ObjectStore
 
 def _init_settings(deployed: Deployed) -> ClientSettings:
     return ClientSettings(
-        redis=deployed.redis_settings(Part.INIT), s3=deployed.s3_settings(Part.INIT)
+        redis=deployed.redis_settings(Account.INIT), s3=deployed.s3_settings(Account.INIT)
     )
 
 
@@ -52,7 +52,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
     first = submit_once(settings, spec)
     ended = {"exc_type": "Poisoned", "exc_message": ["killed"], "exc_module": "reclens.errors"}
     meta = {"status": state, "result": ended, "traceback": None, "children": []}
-    deployed.redis(Part.LABELER).set(f"celery-task-meta-{first.job_id}", json.dumps(meta))
+    deployed.redis(Account.LABELER).set(f"celery-task-meta-{first.job_id}", json.dumps(meta))
     second = submit_once(settings, spec)
     assert second.found is found
     if found is Found.NOTHING:
@@ -64,7 +64,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
 
 
 def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path):
-    deployed.store(Part.LABELER, tmp_path).publish(release_of_nothing("served"))
+    deployed.store(Account.LABELER, tmp_path).publish(release_of_nothing("served"))
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "served"})
     assert submit_once(_init_settings(deployed), spec) == (Found.RELEASE, None, None)
 
@@ -72,7 +72,7 @@ def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path)
 def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ):
-    deployed.objects(Part.LABELER).put("releases/held.json", b"{}")
+    deployed.objects(Account.LABELER).put("releases/held.json", b"{}")
     failing, told, get = iter(["once", "twice"]), list[str](), ObjectStore.get
 
     def starting(store: ObjectStore, key: str) -> bytes:
@@ -81,7 +81,7 @@ def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
         return get(store, key)
 
     monkeypatch.setattr(ObjectStore, "get", starting)
-    await_bucket(deployed.s3_settings(Part.INIT), 30, told.append)
+    await_bucket(deployed.s3_settings(Account.INIT), 30, told.append)
     assert next(failing, None) is None
     assert told == ["waiting for the object store: the object store answered InternalError."]
 
@@ -93,7 +93,7 @@ def init(
     """Runs `reclens deploy init` as its container does: exit code, output, errors."""
     for name in [name for name in os.environ if name.startswith("RECLENS_")]:
         monkeypatch.delenv(name)
-    for name, value in deployed.environment(Part.INIT).items():
+    for name, value in deployed.environment(Account.INIT).items():
         monkeypatch.setenv(name, value)
 
     def call(*options: str, **changed: str) -> tuple[int, str, str]:
@@ -113,7 +113,7 @@ def test_the_command_submits_movielens_and_says_how_to_follow_it(
     assert code == 0
     told = json.loads(out)
     assert (told["bucket"], told["release"]) == ("reclens", "by-command")
-    view = JobLog(deployed.redis_settings(Part.OPERATOR)).show(told["job_id"])
+    view = JobLog(deployed.redis_settings(Account.OPERATOR)).show(told["job_id"])
     assert view.spec["dataset"]["name"] == "ml-100k"
     code, _, said = init("--release", "by-command")
     assert code == 0

@@ -10,9 +10,11 @@ from counting_stack import TIMEOUT, CountingStack, expected_value, spec
 from redis import Redis
 from running_stack import wait_for
 
-from reclens.contracts import TaskName
+from reclens.contracts import (
+    DATASET_IMPORT,
+)
 from reclens.errors import InvalidSpec, NotFound
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
@@ -144,7 +146,7 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_dropped(stack: CountingStack):
 
 
 def test_a_broken_specification_fails_with_its_field(stack: CountingStack):
-    job_id = stack.joblog.submit(TaskName.DATASET_IMPORT, {"nmae": "ml-100k"})
+    job_id = stack.joblog.submit(DATASET_IMPORT.task, {"nmae": "ml-100k"})
     view = stack.finish(job_id)
     assert view.error is not None
     assert view.error.type == "InvalidSpec"
@@ -182,4 +184,4 @@ def test_an_unknown_job_is_not_found(stack: CountingStack):
 
 def test_a_specification_too_large_for_a_message_is_refused(stack: CountingStack):
     with pytest.raises(InvalidSpec, match="16384"):
-        stack.joblog.submit(TaskName.DATASET_IMPORT, {"name": "x" * 20_000})
+        stack.joblog.submit(DATASET_IMPORT.task, {"name": "x" * 20_000})

@@ -6,8 +6,11 @@ import pytest
 from labelling_stack import FIRSTS, LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.contracts import INTERNAL, TaskName
-from reclens.platform.jobs.log import JobState
+from reclens.contracts import (
+    CONCEPTS_LABEL,
+    job_kinds,
+)
+from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 
 
@@ -42,7 +45,9 @@ def test_the_shards_make_the_artifact_and_the_same_job_finds_it(
     assert again.shards == ()
     assert stack.runs(1) == [1, 1, 1, 1]
     # The shards are parts, no jobs of their own.
-    assert not {job.task for job in stack.joblog.list()} & set(INTERNAL)
+    assert not {job.task for job in stack.joblog.list()} & {
+        kind.task for kind in job_kinds().values() if kind.internal
+    }
 
 
 def test_half_of_the_shards_failing_keeps_the_rest_and_a_re_run_makes_only_the_gaps(
@@ -203,7 +208,7 @@ def test_cancelling_stops_all_shards_between_two_latents(
 
 def test_a_data_set_of_another_lineage_fails_before_anything_is_sent(stack: LabellingStack):
     other = {**spec(15).canonical(), "dataset": "datasets/0123456789abcdef"}
-    view = stack.finish(stack.joblog.submit(TaskName.CONCEPTS_LABEL, other))
+    view = stack.finish(stack.joblog.submit(CONCEPTS_LABEL.task, other))
     assert view.state is JobState.FAILED
     assert view.error is not None
     assert view.error.type == "InvalidInput"

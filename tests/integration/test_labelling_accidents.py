@@ -8,9 +8,11 @@ import pytest
 from labelling_stack import LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.contracts import TaskName
-from reclens.platform.celery.app import make_app
-from reclens.platform.jobs.log import JobState
+from reclens.contracts import (
+    CONCEPTS_JOIN,
+)
+from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 
 
@@ -101,9 +103,7 @@ def test_a_join_that_comes_too_early_sends_what_is_missing_and_commits_nothing(
     wait_for((stack.folder / "13-4.holding").exists, "a shard to run")
     planned = [view.job_id for view in stack.joblog.show(job_id).shards]
     app = make_app(stack.redis)
-    app.send_task(
-        TaskName.CONCEPTS_JOIN.value, kwargs={"spec": spec(13).canonical()}, task_id=job_id
-    )
+    app.send_task(CONCEPTS_JOIN.task, kwargs={"spec": spec(13).canonical()}, task_id=job_id)
     wait_for(
         lambda: [view.job_id for view in stack.joblog.show(job_id).shards] != planned,
         "the join to have found a gap",

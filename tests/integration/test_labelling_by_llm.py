@@ -15,8 +15,8 @@ from running_stack import wait_for
 
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.jobs.log import JobState
 from reclens.platform.jobs.stop_signal import POLL_SECONDS
+from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 
 

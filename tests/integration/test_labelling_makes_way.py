@@ -15,9 +15,12 @@ from running_stack import wait_for
 from servers import redis_server
 
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import ReleaseSpec, TaskName
+from reclens.contracts import (
+    RELEASE_PUBLISH,
+    ReleaseSpec,
+)
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
@@ -67,7 +70,7 @@ def test_a_release_is_published_while_more_shards_than_threads_wait_for_a_slow_m
 
     wait_for(lambda: tgi.peak == LLM_CONCURRENCY, "the model to be busy")
     wait_for(lambda: running() == _THREADS, "every thread to have a shard")
-    release = stack.joblog.submit(TaskName.RELEASE_PUBLISH, _release(concepts).canonical())
+    release = stack.joblog.submit(RELEASE_PUBLISH.task, _release(concepts).canonical())
     # The model answers some questions, too few for any shard to end: its two latents take six.
     # Then it is busy again.
     tgi.behave({}, {}, {})

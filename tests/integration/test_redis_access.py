@@ -11,12 +11,12 @@ from reclens.contracts import (
     QueueName,
 )
 from reclens.errors import RateLimited
-from reclens.ops.deployment.access import Part
-from reclens.platform.grpc.rate_limits import RateLimits
+from reclens.ops.deployment.access import Account
+from reclens.platform.grpc.admission import RateLimits
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.log import JobLog
 
-WORKERS = (Part.RECOMMENDER, Part.TRAINER, Part.LABELER)
+WORKERS = (Account.RECOMMENDER, Account.TRAINER, Account.LABELER)
 DANGEROUS = [
     ["flushall"], ["flushdb"], ["config", "get", "*"], ["keys", "*"], ["scan", "0"],
     ["shutdown", "nosave"], ["acl", "list"], ["debug", "sleep", "0"], ["client", "kill", "1"],
@@ -26,8 +26,8 @@ DANGEROUS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", [part for part in Part if part is not Part.INFERENCE])
-def test_nobody_commands_the_server(deployed: Deployed, part: Part):
+@pytest.mark.parametrize("part", [part for part in Account if part is not Account.INFERENCE])
+def test_nobody_commands_the_server(deployed: Deployed, part: Account):
     client = deployed.redis(part)
     assert client.ping()
     allowed = [
@@ -61,16 +61,16 @@ def test_inference_has_no_login(deployed: Deployed):
 
 
 @pytest.mark.parametrize("part", WORKERS)
-def test_a_worker_holds_a_lease(deployed: Deployed, part: Part):
+def test_a_worker_holds_a_lease(deployed: Deployed, part: Account):
     with Lease(deployed.redis(part), f"autoencoders/{part}", 0.3) as lease:
         assert lease.acquire()
         lease.check()
-        other = Lease(deployed.redis(Part.TRAINER), f"autoencoders/{part}", 0.3)
+        other = Lease(deployed.redis(Account.TRAINER), f"autoencoders/{part}", 0.3)
         assert not other.acquire()
 
 
-@pytest.mark.parametrize("part", [Part.GATEWAY, Part.MONITORING])
-def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Part):
+@pytest.mark.parametrize("part", [Account.GATEWAY, Account.MONITORING])
+def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Account):
     client = deployed.redis(part)
     for queue in QueueName:
         for name in (queue.value, f"{queue.value}\x06\x163"):
@@ -82,7 +82,7 @@ def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Part
                 assert refused(lambda command=command: client.execute_command(*command)), command
     assert refused(lambda: client.get("reclens:job:x"))
     assert refused(lambda: client.hgetall("reclens:job:x"))
-    if part is Part.GATEWAY:
+    if part is Account.GATEWAY:
         assert refused(lambda: client.llen("capture"))
         assert refused(lambda: client.publish("/0.celery.pidbox", "stop"))
     else:
@@ -91,7 +91,7 @@ def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Part
 
 
 async def test_the_gateway_counts_rates(deployed: Deployed):
-    url = deployed.redis_settings(Part.GATEWAY).url.get_secret_value()
+    url = deployed.redis_settings(Account.GATEWAY).url.get_secret_value()
     limits = RateLimits(url, fail_open=False)
     await limits.take("shop", (2, 3600))
     await limits.take("shop", (2, 3600))
@@ -101,15 +101,15 @@ async def test_the_gateway_counts_rates(deployed: Deployed):
 
 
 def test_workers_and_people_cannot_reset_rates(deployed: Deployed):
-    for part in (*WORKERS, Part.OPERATOR, Part.INIT, Part.MONITORING):
+    for part in (*WORKERS, Account.OPERATOR, Account.INIT, Account.MONITORING):
         client = deployed.redis(part)
         assert refused(lambda client=client: client.get("reclens:rate:x"))
 
 
 def test_an_operator_submits_lists_and_cancels(deployed: Deployed):
-    log = JobLog(deployed.redis_settings(Part.OPERATOR))
+    log = JobLog(deployed.redis_settings(Account.OPERATOR))
     spec = DatasetSpec.parse({"name": "cancelled", "source": {"format": "table", "path": "x"}})
-    job_id = log.submit(DatasetSpec.TASK, spec.canonical())
+    job_id = log.submit(DatasetSpec.JOB.task, spec.canonical())
     assert job_id in [view.id for view in log.list()]
     log.cancel(job_id)
     assert log.cancelled(job_id)

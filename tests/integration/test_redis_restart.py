@@ -12,7 +12,7 @@ from restarted_redis import RestartedRedis
 from running_stack import wait_for
 
 from reclens.platform.celery.health_probe import problem
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 

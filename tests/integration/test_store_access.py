@@ -15,7 +15,7 @@ from reclens.concepts.llm import ChatAnswer
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
-    ConceptEdit,
+    ConceptCorrection,
     ConceptShardSpec,
     ConceptsSpec,
     DatasetSpec,
@@ -25,35 +25,35 @@ from reclens.contracts import (
     RecommenderSpec,
     StoredPolicy,
 )
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.llm.answer_cache import AnswerStore
 from reclens.platform.store.artifacts import ArtifactWriter
-from reclens.platform.store.label_corrections import EditLog
+from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.policy_log import PolicyLog
 
-MAKES: dict[type[JobSpec], Part] = {
-    DatasetSpec: Part.RECOMMENDER,
-    RecommenderSpec: Part.RECOMMENDER,
-    CaptureSpec: Part.RECOMMENDER,
-    EvaluationSpec: Part.RECOMMENDER,
-    AutoencoderSpec: Part.TRAINER,
-    ConceptsSpec: Part.LABELER,
-    ConceptShardSpec: Part.LABELER,
+MAKES: dict[type[JobSpec], Account] = {
+    DatasetSpec: Account.RECOMMENDER,
+    RecommenderSpec: Account.RECOMMENDER,
+    CaptureSpec: Account.RECOMMENDER,
+    EvaluationSpec: Account.RECOMMENDER,
+    AutoencoderSpec: Account.TRAINER,
+    ConceptsSpec: Account.LABELER,
+    ConceptShardSpec: Account.LABELER,
 }
-STORED = [part for part in Part if part is not Part.MONITORING]
+STORED = [part for part in Account if part is not Account.MONITORING]
 # Where each may put objects, and where it may remove them too.
 REPLACES = {
-    Part.RECOMMENDER: {"datasets", "recommenders", "activations", "evaluations"},
-    Part.TRAINER: {"autoencoders"},
-    Part.LABELER: {"concepts", "concept-shards"},
+    Account.RECOMMENDER: {"datasets", "recommenders", "activations", "evaluations"},
+    Account.TRAINER: {"autoencoders"},
+    Account.LABELER: {"concepts", "concept-shards"},
 }
 ADDS = {
-    Part.RECOMMENDER: {"dead-letters"},
-    Part.TRAINER: {"dead-letters"},
-    Part.LABELER: {"dead-letters", "releases", "llm-cache"},
-    Part.GATEWAY: {"policies"},
-    Part.OPERATOR: {"edits"},
+    Account.RECOMMENDER: {"dead-letters"},
+    Account.TRAINER: {"dead-letters"},
+    Account.LABELER: {"dead-letters", "releases", "llm-cache"},
+    Account.GATEWAY: {"policies"},
+    Account.OPERATOR: {"edits"},
 }
 FOLDERS = {
     *(folder for folders in REPLACES.values() for folder in folders),
@@ -64,7 +64,9 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("part", STORED)
-def test_objects_may_be_put_and_removed_where_the_part_works_alone(deployed: Deployed, part: Part):
+def test_objects_may_be_put_and_removed_where_the_part_works_alone(
+    deployed: Deployed, part: Account
+):
     objects, owner = deployed.objects(part), part.value
     own = REPLACES.get(part, set())
     replaces = own | {f"checkpoints/{folder}" for folder in own}
@@ -82,8 +84,8 @@ def test_objects_may_be_put_and_removed_where_the_part_works_alone(deployed: Dep
 
 
 @pytest.mark.parametrize("part", STORED)
-def test_everybody_reads_everything(deployed: Deployed, part: Part):
-    deployed.objects(Part.TRAINER).put("autoencoders/read/by-all", b"bytes")
+def test_everybody_reads_everything(deployed: Deployed, part: Account):
+    deployed.objects(Account.TRAINER).put("autoencoders/read/by-all", b"bytes")
     objects = deployed.objects(part)
     assert objects.get("autoencoders/read/by-all") == b"bytes"
     assert objects.exists("autoencoders/read/by-all")
@@ -92,7 +94,7 @@ def test_everybody_reads_everything(deployed: Deployed, part: Part):
 
 
 @pytest.mark.parametrize("part", STORED)
-def test_nobody_makes_other_buckets_or_removes_this_one(deployed: Deployed, part: Part):
+def test_nobody_makes_other_buckets_or_removes_this_one(deployed: Deployed, part: Account):
     objects = deployed.objects(part)
     objects.ensure_bucket()  # it is there
     assert refused(lambda: objects._client.make_bucket(bucket_name="another"))
@@ -106,10 +108,10 @@ def test_nobody_makes_other_buckets_or_removes_this_one(deployed: Deployed, part
 
 
 def test_wrong_and_missing_keys_get_nothing(deployed: Deployed):
-    settings = deployed.s3_settings(Part.TRAINER)
-    other, nobody = deployed.s3_settings(Part.LABELER).secret_key, SecretStr("reclens-nobody")
+    settings = deployed.s3_settings(Account.TRAINER)
+    other, nobody = deployed.s3_settings(Account.LABELER).secret_key, SecretStr("reclens-nobody")
     for changed in ({"secret_key": other}, {"access_key": nobody}):
-        objects = type(deployed.objects(Part.TRAINER))(settings.model_copy(update=changed))
+        objects = type(deployed.objects(Account.TRAINER))(settings.model_copy(update=changed))
         assert refused(lambda objects=objects: objects.list(""))
 
 
@@ -118,11 +120,11 @@ def _spec(kind: type[JobSpec]) -> JobSpec:
     of = PipelineSpec.parse({"dataset": {"k_core": 23}, "concepts": {"shard_latents": 4}})
     stages = {stage.task: stage.spec for stage in of.plan()}
     if kind is ConceptShardSpec:
-        return ConceptShardSpec.of(ConceptsSpec.parse(stages[ConceptsSpec.TASK]), 16)[0]
+        return ConceptShardSpec.of(ConceptsSpec.parse(stages[ConceptsSpec.JOB.task]), 16)[0]
     if kind is EvaluationSpec:
         concepts = f"concepts/{'a' * 16}"
         return EvaluationSpec.parse({"autoencoder": AUTOENCODER, "concepts": concepts})
-    return kind.parse(stages[kind.TASK])
+    return kind.parse(stages[kind.JOB.task])
 
 
 @pytest.mark.parametrize("kind", list(MAKES))
@@ -154,7 +156,7 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
     deployed: Deployed, tmp_path: Path
 ):
     release = release_of_nothing("tried")
-    edit = ConceptEdit.parse(
+    edit = ConceptCorrection.parse(
         {
             "operation": "rename",
             "latents": [1],
@@ -187,16 +189,16 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
         store = deployed.store(part, tmp_path / part)
         # Each its own, as reading comes before writing.
         edited, own = f"autoencoders/{number:016x}", policy.model_copy(update={"policy_id": part})
-        writes: dict[Part, Callable[[], Any]] = {
-            Part.OPERATOR: lambda store=store, edited=edited: EditLog(store, edited).append(
-                edit, seen=0
-            ),
-            Part.GATEWAY: lambda store=store, own=own: PolicyLog(store.objects).create(own),
+        writes: dict[Account, Callable[[], Any]] = {
+            Account.OPERATOR: lambda store=store, edited=edited: CorrectionLog(
+                store, edited
+            ).append(edit, seen=0),
+            Account.GATEWAY: lambda store=store, own=own: PolicyLog(store.objects).create(own),
         }
         for owner, write in writes.items():
             assert refused(write) is (owner is not part)
-        assert refused(lambda store=store: store.publish(release)) is (part is not Part.LABELER)
+        assert refused(lambda store=store: store.publish(release)) is (part is not Account.LABELER)
         answers = AnswerStore(store.objects, "tgi")
         assert refused(lambda answers=answers: answers.put("v1", "ab" * 8, answer)) is (
-            part is not Part.LABELER
+            part is not Account.LABELER
         )

@@ -24,7 +24,8 @@ from reclens.contracts import (
     RecommenderSpec,
 )
 from reclens.ops.local.servers import redis_server
-from reclens.platform.jobs.log import JobLog, JobState
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
@@ -105,7 +106,7 @@ def test_it_saves_hands_its_job_back_and_is_followed(
     ref = spec.artifact_ref()
     leaving = trainer(redis, s3, tmp_path)
     try:
-        job_id = joblog.submit(spec.TASK, spec.canonical())
+        job_id = joblog.submit(spec.JOB.task, spec.canonical())
 
         def trains() -> bool:
             progress = joblog.show(job_id).progress

@@ -13,9 +13,9 @@ from redis import Redis
 from running_stack import wait_for
 
 from reclens.ops.local.servers import redis_server
-from reclens.platform.celery.app import make_app
 from reclens.platform.celery.watchdog import EXIT_CODE
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 

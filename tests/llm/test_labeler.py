@@ -13,7 +13,7 @@ from servers import redis_server, s3_server
 
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.jobs.log import JobState
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings, StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
 

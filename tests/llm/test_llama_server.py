@@ -23,7 +23,7 @@ from reclens.concepts.llm import (
 )
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings
 
 SEVEN = {
@@ -54,7 +54,7 @@ OPTIONS = LlmOptions(max_tokens=80)
 class Listening:
     """A client that notes the answers which pass through it."""
 
-    def __init__(self, client: HubLlmClient) -> None:
+    def __init__(self, client: HttpLlmClient) -> None:
         self.client = client
         self.answers: list[ChatAnswer] = []
 
@@ -63,7 +63,7 @@ class Listening:
         return self.answers[-1]
 
 
-def test_the_model_is_held_to_the_schema(llama: HubLlmClient):
+def test_the_model_is_held_to_the_schema(llama: HttpLlmClient):
     answer = llama.complete(HELLO)
     assert json.loads(answer.text) == {"n": 7}
     assert answer.finish_reason == "stop"
@@ -84,25 +84,25 @@ def test_the_form_that_hugging_faces_client_sends_is_ignored_silently(llama_url:
 
 
 def test_the_wrong_dialect_is_refused_aloud(llama_url: str):
-    client = HubLlmClient(LlmSettings(endpoint=llama_url, dialect="tgi"))
-    with pytest.raises(LlmRefused, match=r"400 response_format.*RECLENS_LLM__DIALECT"):
+    client = HttpLlmClient(LlmSettings(endpoint=llama_url, dialect="tgi"))
+    with pytest.raises(LlmRefused, match=r"(?s)400 response_format.*RECLENS_LLM__DIALECT"):
         client.complete(HELLO)
 
 
-def test_an_answer_that_is_cut_off_says_so(llama: HubLlmClient):
+def test_an_answer_that_is_cut_off_says_so(llama: HttpLlmClient):
     schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 400}}}
     request = replace(HELLO, schema={**schema, "required": ["a"]}, max_tokens=16)
     answer = llama.complete(request)
     assert (answer.finish_reason, answer.completion_tokens) == ("length", 16)
 
 
-def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(llama: HubLlmClient):
+def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(llama: HttpLlmClient):
     request = replace(HELLO, messages=(ChatMessage("user", "hello " * 6000),))
     with pytest.raises(LlmRefused, match=r"llm\.n_examples"):
         llama.complete(request)
 
 
-def test_grades_come_back_one_per_case(llama: HubLlmClient):
+def test_grades_come_back_one_per_case(llama: HttpLlmClient):
     cases = tuple((f"film {number}; Drama",) for number in range(12))
     outcome = ask_judge(llama, JudgeQuestion("Film-Noir", "Dark crime films.", cases), OPTIONS)
     assert outcome.grades is not None
@@ -111,7 +111,7 @@ def test_grades_come_back_one_per_case(llama: HubLlmClient):
     assert outcome.usage.calls == 1
 
 
-def test_a_label_is_valid_or_an_abstention_and_its_text_follows_the_schema(llama: HubLlmClient):
+def test_a_label_is_valid_or_an_abstention_and_its_text_follows_the_schema(llama: HttpLlmClient):
     listening = Listening(llama)
     outcome = ask_label(listening, NOIR, OPTIONS)
     for answer in listening.answers:
@@ -126,7 +126,7 @@ def test_a_label_is_valid_or_an_abstention_and_its_text_follows_the_schema(llama
     assert spent["llm_completion_tokens"] == sum(one.completion_tokens for one in listening.answers)
 
 
-def test_several_threads_are_answered(llama: HubLlmClient):
+def test_several_threads_are_answered(llama: HttpLlmClient):
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(llama.complete, [HELLO] * 6))
     assert [json.loads(answer.text) for answer in answers] == [{"n": 7}] * 6
@@ -134,5 +134,5 @@ def test_several_threads_are_answered(llama: HubLlmClient):
 
 def test_a_client_that_comes_before_the_server_is_up_waits_for_it(starting_server: str):
     """Connections refused at first, then 503 while the model loads."""
-    client = HubLlmClient(LlmSettings(endpoint=starting_server, dialect="openai", retries=10))
+    client = HttpLlmClient(LlmSettings(endpoint=starting_server, dialect="openai", retries=10))
     assert json.loads(client.complete(HELLO).text) == {"n": 7}

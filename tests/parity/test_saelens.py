@@ -27,8 +27,8 @@ from torch.nn import functional
 from reclens.sae import SparseAutoencoder
 from reclens.sae.activations.sources import as_source
 from reclens.sae.analysis.metrics import measure
-from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.architectures.saelens import load_saelens, save_saelens
+from reclens.sae.training.dense import multiply_float32
 
 KINDS = ("topk", "batchtopk", "matryoshka", "jumprelu")
 Drawn = Callable[..., SparseAutoencoder]
@@ -105,8 +105,8 @@ def of_equal_length(x: Tensor) -> Tensor:
 
 def in_training(ours: SparseAutoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
     """Latents [batch, n_latents] and reconstructions [levels, batch, d_model] of a step."""
-    forward = ours.dense_forward(x, multiply_float32, early=False)
-    return forward.values.detach(), forward.reconstructions.detach()
+    forward = ours.training_pass(x, multiply_float32, early=False)
+    return forward.values.detach(), torch.stack(forward.reconstructions).detach()
 
 
 def test_a_training_batch_of_matryoshka_has_the_same_latents_and_levels(
@@ -148,7 +148,7 @@ def test_gradients_of_jumprelu_are_those_of_saelens(drawn: Drawn, x: Tensor) -> 
     with torch.no_grad():
         theirs.threshold.copy_(threshold.exp())
     x = of_equal_length(x)
-    x_hat = ours.dense_forward(x, multiply_float32, early=False).reconstructions[-1]
+    x_hat = ours.training_pass(x, multiply_float32, early=False).reconstructions[-1]
     (x - x_hat).square().mean().backward()
     z, _ = theirs.encode_with_hidden_pre(x)
     (x - theirs.decode(z)).square().mean().backward()

@@ -12,8 +12,8 @@ from torch import Tensor
 from reclens.sae import SparseAutoencoder
 from reclens.sae.activations.sources import as_source
 from reclens.sae.analysis.metrics import measure
-from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.architectures.losses import auxiliary_loss, fvu
+from reclens.sae.training.dense import multiply_float32
 
 Drawn = Callable[..., SparseAutoencoder]
 
@@ -51,7 +51,7 @@ def test_latents_reconstructions_and_fvu_are_the_same(
 
 
 def test_gradients_are_the_same(ours: SparseAutoencoder, theirs: SparseCoder, x: Tensor) -> None:
-    forward = ours.dense_forward(x, multiply_float32, early=False)
+    forward = ours.training_pass(x, multiply_float32, early=False)
     assert (
         (forward.values > 0).sum(1) == 6
     ).all()  # sparsify lets gradients through a ReLU that is shut

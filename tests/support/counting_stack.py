@@ -12,8 +12,12 @@ from typing import Any
 
 from running_stack import wait_for
 
-from reclens.contracts import DatasetSpec, TaskName
-from reclens.platform.jobs.log import JobLog, JobView
+from reclens.contracts import (
+    DATASET_IMPORT,
+    DatasetSpec,
+)
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobView
 from reclens.platform.settings.models import RedisSettings, S3Settings
 
 _WORKER = Path(__file__).parents[1] / "integration" / "counting_worker.py"
@@ -68,7 +72,7 @@ class CountingStack:
         return worker
 
     def submit(self, name: str) -> str:
-        return self.joblog.submit(TaskName.DATASET_IMPORT, spec(name).canonical())
+        return self.joblog.submit(DATASET_IMPORT.task, spec(name).canonical())
 
     def finish(self, job_id: str) -> JobView:
         wait_for(lambda: self.joblog.show(job_id).state.final, f"job {job_id}")

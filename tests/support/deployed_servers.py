@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from reclens.contracts import Release
 from reclens.errors import StoreRefused
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.ops.local.servers import redis_server, s3_server
 from reclens.platform.settings.models import RedisSettings, S3Settings
@@ -30,22 +30,22 @@ class Deployed:
     redis_address: str
     s3_address: str
 
-    def environment(self, part: Part) -> dict[str, str]:
+    def environment(self, part: Account) -> dict[str, str]:
         """What a container of the part is given."""
         return {
             "RECLENS_SECRETS_DIR": str(self.credentials / part.value),
             "RECLENS_S3__ENDPOINT": self.s3_address,
         }
 
-    def redis_settings(self, part: Part) -> RedisSettings:
+    def redis_settings(self, part: Account) -> RedisSettings:
         folder = self.credentials / part.value
-        name = "GATEWAY__AUTH__RATES_REDIS" if part is Part.GATEWAY else "REDIS__URL"
+        name = "GATEWAY__AUTH__RATES_REDIS" if part is Account.GATEWAY else "REDIS__URL"
         return RedisSettings.model_validate({"url": (folder / f"RECLENS_{name}").read_text()})
 
-    def redis(self, part: Part) -> Redis:
+    def redis(self, part: Account) -> Redis:
         return Redis.from_url(self.redis_settings(part).url.get_secret_value())
 
-    def s3_settings(self, part: Part) -> S3Settings:
+    def s3_settings(self, part: Account) -> S3Settings:
         folder = self.credentials / part.value
         return S3Settings.model_validate(
             {
@@ -55,10 +55,10 @@ class Deployed:
             }
         )
 
-    def objects(self, part: Part) -> ObjectStore:
+    def objects(self, part: Account) -> ObjectStore:
         return ObjectStore(self.s3_settings(part))
 
-    def store(self, part: Part, cache: Path) -> ArtifactStore:
+    def store(self, part: Account, cache: Path) -> ArtifactStore:
         return ArtifactStore(self.objects(part), cache)
 
 
@@ -100,5 +100,5 @@ def deployed_servers(folder: Path) -> Iterator[Deployed]:
         # Ports are known only now; the secrets stay.
         make_credentials(credentials, Addresses(redis_inside=address))
         deployed = Deployed(credentials, address, s3.endpoint)
-        deployed.objects(Part.INIT).ensure_bucket()
+        deployed.objects(Account.INIT).ensure_bucket()
         yield deployed

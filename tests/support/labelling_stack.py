@@ -15,9 +15,15 @@ from running_stack import wait_for
 
 from reclens.concepts.labels.joining import label_latents
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import ConceptShardSpec, ConceptsSpec, TaskName
+from reclens.contracts import (
+    CONCEPTS_LABEL,
+    PIPELINE_RUN,
+    ConceptShardSpec,
+    ConceptsSpec,
+)
 from reclens.contracts.tables import CONCEPTS
-from reclens.platform.jobs.log import JobLog, JobView
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobView
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
@@ -91,11 +97,11 @@ class LabellingStack:
         return worker
 
     def submit(self, seed: int, **options: object) -> str:
-        return self.joblog.submit(TaskName.CONCEPTS_LABEL, spec(seed, **options).canonical())
+        return self.joblog.submit(CONCEPTS_LABEL.task, spec(seed, **options).canonical())
 
     def submit_pipeline(self, seed: int) -> str:
         plan = pipeline(shard_latents=4, seed=seed)
-        return self.joblog.submit(TaskName.PIPELINE_RUN, plan.canonical())
+        return self.joblog.submit(PIPELINE_RUN.task, plan.canonical())
 
     def finish(self, job_id: str, seconds: float = 60) -> JobView:
         wait_for(lambda: self.joblog.show(job_id).state.final, f"job {job_id}", seconds)

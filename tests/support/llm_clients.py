@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings
 
-MakeClient = Callable[..., HubLlmClient]
+MakeClient = Callable[..., HttpLlmClient]
 
 
 class NoWaiting:
@@ -37,12 +37,12 @@ def waiting() -> NoWaiting:
 @pytest.fixture
 def make_client(waiting: NoWaiting) -> Iterator[MakeClient]:
     """Maker of a client for a look-alike that never really waits; no jitter unless given."""
-    made: list[HubLlmClient] = []
+    made: list[HttpLlmClient] = []
 
     def make(server: Lookalike, *, client: dict[str, Any] | None = None, **settings: Any):
         known = {"endpoint": server.url, "dialect": server.dialect, **settings}
         options = {"stop": waiting, "jitter": lambda: 0.0, **(client or {})}
-        made.append(HubLlmClient(LlmSettings(**known), **options))
+        made.append(HttpLlmClient(LlmSettings(**known), **options))
         return made[-1]
 
     yield make

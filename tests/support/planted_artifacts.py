@@ -12,7 +12,7 @@ from planted_world import World
 from safetensors.numpy import save_file
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.decoder import CONFIG, WEIGHTS
+from reclens.concepts.labels.duplicates import CONFIG, WEIGHTS
 from reclens.contracts import (
     AutoencoderConfig,
     AutoencoderSpec,

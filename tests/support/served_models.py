@@ -19,7 +19,7 @@ from reclens.data import Dataset, Interactions, Items, Users
 from reclens.probing import ProbeSite
 from reclens.recommenders import build_recommender
 from reclens.sae import build_autoencoder
-from reclens_recommender.serving.served_model import Caching, ServedModel
+from reclens_recommender.serving.served_model import ServedModel, ServingOptions
 
 N_USERS, N_LATENTS = 20, 32
 
@@ -68,7 +68,7 @@ def served_model(
     d_model: int = 8,
     device: torch.device | str = "cpu",
     site: ProbeSite | None = None,
-    caching: Caching = Caching(),  # noqa: B008 - frozen
+    options: ServingOptions = ServingOptions(),  # noqa: B008 - frozen
 ) -> ServedModel:
     """A served model, the same on every device."""
     dataset = small_dataset(n_items)
@@ -87,5 +87,5 @@ def served_model(
             p99=torch.linspace(0, 2, N_LATENTS).to(device),
             dataset=dataset,
             dataset_ref="datasets/small",
-            caching=caching,
+            options=options,
         )

@@ -111,14 +111,14 @@ class Serving:
     ranking: inference_pb2_grpc.InferenceServiceStub
 
 
-def alone(question: inference.RankRequest) -> inference.BatchRankRequest:
+def alone(query: inference.RankRequest) -> inference.BatchRankRequest:
     """A call that carries one request."""
-    return inference.BatchRankRequest(requests=[question])
+    return inference.BatchRankRequest(requests=[query])
 
 
 def outcome_of(
-    stub: inference_pb2_grpc.InferenceServiceStub, question: inference.RankRequest
+    stub: inference_pb2_grpc.InferenceServiceStub, query: inference.RankRequest
 ) -> inference.RankOutcome:
     """What the inference service makes of one request."""
-    (outcome,) = stub.BatchRank(alone(question), timeout=30).outcomes
+    (outcome,) = stub.BatchRank(alone(query), timeout=30).outcomes
     return outcome

@@ -2,7 +2,9 @@
 
 Every error that RecLens raises on purpose carries a machine-readable ``reason``, the canonical
 gRPC status it maps to, whether trying again can help, the ``field`` it is about and a ``remedy``.
-One gRPC interceptor and one Celery hook translate them; nothing else does.
+One gRPC interceptor and one Celery hook translate them; nothing else does. What is wrong with a
+value is also a ``ValueError``, and what is missing also a ``LookupError``, so that callers who do
+not know RecLens catch what they would expect.
 """
 
 from __future__ import annotations
@@ -36,15 +38,24 @@ class RecLensError(Exception):
         self.retry_seconds = retry_seconds
         # The full sentence is the only positional argument, so that Celery's JSON result
         # backend rebuilds the exception from `exc.args` without losing anything readable.
-        super().__init__(self._sentence())
+        super().__init__(self.sentence)
 
-    def _sentence(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """Field, message and remedy on one line, for logs, status messages and other errors."""
+        return self._joined(" ")
+
+    def __str__(self) -> str:
+        """What is wrong, and below it what to do about it, for whoever reads a traceback."""
+        return self._joined("\n")
+
+    def _joined(self, separator: str) -> str:
         where = f"{self.field}: " if self.field else ""
-        how = f" Remedy: {self.remedy}" if self.remedy else ""
+        how = f"{separator}Remedy: {self.remedy}" if self.remedy else ""
         return f"{where}{self.message}{how}"
 
 
-class InvalidInput(RecLensError):
+class InvalidInput(RecLensError, ValueError):
     """A value given by the caller is unusable."""
 
     reason = "INVALID_INPUT"
@@ -74,7 +85,7 @@ class MalformedData(InvalidInput):
         )
 
 
-class NotFound(RecLensError):
+class NotFound(RecLensError, LookupError):
     """A named thing (user, item, concept, release, artifact, job) does not exist."""
 
     reason = "NOT_FOUND"
@@ -218,7 +229,7 @@ class DeadlineExceeded(RecLensError):
     retryable = True
 
 
-class StaleEdit(RecLensError):
+class StaleCorrection(RecLensError):
     """Somebody changed the same thing meanwhile; what was decided on may no longer be so."""
 
     reason = "STALE_EDIT"

@@ -53,19 +53,30 @@ class ExtensionPoint(Generic[T]):
             NotFound: no installed package offers it.
             InvalidInput: it cannot be imported, or is not what the extension point asks for.
         """
-        found = self._find(name)
+        return self._loaded(self._find(name))
+
+    def load_all(self) -> dict[str, T]:
+        """All that is installed, by name, in alphabetical order.
+
+        Raises:
+            InvalidInput: one of them cannot be imported, or is not what is asked for.
+        """
+        offered = {point.name: point for point in entry_points(group=self.group)}
+        return {name: self._loaded(offered[name]) for name in sorted(offered)}
+
+    def _loaded(self, found: EntryPoint) -> T:
         try:
             loaded = found.load()
         except (ImportError, AttributeError) as error:
             raise InvalidInput(
-                f"{self._noun} {name!r} ({found.value}) cannot be imported: {error}.",
+                f"{self._noun} {found.name!r} ({found.value}) cannot be imported: {error}.",
                 field=self._field,
                 remedy="install what it needs here, or correct the entry point of the package that "
                 "declares it.",
             ) from error
         if flaw := self._flaw(loaded):
             raise InvalidInput(
-                f"{found.value}, declared as {self._noun} {name!r}, {flaw}.",
+                f"{found.value}, declared as {self._noun} {found.name!r}, {flaw}.",
                 field=self._field,
                 remedy=f"see {self._page}.",
             )

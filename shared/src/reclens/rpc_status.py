@@ -79,7 +79,7 @@ def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
     return status_pb2.Status(
         code=code_pb2.Code.Value(error.grpc_code),
         # The sentence is put together again from the clipped parts.
-        message=str(RecLensError(message, field=field, remedy=remedy)),
+        message=RecLensError(message, field=field, remedy=remedy).sentence,
         details=details,
     )
 

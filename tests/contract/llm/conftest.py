@@ -13,7 +13,7 @@ from running_lookalike import Lookalike
 
 from reclens.concepts.llm import EvidenceItem, JudgeQuestion, LabelQuestion, ask_judge, ask_label
 from reclens.contracts import LlmOptions
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings
 
 
@@ -30,7 +30,7 @@ class Traffic:
 def traffic(tgi: Lookalike) -> Traffic:
     """A label, grades, and a repair asked for by the client, the answers to the same bytes, and
     the errors that the look-alike can give."""
-    client = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    client = HttpLlmClient(LlmSettings(endpoint=tgi.url))
     evidence = (EvidenceItem("Laura", ("Film-Noir",), 1944), EvidenceItem("Gilda"))
     tgi.behave({}, {}, {"broken_json": True})
     for keywords in (("Film-Noir", "1940s"), ()):

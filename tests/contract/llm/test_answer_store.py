@@ -19,7 +19,7 @@ from reclens.contracts import LlmOptions
 from reclens.errors import LlmInterrupted, Unavailable
 from reclens.ops.local.ports import free_ports
 from reclens.platform.llm.answer_cache import AnswerStore, object_name
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, S3Settings
 from reclens.platform.store.objects import ObjectStore
 
@@ -71,7 +71,7 @@ def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
     one, options = question(1), LlmOptions()
     name = object_name("label-1", "tgi", evidence_hash(one, options))
     objects.put(name, data)
-    client = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    client = HttpLlmClient(LlmSettings(endpoint=tgi.url))
     cache = AnswerStore(objects, "tgi")
     for _ in range(2):
         assert ask_label(client, one, options, cache=cache).answer.name == "kind 1"
@@ -80,7 +80,7 @@ def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
 
 
 def test_a_second_run_costs_nothing(objects: ObjectStore, tgi: Lookalike):
-    client, options = HubLlmClient(LlmSettings(endpoint=tgi.url)), LlmOptions()
+    client, options = HttpLlmClient(LlmSettings(endpoint=tgi.url)), LlmOptions()
     runs = [
         [
             ask_label(client, question(n), options, cache=AnswerStore(objects, "tgi"))
@@ -99,13 +99,13 @@ def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
 ):
     options, stop = LlmOptions(), threading.Event()
     cache = AnswerStore(objects, "tgi")
-    first = HubLlmClient(LlmSettings(endpoint=tgi.url), stop=stop)
+    first = HttpLlmClient(LlmSettings(endpoint=tgi.url), stop=stop)
     for number in range(3):
         ask_label(first, question(number), options, cache=cache)
     stop.set()
     with pytest.raises(LlmInterrupted):
         ask_label(first, question(3), options, cache=cache)
-    second = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    second = HttpLlmClient(LlmSettings(endpoint=tgi.url))
     outcomes = [ask_label(second, question(n), options, cache=cache) for n in range(5)]
     assert [one.usage.cached for one in outcomes] == [1, 1, 1, 0, 0]
     assert len({entry["prompt_hash"] for entry in tgi.requests}) == len(tgi.requests) == 5
@@ -114,14 +114,14 @@ def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
 _WORKER = """
 import sys
 from reclens.platform.llm.answer_cache import AnswerStore
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.store.objects import ObjectStore
 from reclens.platform.settings.models import WorkerSettings
 from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
 from reclens.contracts import LlmOptions
 
 settings = WorkerSettings()
-client, cache = HubLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3), "tgi")
+client, cache = HttpLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3), "tgi")
 for number in range(5):
     question = LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
     ask_label(client, question, LlmOptions(), cache=cache)
@@ -151,7 +151,7 @@ def test_a_killed_worker_pays_again_for_the_answer_in_flight_only(
 
 
 def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tgi: Lookalike):
-    client, cache = HubLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects, "tgi")
+    client, cache = HttpLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects, "tgi")
     for options in (LlmOptions(), LlmOptions(model="b"), LlmOptions(temperature=1)):
         ask_label(client, question(1), options, cache=cache)
     ask_label(client, replace(question(1), keywords=("other",)), LlmOptions(), cache=cache)
@@ -161,7 +161,7 @@ def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tg
 def test_an_answer_that_cannot_be_kept_is_not_used(s3: S3Settings, tgi: Lookalike):
     (port,) = free_ports(1)
     gone = ObjectStore(s3.model_copy(update={"endpoint": f"127.0.0.1:{port}"}))
-    client = HubLlmClient(LlmSettings(endpoint=tgi.url))
+    client = HttpLlmClient(LlmSettings(endpoint=tgi.url))
     with pytest.raises(Unavailable, match="object store"):
         ask_label(client, question(1), LlmOptions(), cache=AnswerStore(gone, "tgi"))
     assert tgi.requests == []

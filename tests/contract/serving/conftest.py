@@ -12,7 +12,7 @@ from served_world import MODELS
 from serving_stack import Loop, Serving, Stack
 
 from reclens.platform.settings.models import S3Settings
-from reclens_recommender.serving.representations import Case, Subject
+from reclens_recommender.serving.representations.cache import Representation, Subject
 from reclens_recommender.serving.server import RunningInference
 
 
@@ -81,7 +81,7 @@ def hold_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RunningInf
         one, of = Hold(), kept.of
         holds.append(one)
 
-        def waiting(subjects: Sequence[Subject]) -> list[Case]:
+        def waiting(subjects: Sequence[Subject]) -> list[Representation]:
             one.entered.set()
             assert one.go.wait(30)
             return of(subjects)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from reclens.contracts import DatasetSpec, JobSpec, Progress, TaskName
+from reclens.contracts import DatasetSpec, JobSpec, Progress
 from reclens.data import Dataset, Interactions, Items, Split, Users, write_dataset
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
@@ -134,13 +134,13 @@ def dataset_ref(stages: Stages, dataset: Dataset) -> str:
 def job_of(page: dict[str, str]) -> Callable[..., dict[str, Any]]:
     """The specification in a YAML file of the page, with its placeholders filled in."""
 
-    def read(name: str, task: TaskName, **placeholders: str) -> dict[str, Any]:
+    def read(name: str, task: str, **placeholders: str) -> dict[str, Any]:
         text = page[name]
         for placeholder, value in placeholders.items():
             assert placeholder in text
             text = text.replace(placeholder, value)
         job = yaml.safe_load(text)
-        assert job["task"] == task.value
+        assert job["task"] == task
         return job["spec"]
 
     return read

@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from reclens.contracts import (
+    PIPELINE_RUN,
+    RECOMMENDER_TRAIN,
     AutoencoderConfig,
     AutoencoderSpec,
     CaptureSpec,
@@ -21,14 +23,13 @@ from reclens.contracts import (
     PipelineSpec,
     RecommenderSpec,
     Release,
-    TaskName,
 )
 from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
-from reclens_recommender.serving.ranking.ranker import Question, rank
-from reclens_recommender.serving.representations import Subject
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.stages import capture, train
 from reclens_trainer.stages import train as autoencoder
@@ -69,12 +70,12 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     assert torch.equal(unedited, own)
 
     subject = Subject(-1, indices, indices.tobytes())
-    (plain,) = rank(model, [Question(subject, 10, include_latents=True)])
+    (plain,) = rank(model, [RankQuery(subject, 10, include_latents=True)])
     assert plain.ranked.scores.tolist() == own[0][plain.ranked.items].tolist()
     assert plain.latents is not None
     strongest = int(plain.latents.latents[0])
     edits = (LatentEdit.of((strongest,), Operation.ABLATE),)
-    (edited,) = rank(model, [Question(subject, 10, edits=edits)])
+    (edited,) = rank(model, [RankQuery(subject, 10, edits=edits)])
     assert edited.relative_shift > 0.01
     assert edited.ranked.scores.tolist() != plain.ranked.scores.tolist()
     with torch.inference_mode():
@@ -94,7 +95,7 @@ def _x(model: ServedModel, batch: UserBatch) -> torch.Tensor:
 def test_a_model_that_reclens_trains(
     stages: Any, dataset_ref: str, job_of: Any, tmp_path: Path
 ) -> None:
-    written = job_of("train.yaml", TaskName.PIPELINE_RUN)
+    written = job_of("train.yaml", PIPELINE_RUN.task)
     options = PipelineSpec.parse(written).recommender
     small = options.model.model_copy(
         update={"options": {"d_model": 16}, "learning_rate": 1e-2, "max_epochs": 10}
@@ -124,7 +125,7 @@ def test_a_model_whose_weights_are_brought(
     spec = RecommenderSpec.parse(
         job_of(
             "bring.yaml",
-            TaskName.RECOMMENDER_TRAIN,
+            RECOMMENDER_TRAIN.task,
             DATASET=dataset_ref,
             WEIGHTS=str(path),
             SHA256=digest,

@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
-from reclens.contracts import ConceptShardSpec, JobSpec, PipelineSpec, ReleaseSpec, TaskName
-from reclens.platform.jobs.spec_file import SPECS
+from reclens.contracts import (
+    JobSpec,
+    PipelineSpec,
+    ReleaseSpec,
+    job_kinds,
+)
 
 GOLDEN: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "golden" / "artifact_ids.json").read_text()
 )
-_SPECS = {**SPECS, TaskName.CONCEPTS_SHARD: ConceptShardSpec}
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=[case["title"] for case in GOLDEN])
 def test_a_specification_keeps_the_id_it_had(case: dict[str, Any]) -> None:
-    spec = _SPECS[TaskName(case["task"])].parse(case["spec"])
+    spec = job_kinds()[case["task"]].spec.parse(case["spec"])
     if isinstance(spec, PipelineSpec):
         stages = spec.plan()
         assert [stage.artifact for stage in stages] == case["artifacts"]

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reclens.contracts import (
-    ROUTES,
     ArtifactKind,
     AutoencoderConfig,
     AutoencoderSpec,
@@ -19,7 +18,6 @@ from reclens.contracts import (
     RecommenderSpec,
     ReleaseSpec,
     SplitSpec,
-    TaskName,
     split_ref,
 )
 from reclens.errors import InvalidInput, InvalidSpec
@@ -127,10 +125,6 @@ def test_changing_an_early_stage_renames_everything_after_it_and_nothing_before(
     other = PipelineSpec.parse({"recommender": {"seed": 7}}).plan()
     changed = [a.name for a, b in zip(base, other, strict=True) if a.artifact != b.artifact]
     assert changed == ["recommender", "activations", "autoencoder", "concepts"]
-
-
-def test_every_task_has_a_queue():
-    assert set(ROUTES) == set(TaskName)
 
 
 def test_a_release_version_depends_on_its_parts_and_not_on_its_name():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reclens.concepts.evidence.terms import build_vocabulary
+from reclens.concepts.evidence.vocabulary import build_vocabulary
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.carriers import Carriers

@@ -21,28 +21,29 @@ from reclens.sae import (
     report,
 )
 from reclens.sae.activations.sources import SequenceSource
+from reclens.testing.autoencoders import trained_kinds
 from reclens_trainer.stages.tables import write_codes
 
 # Seven steps an epoch; latents die within the first, so that AuxK takes part.
-CONFIG = AutoencoderConfig(
-    n_latents=64,
-    k=3,
-    batch_size=100,
-    n_epochs=3,
-    learning_rate=0.01,
-    dead_after=150,
-    seed=1,
-    prediction_coefficient=0.1,
-    prediction_items=10,
-)
+COMMON = {
+    "n_latents": 64,
+    "k": 3,
+    "batch_size": 100,
+    "n_epochs": 3,
+    "learning_rate": 0.01,
+    "dead_after": 150,
+    "seed": 1,
+    "prediction_coefficient": 0.1,
+    "prediction_items": 10,
+}
 SCORER = Scorer(torch.linspace(-1, 1, 20 * 8).reshape(20, 8), torch.zeros(20))
 MEASURED = 3
 """Progress before the first step: a shard each."""
 
 
-@pytest.fixture(params=["topk", "batchtopk", "matryoshka", "jumprelu"])
+@pytest.fixture(params=trained_kinds())
 def config(request: pytest.FixtureRequest) -> AutoencoderConfig:
-    return CONFIG.model_copy(update={"kind": request.param})
+    return AutoencoderConfig.parse({**COMMON, "kind": request.param})
 
 
 @pytest.fixture

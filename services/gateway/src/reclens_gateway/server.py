@@ -13,7 +13,7 @@ from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
 from reclens.platform.grpc.server import GrpcServer, until_signalled
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.platform.store.release_watch import ReleaseWatch
@@ -67,7 +67,7 @@ class ReleaseLoader:
             if current is not None:
                 raise Unavailable(error.message, remedy=error.remedy) from error
             # With nothing to fall back on, concepts can be listed before inference is up.
-            logger.warning("release not confirmed", release=release.name, error=str(error))
+            logger.warning("release not confirmed", release=release.name, error=error.sentence)
         return loaded
 
 
@@ -87,7 +87,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     )
 
     async def changed(any_served: bool) -> None:
-        telemetry.set_releases(watch.versions())
+        metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     loader = ReleaseLoader(store, peer, section.load_seconds)

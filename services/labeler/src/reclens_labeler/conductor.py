@@ -1,77 +1,63 @@
-"""Conducts pipelines: plans the stages, chains them, and publishes the release at the end."""
+"""Conducts pipelines: plans the stages, chains them, and publishes the release at the end.
+
+These actions never block a queue for long: the one thing that they compute is people's edits, which
+takes seconds.
+"""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
 
-from celery import Celery, Task, chain
+from celery import Task, chain
 
-from reclens.contracts import ConceptsEditSpec, JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.contracts import ConceptCorrectionsSpec, JobResult, PipelineSpec, Release, ReleaseSpec
 from reclens.errors import InvalidSpec
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.label_corrections import EditLog, base_of
-
-EDIT_STAGE = "reclens_labeler.stages.edit:run"
-"""The stage that applies people's edits; publishing runs it too."""
+from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
 
-class Conductor:
-    """The tasks of the ``pipeline`` queue. They never block a stage for long: the one thing that
-    they compute is people's edits, which takes seconds."""
+def run_pipeline(spec: PipelineSpec, task: Task, runner: JobRunner) -> JobResult:
+    """Hand the job over to a chain of its stages; the last one finishes under its id."""
+    stages = spec.plan()
+    job_id = str(task.request.id)
+    ids = [str(uuid.uuid4()) for _ in stages[:-1]] + [job_id]
+    runner.runtime.joblog.planned(job_id, list(zip(ids, stages, strict=True)))
+    signatures = [
+        task.app.signature(stage.task, kwargs={"spec": stage.spec}, immutable=True)
+        for stage in stages
+    ]
+    for stage_id, signature in zip(ids[:-1], signatures, strict=False):
+        signature.set(task_id=stage_id)
+    return task.replace(chain(*signatures))  # type: ignore[return-value]
 
-    def __init__(self, app: Celery, runner: JobRunner) -> None:
-        self._app = app
-        self._runner = runner
 
-    def register(self) -> None:
-        """Register ``pipeline.run`` and ``release.publish``."""
-        self._runner.register_action(PipelineSpec.TASK, self.run_pipeline)
-        self._runner.register_action(ReleaseSpec.TASK, self.publish)
+def publish(spec: ReleaseSpec, task: Task, runner: JobRunner) -> JobResult:
+    """Point a release at its artifacts, after checking that they belong together.
 
-    def run_pipeline(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-        """Hand the job over to a chain of its stages; the last one finishes under its id."""
-        stages = PipelineSpec.parse(payload).plan()
-        job_id = str(task.request.id)
-        ids = [str(uuid.uuid4()) for _ in stages[:-1]] + [job_id]
-        self._runner.runtime.joblog.planned(job_id, list(zip(ids, stages, strict=True)))
-        signatures = [
-            self._app.signature(stage.task.value, kwargs={"spec": stage.spec}, immutable=True)
-            for stage in stages
-        ]
-        for stage_id, signature in zip(ids[:-1], signatures, strict=False):
-            signature.set(task_id=stage_id)
-        return task.replace(chain(*signatures))  # type: ignore[return-value]
+    What people said of the autoencoder's concepts stands over any labelling: where there is a log
+    of edits, it is applied first, and the release names the concepts that come of it.
+    """
+    store = runner.runtime.store
+    check_release(store, spec)
+    release = _publish(store, spec, _edited(spec, task, runner))
+    # Again where somebody edited meanwhile: what they published, this may have overwritten.
+    while (concepts := _edited(spec, task, runner)) != release.concepts:
+        release = _publish(store, spec, concepts)
+    return JobResult(artifact=f"releases/{release.name}", metrics={"version": release.version})
 
-    def publish(self, task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-        """Point a release at its artifacts, after checking that they belong together.
 
-        What people said of the autoencoder's concepts stands over any labelling: where there is a
-        log of edits, it is applied first, and the release names the concepts that come of it.
-        """
-        spec = ReleaseSpec.parse(payload)
-        store = self._runner.runtime.store
-        check_release(store, spec)
-        release = _publish(store, spec, self._edited(task, spec))
-        # Again where somebody edited meanwhile: what they published, this may have overwritten.
-        while (concepts := self._edited(task, spec)) != release.concepts:
-            release = _publish(store, spec, concepts)
-        return JobResult(
-            artifact=f"releases/{release.name}", metrics={"version": release.version}
-        ).canonical()
-
-    def _edited(self, task: Task, spec: ReleaseSpec) -> str:
-        """The concepts with all edits that there are now; made where they were not yet."""
-        store = self._runner.runtime.store
-        machine, applied = base_of(store, spec.concepts)
-        edits = EditLog(store, spec.autoencoder).read()
-        if len(edits) <= applied:
-            return spec.concepts
-        edit = ConceptsEditSpec.of(machine, edits)
-        self._runner.make(task, edit, EDIT_STAGE)
-        return edit.artifact_ref()
+def _edited(spec: ReleaseSpec, task: Task, runner: JobRunner) -> str:
+    """The concepts with all edits that there are now; made where they were not yet."""
+    store = runner.runtime.store
+    machine, applied = machine_concepts_of(store, spec.concepts)
+    edits = CorrectionLog(store, spec.autoencoder).read()
+    if len(edits) <= applied:
+        return spec.concepts
+    edit = ConceptCorrectionsSpec.of(machine, edits)
+    runner.make(task, edit)
+    return edit.artifact_ref()
 
 
 def _publish(store: ArtifactStore, spec: ReleaseSpec, concepts: str) -> Release:

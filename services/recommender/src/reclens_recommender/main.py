@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="reclens-recommender", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer InferenceService over gRPC")
-    commands.add_parser("worker", help="take jobs: data sets, recommenders, activations")
+    commands.add_parser("worker", help="take jobs until told to stop")
     command = parser.parse_args().command
     # Each command imports only its own half: the worker forks, and torch and gRPC must not have
     # been touched before it does.
@@ -24,9 +24,10 @@ def main() -> None:
 
         run_server("inference", serve_here, InferenceSettings(), "inference")
     else:
-        from reclens_recommender.worker import run  # noqa: PLC0415
+        from reclens.contracts import WorkerName  # noqa: PLC0415
+        from reclens.platform.celery.worker import run_worker  # noqa: PLC0415
 
-        run()
+        run_worker(WorkerName.RECOMMENDER, pool="prefork", concurrency=1)
 
 
 def serve_here(settings: InferenceSettings) -> None:

@@ -104,7 +104,7 @@ def run(arguments: list[str]) -> int:
         # `reclens jobs list | head`: the reader has seen enough.
         sys.stderr.close()
     except RecLensError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.sentence}", file=sys.stderr)
         return exit_code(error)
     return 0
 

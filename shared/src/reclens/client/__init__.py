@@ -1,7 +1,6 @@
 """Typed clients of SteeringService, and the edits to ask for."""
 
-from reclens.client.async_session import AsyncSession
-from reclens.client.asynchronous import AsyncSteeringClient
+from reclens.client.asynchronous import AsyncSession, AsyncSteeringClient
 from reclens.client.edits import (
     ablate,
     above,
@@ -15,10 +14,15 @@ from reclens.client.edits import (
     set_latent,
     when,
 )
-from reclens.client.policies import PolicyOptions, policy_message
-from reclens.client.requests import RecommendOptions, SubjectOptions, recommend_request
-from reclens.client.session import Session, SessionAnswer, failure_error
-from reclens.client.synchronous import SteeringClient
+from reclens.client.requests import (
+    PolicyOptions,
+    RecommendOptions,
+    SubjectOptions,
+    policy_message,
+    recommend_request,
+)
+from reclens.client.sessions import SessionAnswer, failure_error
+from reclens.client.synchronous import Session, SteeringClient
 
 __all__ = [
     "AsyncSession",

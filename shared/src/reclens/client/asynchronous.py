@@ -1,40 +1,61 @@
-"""Client of SteeringService for asyncio; the same calls as the blocking one."""
+"""Client of SteeringService for asyncio. The blocking client is generated from this file.
+
+``deploy/generate-sync-client.py`` writes `reclens.client.synchronous` from it; ``make check`` fails
+where the two differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 from grpc import aio
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
-from reclens.client.async_session import AsyncSession
 from reclens.client.connection import (
     DEFAULT_TIMEOUT,
     SESSION_TIMEOUT,
     Connection,
     channel_options,
+    session_ended,
 )
-from reclens.client.policies import AsyncPolicyMethods
 from reclens.client.requests import (
+    PolicyOptions,
     RecommendOptions,
     SubjectOptions,
     compare_request,
+    create_request,
     explain_request,
     propose_request,
     recommend_request,
     search_request,
+    update_request,
 )
+from reclens.client.sessions import END, SessionAnswer, answer_of, open_stream, update_step
 
-A = TypeVar("A")
 
+class AsyncSteeringClient:
+    """Asks a gateway, over one channel that tasks may share.
 
-class AsyncSteeringClient(AsyncPolicyMethods):
-    """Asks a gateway from an event loop; arguments and errors as `SteeringClient`."""
+    Every call has a deadline: ``timeout``, or the one that it is given itself. Calls that only read
+    are repeated within it where the gateway could not be reached.
+
+    Args:
+        target: ``host:port`` of the gateway.
+        timeout: seconds that each call may take.
+        token: bearer token that is shown with each call. Empty: none.
+        ca: for TLS: a PEM file of the authorities to trust, or its contents.
+        credentials: for TLS with anything else, e.g. a certificate of the caller's own. Neither
+            this nor ``ca``: plain text.
+
+    Raises (all calls):
+        RecLensError: the error that the gateway answered with, as its own class, with ``field``
+            and ``remedy``: InvalidInput, NotFound, NotReady, Unavailable, ...
+    """
 
     def __init__(
         self,
@@ -52,7 +73,8 @@ class AsyncSteeringClient(AsyncPolicyMethods):
             if secure is None
             else aio.secure_channel(target, secure, options=channel_options())
         )
-        self._stub = steering_pb2_grpc.SteeringServiceStub(self._channel)
+        # The generated code knows only the blocking channel.
+        self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)
 
     # --- recommendations -------------------------------------------------------------------------
 
@@ -67,7 +89,8 @@ class AsyncSteeringClient(AsyncPolicyMethods):
     ) -> list[pb.RecommendOutcome]:
         """Recommend for up to 256 users or histories; each fails alone."""
         batch = pb.BatchRecommendRequest(requests=requests)
-        return list((await self._send(self._stub.BatchRecommend, batch, timeout)).outcomes)
+        answer = await self._send(self._stub.BatchRecommend, batch, timeout)
+        return list(answer.outcomes)
 
     def session(
         self, *, timeout: float = SESSION_TIMEOUT, **options: Unpack[RecommendOptions]
@@ -143,14 +166,16 @@ class AsyncSteeringClient(AsyncPolicyMethods):
     ) -> pb.Concept:
         """One concept."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
-        return (await self._send(self._stub.GetConcept, request, timeout)).concept
+        answer = await self._send(self._stub.GetConcept, request, timeout)
+        return answer.concept
 
     async def concept_push(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> list[pb.ProposedPart]:
         """What adding a concept pushes, heaviest first; nothing: its own latents."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
-        return list((await self._send(self._stub.GetConcept, request, timeout)).push)
+        answer = await self._send(self._stub.GetConcept, request, timeout)
+        return list(answer.push)
 
     async def search_concepts(
         self,
@@ -166,12 +191,103 @@ class AsyncSteeringClient(AsyncPolicyMethods):
         pages = self._pages(self._stub.SearchConcepts, request, timeout)
         return [concept async for page in pages for concept in page.concepts]
 
+    # --- policies: calls that write are not repeated, as one that failed may have been done ------
+
+    async def create_policy(
+        self,
+        policy: str | pb.Policy,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[PolicyOptions],
+    ) -> pb.Policy:
+        """Store a policy under a name that is free; it is checked against its release.
+
+        Args:
+            policy: its name, with what it says as options; or all of it.
+            timeout: seconds that the call may take.
+            options: see `PolicyOptions`.
+
+        Raises:
+            AlreadyExists: there is one of that name.
+            InvalidInput, NotFound: what it says cannot be applied to its release.
+        """
+        request = create_request(policy, **options)
+        answer = await self._send(self._stub.CreatePolicy, request, timeout)
+        return answer.policy
+
+    async def policy(
+        self, policy_id: str, *, version: int = 0, timeout: float | None = None
+    ) -> pb.Policy:
+        """A policy as it is, or as it was in a version."""
+        request = pb.GetPolicyRequest(policy_id=policy_id, version=version)
+        answer = await self._send(self._stub.GetPolicy, request, timeout)
+        return answer.policy
+
+    async def policies(self, *, timeout: float | None = None) -> AsyncIterator[pb.Policy]:
+        """All policies by name, fetched a page at a time."""
+        request = pb.ListPoliciesRequest(page_size=200)
+        async for page in self._pages(self._stub.ListPolicies, request, timeout):
+            for policy in page.policies:
+                yield policy
+
+    async def policy_versions(
+        self, policy_id: str, *, timeout: float | None = None
+    ) -> AsyncIterator[pb.Policy]:
+        """All versions of a policy, newest first, a page at a time; also of a deleted one."""
+        request = pb.ListPolicyVersionsRequest(policy_id=policy_id, page_size=50)
+        async for page in self._pages(self._stub.ListPolicyVersions, request, timeout):
+            for policy in page.policies:
+                yield policy
+
+    async def update_policy(
+        self, policy: pb.Policy, *, comment: str = "", timeout: float | None = None
+    ) -> pb.Policy:
+        """Store the next version of a policy.
+
+        Args:
+            policy: the whole new policy, with the version that the change is based on: get it,
+                change it, send it.
+            comment: why, for the record.
+            timeout: seconds that the call may take.
+
+        Raises:
+            StalePolicy: another change came first.
+            InvalidInput, NotFound: what it says cannot be applied to its release.
+        """
+        request = update_request(policy, comment)
+        answer = await self._send(self._stub.UpdatePolicy, request, timeout)
+        return answer.policy
+
+    async def delete_policy(
+        self,
+        policy_id: str,
+        *,
+        version: int = 0,
+        comment: str = "",
+        timeout: float | None = None,
+    ) -> pb.Policy:
+        """Delete a policy: requests that name it are refused, its versions stay.
+
+        Args:
+            policy_id: its name.
+            version: that the decision is based on. 0: whichever is the newest.
+            comment: why, for the record.
+            timeout: seconds that the call may take.
+
+        Raises:
+            StalePolicy: another change came first.
+        """
+        request = pb.DeletePolicyRequest(policy_id=policy_id, version=version, comment=comment)
+        answer = await self._send(self._stub.DeletePolicy, request, timeout)
+        return answer.policy
+
     # --- releases --------------------------------------------------------------------------------
 
     async def release(self, name: str = "", *, timeout: float | None = None) -> pb.Release:
         """One release. Empty: ``default``."""
         request = pb.GetReleaseRequest(name=name)
-        return (await self._send(self._stub.GetRelease, request, timeout)).release
+        answer = await self._send(self._stub.GetRelease, request, timeout)
+        return answer.release
 
     async def releases(self, *, timeout: float | None = None) -> list[pb.Release]:
         """All releases by name."""
@@ -196,9 +312,7 @@ class AsyncSteeringClient(AsyncPolicyMethods):
     ) -> None:
         await self.close()
 
-    async def _pages(
-        self, call: Callable[..., Any], request: Any, timeout: float | None
-    ) -> AsyncIterator[Any]:
+    async def _pages(self, call: Any, request: Any, timeout: float | None) -> AsyncIterator[Any]:
         while True:
             page = await self._send(call, request, timeout)
             yield page
@@ -206,13 +320,112 @@ class AsyncSteeringClient(AsyncPolicyMethods):
                 return
             request.page_token = page.next_page_token
 
-    async def _send(
-        self, call: Callable[..., Awaitable[A]], request: Any, timeout: float | None
-    ) -> A:
+    async def _send(self, call: Any, request: Any, timeout: float | None) -> Any:
         connection = self._connection
+        seconds = connection.seconds(timeout)
         try:
-            return await call(
-                request, timeout=connection.seconds(timeout), metadata=connection.metadata
-            )
-        except aio.AioRpcError as error:
+            return await call(request, timeout=seconds, metadata=connection.metadata)
+        except grpc.RpcError as error:
             raise connection.error(error) from error
+
+
+class AsyncSession:
+    """An open session: `send` changes, and iterate over the answers.
+
+    Where changes come faster than answers only the newest is answered. One task may send while
+    another reads.
+
+    Raises (while reading):
+        RecLensError: the session ended with it.
+    """
+
+    def __init__(
+        self, method: Any, connection: Connection, start: pb.RecommendRequest, timeout: float
+    ) -> None:
+        self._connection = connection
+        self._start = start
+        self._sequence = 0
+        self._call = open_stream(
+            method, timeout=connection.seconds(timeout), metadata=connection.metadata
+        )
+
+    async def send(
+        self,
+        *,
+        edits: Iterable[pb.Edit] | None = None,
+        exclude: Iterable[str] | None = None,
+        limits: Mapping[str, int] | None = None,
+        top_k: int = 0,
+    ) -> int:
+        """Change what is asked; what is not given stays as it is.
+
+        Args:
+            edits: in place of all edits before.
+            exclude: with ``limits`` in place of the constraints before.
+            limits: see ``exclude``.
+            top_k: items to return. 0: as before.
+
+        Returns:
+            Number of the step, which its answer carries.
+        """
+        await self._begin()
+        self._sequence += 1
+        await self._write(update_step(self._sequence, edits, exclude, limits, top_k))
+        return self._sequence
+
+    def __aiter__(self) -> AsyncIterator[SessionAnswer]:
+        return self
+
+    async def __anext__(self) -> SessionAnswer:
+        await self._begin()
+        try:
+            message = await self._call.read()
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from error
+        if message is END:
+            raise StopAsyncIteration
+        return answer_of(message)
+
+    async def ask(self, **change: Any) -> pb.RecommendResponse:
+        """`send` a change and wait for its answer. Answers to steps before it are passed over.
+
+        Raises:
+            RecLensError: the change was refused; the session goes on.
+        """
+        sequence = await self.send(**change)
+        async for answer in self:
+            if answer.sequence == sequence:
+                return answer.result()
+        raise session_ended()
+
+    async def end(self) -> None:
+        """Send no more: the answers end after the one to the last step."""
+        await self._begin()
+        await self._call.done_writing()
+
+    def close(self) -> None:
+        """Give the session up, with what is not answered yet."""
+        self._call.cancel()
+
+    async def __aenter__(self) -> Self:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def _begin(self) -> None:
+        if not self._sequence:
+            self._sequence = 1
+            await self._write(pb.StreamRecommendRequest(sequence=1, start=self._start))
+
+    async def _write(self, step: pb.StreamRecommendRequest) -> None:
+        try:
+            await self._call.write(step)
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from error

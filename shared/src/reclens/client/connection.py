@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 
 from reclens.api.steering.v1 import steering_pb2
-from reclens.errors import InvalidInput, RecLensError
+from reclens.errors import Cancelled, InvalidInput, RecLensError
 from reclens.rpc_status import error_of
 
 MAX_MESSAGE_BYTES: Final = 32 << 20
@@ -24,6 +24,9 @@ SESSION_TIMEOUT: Final = 3600.0
 _SERVICE: Final = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"]
 NOT_REPEATED: Final = frozenset({"CreatePolicy", "UpdatePolicy", "DeletePolicy", "StreamRecommend"})
 """Methods that the transport does not repeat: it cannot know whether one that failed was done."""
+
+_WRITTEN_TOO_LATE: Final = "Internal error from Core"
+"""What gRPC says of a write to a stream that the server has ended, in place of the status."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,15 @@ class Connection:
         Args:
             ended: a failed call of either kind of stub.
         """
+        if ended.details() == _WRITTEN_TOO_LATE:
+            return session_ended()
         trailers = [(str(key), value) for key, value in ended.trailing_metadata() or ()]
         return error_of(ended.code(), ended.details(), trailers, f"the gateway at {self.target}")
+
+
+def session_ended() -> Cancelled:
+    """The error of asking a session that is over."""
+    return Cancelled("the session has ended.", remedy="open a new one.")
 
 
 def channel_options() -> list[tuple[str, int | str]]:

@@ -54,6 +54,25 @@ class RecommendOptions(SubjectOptions, total=False):
     """Also return the firing latents and their contributions."""
 
 
+class PolicyOptions(TypedDict, total=False):
+    """What a policy says."""
+
+    edits: Iterable[pb.Edit]
+    """What to change, see `reclens.client.edits`. At most 100."""
+    exclude: Iterable[str]
+    """Item ids that must not be in answers."""
+    limits: Mapping[str, int]
+    """Most items of an answer that may carry a tag, by tag."""
+    mode: Mode | None
+    """``reconstruct`` drops what the dictionary does not explain. Not given: ``residual``."""
+    description: str
+    """What it is for."""
+    release: str
+    """Release that it is checked against. Not given: ``default``."""
+    comment: str
+    """Why it is made, for the record."""
+
+
 def subject(user_id: str | None, history: Iterable[str] | None) -> pb.Subject:
     """Whom to recommend to.
 
@@ -195,6 +214,54 @@ def search_request(
             remedy="give exactly one of text, item_id, user_id.",
         )
     return pb.SearchConceptsRequest(release=release, page_size=1000, **given)
+
+
+def policy_message(policy_id: str, **options: Unpack[PolicyOptions]) -> pb.Policy:
+    """A policy to be stored.
+
+    Args:
+        policy_id: its name: 1 to 63 of a-z, 0-9 and -, beginning with a letter.
+        options: see `PolicyOptions`.
+
+    Raises:
+        InvalidInput: an unknown mode.
+    """
+    policy = pb.Policy(
+        policy_id=policy_id,
+        description=options.get("description", ""),
+        release=options.get("release", ""),
+        edits=options.get("edits", ()),
+        mode=steering_mode(options.get("mode")),
+        comment=options.get("comment", ""),
+    )
+    limited = constraints(options.get("exclude", ()), options.get("limits", {}))
+    if limited is not None:
+        policy.constraints.CopyFrom(limited)
+    return policy
+
+
+def create_request(
+    policy: str | pb.Policy, **options: Unpack[PolicyOptions]
+) -> pb.CreatePolicyRequest:
+    """A request of CreatePolicy.
+
+    Raises:
+        InvalidInput: options beside a whole policy, or an unknown mode.
+    """
+    if isinstance(policy, str):
+        return pb.CreatePolicyRequest(policy=policy_message(policy, **options))
+    if options:
+        raise InvalidInput(
+            "options beside a whole policy.", field="policy", remedy="write them into the policy."
+        )
+    return pb.CreatePolicyRequest(policy=policy)
+
+
+def update_request(policy: pb.Policy, comment: str) -> pb.UpdatePolicyRequest:
+    """A request of UpdatePolicy; the comment of the version before is not repeated."""
+    request = pb.UpdatePolicyRequest(policy=policy)
+    request.policy.comment = comment
+    return request
 
 
 def constraints(exclude: Iterable[str], limits: Mapping[str, int]) -> pb.Constraints | None:

@@ -1,11 +1,12 @@
+# Generated from asynchronous.py by deploy/generate-sync-client.py. DO NOT EDIT!
 """Blocking client of SteeringService."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 
@@ -16,23 +17,24 @@ from reclens.client.connection import (
     SESSION_TIMEOUT,
     Connection,
     channel_options,
+    session_ended,
 )
-from reclens.client.policies import PolicyMethods
 from reclens.client.requests import (
+    PolicyOptions,
     RecommendOptions,
     SubjectOptions,
     compare_request,
+    create_request,
     explain_request,
     propose_request,
     recommend_request,
     search_request,
+    update_request,
 )
-from reclens.client.session import Session
-
-A = TypeVar("A")
+from reclens.client.sessions import END, BlockingStream, SessionAnswer, answer_of, update_step
 
 
-class SteeringClient(PolicyMethods):
+class SteeringClient:
     """Asks a gateway, over one channel that threads may share.
 
     Every call has a deadline: ``timeout``, or the one that it is given itself. Calls that only read
@@ -67,7 +69,8 @@ class SteeringClient(PolicyMethods):
             if secure is None
             else grpc.secure_channel(target, secure, options=channel_options())
         )
-        self._stub = steering_pb2_grpc.SteeringServiceStub(self._channel)
+        # The generated code knows only the blocking channel.
+        self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)
 
     # --- recommendations -------------------------------------------------------------------------
 
@@ -82,7 +85,8 @@ class SteeringClient(PolicyMethods):
     ) -> list[pb.RecommendOutcome]:
         """Recommend for up to 256 users or histories; each fails alone."""
         batch = pb.BatchRecommendRequest(requests=requests)
-        return list(self._send(self._stub.BatchRecommend, batch, timeout).outcomes)
+        answer = self._send(self._stub.BatchRecommend, batch, timeout)
+        return list(answer.outcomes)
 
     def session(
         self, *, timeout: float = SESSION_TIMEOUT, **options: Unpack[RecommendOptions]
@@ -150,21 +154,24 @@ class SteeringClient(PolicyMethods):
             release=release, min_confidence=min_confidence, page_size=200
         )
         for page in self._pages(self._stub.ListConcepts, request, timeout):
-            yield from page.concepts
+            for concept in page.concepts:
+                yield concept
 
     def concept(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> pb.Concept:
         """One concept."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
-        return self._send(self._stub.GetConcept, request, timeout).concept
+        answer = self._send(self._stub.GetConcept, request, timeout)
+        return answer.concept
 
     def concept_push(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> list[pb.ProposedPart]:
         """What adding a concept pushes, heaviest first; nothing: its own latents."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
-        return list(self._send(self._stub.GetConcept, request, timeout).push)
+        answer = self._send(self._stub.GetConcept, request, timeout)
+        return list(answer.push)
 
     def search_concepts(
         self,
@@ -180,12 +187,103 @@ class SteeringClient(PolicyMethods):
         pages = self._pages(self._stub.SearchConcepts, request, timeout)
         return [concept for page in pages for concept in page.concepts]
 
+    # --- policies: calls that write are not repeated, as one that failed may have been done ------
+
+    def create_policy(
+        self,
+        policy: str | pb.Policy,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[PolicyOptions],
+    ) -> pb.Policy:
+        """Store a policy under a name that is free; it is checked against its release.
+
+        Args:
+            policy: its name, with what it says as options; or all of it.
+            timeout: seconds that the call may take.
+            options: see `PolicyOptions`.
+
+        Raises:
+            AlreadyExists: there is one of that name.
+            InvalidInput, NotFound: what it says cannot be applied to its release.
+        """
+        request = create_request(policy, **options)
+        answer = self._send(self._stub.CreatePolicy, request, timeout)
+        return answer.policy
+
+    def policy(
+        self, policy_id: str, *, version: int = 0, timeout: float | None = None
+    ) -> pb.Policy:
+        """A policy as it is, or as it was in a version."""
+        request = pb.GetPolicyRequest(policy_id=policy_id, version=version)
+        answer = self._send(self._stub.GetPolicy, request, timeout)
+        return answer.policy
+
+    def policies(self, *, timeout: float | None = None) -> Iterator[pb.Policy]:
+        """All policies by name, fetched a page at a time."""
+        request = pb.ListPoliciesRequest(page_size=200)
+        for page in self._pages(self._stub.ListPolicies, request, timeout):
+            for policy in page.policies:
+                yield policy
+
+    def policy_versions(
+        self, policy_id: str, *, timeout: float | None = None
+    ) -> Iterator[pb.Policy]:
+        """All versions of a policy, newest first, a page at a time; also of a deleted one."""
+        request = pb.ListPolicyVersionsRequest(policy_id=policy_id, page_size=50)
+        for page in self._pages(self._stub.ListPolicyVersions, request, timeout):
+            for policy in page.policies:
+                yield policy
+
+    def update_policy(
+        self, policy: pb.Policy, *, comment: str = "", timeout: float | None = None
+    ) -> pb.Policy:
+        """Store the next version of a policy.
+
+        Args:
+            policy: the whole new policy, with the version that the change is based on: get it,
+                change it, send it.
+            comment: why, for the record.
+            timeout: seconds that the call may take.
+
+        Raises:
+            StalePolicy: another change came first.
+            InvalidInput, NotFound: what it says cannot be applied to its release.
+        """
+        request = update_request(policy, comment)
+        answer = self._send(self._stub.UpdatePolicy, request, timeout)
+        return answer.policy
+
+    def delete_policy(
+        self,
+        policy_id: str,
+        *,
+        version: int = 0,
+        comment: str = "",
+        timeout: float | None = None,
+    ) -> pb.Policy:
+        """Delete a policy: requests that name it are refused, its versions stay.
+
+        Args:
+            policy_id: its name.
+            version: that the decision is based on. 0: whichever is the newest.
+            comment: why, for the record.
+            timeout: seconds that the call may take.
+
+        Raises:
+            StalePolicy: another change came first.
+        """
+        request = pb.DeletePolicyRequest(policy_id=policy_id, version=version, comment=comment)
+        answer = self._send(self._stub.DeletePolicy, request, timeout)
+        return answer.policy
+
     # --- releases --------------------------------------------------------------------------------
 
     def release(self, name: str = "", *, timeout: float | None = None) -> pb.Release:
         """One release. Empty: ``default``."""
         request = pb.GetReleaseRequest(name=name)
-        return self._send(self._stub.GetRelease, request, timeout).release
+        answer = self._send(self._stub.GetRelease, request, timeout)
+        return answer.release
 
     def releases(self, *, timeout: float | None = None) -> list[pb.Release]:
         """All releases by name."""
@@ -210,9 +308,7 @@ class SteeringClient(PolicyMethods):
     ) -> None:
         self.close()
 
-    def _pages(
-        self, call: Callable[..., Any], request: Any, timeout: float | None
-    ) -> Iterator[Any]:
+    def _pages(self, call: Any, request: Any, timeout: float | None) -> Iterator[Any]:
         while True:
             page = self._send(call, request, timeout)
             yield page
@@ -220,9 +316,112 @@ class SteeringClient(PolicyMethods):
                 return
             request.page_token = page.next_page_token
 
-    def _send(self, call: Callable[..., A], request: Any, timeout: float | None) -> A:
+    def _send(self, call: Any, request: Any, timeout: float | None) -> Any:
         connection = self._connection
+        seconds = connection.seconds(timeout)
         try:
-            return call(request, timeout=connection.seconds(timeout), metadata=connection.metadata)
+            return call(request, timeout=seconds, metadata=connection.metadata)
         except grpc.RpcError as error:
             raise connection.error(error) from error
+
+
+class Session:
+    """An open session: `send` changes, and iterate over the answers.
+
+    Where changes come faster than answers only the newest is answered. One thread may send while
+    another reads.
+
+    Raises (while reading):
+        RecLensError: the session ended with it.
+    """
+
+    def __init__(
+        self, method: Any, connection: Connection, start: pb.RecommendRequest, timeout: float
+    ) -> None:
+        self._connection = connection
+        self._start = start
+        self._sequence = 0
+        self._call = BlockingStream(
+            method, timeout=connection.seconds(timeout), metadata=connection.metadata
+        )
+
+    def send(
+        self,
+        *,
+        edits: Iterable[pb.Edit] | None = None,
+        exclude: Iterable[str] | None = None,
+        limits: Mapping[str, int] | None = None,
+        top_k: int = 0,
+    ) -> int:
+        """Change what is asked; what is not given stays as it is.
+
+        Args:
+            edits: in place of all edits before.
+            exclude: with ``limits`` in place of the constraints before.
+            limits: see ``exclude``.
+            top_k: items to return. 0: as before.
+
+        Returns:
+            Number of the step, which its answer carries.
+        """
+        self._begin()
+        self._sequence += 1
+        self._write(update_step(self._sequence, edits, exclude, limits, top_k))
+        return self._sequence
+
+    def __iter__(self) -> Iterator[SessionAnswer]:
+        return self
+
+    def __next__(self) -> SessionAnswer:
+        self._begin()
+        try:
+            message = self._call.read()
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from error
+        if message is END:
+            raise StopIteration
+        return answer_of(message)
+
+    def ask(self, **change: Any) -> pb.RecommendResponse:
+        """`send` a change and wait for its answer. Answers to steps before it are passed over.
+
+        Raises:
+            RecLensError: the change was refused; the session goes on.
+        """
+        sequence = self.send(**change)
+        for answer in self:
+            if answer.sequence == sequence:
+                return answer.result()
+        raise session_ended()
+
+    def end(self) -> None:
+        """Send no more: the answers end after the one to the last step."""
+        self._begin()
+        self._call.done_writing()
+
+    def close(self) -> None:
+        """Give the session up, with what is not answered yet."""
+        self._call.cancel()
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        if not self._sequence:
+            self._sequence = 1
+            self._write(pb.StreamRecommendRequest(sequence=1, start=self._start))
+
+    def _write(self, step: pb.StreamRecommendRequest) -> None:
+        try:
+            self._call.write(step)
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from error

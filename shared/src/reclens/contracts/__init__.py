@@ -10,9 +10,16 @@ from reclens.contracts.artifacts import (
     split_ref,
 )
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
-from reclens.contracts.jobs.names import INTERNAL, ROUTES, QueueName, TaskName
+from reclens.contracts.jobs.kinds import (
+    JOBS,
+    MAX_SPEC_BYTES,
+    JobKind,
+    JobSpec,
+    QueueName,
+    WorkerName,
+    job_kinds,
+)
 from reclens.contracts.jobs.progress import FailureReport, JobResult, Progress, Waiting
-from reclens.contracts.jobs.spec import MAX_SPEC_BYTES, JobSpec
 from reclens.contracts.policies import (
     MAX_POLICY_BYTES,
     POLICY_ID,
@@ -21,6 +28,7 @@ from reclens.contracts.policies import (
     StoredPolicy,
 )
 from reclens.contracts.specs.activations import (
+    ACTIVATIONS_CAPTURE,
     CaptureOptions,
     CaptureSpec,
     SiteSpec,
@@ -28,12 +36,17 @@ from reclens.contracts.specs.activations import (
     UserSplit,
 )
 from reclens.contracts.specs.autoencoder import (
+    AUTOENCODER_TRAIN,
     AutoencoderConfig,
     AutoencoderOptions,
     AutoencoderSpec,
 )
 from reclens.contracts.specs.concepts import (
+    CONCEPTS_JOIN,
+    CONCEPTS_LABEL,
+    CONCEPTS_SHARD,
     PAPER_CASES,
+    ConceptShardSpec,
     ConceptsOptions,
     ConceptsSpec,
     JudgeName,
@@ -41,15 +54,33 @@ from reclens.contracts.specs.concepts import (
     tokens_of_grades,
 )
 from reclens.contracts.specs.corrections import (
-    ConceptEdit,
-    ConceptsEditSpec,
-    EditOperation,
-    edits_hash,
+    CONCEPTS_EDIT,
+    ConceptCorrection,
+    ConceptCorrectionsSpec,
+    CorrectionOperation,
+    corrections_hash,
 )
-from reclens.contracts.specs.dataset import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
-from reclens.contracts.specs.evaluation import EvaluationOptions, EvaluationSpec
-from reclens.contracts.specs.pipeline import PipelineSpec, Stage
+from reclens.contracts.specs.dataset import (
+    DATASET_IMPORT,
+    ColumnNames,
+    DatasetSpec,
+    SourceSpec,
+    SplitSpec,
+)
+from reclens.contracts.specs.evaluation import (
+    AUTOENCODER_EVALUATE,
+    EvaluationOptions,
+    EvaluationSpec,
+)
+from reclens.contracts.specs.pipeline import (
+    PIPELINE_RUN,
+    RELEASE_PUBLISH,
+    PipelineSpec,
+    ReleaseSpec,
+    Stage,
+)
 from reclens.contracts.specs.recommender import (
+    RECOMMENDER_TRAIN,
     BprMfConfig,
     LightGcnConfig,
     ModelConfig,
@@ -59,17 +90,25 @@ from reclens.contracts.specs.recommender import (
     SasRecConfig,
     WeightsFile,
 )
-from reclens.contracts.specs.release import ReleaseSpec
-from reclens.contracts.specs.shards import ConceptShardSpec
 from reclens.contracts.survey import KeyCase, KeyQuestion, SurveyKey
 
 __all__ = [
-    "INTERNAL",
+    "ACTIVATIONS_CAPTURE",
+    "AUTOENCODER_EVALUATE",
+    "AUTOENCODER_TRAIN",
+    "CONCEPTS_EDIT",
+    "CONCEPTS_JOIN",
+    "CONCEPTS_LABEL",
+    "CONCEPTS_SHARD",
+    "DATASET_IMPORT",
+    "JOBS",
     "MAX_POLICY_BYTES",
     "MAX_SPEC_BYTES",
     "PAPER_CASES",
+    "PIPELINE_RUN",
     "POLICY_ID",
-    "ROUTES",
+    "RECOMMENDER_TRAIN",
+    "RELEASE_PUBLISH",
     "ArtifactKind",
     "ArtifactRef",
     "AutoencoderConfig",
@@ -79,18 +118,19 @@ __all__ = [
     "CaptureOptions",
     "CaptureSpec",
     "ColumnNames",
-    "ConceptEdit",
+    "ConceptCorrection",
+    "ConceptCorrectionsSpec",
     "ConceptShardSpec",
-    "ConceptsEditSpec",
     "ConceptsOptions",
     "ConceptsSpec",
     "Contract",
+    "CorrectionOperation",
     "DatasetSpec",
-    "EditOperation",
     "EvaluationOptions",
     "EvaluationSpec",
     "FailureReport",
     "InputEntry",
+    "JobKind",
     "JobResult",
     "JobSpec",
     "JudgeName",
@@ -118,13 +158,14 @@ __all__ = [
     "Stage",
     "StoredPolicy",
     "SurveyKey",
-    "TaskName",
     "UserShares",
     "UserSplit",
     "Waiting",
     "WeightsFile",
+    "WorkerName",
     "canonical_json",
-    "edits_hash",
+    "corrections_hash",
+    "job_kinds",
     "sha256_hex",
     "split_ref",
     "tokens_of_grades",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from reclens.concepts.evidence.item_text import item_names
-from reclens.concepts.evidence.terms import Vocabulary
+from reclens.concepts.evidence.vocabulary import Vocabulary
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items

@@ -12,7 +12,7 @@ from scipy import sparse
 from reclens.contracts.tables import EXAMPLES
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.statistics.measured import Measured, known_mean
+from reclens.evaluation.statistics import Measurement, mean_or_none
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""
@@ -70,7 +70,7 @@ def measure_examples(
     labels: Sequence[LatentLabel],
     *,
     n: int,
-) -> Measured:
+) -> Measurement:
     """The activations of the best-labelled latents that fire.
 
     Returns:
@@ -103,11 +103,10 @@ def measure_examples(
             "confidence": one.row.confidence,
             "cases": len(one.activations),
             "cases_with": int(one.with_concept.sum()),
-            "fires_with": known_mean(one.activations[one.with_concept] > 0),
-            "fires_without": known_mean(one.activations[~one.with_concept] > 0),
+            "fires_with": mean_or_none(one.activations[one.with_concept] > 0),
+            "fires_without": mean_or_none(one.activations[~one.with_concept] > 0),
         }
         for one in shown
     ]
-    return Measured(
-        pa.concat_tables([EXAMPLES.schema.empty_table(), *tables]), {"examples": described}
-    )
+    table = pa.concat_tables([EXAMPLES.schema.empty_table(), *tables])
+    return Measurement(table, {"examples": described})

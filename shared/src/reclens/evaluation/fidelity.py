@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens.data import Dataset, Split
-from reclens.evaluation.statistics.agreement import kendall, overlap, spearman
+from reclens.evaluation.statistics import kendall, overlap, spearman
 from reclens.probing import ProbeSite
 from reclens.recommenders.base import Recommender, UserBatch
 from reclens.recommenders.evaluation import ranks_of_relevant, seen_mask, user_metrics

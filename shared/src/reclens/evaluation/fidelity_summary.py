@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reclens.evaluation.statistics.bootstrap import mean_interval
-from reclens.evaluation.statistics.measured import interval_json, number
+from reclens.evaluation.statistics import interval_json, json_number, mean_interval
 
 TEST = "test"
 """Users that nothing was made from or judged on."""
@@ -66,6 +65,8 @@ def _group(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
 def _means(values: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     intervals = {name: mean_interval(own, seed=seed) for name, own in values.items()}
     return {
-        **{name: number(one.mean) for name, one in intervals.items()},
-        "intervals": {name: [number(one.low), number(one.high)] for name, one in intervals.items()},
+        **{name: json_number(one.mean) for name, one in intervals.items()},
+        "intervals": {
+            name: [json_number(one.low), json_number(one.high)] for name, one in intervals.items()
+        },
     }

@@ -17,9 +17,8 @@ import pyarrow as pa
 from scipy import sparse
 from scipy.stats import pointbiserialr
 
-from reclens.concepts.evidence.item_terms import popularity_standing
-from reclens.concepts.evidence.terms import TagStatement, Vocabulary, tag_statements
-from reclens.concepts.evidence.text import MAX_TERM, clean
+from reclens.concepts.evidence.item_text import MAX_TERM, clean, popularity_standing
+from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_statements
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
@@ -27,9 +26,13 @@ from reclens.data.sources.items import most_given
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.levels import exchanged
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM
-from reclens.evaluation.monosemanticity.strongest import distinct_cases
-from reclens.evaluation.statistics.bootstrap import statistic_interval
-from reclens.evaluation.statistics.measured import Measured, interval_json, number
+from reclens.evaluation.monosemanticity.similarity import distinct_cases
+from reclens.evaluation.statistics import (
+    Measurement,
+    interval_json,
+    json_number,
+    statistic_interval,
+)
 
 PURITIES = (10, 20, 50)
 """Strongest distinct items of a latent of which the share with the label is taken."""
@@ -118,7 +121,7 @@ def measure_label_truth(
     *,
     interpretable: float,
     seed: int,
-) -> Measured:
+) -> Measurement:
     """Hold every label whose keywords all have tags against the tags of the items on top.
 
     Point-biserial: correlation of the activation with whether the item on top carries the label,
@@ -174,7 +177,7 @@ def measure_label_truth(
         for prefix, values in (("", own), ("shuffled_", other))
         for name in MEASURES
     }
-    return Measured(pa.table(columns), {"label_truth": metrics})
+    return Measurement(pa.table(columns), {"label_truth": metrics})
 
 
 def _measures(
@@ -215,8 +218,8 @@ def _summary(own: np.ndarray, other: np.ndarray, seed: int) -> dict[str, Any]:
     own, other = own[known], other[known]
     return {
         "latents": len(own),
-        "median": [number(one) for one in statistic_interval(_median, own, seed=seed)],
-        "shuffled": number(_median(other)) if len(other) else None,
+        "median": [json_number(one) for one in statistic_interval(_median, own, seed=seed)],
+        "shuffled": json_number(_median(other)) if len(other) else None,
         "above_shuffled": interval_json(own - other, seed=seed),
     }
 

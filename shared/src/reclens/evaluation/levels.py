@@ -12,12 +12,17 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.evidence.strongest import N_LEVELS, activation_levels
+from reclens.concepts.evidence.latent_evidence import N_LEVELS, activation_levels
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
-from reclens.evaluation.statistics.agreement import spearman
-from reclens.evaluation.statistics.bootstrap import statistic_interval
-from reclens.evaluation.statistics.measured import Measured, interval_json, known_mean, number
+from reclens.evaluation.statistics import (
+    Measurement,
+    interval_json,
+    json_number,
+    mean_or_none,
+    spearman,
+    statistic_interval,
+)
 
 SILENT = 0
 """Level of the cases in which a latent does not fire."""
@@ -96,7 +101,7 @@ def measure_levels(
     *,
     interpretable: float,
     seed: int,
-) -> Measured:
+) -> Measurement:
     """Hit ratio by level of labelled latents, and of the interpretable among them.
 
     Only latents that fire in at least ``MIN_FIRING`` cases count, so every level averages the same
@@ -139,15 +144,15 @@ def measure_levels(
             "cases": len(top),
             "hit_ratio": _curve(own, seed),
             "exchanged": _curve(others, seed),
-            "average": known_mean(averages),
+            "average": mean_or_none(averages),
             "rise": interval_json(highest - own[:, 1], seed=seed),
             "above_average": interval_json(highest - averages, seed=seed),
             "rank_correlation": [
-                number(one) for one in statistic_interval(_rising, own[:, 1:], seed=seed)
+                json_number(one) for one in statistic_interval(_rising, own[:, 1:], seed=seed)
             ],
             "above_exchanged": interval_json(highest - others[:, N_LEVELS], seed=seed),
         }
-    return Measured(_table(counts, control), metrics)
+    return Measurement(_table(counts, control), metrics)
 
 
 def _p(row: LatentLabel) -> float:

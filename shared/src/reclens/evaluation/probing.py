@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from reclens.data.dataset import Items
-from reclens.evaluation.statistics.measured import known_mean
+from reclens.evaluation.statistics import mean_or_none
 from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.sae.analysis.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 
@@ -103,7 +103,7 @@ def _tags(items: Items, sides: Sequence[ProbedCases]) -> list[tuple[str, np.ndar
 
 def _means(probes: Sequence[SparseProbes], measured: str) -> dict[str, Any]:
     def mean(values: list[float]) -> float | None:
-        return known_mean(np.array(values, float))
+        return mean_or_none(np.array(values, float))
 
     return {
         "latents": {

@@ -10,20 +10,19 @@ from typing import Any, Final
 import krippendorff
 import numpy as np
 
-from reclens.concepts.evidence.measures import Confusion, wilson_interval
+from reclens.concepts.evidence.classification_metrics import Confusion, wilson_interval
 from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
 from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
-from reclens.evaluation.statistics.agreement import spearman
-from reclens.evaluation.statistics.bootstrap import mean_interval, statistic_interval
+from reclens.evaluation.statistics import mean_interval, spearman, statistic_interval
 
 _LEAST_CONCEPTS: Final = 3  # fewer have no correlation worth the name
 _CODES: Final = {"yes": 1.0, "no": 0.0}
 
 
 @dataclass(frozen=True)
-class ConceptVerdict:
+class ConceptRatings:
     """What people said of one concept, all raters together."""
 
     question: int
@@ -62,7 +61,7 @@ class ConceptVerdict:
 class SurveyResult:
     """What a survey found."""
 
-    concepts: list[ConceptVerdict]
+    concepts: list[ConceptRatings]
     """In the order of the questions."""
     summary: dict[str, Any]
     """See docs/explanation/concepts.md, "People"."""
@@ -125,7 +124,7 @@ def _check_raters(answers: Sequence[Answers]) -> None:
             )
 
 
-def _verdict(question: KeyQuestion, answers: Sequence[Answers]) -> ConceptVerdict:
+def _verdict(question: KeyQuestion, answers: Sequence[Answers]) -> ConceptRatings:
     given = [
         (one.cases[question.question, case.case], case.fires)
         for one in answers
@@ -136,7 +135,7 @@ def _verdict(question: KeyQuestion, answers: Sequence[Answers]) -> ConceptVerdic
     clarity = [
         one.clarity[question.question] for one in answers if question.question in one.clarity
     ]
-    return ConceptVerdict(
+    return ConceptRatings(
         question=question.question,
         concept_id=question.concept_id,
         label=question.label,
@@ -171,7 +170,7 @@ def _rater(key: SurveyKey, answers: Answers) -> dict[str, Any]:
     }
 
 
-def _correlation(judged: Sequence[ConceptVerdict], seed: int) -> dict[str, float]:
+def _correlation(judged: Sequence[ConceptRatings], seed: int) -> dict[str, float]:
     if len(judged) < _LEAST_CONCEPTS:
         return dict.fromkeys(("value", "low", "high"), math.nan)
     pairs = np.array([[one.confidence, one.balanced_accuracy] for one in judged], np.float64)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reclens.contracts import ModelConfig
-from reclens.errors import CorruptArtifact, MissingData
+from reclens.errors import CorruptArtifact, MissingData, RecLensError
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.registry import build_recommender, recommender_class
 
@@ -65,6 +65,8 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
     try:
         model = build_recommender(config, described["n_users"], described["n_items"], seed=0)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except RecLensError:
+        raise
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
         raise _corrupt(folder, e) from e
     return model.to(device).eval()

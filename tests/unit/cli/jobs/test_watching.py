@@ -6,7 +6,7 @@ import pytest
 
 from reclens.cli.jobs.watching import describe, rows_of, watch
 from reclens.contracts import JobResult, Progress
-from reclens.platform.jobs.log import JobState, JobView, StageView
+from reclens.platform.jobs.view import JobState, JobView, StageView
 
 
 def _stage(name: str, state: JobState, *, reused: bool = False, **more: object) -> StageView:

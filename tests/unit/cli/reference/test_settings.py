@@ -46,7 +46,7 @@ def test_every_setting_has_a_meaning():
         ("RECLENS_CLIENT__TOKEN", "secret", "none", "Bearer token"),
         ("RECLENS_CACHE_DIR", "path", "`.reclens/cache`", "safe to delete"),
         ("RECLENS_COMPILE", "`true` or `false`", "`false`", "`torch.compile`"),
-        ("RECLENS_LLM__DIALECT", "`tgi` or `openai`", "`tgi`", "JSON schema"),
+        ("RECLENS_LLM__DIALECT", "text", "`tgi`", "JSON schema"),
         ("RECLENS_LLM__RETRIES", "integer from 0 to 20", "`5`", "Attempts"),
         ("RECLENS_LLM__TIMEOUT_SECONDS", "number above 0, at most 3,600", "`120`", "Patience"),
         ("RECLENS_MAX_DELIVERIES", "integer of at least 1", "`3`", "dead letter"),

@@ -8,7 +8,7 @@ import pytest
 from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.evidence.item_terms import item_terms
+from reclens.concepts.evidence.item_text import item_terms
 from reclens.contracts.tables.concepts import LatentLabel
 
 ITEMS = ItemCatalog.of(

@@ -6,7 +6,7 @@ import pytest
 
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.labels.concepts import Concept
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 

@@ -5,19 +5,18 @@ import pytest
 from scipy import sparse
 from scipy.special import comb
 
-from reclens.concepts.evidence import terms
+from reclens.concepts.evidence import vocabulary as vocabulary_module
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.evidence.item_terms import (
+from reclens.concepts.evidence.item_text import (
     LITTLE_KNOWN,
     POPULAR,
     Term,
     TermKind,
     popularity_standing,
 )
-from reclens.concepts.evidence.significance import UserDraws
-from reclens.concepts.evidence.strongest import gather_evidence
-from reclens.concepts.evidence.term_statistics import term_statistics
-from reclens.concepts.evidence.terms import build_vocabulary
+from reclens.concepts.evidence.latent_evidence import gather_evidence
+from reclens.concepts.evidence.term_statistics import UserDraws, term_statistics
+from reclens.concepts.evidence.vocabulary import build_vocabulary
 from reclens.data.dataset import Items
 
 
@@ -86,7 +85,7 @@ def test_popular_items_have_a_third_of_all_interactions_and_little_known_ones_a_
 
 
 def test_a_vocabulary_is_bounded_and_drops_rare_combinations_first(monkeypatch):
-    monkeypatch.setattr(terms, "MAX_TERMS", 3)
+    monkeypatch.setattr(vocabulary_module, "MAX_TERMS", 3)
     items = _items([["A", "B"], ["A", "B"], ["A"], []], years=[1990] * 4)
     kept = build_vocabulary(items, min_items=2).terms
     assert kept == [

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from reclens.concepts.evidence.strongest import activation_levels
-from reclens.concepts.judging.confidence import best_threshold, judge, sample_cases
+from reclens.concepts.evidence.latent_evidence import activation_levels
+from reclens.concepts.judging.confidence import best_threshold, measure_confidence, sample_cases
 
 
 def test_levels_are_equal_frequency():
@@ -48,7 +48,7 @@ def test_judge_gives_the_hand_worked_figures():
     values = np.array([3, 2, 1, 1, 1, 0, 0, 0, 0, 0.0])
     scores = np.array([9, 8, 7, 1, 1, 6, 0, 0, 0, 0.0])
     rng = np.random.default_rng(0)
-    found = judge(scores, values, 5.0, sample_cases(values, scores, 10, rng), rng)
+    found = measure_confidence(scores, values, 5.0, sample_cases(values, scores, 10, rng), rng)
     assert found is not None
     assert found.confusion.recall == pytest.approx(3 / 5)
     assert found.confusion.specificity == pytest.approx(4 / 5)
@@ -59,4 +59,6 @@ def test_judge_gives_the_hand_worked_figures():
 def test_too_few_firing_cases_are_not_judged():
     values = np.array([1, 1, 1, 1, 0, 0.0])
     rng = np.random.default_rng(0)
-    assert judge(values, values, 0.5, sample_cases(values, values, 10, rng), rng) is None
+    assert (
+        measure_confidence(values, values, 0.5, sample_cases(values, values, 10, rng), rng) is None
+    )

@@ -9,12 +9,12 @@ import pytest
 from safetensors.numpy import save_file
 from scipy import sparse
 
-from reclens.concepts.labels.decoder import read_decoder
 from reclens.concepts.labels.duplicates import (
     choose_group_label,
     duplicate_groups,
     members,
     nesting,
+    read_decoder,
 )
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput

@@ -9,16 +9,16 @@ import pytest
 from planted_world import World
 from scipy import sparse
 
-from reclens.concepts.labels.grouping import group_concepts
+from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.labels.joining import Directions, join_latents
-from reclens.concepts.labels.labelling import Workbench, label_range, prepare_workbench
+from reclens.concepts.labels.labelling import LabellingContext, label_range, prepare_labelling
 from reclens.contracts import ConceptsOptions
 
 COPY, PART = 16, 17
 
 
 @pytest.fixture(scope="module")
-def bench(world: World) -> Workbench:
+def context(world: World) -> LabellingContext:
     """The planted world with a copy of latent 0, and a latent that fires within latent 1."""
 
     def more(activations: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -32,7 +32,7 @@ def bench(world: World) -> Workbench:
         for cases in (world.construct, world.verify)
     )
     scale = np.full(construct.n_latents, 2.0)
-    return prepare_workbench(construct, verify, world.items, scale, options=ConceptsOptions())
+    return prepare_labelling(construct, verify, world.items, scale, options=ConceptsOptions())
 
 
 def _directions(*, cosine: float) -> Directions:
@@ -42,17 +42,17 @@ def _directions(*, cosine: float) -> Directions:
     return Directions(W_dec, levels=[0] * 16 + [1] * 2)
 
 
-def _joined(bench: Workbench, *, cosine: float, misnamed: bool):
-    latents = list(label_range(bench, range(18)))
+def _joined(context: LabellingContext, *, cosine: float, misnamed: bool):
+    latents = list(label_range(context, range(18)))
     if misnamed:
         # As if the copy had been given another latent's label.
         row = replace(latents[2].row, latent=COPY)
         latents[COPY] = replace(latents[2], row=row)
-    return join_latents(bench, latents, directions=_directions(cosine=cosine))
+    return join_latents(context, latents, directions=_directions(cosine=cosine))
 
 
-def test_a_copy_takes_the_label_that_tells_best(bench: Workbench):
-    labelling = _joined(bench, cosine=0.9, misnamed=True)
+def test_a_copy_takes_the_label_that_tells_best(context: LabellingContext):
+    labelling = _joined(context, cosine=0.9, misnamed=True)
     own, copy = labelling.rows[0], labelling.rows[COPY]
     assert (own.label, copy.label) == ("GenreA", "GenreA")
     assert (own.duplicate_group, copy.duplicate_group) == (0, 0)
@@ -66,15 +66,15 @@ def test_a_copy_takes_the_label_that_tells_best(bench: Workbench):
     assert set(concept.latents) == {0, COPY}
 
 
-def test_latents_that_point_elsewhere_are_no_copies(bench: Workbench):
-    labelling = _joined(bench, cosine=0.3, misnamed=True)
+def test_latents_that_point_elsewhere_are_no_copies(context: LabellingContext):
+    labelling = _joined(context, cosine=0.3, misnamed=True)
     assert labelling.rows[COPY].label == "GenreC"
     assert labelling.rows[COPY].duplicate_group is None
     assert labelling.metrics["copies"] == 0
 
 
-def test_a_part_has_the_latent_that_it_fires_within_as_its_parent(bench: Workbench):
-    labelling = _joined(bench, cosine=0.3, misnamed=False)
+def test_a_part_has_the_latent_that_it_fires_within_as_its_parent(context: LabellingContext):
+    labelling = _joined(context, cosine=0.3, misnamed=False)
     assert labelling.rows[PART].parent == 1
     assert labelling.rows[2].parent is None
     assert labelling.metrics["with_parent"] == 2  # the copy fires within latent 0 as well

@@ -6,7 +6,7 @@ from planted_world import TAGS
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.grouping import group_concepts
+from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.labels.joining import label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items

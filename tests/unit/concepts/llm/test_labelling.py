@@ -13,7 +13,7 @@ import pytest
 from planted_world import World, planted_world
 
 from reclens.concepts.labels.joining import join_latents
-from reclens.concepts.labels.labelling import LabelledLatent, Workbench, prepare_workbench
+from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext, prepare_labelling
 from reclens.concepts.llm import ChatAnswer
 from reclens.concepts.llm.labelling import LlmLabeller
 from reclens.contracts import ConceptsOptions
@@ -37,8 +37,8 @@ def world() -> World:
     return planted_world()
 
 
-def _bench(world: World, **options) -> Workbench:
-    return prepare_workbench(
+def _context(world: World, **options) -> LabellingContext:
+    return prepare_labelling(
         world.construct,
         world.verify,
         world.items,
@@ -48,13 +48,13 @@ def _bench(world: World, **options) -> Workbench:
 
 
 @pytest.fixture(scope="module")
-def asks_for_both(world: World) -> Workbench:
-    return _bench(world, source="llm", judges=("llm", "keywords"))
+def asks_for_both(world: World) -> LabellingContext:
+    return _context(world, source="llm", judges=("llm", "keywords"))
 
 
-def _all(bench: Workbench, client, **options) -> list[LabelledLatent]:
-    labeller = LlmLabeller(bench, client, **options)
-    return list(labeller.label(range(bench.n_latents)))
+def _all(context: LabellingContext, client, **options) -> list[LabelledLatent]:
+    labeller = LlmLabeller(context, client, **options)
+    return list(labeller.label(range(context.n_latents)))
 
 
 def test_the_model_names_what_is_planted_and_judges_it_right(
@@ -103,9 +103,9 @@ def test_a_latent_is_labelled_alike_whatever_others_are_asked_for(asks_for_both,
 
 @pytest.mark.parametrize("behaviour", [{"text": '{"name": 7}'}, {"text": "no JSON"}])
 def test_where_the_model_gives_no_answer_keywords_stay(world, make_client, tgi, behaviour):
-    bench = _bench(world, source="llm", judges=("keywords",))
+    context = _context(world, source="llm", judges=("keywords",))
     tgi.always(**behaviour)
-    latents = _all(bench, make_client(tgi), concurrency=4)
+    latents = _all(context, make_client(tgi), concurrency=4)
     planted = [one.row for one in latents[:N_PLANTED]]
     assert {row.source for row in planted} == {"keywords"}
     assert all(row.label and row.trusted for row in planted)
@@ -116,8 +116,8 @@ def test_where_the_model_gives_no_answer_keywords_stay(world, make_client, tgi, 
 
 
 def test_a_model_that_only_judges_is_not_asked_for_names(world, make_client, tgi):
-    bench = _bench(world, judges=("keywords", "llm"))
-    latents = _all(bench, make_client(tgi), concurrency=4)
+    context = _context(world, judges=("keywords", "llm"))
+    latents = _all(context, make_client(tgi), concurrency=4)
     rows = [one.row for one in latents[:N_PLANTED]]
     assert {row.source for row in rows} == {"keywords"}
     assert all([one.judge for one in row.judgements] == ["keywords", "llm"] for row in rows)
@@ -126,10 +126,10 @@ def test_a_model_that_only_judges_is_not_asked_for_names(world, make_client, tgi
 
 
 def test_where_every_question_is_refused_the_labelling_fails(world, make_client, tgi):
-    bench = _bench(world, source="llm", judges=("keywords",))
+    context = _context(world, source="llm", judges=("keywords",))
     tgi.always(status=422)
     with pytest.raises(LlmRefused, match="every one of 3 questions"):
-        _all(bench, make_client(tgi))
+        _all(context, make_client(tgi))
     # The one that was in flight when the third came back.
     assert len(tgi.requests) <= 4
 

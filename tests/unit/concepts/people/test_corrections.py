@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from reclens.concepts.evidence.measures import Confusion
+from reclens.concepts.evidence.classification_metrics import Confusion
 from reclens.concepts.judging.confidence import Confidence
-from reclens.concepts.labels.grouping import group_concepts
-from reclens.concepts.people.corrections import apply_edits, edited_metrics
-from reclens.contracts import ConceptEdit
+from reclens.concepts.labels.concepts import group_concepts
+from reclens.concepts.people.corrections import apply_corrections, corrected_metrics
+from reclens.contracts import ConceptCorrection
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput
 
@@ -40,9 +40,9 @@ def row(latent: int, label: str | None, confidence: float | None = 0.8) -> Laten
 MACHINE = [row(0, "Horror", 0.6), row(1, "Drama"), row(2, "Horror"), row(3, None), row(4, "War")]
 
 
-def edit(operation: str, *latents: int, **fields) -> ConceptEdit:
+def edit(operation: str, *latents: int, **fields) -> ConceptCorrection:
     values = {"concept_id": "c", "was": "C", "author": "ann", "at": "2026-01-01T00:00:00+00:00"}
-    return ConceptEdit.parse({"operation": operation, "latents": latents, **values, **fields})
+    return ConceptCorrection.parse({"operation": operation, "latents": latents, **values, **fields})
 
 
 class Measured:
@@ -57,9 +57,9 @@ class Measured:
         return Confidence(Confusion(3, 4, 4, 4), threshold=1, auroc=0.75, paper_p=1)
 
 
-def applied(*edits: ConceptEdit, rows=MACHINE):
+def applied(*edits: ConceptCorrection, rows=MACHINE):
     measure = Measured()
-    return apply_edits(rows, edits, measure), measure.asked
+    return apply_corrections(rows, edits, measure), measure.asked
 
 
 def test_no_edit_changes_nothing():
@@ -120,11 +120,11 @@ def test_a_name_that_nobody_measured_is_not_trusted_until_it_is_restored():
 
 def test_a_concept_that_is_clearly_told_by_its_keywords_is_not_trusted_for_a_name():
     clear = Confidence(Confusion(90, 100, 90, 100), threshold=1, auroc=0.9, paper_p=1)
-    rows = apply_edits(MACHINE, [edit("merge", 1, 4, name="Dark")], lambda _: clear)
+    rows = apply_corrections(MACHINE, [edit("merge", 1, 4, name="Dark")], lambda _: clear)
     assert rows[1].concept_confidence == 0.9
     assert [rows[latent].concept_trusted for latent in (1, 4)] == [False, False]
     # The machine's own concept, less one of its latents, keeps its name.
-    rows = apply_edits(MACHINE, [edit("rename", 0, name="Dark")], lambda _: clear)
+    rows = apply_corrections(MACHINE, [edit("rename", 0, name="Dark")], lambda _: clear)
     assert (rows[2].label, rows[2].concept_trusted) == ("Horror", True)
 
 
@@ -206,7 +206,7 @@ def test_the_metrics_count_what_the_edits_left():
     edits = [edit("reject", 1), edit("merge", 0, 2, 4, name="Dark")]
     rows, _ = applied(*edits)
     base = {"alive": 5, "labelled": 4, "construct_cases": 10, "shuffled_auroc_median": 0.5}
-    assert edited_metrics(base, rows, edits) == {
+    assert corrected_metrics(base, rows, edits) == {
         "construct_cases": 10,
         "shuffled_auroc_median": 0.5,
         "alive": 5,

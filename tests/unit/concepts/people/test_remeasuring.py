@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from reclens.concepts.labels.joining import label_latents
-from reclens.concepts.labels.labelling import prepare_workbench
-from reclens.concepts.people.remeasuring import keyword_measure
+from reclens.concepts.labels.labelling import prepare_labelling
+from reclens.concepts.people.corrections import measure_by_keywords
 from reclens.contracts import ConceptsOptions
 from reclens.contracts.tables.concepts import LatentLabel
 
@@ -24,8 +24,8 @@ def scale(world) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def measure(world, scale):
-    bench = prepare_workbench(world.construct, world.verify, world.items, scale, options=OPTIONS)
-    return keyword_measure(bench)
+    context = prepare_labelling(world.construct, world.verify, world.items, scale, options=OPTIONS)
+    return measure_by_keywords(context)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.labels.concepts import Concept
 from reclens.concepts.people.survey import SurveyOptions, make_survey
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput, MissingData

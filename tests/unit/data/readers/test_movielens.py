@@ -104,7 +104,7 @@ def test_a_malformed_row_is_named(tmp_path: Path, file: str, text: str, message:
 
 
 def test_a_folder_without_ratings_is_refused(tmp_path: Path):
-    with pytest.raises(MissingData, match=r"neither u.data nor ratings.dat .*Remedy: unpack"):
+    with pytest.raises(MissingData, match=r"(?s)neither u.data nor ratings.dat .*Remedy: unpack"):
         locate(tmp_path)
     with pytest.raises(MissingData, match=r"there is no file or folder .*nowhere"):
         locate(tmp_path / "nowhere")

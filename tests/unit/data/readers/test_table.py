@@ -91,12 +91,12 @@ def test_parquet_is_read_with_its_types(tmp_path: Path):
 def test_a_missing_column_names_the_setting(tmp_path: Path, columns, message: str):
     (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
     (tmp_path / "items.csv").write_text("item_id,title,tags\na,Heat,\n")
-    with pytest.raises(MalformedData, match=message):
+    with pytest.raises(MalformedData, match=f"(?s){message}"):
         _read(tmp_path, **columns)
 
 
 def test_missing_files_are_named(tmp_path: Path):
-    with pytest.raises(MissingData, match=r"no interactions file in .*Remedy: name it"):
+    with pytest.raises(MissingData, match=r"(?s)no interactions file in .*Remedy: name it"):
         locate(tmp_path)
     (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
     with pytest.raises(MissingData, match=r"source.items_path: there is no file .*films.csv"):

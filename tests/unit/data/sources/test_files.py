@@ -100,7 +100,9 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes):
 
 
 def test_a_missing_file_is_named_with_a_remedy(tmp_path: Path):
-    with pytest.raises(MissingData, match=r"nothing.csv cannot be read .*Remedy: give the path"):
+    with pytest.raises(
+        MissingData, match=r"(?s)nothing.csv cannot be read .*Remedy: give the path"
+    ):
         read_delimited(tmp_path / "nothing.csv", ",")
 
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.coherence import coherence, weighted_pairwise
 from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
-from reclens.evaluation.monosemanticity.strongest import distinct_cases
-from reclens.evaluation.statistics.popularity import PopularityTenths
+from reclens.evaluation.monosemanticity.similarity import (
+    coherence,
+    distinct_cases,
+    weighted_pairwise,
+)
+from reclens.evaluation.statistics import PopularityTenths
 
 # Items 0 and 1 point the same way, 2 is at right angles, 3 opposite to 0, 4 says nothing.
 PLANE = ItemVectors(np.array([[1.0, 0.0], [5.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, 0.0]]))

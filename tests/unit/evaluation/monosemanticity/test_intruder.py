@@ -8,8 +8,8 @@ from scipy import sparse
 
 from reclens.evaluation.monosemanticity.intruder import CHANCE, draw_intruders, intruder_accuracy
 from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
-from reclens.evaluation.monosemanticity.strongest import DistinctCases, distinct_cases
-from reclens.evaluation.statistics.popularity import PopularityTenths
+from reclens.evaluation.monosemanticity.similarity import DistinctCases, distinct_cases
+from reclens.evaluation.statistics import PopularityTenths
 
 # Items 0 to 5 point right, 6 up, 7 left, 8 has no vector.
 PLANE = ItemVectors(np.array([[1.0, 0.0]] * 6 + [[0.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]))

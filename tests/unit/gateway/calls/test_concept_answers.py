@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.concepts.labels.grouping import group_concepts
+from reclens.concepts.labels.concepts import group_concepts
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens_gateway.calls.concept_answers import concept_message
 

@@ -14,7 +14,7 @@ import pytest
 
 from reclens.contracts import ArtifactKind
 from reclens.errors import Unavailable
-from reclens.ops.deployment.access import RIGHTS, Part
+from reclens.ops.deployment.access import Account, rights
 from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.ops.deployment.initialise import PIPELINE
 from reclens.platform.jobs.spec_file import read_spec_file
@@ -64,7 +64,7 @@ def test_every_part_has_what_it_needs_and_no_more(folder: Path):
         if part.is_dir()
     }
     assert found == FILES
-    assert set(FILES) == {*Part, "redis", "s3", "grafana"}
+    assert set(FILES) == {*Account, "redis", "s3", "grafana"}
 
 
 def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
@@ -82,7 +82,7 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
 def test_redis_is_told_digests_and_no_password(folder: Path):
     acl = (folder / "redis" / "users.acl").read_text()
     lines = {line.split()[1]: line.split() for line in acl.splitlines()}
-    accounts = {"default", "health", *(part for part in Part if part is not Part.INFERENCE)}
+    accounts = {"default", "health", *(part for part in Account if part is not Account.INFERENCE)}
     assert set(lines) == accounts
     assert lines["health"][2:] == ["on", "nopass", "resetkeys", "resetchannels", "-@all", "+ping"]
     # Redis 7 reads its own data as this user: it needs all rights, and nobody may become it.
@@ -116,7 +116,7 @@ def test_a_second_run_keeps_all_and_completes_what_is_missing(folder: Path):
 
 def test_rotation_changes_one_part(folder: Path):
     before = contents(folder)
-    make_credentials(folder, Addresses(), rotate=[Part.OPERATOR])
+    make_credentials(folder, Addresses(), rotate=[Account.OPERATOR])
     after = contents(folder)
     assert {name for name in after if after[name] != before[name]} == {
         "operator/RECLENS_REDIS__URL", "operator/RECLENS_S3__SECRET_KEY", "operator.env",
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
 def test_identities_are_policies_of_this_bucket_alone(tmp_path: Path):
     make_credentials(tmp_path / "c", Addresses(), bucket="films")
     config = json.loads((tmp_path / "c" / "s3" / "identities.json").read_text())
-    assert {one["name"] for one in config["identities"]} == set(Part) - {Part.MONITORING}
+    assert {one["name"] for one in config["identities"]} == set(Account) - {Account.MONITORING}
     for one in config["policies"]:
         for statement in json.loads(one["content"])["Statement"]:
             assert statement["Effect"] == "Allow"
@@ -234,13 +234,13 @@ def test_identities_are_policies_of_this_bucket_alone(tmp_path: Path):
 def test_every_kind_of_artifact_has_one_maker():
     makers = [
         prefix.removesuffix("/")
-        for rights in RIGHTS.values()
-        if rights.store
-        for prefix in rights.store.replace
+        for granted in rights().values()
+        if granted.store
+        for prefix in granted.store.replace
         if not prefix.startswith("checkpoints/")
     ]
     assert sorted(makers) == sorted(kind.value for kind in ArtifactKind)
-    labeler = RIGHTS[Part.LABELER].store
+    labeler = rights()[Account.LABELER].store
     assert labeler is not None
     assert f"{ANSWERS}/" in labeler.add
 

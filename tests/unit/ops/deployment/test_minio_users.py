@@ -9,12 +9,12 @@ import pytest
 from minio.error import MinioAdminException
 
 from reclens.errors import MissingData, StoreRefused
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.ops.deployment.minio_users import administrator, keys_of, make_users
 from reclens.platform.settings.models import S3Settings
 
-STORED = [part for part in Part if part is not Part.MONITORING]
+STORED = [part for part in Account if part is not Account.MONITORING]
 
 
 class Administration:
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_part_is_a_user_with_its_policy_and_a_second_run_renews_it(folder: Path):
     minio = Administration()
     make_users(cast(Any, minio), keys_of(folder / "s3"), "reclens")
-    make_credentials(folder, Addresses(), rotate=[Part.TRAINER])
+    make_credentials(folder, Addresses(), rotate=[Account.TRAINER])
     make_users(cast(Any, minio), keys_of(folder / "s3"), "reclens")
     secrets = {
         f"reclens-{part}": (folder / part / "RECLENS_S3__SECRET_KEY").read_text() for part in STORED

@@ -81,13 +81,13 @@ def test_processes_where_they_are_asked_for_whatever_docker_has():
     ],
 )
 def test_docker_without_docker_is_an_error_that_says_so(daemon: Daemon, said: str):
-    with pytest.raises(NotReady, match=rf"{VARIABLE}: .*{said}.*embedded") as caught:
+    with pytest.raises(NotReady, match=rf"(?s){VARIABLE}: .*{said}.*embedded") as caught:
         choose(environment("docker"), lambda: daemon)
     assert caught.value.field == VARIABLE
 
 
 def test_an_unknown_provider_is_an_error_that_names_the_known_ones():
-    with pytest.raises(InvalidInput, match=r"'podman'.*auto, docker or embedded"):
+    with pytest.raises(InvalidInput, match=r"(?s)'podman'.*auto, docker or embedded"):
         choose(environment("podman"), unasked)
 
 

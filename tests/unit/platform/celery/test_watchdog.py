@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.platform.celery.watchdog import Health, Judge, Look
+from reclens.platform.celery.watchdog import Health, Observation, StallDetector
 
-WELL = Look(redis=True)
-DEAF = Look(redis=True, asking=False)
-AWAY = Look(redis=False)
+WELL = Observation(redis=True)
+DEAF = Observation(redis=True, asking=False)
+AWAY = Observation(redis=False)
 
 
-def judged(looks: list[Look], *, every: float = 5.0) -> tuple[list[Health | None], bool]:
-    """A look each five seconds, with a patience of 20: health at each, and whether it is hopeless
+def judged(looks: list[Observation], *, every: float = 5.0) -> tuple[list[Health | None], bool]:
+    """A look each five seconds, with 20 seconds allowed: health at each, and whether it is hopeless
     at the last."""
-    judge = Judge(20)
-    healths = [judge.health(look, every * i) for i, look in enumerate(looks)]
-    return healths, judge.hopeless(every * (len(looks) - 1))
+    detector = StallDetector(20)
+    healths = [detector.health(look, every * i) for i, look in enumerate(looks)]
+    return healths, detector.hopeless(every * (len(looks) - 1))
 
 
 def test_an_idle_worker_that_asks_for_messages_consumes():
@@ -24,16 +24,16 @@ def test_an_idle_worker_that_asks_for_messages_consumes():
 
 
 def test_a_worker_whose_slots_are_full_need_not_ask():
-    full = Look(redis=True, asking=False, full=True, waiting=9)
+    full = Observation(redis=True, asking=False, full=True, waiting=9)
     assert judged([full] * 40) == ([Health.CONSUMING] * 40, False)
 
 
 @pytest.mark.parametrize(
     "look",
-    [DEAF, Look(redis=True, waiting=3), Look(redis=True, full=True, loop_seconds=20)],
+    [DEAF, Observation(redis=True, waiting=3), Observation(redis=True, full=True, loop_seconds=20)],
     ids=["it does not ask", "messages wait", "the loop is stuck"],
 )
-def test_a_fault_that_lasts_is_a_stall_and_hopeless_after_three_times_as_long(look: Look):
+def test_a_fault_that_lasts_is_a_stall_and_hopeless_after_three_times_as_long(look: Observation):
     # Well until second 0; stalled from second 20; hopeless from second 60.
     assert judged([WELL] + [look] * 3) == ([Health.CONSUMING] * 4, False)
     assert judged([WELL] + [look] * 11) == ([Health.CONSUMING] * 4 + [None] * 8, False)
@@ -41,7 +41,7 @@ def test_a_fault_that_lasts_is_a_stall_and_hopeless_after_three_times_as_long(lo
 
 
 def test_messages_may_wait_where_others_come_in():
-    busy = [Look(redis=True, waiting=7, received=i) for i in range(40)]
+    busy = [Observation(redis=True, waiting=7, received=i) for i in range(40)]
     assert judged(busy) == ([Health.CONSUMING] * 40, False)
 
 
@@ -68,14 +68,14 @@ def test_one_that_does_not_connect_again_is_stalled():
 
 
 def test_a_machine_that_slept_is_not_held_against_the_worker():
-    judge = Judge(20)
-    assert judge.health(WELL, 0) is Health.CONSUMING
-    assert judge.health(DEAF, 10_000) is Health.CONSUMING
-    assert not judge.hopeless(10_000)
+    detector = StallDetector(20)
+    assert detector.health(WELL, 0) is Health.CONSUMING
+    assert detector.health(DEAF, 10_000) is Health.CONSUMING
+    assert not detector.hopeless(10_000)
 
 
 def test_a_worker_that_stops_is_left_alone():
-    stopping = Look(redis=True, stopping=True, asking=False, loop_seconds=900)
+    stopping = Observation(redis=True, stopping=True, asking=False, loop_seconds=900)
     assert judged([WELL] + [stopping] * 100) == (
         [Health.CONSUMING] + [Health.STOPPING] * 100,
         False,

@@ -8,12 +8,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from reclens.contracts import Progress, TaskName
+from reclens.contracts import (
+    CONCEPTS_SHARD,
+    Progress,
+)
 from reclens.errors import Unavailable
-from reclens.platform.celery.app import make_app
-from reclens.platform.jobs import retries as patience
-from reclens.platform.jobs.log import JobLog, connect
-from reclens.platform.jobs.retries import backoff, wait_patiently
+from reclens.platform.jobs import retries
+from reclens.platform.jobs.app import connect, make_app
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.retries import backoff, delay_in_outage
 from reclens.platform.settings.models import RedisSettings, WorkerSettings
 
 
@@ -38,7 +41,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(retries, "time", clock)
     return clock
 
 
@@ -49,7 +52,7 @@ class Waiter:
         redis = RedisSettings.model_validate({"url": redis_url})
         self.job_id = str(uuid.uuid4())
         self.log = JobLog(redis)
-        self.log.record(self.job_id, TaskName.CONCEPTS_SHARD, {}, listed=False)
+        self.log.record(self.job_id, CONCEPTS_SHARD.task, {}, listed=False)
         app = make_app(redis)
         self._task: Any = app.task(name="waiter")(_nothing)
         self._task.push_request(id=self.job_id)
@@ -66,7 +69,7 @@ class Waiter:
             self._task.update_state(state="PROGRESS", meta=progress.canonical())
 
     def fail(self) -> float:
-        return wait_patiently(self._task, self._runtime, Away("http://x: answered 503"))
+        return delay_in_outage(self._task, self._runtime, Away("http://x: answered 503"))
 
 
 def test_it_waits_twice_as_long_each_time_up_to_a_minute():

@@ -15,7 +15,7 @@ from reclens.concepts.llm import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.stop_signal import StopSignal
-from reclens.platform.llm.client import HubLlmClient
+from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, RedisSettings
 
 REQUEST = ChatRequest(
@@ -93,7 +93,7 @@ def test_a_job_that_is_cancelled_does_not_sit_out_a_pause_of_the_language_model(
     log.record(labelling, "reclens.concepts.label.v1", {})
     tgi.always(status=503, headers={"retry-after": "100"})
     signal = StopSignal(threading.Event(), lambda: log.cancelled(shard, labelling))
-    client = HubLlmClient(LlmSettings(endpoint=tgi.url, dialect="tgi"), stop=signal)
+    client = HttpLlmClient(LlmSettings(endpoint=tgi.url, dialect="tgi"), stop=signal)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.complete, REQUEST)
         wait_for(lambda: len(tgi.requests) == 1, "the model to be asked")

@@ -11,18 +11,20 @@ import pytest
 
 from reclens.cli.main import run
 from reclens.contracts import (
+    CONCEPTS_LABEL,
+    PIPELINE_RUN,
     ConceptShardSpec,
     ConceptsSpec,
     FailureReport,
     JobResult,
     PipelineSpec,
     Progress,
-    TaskName,
     Waiting,
 )
 from reclens.errors import JobCancelled, Partial
-from reclens.platform.celery.app import make_app
-from reclens.platform.jobs.log import JobLog, JobState
+from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings
 
 SPEC = ConceptsSpec(
@@ -63,7 +65,7 @@ def say(settings: RedisSettings) -> Say:
 @pytest.fixture
 def job_id(log: JobLog) -> str:
     job_id = str(uuid.uuid4())
-    log.record(job_id, TaskName.CONCEPTS_LABEL, SPEC.canonical())
+    log.record(job_id, CONCEPTS_LABEL.task, SPEC.canonical())
     return job_id
 
 
@@ -147,11 +149,11 @@ def test_a_pipeline_shows_the_shards_of_its_labelling_and_what_they_wait_for(log
     job_id = str(uuid.uuid4())
     stages = PipelineSpec().plan()
     ids = [str(uuid.uuid4()) for _ in stages[:-1]] + [job_id]
-    log.record(job_id, TaskName.PIPELINE_RUN, {})
+    log.record(job_id, PIPELINE_RUN.task, {})
     log.planned(job_id, list(zip(ids, stages, strict=True)))
     for stage_id, stage in zip(ids[:4], stages[:4], strict=True):
         say(stage_id, JobResult(artifact=stage.artifact).canonical(), "SUCCESS")
-    log.record(ids[4], TaskName.CONCEPTS_LABEL, SPEC.canonical(), listed=False)
+    log.record(ids[4], CONCEPTS_LABEL.task, SPEC.canonical(), listed=False)
     shards = plan(log, ids[4])
     say(shards[0], {"waiting": WAITING.canonical(), "progress": None}, "WAITING")
     view = log.show(job_id)

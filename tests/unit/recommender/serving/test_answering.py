@@ -13,7 +13,7 @@ from served_models import N_LATENTS, served_model
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens_recommender.serving.answering import answer
-from reclens_recommender.serving.representations import Case, Subject
+from reclens_recommender.serving.representations.cache import Representation, Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"
@@ -117,7 +117,7 @@ def test_request_that_breaks_the_model_fails_alone(monkeypatch: pytest.MonkeyPat
     model = served_model("sasrec")
     of = model.representations.of
 
-    def fragile(subjects: list[Subject]) -> list[Case]:
+    def fragile(subjects: list[Subject]) -> list[Representation]:
         if any(subject.user_index == 7 for subject in subjects):
             raise ZeroDivisionError("secret detail")
         if any(subject.user_index == 8 for subject in subjects):

@@ -11,8 +11,8 @@ from served_models import served_model
 from reclens.errors import NotReady
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.edits import LatentEdit, Mode, Operation, Unit
-from reclens_recommender.serving.ranking.ranker import Question, rank
-from reclens_recommender.serving.representations import Subject
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSettings
 from reclens_recommender.serving.wire import response_of
@@ -30,7 +30,7 @@ def test_an_answer_from_there_is_the_answer_of_the_cpu(
         LatentEdit.of((7,), Operation.SET, 1.0),
         LatentEdit.of((0,), Operation.SCALE, 2.0),
     )
-    question = Question(
+    query = RankQuery(
         subject=Subject(UNKNOWN_USER, np.array([3, 7, 4]), b"3 7 4"),
         top_k=5,
         edits=edits,
@@ -38,9 +38,9 @@ def test_an_answer_from_there_is_the_answer_of_the_cpu(
         include_baseline=True,
         include_latents=True,
     )
-    here = response_of(rank(served_model(kind), [question])[0])
+    here = response_of(rank(served_model(kind), [query])[0])
     with pretend_device():
-        there = response_of(rank(served_model(kind, device=DEVICE), [question])[0])
+        there = response_of(rank(served_model(kind, device=DEVICE), [query])[0])
     assert there.ranked.items == here.ranked.items
     assert there.baseline.items == here.baseline.items
     assert there.ranked.baseline_ranks == here.ranked.baseline_ranks

@@ -6,7 +6,7 @@ import pytest
 from served_models import served_model
 
 from reclens.api.inference.v1 import inference_pb2 as pb
-from reclens_recommender.serving.wire import question_of
+from reclens_recommender.serving.wire import query_of
 
 
 def asking(n_named: int, strength: float) -> pb.RankRequest:
@@ -24,7 +24,7 @@ def asking(n_named: int, strength: float) -> pb.RankRequest:
 @pytest.mark.parametrize(("n_named", "kept"), [(20, True), (10_000, False)])
 def test_short_edits_are_kept_and_long_ones_are_not(n_named: int, kept: bool) -> None:
     served = served_model("bprmf")
-    first, again = (question_of(served, asking(n_named, 0.4)).edits for _ in range(2))
+    first, again = (query_of(served, asking(n_named, 0.4)).edits for _ in range(2))
     assert first == again
     assert (first[0] is again[0]) is kept
     plan = served.steering._planner.plan

@@ -13,7 +13,8 @@ import torch
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer
 from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
-from reclens.sae.architectures.dense import multiply_float32
+from reclens.sae.architectures.fused import strongest_latents
+from reclens.sae.training.dense import multiply_float32
 
 
 def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
@@ -27,8 +28,8 @@ def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
 
 def training_codes(sae: BatchTopKAutoencoder, x: torch.Tensor) -> torch.Tensor:
     """Activations in a step, after both ways to choose have been seen to agree."""
-    values = sae.dense_forward(x, multiply_float32, early=False).values.detach()
-    indices, pre = sae.choose(partial(sae.strongest, x), 0.0)[:2]
+    values = sae.training_pass(x, multiply_float32, early=False).values.detach()
+    indices, pre = sae.candidates(partial(strongest_latents, sae, x), 0.0)[:2]
     assert torch.equal(torch.zeros_like(values).scatter_add(1, indices, pre.relu()), values)
     return values
 
@@ -47,7 +48,7 @@ def test_a_row_may_be_left_without_latents() -> None:
     x = torch.tensor([[9.0, 8.0], [1.0, 2.0]])
     sae = of_axes(2, k=1)
     assert training_codes(sae, x).tolist() == [[9.0, 8.0], [0.0, 0.0]]
-    forward = sae.dense_forward(x, multiply_float32, early=False)
+    forward = sae.training_pass(x, multiply_float32, early=False)
     assert forward.reconstructions[0].tolist() == [[9.0, 8.0], [0.0, 0.0]]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, measure
 from reclens.sae.activations.sources import SequenceSource
+from reclens.sae.architectures.fused import strongest_latents
 from reclens.sae.architectures.jumprelu import JumpReluAutoencoder
 
 K = 2
@@ -42,7 +43,7 @@ def worked() -> JumpReluAutoencoder:
 
 def in_order(sae: JumpReluAutoencoder, pre: Tensor) -> tuple[Tensor, Tensor]:
     """Activations and penalty where all latents take part, in their order."""
-    values, penalty = sae.activate(pre, torch.arange(3).expand(len(pre), 3))
+    values, penalty = sae.activate_candidates(pre, torch.arange(3).expand(len(pre), 3))
     return values, penalty
 
 
@@ -91,9 +92,10 @@ def test_a_training_step_sees_the_latents_furthest_above_their_thresholds() -> N
         sae.log_threshold.copy_(torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]).log())
     # Above thresholds by -1, 2, 1, -0.5, -3, 0.9: of these four times k take part.
     x = torch.tensor([[8.0, 3.0, 2.0, 0.5, -2.0, 1.0]])
-    indices, pre = sae.choose(partial(sae.strongest, x), 0.0)[:2]
+    indices, pre = sae.candidates(partial(strongest_latents, sae, x), 0.0)[:2]
     chosen = dict(zip(indices[0].tolist(), pre[0].tolist(), strict=True))
     assert chosen == pytest.approx({1: 3.0, 2: 2.0, 5: 1.0, 3: 0.5})
+    assert sae.activate(x).values.tolist() == [[0.0, 3.0, 2.0, 0.0, 0.0, 1.0]]
 
 
 def test_untrained_thresholds_let_about_k_of_standard_normal_numbers_pass() -> None:

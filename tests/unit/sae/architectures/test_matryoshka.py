@@ -12,8 +12,8 @@ import torch
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, build_autoencoder
 from reclens.sae.activations.sources import SequenceSource
-from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.architectures.matryoshka import MatryoshkaAutoencoder
+from reclens.sae.training.dense import multiply_float32
 
 # As wide as four times k, so that no row is capped.
 CONFIG = AutoencoderConfig(
@@ -68,7 +68,7 @@ def test_levels_end_at_their_shares(
 def test_a_level_reconstructs_with_its_first_latents_only(
     shifted: MatryoshkaAutoencoder, x: torch.Tensor
 ) -> None:
-    got = shifted.dense_forward(x, multiply_float32, early=False).reconstructions
+    got = torch.stack(shifted.training_pass(x, multiply_float32, early=False).reconstructions)
     torch.testing.assert_close(got, dense_levels(shifted, x), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(got[0], got[1])
 
@@ -78,7 +78,9 @@ def test_gradients_equal_those_of_the_dense_products(
 ) -> None:
     parameters = [shifted.W_enc, shifted.b_enc, shifted.W_dec, shifted.b_dec]
     sparse = (
-        (shifted.dense_forward(x, multiply_float32, early=False).reconstructions - x).square().sum()
+        (torch.stack(shifted.training_pass(x, multiply_float32, early=False).reconstructions) - x)
+        .square()
+        .sum()
     )
     dense = (dense_levels(shifted, x) - x).square().sum()
     for got, want in zip(

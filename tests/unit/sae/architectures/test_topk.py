@@ -13,8 +13,8 @@ from reclens.sae import (
     build_autoencoder,
     load_autoencoder,
 )
-from reclens.sae.architectures.dense import multiply_float32
 from reclens.sae.architectures.topk import TopKAutoencoder
+from reclens.sae.training.dense import multiply_float32
 
 
 @pytest.fixture
@@ -90,18 +90,18 @@ def test_in_early_training_twice_k_reconstruct_too(worked: TopKAutoencoder) -> N
     # Of x = (3, -1), latents 3, -1.5, -3, 2: at k = 1 the first alone gives (3, 1), both (3, -1).
     worked.config = worked.config.model_copy(update={"k": 1})
     x = torch.tensor([[3.0, -1.0]])
-    early = worked.dense_forward(x, multiply_float32, early=True)
-    late = worked.dense_forward(x, multiply_float32, early=False)
-    for forward in (early, late):
-        assert forward.values.tolist() == [[3.0, 0.0, 0.0, 0.0]]
-        assert forward.reconstructions.tolist() == [[[3.0, 1.0]]]
-    assert early.penalty is not None
-    assert early.penalty.item() == 0
-    assert late.penalty is None
+    early = worked.training_pass(x, multiply_float32, early=True)
+    late = worked.training_pass(x, multiply_float32, early=False)
+    for passed in (early, late):
+        assert passed.values.tolist() == [[3.0, 0.0, 0.0, 0.0]]
+        assert passed.penalty is None
+        assert passed.reconstructions[passed.main].tolist() == [[3.0, 1.0]]
+    assert early.weights == (1.0, 0.25)
+    assert early.reconstructions[1].tolist() == [[3.0, -1.0]]
+    assert len(late.reconstructions) == len(late.weights) == 1
     # Of x = (3, 5) a quarter of the FVU of what both leave: latents 3, 4.5 give (3, 5.5).
-    both = worked.dense_forward(torch.tensor([[3.0, 5.0]]), multiply_float32, early=True)
-    assert both.penalty is not None
-    assert both.penalty.item() == pytest.approx(0.25 * 0.5**2 / 2)
+    both = worked.training_pass(torch.tensor([[3.0, 5.0]]), multiply_float32, early=True)
+    assert both.reconstructions[1].tolist() == [[3.0, 5.5]]
 
 
 def test_load_gives_back_what_was_saved(worked: TopKAutoencoder, tmp_path: Path) -> None:

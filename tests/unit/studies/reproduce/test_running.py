@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reclens.contracts import JobResult
-from reclens.platform.jobs.log import JobError, JobState, JobView
+from reclens.platform.jobs.view import JobError, JobState, JobView
 from reclens.studies.reproduce import running
 from reclens.studies.reproduce.plan import PlannedJob, make_plan
 from reclens.studies.reproduce.running import JobRun, ReproductionFailed

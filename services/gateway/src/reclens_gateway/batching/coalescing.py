@@ -13,7 +13,7 @@ import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.rpc_status import CODES, from_parts
 
 QUIET_TURNS = 6
@@ -182,8 +182,8 @@ class Gathering:
         return batch
 
     async def _carry(self, batch: list[_Waiting]) -> None:
-        telemetry.observe_hop(len(batch))
-        telemetry.observe_waiting(len(self._waiting))
+        metrics.observe_hop(len(batch))
+        metrics.observe_waiting(len(self._waiting))
         now = asyncio.get_running_loop().time()
         for one in batch:
             one.question.timeout_seconds = max(one.deadline - now, 1e-3)
@@ -237,7 +237,7 @@ def _of_request(error: RecLensError, request_id: str) -> RecLensError:
     """The error of a whole call, as that of one request in it."""
     if isinstance(error, InternalError):
         # It names the call, which its caller knows nothing of; the log ties the two together.
-        logger.error("inference failed", request_id=request_id, error=str(error))
+        logger.error("inference failed", request_id=request_id, error=error.sentence)
         return InternalError(
             f"the server failed on request {request_id}.",
             remedy="look for that id in the server's log.",

@@ -11,9 +11,8 @@ from pydantic import SecretStr
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import NotReady, PermissionDenied, RecLensError, Unauthenticated
-from reclens.platform.grpc.call import REQUEST_ID_KEY, request_id, traceparent
-from reclens.platform.grpc.channel import bearer, open_channel
-from reclens.platform.grpc.tls import ChannelTlsSettings
+from reclens.platform.grpc.calls import REQUEST_ID_KEY, request_id, traceparent
+from reclens.platform.grpc.tls import ChannelTlsSettings, bearer, open_channel
 from reclens.rpc_status import error_of
 from reclens_gateway.batching.coalescing import Gathering
 

@@ -9,7 +9,7 @@ import grpc
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.errors import RecLensError
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens_gateway.calls.effects import add_effect
 from reclens_gateway.resolving.requests import Asked
 from reclens_gateway.served_release import ServedRelease
@@ -31,10 +31,10 @@ def recommend_response(
     if answer.HasField("baseline"):
         add_items(served, answer.baseline, response.baseline)
     add_effect(served, asked, answer, response.effect)
-    if asked.edits and telemetry.enabled():
+    if asked.edits and metrics.enabled():
         effect = response.effect
-        telemetry.observe_edits(edit.WhichOneof("operation") or "" for edit in asked.edits)
-        telemetry.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
+        metrics.observe_edits(edit.WhichOneof("operation") or "" for edit in asked.edits)
+        metrics.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
     if explain:
         add_explanation(served, answer, response.explanation)
     return response

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens.platform.grpc.call import seconds_left
+from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_gateway.batching.inference_peer import InferencePeer
 from reclens_gateway.calls.paging import Cursor, open_token

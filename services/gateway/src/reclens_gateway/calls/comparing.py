@@ -6,7 +6,7 @@ from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens.platform.grpc.call import request_id
+from reclens.platform.grpc.calls import request_id
 from reclens_gateway.calls.answering import add_items, failure_of
 from reclens_gateway.calls.base import Calls, is_of_version
 from reclens_gateway.calls.effects import add_effect

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reclens.api.steering.v1 import steering_pb2 as steering
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.labels.concepts import Concept
 from reclens.contracts.tables.concepts import Judgement
 from reclens.steering.pushes import ConceptPush
 from reclens_gateway.calls.answering import history_items, name_latent

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.labels.concepts import Concept
 from reclens.errors import InvalidInput, NotFound
 from reclens_gateway.calls.base import DEFAULT_RELEASE, Calls
 from reclens_gateway.calls.concept_answers import concept_message, push_message

@@ -10,7 +10,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.concepts import MAX_TEXT
 from reclens.concepts.catalog.text_matching import Match, match_text
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.call import request_id
+from reclens.platform.grpc.calls import request_id
 from reclens_gateway.calls.answering import history_item
 from reclens_gateway.calls.base import Calls
 from reclens_gateway.calls.concept_answers import proposed_part

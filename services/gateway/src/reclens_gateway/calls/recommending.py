@@ -7,7 +7,7 @@ from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens.platform.grpc.call import check_request_id, request_id
+from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens_gateway.calls.answering import explain_response, failure_of, recommend_response
 from reclens_gateway.calls.base import Calls, is_of_version
 from reclens_gateway.resolving.policies import FittedPolicy

@@ -8,7 +8,7 @@ from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import RecLensError
-from reclens.platform.grpc.call import check_request_id, request_id
+from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens_gateway.calls.answering import failure_of
 from reclens_gateway.calls.recommending import RecommendingCalls
 from reclens_gateway.calls.session_steps import NewestStep, Step

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from reclens.platform.grpc.call import request_id
-from reclens.platform.observability import telemetry
+from reclens.platform.grpc.calls import request_id
+from reclens.platform.observability import metrics
 from reclens.platform.store.policy_log import PolicyChange
 
 logger = structlog.get_logger(__name__)
@@ -15,7 +15,7 @@ _COMPARED = ("description", "release", "edits", "mode", "constraints", "autoenco
 
 def log_change(operation: str, change: PolicyChange) -> None:
     """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
-    telemetry.observe_policy_change(operation)
+    metrics.observe_policy_change(operation)
     before, after = change.before, change.after
     changed = [
         name

@@ -310,7 +310,7 @@ class PolicyBook:
             try:
                 await self.refresh()
             except RecLensError as error:
-                logger.warning("policies cannot be read", error=str(error))
+                logger.warning("policies cannot be read", error=error.sentence)
             except Exception:
                 logger.exception("policies cannot be read")
             await asyncio.sleep(self._poll_seconds)

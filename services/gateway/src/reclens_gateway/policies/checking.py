@@ -11,7 +11,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import MAX_POLICY_BYTES, POLICY_ID, StoredPolicy, canonical_json
 from reclens.contracts.policies import MAX_TEXT
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.call import caller, request_id
+from reclens.platform.grpc.calls import caller, request_id
 from reclens_gateway.policies.messages import stored_constraints, stored_edits, stored_mode
 from reclens_gateway.resolving.constraints import add_constraints
 from reclens_gateway.resolving.edits import resolve_edits

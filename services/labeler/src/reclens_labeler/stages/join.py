@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import AutoencoderConfig, ConceptShardSpec, Progress
 from reclens.contracts.tables import CONCEPTS
+from reclens_labeler.stages.context import forget_labelling_context, labelling_context
 from reclens_labeler.stages.label import SHARD, account_of
-from reclens_labeler.stages.workbench import forget_workbench, workbench_of
 
 if TYPE_CHECKING:
     from reclens.concepts.labels.joining import Directions
     from reclens.contracts import ConceptsSpec
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
 
@@ -30,10 +30,10 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
     from reclens.concepts.labels.table import write_concepts
 
     job.progress(Progress(stage="read"))
-    workbench = workbench_of(spec, job.store)
+    context = labelling_context(spec, job.store)
     latents = [
         one
-        for shard in ConceptShardSpec.of(spec, workbench.n_latents)
+        for shard in ConceptShardSpec.of(spec, context.n_latents)
         for one in read_shard(job.store.fetch(shard.artifact_ref(), SHARD), shard.latents)
     ]
 
@@ -41,18 +41,18 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
         job.progress(Progress(stage="join", step=done, total=total, unit="concepts"))
 
     directions = _directions(spec.autoencoder, job.store)
-    labelling = join_latents(workbench, latents, directions=directions, on_concept=report)
+    labelling = join_latents(context, latents, directions=directions, on_concept=report)
     path = job.folder / CONCEPTS.file
     write_concepts(labelling.rows, path)
     job.add(path)
-    forget_workbench(spec)
+    forget_labelling_context(spec)
     if not spec.asks_llm:
         return labelling.metrics
     return {**labelling.metrics, **account_of(latents, job.settings.llm).metrics()}
 
 
 def _directions(autoencoder: str, store: ArtifactStore) -> Directions:
-    from reclens.concepts.labels.decoder import CONFIG, WEIGHTS, read_decoder
+    from reclens.concepts.labels.duplicates import CONFIG, WEIGHTS, read_decoder
     from reclens.concepts.labels.joining import Directions
 
     config = AutoencoderConfig.parse(store.fetch(autoencoder, CONFIG).read_bytes())

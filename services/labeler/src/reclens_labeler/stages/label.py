@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import Progress
-from reclens.errors import InvalidInput
-from reclens_labeler.stages.timeboxed import TimeBoxed
-from reclens_labeler.stages.workbench import workbench_of
+from reclens.errors import InvalidInput, LlmInterrupted
+from reclens_labeler.stages.context import labelling_context
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, Workbench
-    from reclens.concepts.llm import LlmAccount
+    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
+    from reclens.concepts.llm import ChatAnswer, ChatRequest, LlmAccount, LlmClient
     from reclens.contracts import ConceptShardSpec
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.settings.models import LlmSettings
 
 SHARD = "shard.parquet"
@@ -42,14 +43,14 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
     from reclens.concepts.labels.shards import write_shard
 
     job.progress(Progress(stage="read"))
-    workbench = workbench_of(spec.labelling(), job.store)
-    if spec.stop > workbench.n_latents:
+    context = labelling_context(spec.labelling(), job.store)
+    if spec.stop > context.n_latents:
         raise InvalidInput(
-            f"the dictionary has {workbench.n_latents} latents, the range ends at {spec.stop}.",
+            f"the dictionary has {context.n_latents} latents, the range ends at {spec.stop}.",
             field="stop",
             remedy="submit reclens.concepts.label.v1, which divides them itself.",
         )
-    with labeller_of(spec, workbench, job) as labeller:
+    with labeller_of(spec, context, job) as labeller:
         labelling = RangeLabelling(labeller, spec.latents)
         job.drive(labelling, segment_seconds=_segment_seconds(spec, job))
     path = job.folder / SHARD
@@ -66,23 +67,23 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
 
 @contextmanager
 def labeller_of(
-    spec: ConceptShardSpec, workbench: Workbench, job: JobContext
+    spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
     """The labeller that ``spec`` asks for; a language model is reached only where it does."""
     from reclens.concepts.labels.labelling import KeywordLabeller
 
     if not spec.asks_llm:
-        yield KeywordLabeller(workbench)
+        yield KeywordLabeller(context)
         return
     from reclens.concepts.llm.labelling import LlmLabeller
     from reclens.platform.llm.answer_cache import AnswerStore
-    from reclens.platform.llm.client import HubLlmClient
+    from reclens.platform.llm.client import HttpLlmClient
 
-    client = HubLlmClient(job.settings.llm, stop=job.stop_signal)
+    client = HttpLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
         yield LlmLabeller(
-            workbench,
-            TimeBoxed(client, _segment_seconds(spec, job)),
+            context,
+            TimeBoxedClient(client, _segment_seconds(spec, job)),
             cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
         )
@@ -105,6 +106,45 @@ def account_of(latents: Sequence[LabelledLatent], settings: LlmSettings) -> LlmA
     for one in latents:
         account.add(one.usage)
     return account
+
+
+class TimeBoxedClient:
+    """`LlmClient` that sends no request once its time is up.
+
+    The first request starts the clock, so at least one is sent, however long it took to get there.
+    A request that is under way, its pauses included, is not cut off.
+
+    Args:
+        client: that answers.
+        seconds: for which it is asked.
+        now: a clock, in seconds.
+
+    Raises (by `complete`):
+        LlmInterrupted: the time is up.
+        RecLensError: what ``client`` raises.
+    """
+
+    def __init__(
+        self, client: LlmClient, seconds: float, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._seconds = seconds
+        self._now = now
+        self._lock = threading.Lock()
+        self._began: float | None = None
+
+    def complete(self, request: ChatRequest) -> ChatAnswer:
+        """Answer one request; safe to call from several threads."""
+        now = self._now()
+        with self._lock:
+            began = now if self._began is None else self._began
+            self._began = began
+        if now - began > self._seconds:
+            raise LlmInterrupted(
+                "it is the turn of other jobs.",
+                remedy="none is needed: answers so far are kept, the job goes on after them.",
+            )
+        return self._client.complete(request)
 
 
 class RangeLabelling:

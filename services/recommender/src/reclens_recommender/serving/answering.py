@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from time import time_ns
+from typing import TypeAlias
 
 import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
+from reclens.platform.observability import metrics, tracing
 from reclens.platform.store.release_watch import Served
-from reclens_recommender.serving.ranking.ranker import Question, rank
+from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, item_rows, question_of, response_of
+from reclens_recommender.serving.wire import failure_of, item_rows, query_of, response_of
 
 logger = structlog.get_logger(__name__)
 
 
-def answer(
-    served: Served[ServedModel], requests: Sequence[pb.RankRequest | pb.ProposeRequest]
-) -> list[pb.RankOutcome | pb.ProposeResponse | RecLensError]:
+Request: TypeAlias = pb.RankRequest | pb.ProposeRequest
+Outcome: TypeAlias = pb.RankOutcome | pb.ProposeResponse | RecLensError
+
+
+def answer_observed(served: Served[ServedModel], requests: Sequence[Request]) -> list[Outcome]:
+    """`answer`, with the batch counted, and recorded in the traces of its requests."""
+    began = time_ns()
+    outcomes = answer(served, requests)
+    ended = time_ns()
+    metrics.observe_batch(len(requests), (ended - began) / 1e9)
+    if tracing.tracing():
+        contexts = [
+            request.traceparent if isinstance(request, pb.RankRequest) else ""
+            for request in requests
+        ]
+        tracing.record_batch(contexts, began, ended)
+    return outcomes
+
+
+def answer(served: Served[ServedModel], requests: Sequence[Request]) -> list[Outcome]:
     """The outcome of each request, from one version of a release."""
-    outcomes: dict[int, pb.RankOutcome | pb.ProposeResponse | RecLensError] = {}
-    to_rank: dict[int, pb.RankRequest] = {}
+    model = served.loaded
+    outcomes: dict[int, Outcome] = {}
+    to_rank: dict[int, tuple[RankQuery, str]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, pb.ProposeRequest):
-            outcomes[place] = _proposal(served.loaded, request)
-        else:
-            to_rank[place] = request
-    outcomes |= zip(to_rank, rank_outcomes(served.loaded, list(to_rank.values())), strict=True)
+            outcomes[place] = _proposal(model, request)
+            continue
+        try:
+            to_rank[place] = query_of(model, request), request.request_id
+        except RecLensError as error:
+            outcomes[place] = failure_of(error)
+    if len(to_rank) > 1:
+        try:
+            answered = _together(model, [query for query, _ in to_rank.values()])
+            outcomes |= zip(to_rank, answered, strict=True)
+            to_rank = {}
+        except RecLensError as error:
+            logger.info("batch is answered one by one", error=error.sentence)
+        except Exception:
+            logger.exception("batch is answered one by one")
+    outcomes |= {place: _alone(model, *one) for place, one in to_rank.items()}
     return [outcomes[place] for place in range(len(requests))]
 
 
-def rank_outcomes(model: ServedModel, requests: Sequence[pb.RankRequest]) -> list[pb.RankOutcome]:
-    """The outcome of each request to rank."""
-    outcomes: list[pb.RankOutcome | None] = [None] * len(requests)
-    questions: dict[int, Question] = {}
-    for place, request in enumerate(requests):
-        try:
-            questions[place] = question_of(model, request)
-        except RecLensError as error:
-            outcomes[place] = failure_of(error)
-    for place, outcome in zip(questions, _all(model, requests, questions), strict=True):
-        outcomes[place] = outcome
-    return [outcome for outcome in outcomes if outcome is not None]
-
-
-def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeResponse | RecLensError:
+def _proposal(model: ServedModel, request: pb.ProposeRequest) -> Outcome:
     try:
         items = item_rows(request.items, model.dataset.n_items, "items")
         # One that never fired is not pushed: it has no unit.
@@ -74,28 +93,13 @@ def _proposal(model: ServedModel, request: pb.ProposeRequest) -> pb.ProposeRespo
     )
 
 
-def _all(
-    model: ServedModel, requests: Sequence[pb.RankRequest], questions: Mapping[int, Question]
-) -> list[pb.RankOutcome]:
-    if len(questions) > 1:
-        try:
-            return _together(model, list(questions.values()))
-        except RecLensError as error:
-            logger.info("batch is answered one by one", error=str(error))
-        except Exception:
-            logger.exception("batch is answered one by one")
-    return [
-        _alone(model, question, requests[place].request_id) for place, question in questions.items()
-    ]
+def _together(model: ServedModel, queries: Sequence[RankQuery]) -> list[pb.RankOutcome]:
+    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, queries)]
 
 
-def _together(model: ServedModel, questions: Sequence[Question]) -> list[pb.RankOutcome]:
-    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, questions)]
-
-
-def _alone(model: ServedModel, question: Question, request_id: str) -> pb.RankOutcome:
+def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutcome:
     try:
-        return _together(model, [question])[0]
+        return _together(model, [query])[0]
     except RecLensError as error:
         return failure_of(error)
     except Exception:

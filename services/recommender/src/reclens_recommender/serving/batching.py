@@ -19,7 +19,7 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 
 K = TypeVar("K")
 Q = TypeVar("Q")
@@ -37,7 +37,7 @@ class MicroBatcher(Generic[K, Q, A]):
     """Answers entries off the event loop, as many at once as happen to wait.
 
     One thread, because an intervention hooks the model's module while it runs: a second pass of
-    the same model meanwhile would be edited as well. Nothing waits for company: an entry that finds
+    the same model meanwhile would be edited as well. No entry waits for others: one that finds
     the thread idle is answered alone, and while it is, the next batch gathers by itself. Calls take
     turns, so that one with many entries does not hold up the others.
 
@@ -58,7 +58,7 @@ class MicroBatcher(Generic[K, Q, A]):
         self._answer = answer
         self._max_batch = max_batch
         self._max_waiting = max_waiting
-        self._queues: OrderedDict[K, deque[_Call[K, Q, A]]] = OrderedDict()
+        self._queues: OrderedDict[K, deque[_Call[Q, A]]] = OrderedDict()
         self._waiting = 0
         self._seconds_per_entry = 0.0
         self._closed = False
@@ -93,12 +93,12 @@ class MicroBatcher(Generic[K, Q, A]):
                 raise Unavailable("the server is shutting down.", remedy="try another replica.")
             admitted = min(len(entries), self._max_waiting - self._waiting)
             overload = None if admitted == len(entries) else self._overload()
-            call = _Call[K, Q, A](key, entries[:admitted], deadlines, loop)
+            call = _Call[Q, A](entries[:admitted], deadlines, loop)
             if admitted > 0:
                 self._waiting += admitted
                 self._queues.setdefault(key, deque()).append(call)
                 self._wake.notify()
-            telemetry.observe_waiting(self._waiting)
+            metrics.observe_waiting(self._waiting)
         if admitted > 0:
             seconds = max(deadlines) - monotonic()
             try:
@@ -147,12 +147,12 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._work(key, batch)
             with self._wake:
                 self._waiting -= len(batch) + dropped
-                telemetry.observe_waiting(self._waiting)
+                metrics.observe_waiting(self._waiting)
 
-    def _take(self) -> tuple[K, list[tuple[_Call[K, Q, A], int]], int]:
+    def _take(self) -> tuple[K, list[tuple[_Call[Q, A], int]], int]:
         """The next batch: entries of one key, one of each call in turn."""
         key, queue = next(iter(self._queues.items()))
-        batch: list[tuple[_Call[K, Q, A], int]] = []
+        batch: list[tuple[_Call[Q, A], int]] = []
         dropped, now = 0, monotonic()
         while queue and len(batch) < self._max_batch:
             call = queue.popleft()
@@ -175,7 +175,7 @@ class MicroBatcher(Generic[K, Q, A]):
             self._queues[key] = queue
         return key, batch, dropped
 
-    def _work(self, key: K, batch: list[tuple[_Call[K, Q, A], int]]) -> None:
+    def _work(self, key: K, batch: list[tuple[_Call[Q, A], int]]) -> None:
         began = monotonic()
         outcomes: Sequence[A | RecLensError]
         try:
@@ -192,17 +192,15 @@ class MicroBatcher(Generic[K, Q, A]):
         self._seconds_per_entry = known + _SMOOTHING * (per_entry - known)
 
 
-class _Call(Generic[K, Q, A]):
+class _Call(Generic[Q, A]):
     """Entries that came together and are answered together."""
 
     def __init__(
         self,
-        key: K,
         entries: Sequence[Q],
         deadlines: Sequence[float],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.key = key
         self.entries = entries
         self.deadlines = deadlines
         self.outcomes: list[A | RecLensError | None] = [None] * len(entries)
@@ -219,18 +217,18 @@ class _Call(Generic[K, Q, A]):
         return len(self.entries) - self._next
 
     def next(self) -> int:
-        """Begin with an entry."""
+        """The place of the next entry, which is begun with."""
         self._next += 1
         return self._next - 1
 
     def settle(self, place: int, outcome: A | RecLensError) -> bool:
-        """Note an outcome; whether it was the last."""
+        """Note the outcome of an entry; returns whether it was the last one open."""
         self.outcomes[place] = outcome
         self._open -= 1
         return not self._open
 
     def deliver(self) -> None:
-        """Wake who waits."""
+        """Wake the coroutine that waits for the call."""
         self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-import structlog
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,52 +21,27 @@ from reclens.sae import SparseAutoencoder, load_autoencoder
 from reclens.steering.engine import Steering
 from reclens.steering.proposals import Proposer
 from reclens.steering.scores import ScoreSpread
-from reclens_recommender.serving.indexing import index_of_release
-from reclens_recommender.serving.ranking.approximate import ItemIndex
-from reclens_recommender.serving.ranking.limits import TagIndex
-from reclens_recommender.serving.ranking.scoring import GROUP, Catalogue
-from reclens_recommender.serving.representations import (
-    Passes,
-    Representations,
-    company_changes_nothing,
+from reclens_recommender.serving.ranking.catalogue import Catalogue
+from reclens_recommender.serving.ranking.choice import choose_ranker, keeps_scores
+from reclens_recommender.serving.ranking.ranker import Ranker, TagIndex
+from reclens_recommender.serving.representations.batch_invariance import (
+    invariant_lengths,
     represent,
 )
-from reclens_recommender.serving.standings import Standings
-
-logger = structlog.get_logger(__name__)
-
-_PROOF_USERS = 4
-_PROOF_GROUPS = (1, 2, 5, 16, 100)
-_PROOF_LENGTHS = 16
-"""Lengths of histories, the most frequent ones, that are tried in one pass of the model."""
-_COUNTED_USERS = 1000
-"""Users whose histories tell which lengths are frequent."""
-_FEW_ITEMS = 8192
-"""Items up to which a product of one vector costs less than to filter and to compute again, and up
-to which how they stand is kept with the representation: 64 KB at most."""
-
-
-class Method(StrEnum):
-    """How scores come from representations."""
-
-    FILTERED = "filtered"
-    """Large products find what matters, products of one vector compute it."""
-    LONE = "lone"
-    """A product of one vector for every request: on a GPU, and of few items."""
-    PASSES = "passes"
-    """The model's own forward pass for every request, with edits written in while it runs."""
+from reclens_recommender.serving.representations.cache import RepresentationCache
 
 
 @dataclass(frozen=True)
-class Caching:
+class ServingOptions:
     """What is kept and shared while a model is served."""
 
     max_bytes: int = 64 << 20
-    """See `Representations`."""
+    """Bytes of representations that are kept."""
     together: bool = False
-    """Whether all new cases of a batch are encoded in one pass, see `Passes`."""
+    """Whether all new subjects of a batch are encoded in one pass, which may
+    change the last bits."""
     search_threads: int = 1
-    """See `Catalogue`."""
+    """Threads that share the work of a search of a large catalogue."""
     approximate: bool = False
     """Whether items are found by an approximate index, where the model may be scored that way."""
 
@@ -83,11 +53,11 @@ class ServedModel:
     release: Release
     """Pointer that it was loaded from."""
     model: Recommender
-    """In eval mode."""
+    """The recommender, in eval mode."""
     site: ProbeSite
     """Where its representation is read and written."""
     sae: SparseAutoencoder
-    """Dictionary of that site."""
+    """The autoencoder that was trained on representations of that site."""
     dataset: Dataset
     """Ids and histories of the model's users and items."""
     dataset_ref: str
@@ -96,14 +66,12 @@ class ServedModel:
     """``sae``, made ready to steer with."""
     catalogue: Catalogue
     """The model's item vectors and biases, computed once."""
-    representations: Representations
+    representations: RepresentationCache
     """What the model makes of users and histories."""
     tags: TagIndex
-    """Items by tag."""
-    method: Method
-    """How scores come from representations."""
-    index: ItemIndex | None = None
-    """Finds candidates; None: all items are scored."""
+    """Which items carry which tag."""
+    ranker: Ranker
+    """Finds the best items for a query."""
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -134,38 +102,33 @@ class ServedModel:
         p99: Float[Tensor, " n_latents"],
         dataset: Dataset,
         dataset_ref: str,
-        caching: Caching = Caching(),
+        options: ServingOptions = ServingOptions(),
     ) -> ServedModel:
-        """Put the parts together, and find out by trying how this model may be scored.
+        """Put the parts together, and find out by trying how this model may be ranked with.
 
         Raises:
             NotReady: it gives numbers that are not finite, or the library of the approximate index
                 is not installed.
             InvalidInput: there is nobody to measure an approximate index on.
         """
-        catalogue = Catalogue(model.item_weights(), model.item_biases(), caching.search_threads)
+        catalogue = Catalogue(model.item_weights(), model.item_biases(), options.search_threads)
         if not torch.isfinite(catalogue.weights).all():
             raise _not_finite()
         # Before the last site, scores are not linear in what is moved.
         spread = ScoreSpread(catalogue.weights) if site == model.site else None
         steering = Steering(sae, p99, spread)
-        method = _method(model, site, catalogue, dataset)
-        if method is not Method.FILTERED and model.device.type == "cpu":
-            logger.info("scores are computed one request at a time", method=method.value)
-        index = None
-        if caching.approximate and method is Method.FILTERED:
-            directions = sae.W_dec.detach()[torch.as_tensor(p99) > 0]
-            index = index_of_release(
-                model, site, catalogue, directions, dataset, threads=caching.search_threads
-            )
-        elif caching.approximate:
-            logger.warning("no index is built, all items are scored", method=method.value)
-        few = catalogue.n_items <= _FEW_ITEMS and index is None
-        if few and method is Method.FILTERED:
-            method = Method.LONE
+        fired = torch.as_tensor(p99) > 0
+        ranker = choose_ranker(
+            model,
+            site,
+            catalogue,
+            dataset,
+            together=options.together,
+            directions=sae.W_dec.detach()[fired] if options.approximate else None,
+            threads=options.search_threads,
+        )
         # Where nothing is kept, to sort all items would be for one look.
-        kept = few and caching.max_bytes > 0
-        passes, lengths = _which_passes(model, site, dataset, caching.together)
+        kept = options.max_bytes > 0 and keeps_scores(ranker, catalogue)
         return cls(
             release=release,
             model=model,
@@ -175,30 +138,24 @@ class ServedModel:
             dataset_ref=dataset_ref,
             steering=steering,
             catalogue=catalogue,
-            representations=Representations(
+            representations=RepresentationCache(
                 model,
                 site,
                 steering,
-                max_bytes=caching.max_bytes,
-                passes=passes,
-                lengths=lengths,
-                stand=_stand(catalogue) if kept and method is Method.LONE else None,
+                max_bytes=options.max_bytes,
+                lengths=None if options.together else invariant_lengths(model, site, dataset),
+                score=catalogue.scores if kept else None,
             ),
             tags=TagIndex(dataset.items.tags),
-            method=method,
-            index=index,
+            ranker=ranker,
         )
-
-
-def _stand(catalogue: Catalogue) -> Callable[[Tensor], Standings]:
-    return lambda x: Standings(catalogue.lone(x), in_order=True)
 
 
 def load_served_model(
     store: ArtifactStore,
     release: Release,
     device: torch.device | str = "cpu",
-    caching: Caching = Caching(),
+    options: ServingOptions = ServingOptions(),
 ) -> ServedModel:
     """Load what ``release`` points at to ``device``, and prove that it can answer.
 
@@ -234,7 +191,7 @@ def load_served_model(
             p99=_percentiles(store, release.autoencoder, sae.n_latents),
             dataset=dataset,
             dataset_ref=lineage["dataset"],
-            caching=caching,
+            options=options,
         )
         _prove(served)
     return served
@@ -278,73 +235,3 @@ def _not_finite() -> NotReady:
         field="recommender",
         remedy="train it again.",
     )
-
-
-def _method(model: Recommender, site: ProbeSite, catalogue: Catalogue, dataset: Dataset) -> Method:
-    """The fastest method that gives this model's own bits here, as far as some users show.
-
-    Kernels differ by machine and library, so what they do is tried, not assumed.
-    """
-    if site != model.site:
-        return Method.PASSES
-    method = Method.FILTERED if model.device.type == "cpu" else Method.LONE
-    rng = np.random.default_rng(0)
-    n_groups = -(-catalogue.n_items // GROUP)
-    for user in _some_users(dataset, _PROOF_USERS):
-        batch = UserBatch.of([dataset.history(user)], [user]).to(model.device)
-        own = model(batch)[0]
-        x = represent(model, site, batch)[0]
-        if not torch.equal(catalogue.lone(x), own):
-            return Method.PASSES
-        if method is not Method.FILTERED:
-            continue
-        drawn = [np.arange(n_groups)]
-        drawn += [rng.choice(n_groups, n) for n in _PROOF_GROUPS]
-        if not all(_same_bits(catalogue, x, groups, own.numpy()) for groups in drawn):
-            method = Method.LONE
-    return method
-
-
-def _which_passes(
-    model: Recommender, site: ProbeSite, dataset: Dataset, together: bool
-) -> tuple[Passes, frozenset[int]]:
-    """Which histories may go in one pass, and of which lengths."""
-    if together:
-        return Passes.TOGETHER, frozenset()
-    users = _some_users(dataset, 2 * _PROOF_USERS)
-    histories = [dataset.history(user) for user in users]
-    if not all(map(len, histories)):
-        return Passes.ALONE, frozenset()
-    lengths = frozenset(
-        length
-        for length in _frequent_lengths(model, dataset)
-        if company_changes_nothing(model, site, users, histories, length)
-    )
-    return (Passes.ALIKE if lengths else Passes.ALONE), lengths
-
-
-def _frequent_lengths(model: Recommender, dataset: Dataset) -> list[int]:
-    """Lengths, as the model sees them, that histories of users have most; and the longest."""
-    if not model.reads_history:
-        return [1]
-    counts = Counter(
-        min(len(dataset.history(user)), model.max_length or dataset.n_items)
-        for user in _some_users(dataset, _COUNTED_USERS)
-    )
-    frequent = [length for length, _ in counts.most_common(_PROOF_LENGTHS) if length]
-    return sorted({*frequent, model.max_length or frequent[0]})
-
-
-def _some_users(dataset: Dataset, count: int) -> list[int]:
-    return np.unique(np.linspace(0, dataset.n_users - 1, count).astype(int)).tolist()
-
-
-def _same_bits(
-    catalogue: Catalogue,
-    x: Tensor,
-    groups: npt.NDArray[np.int64],
-    own: npt.NDArray[np.float32],
-) -> bool:
-    items = groups[:, None] * GROUP + np.arange(GROUP)
-    known = items < catalogue.n_items
-    return catalogue.exact([x], 0 * groups, groups)[known].tobytes() == own[items[known]].tobytes()

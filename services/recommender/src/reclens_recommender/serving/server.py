@@ -13,16 +13,14 @@ from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
 from reclens.platform.grpc.server import GrpcServer, until_signalled
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.release_watch import ReleaseWatch
-from reclens_recommender.serving.access import RULES
-from reclens_recommender.serving.answering import answer
+from reclens_recommender.serving.answering import answer_observed
 from reclens_recommender.serving.batching import MicroBatcher
-from reclens_recommender.serving.observing import observed
-from reclens_recommender.serving.ranking.approximate import require_index_library
-from reclens_recommender.serving.served_model import Caching, ServedModel, load_served_model
-from reclens_recommender.serving.servicer import InferenceServicer
+from reclens_recommender.serving.ranking.item_index import require_index_library
+from reclens_recommender.serving.served_model import ServedModel, ServingOptions, load_served_model
+from reclens_recommender.serving.servicer import RULES, InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
 
 SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
@@ -30,7 +28,7 @@ SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_nam
 
 @dataclass(frozen=True)
 class RunningInference:
-    """A server that is up."""
+    """An inference server that is up."""
 
     address: str
     """``host:port`` that it listens on."""
@@ -53,20 +51,20 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
     batcher = MicroBatcher(
-        observed(answer), max_batch=section.max_batch, max_waiting=section.max_waiting
+        answer_observed, max_batch=section.max_batch, max_waiting=section.max_waiting
     )
-    caching = Caching(
-        section.representations_mb << 20,
-        section.encode_together,
-        section.search_threads,
-        approximate,
+    options = ServingOptions(
+        max_bytes=section.representations_mb << 20,
+        together=section.encode_together,
+        search_threads=section.search_threads,
+        approximate=approximate,
     )
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
-        return await asyncio.to_thread(load_served_model, store, release, device, caching)
+        return await asyncio.to_thread(load_served_model, store, release, device, options)
 
     async def changed(any_served: bool) -> None:
-        telemetry.set_releases(watch.versions())
+        metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     watch = ReleaseWatch(store, load, section.poll_seconds, changed)

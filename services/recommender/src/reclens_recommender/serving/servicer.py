@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import InvalidInput, RecLensError
-from reclens.platform.grpc.call import seconds_left
+from reclens.platform.grpc.auth import Rule, Scope
+from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch, Served
+from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of
@@ -20,11 +22,15 @@ MAX_BATCH = 1024
 DEFAULT_RELEASE = "default"
 """Release of requests that name none."""
 
-Batcher: TypeAlias = MicroBatcher[
-    Served[ServedModel],
-    pb.RankRequest | pb.ProposeRequest,
-    pb.RankOutcome | pb.ProposeResponse | RecLensError,
-]
+# Its one caller is the gateway, which has checked what its own callers may do.
+RULES: Final = {
+    "BatchRank": Rule(Scope.STEER, weight=lambda request: len(request.requests)),
+    "Propose": Rule(Scope.STEER),
+    "GetModel": Rule(Scope.STEER),
+}
+"""What calling each method takes, where tokens are asked for at all."""
+
+Batcher: TypeAlias = MicroBatcher[Served[ServedModel], Request, Outcome]
 MAX_PROPOSE_ITEMS = 10_000
 """Items in one Propose."""
 

@@ -17,13 +17,13 @@ class InferenceSection(ServerSettings):
     listen: str = "127.0.0.1:50052"
     """``host:port`` to listen on; port 0 takes a free one."""
     max_batch: int = Field(default=32, ge=1, le=1024)
-    """Requests answered together at most; nothing waits for company."""
+    """Requests answered together at most; none waits for others."""
     max_waiting: int = Field(default=1024, ge=1, le=100_000)
     """Requests that may wait for the model or be answered; further ones are refused as
     RESOURCE_EXHAUSTED."""
     representations_mb: int = Field(default=256, ge=0, le=1 << 20)
     """Memory for what the model makes of users and histories, per version of a release: about
-    2.5 KB each and, up to 8,192 items, 8 bytes an item for how they stand. 0: none is kept."""
+    2.5 KB each and, up to 8,192 items, 8 bytes an item for sorted scores. 0: none is kept."""
     encode_together: bool = False
     """Encode new histories of a batch in one pass. Pays on a GPU; the last bits of an answer then
     depend on which others came with it."""
@@ -45,4 +45,4 @@ class InferenceSettings(ComputeSettings):
     """All settings of ``reclens-recommender serve``."""
 
     inference: InferenceSection = InferenceSection()
-    """The server."""
+    """Settings of the server itself."""

@@ -1,4 +1,4 @@
-"""InferenceService messages to questions, answers to messages."""
+"""InferenceService messages to queries, results to messages."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from reclens.steering.edits import (
     Unit,
     check_latents,
 )
-from reclens_recommender.serving.ranking.ranker import Answer, LatentTable, Question, RankedItems
-from reclens_recommender.serving.representations import Subject
+from reclens_recommender.serving.queries import LatentTable, RankQuery, RankResult
+from reclens_recommender.serving.ranking.ranker import RankedItems
+from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 MAX_TOP_K = 1000
@@ -64,7 +65,7 @@ _MODES = {
 }
 
 
-def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
+def query_of(served: ServedModel, request: pb.RankRequest) -> RankQuery:
     """What ``request`` asks of ``served``.
 
     Raises:
@@ -85,7 +86,7 @@ def question_of(served: ServedModel, request: pb.RankRequest) -> Question:
     _check_count(request.edits, MAX_EDITS, "edits")
     edits = tuple(_edit(edit, f"edits[{i}]") for i, edit in enumerate(request.edits))
     check_latents(edits, served.steering.n_latents)
-    return Question(
+    return RankQuery(
         subject=subject,
         top_k=request.top_k,
         exclude_seen=request.exclude_seen,
@@ -235,23 +236,23 @@ def _check_count(values: Sequence[object], most: int, field: str) -> None:
         )
 
 
-def response_of(answer: Answer) -> pb.RankResponse:
-    """The message of ``answer``."""
+def response_of(result: RankResult) -> pb.RankResponse:
+    """The message of ``result``."""
     response = pb.RankResponse(
-        ranked=_ranked(answer.ranked),
-        relative_shift=answer.relative_shift,
-        edited_latents=answer.edited_latents,
-        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in answer.idle],
+        ranked=_ranked(result.ranked),
+        relative_shift=result.relative_shift,
+        edited_latents=result.edited_latents,
+        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in result.idle],
     )
-    if answer.baseline is not None:
-        response.baseline.CopyFrom(_ranked(answer.baseline))
-    if answer.baseline_items is not None:
-        response.baseline_items.extend(answer.baseline_items.tolist())
-    if answer.latents is not None:
-        response.latents.extend(_latents(answer.latents))
-        response.unexplained.extend(answer.latents.attribution.unexplained.tolist())
-        response.biases.extend(answer.latents.attribution.biases.tolist())
-        response.history.extend(answer.history.tolist())
+    if result.baseline is not None:
+        response.baseline.CopyFrom(_ranked(result.baseline))
+    if result.baseline_items is not None:
+        response.baseline_items.extend(result.baseline_items.tolist())
+    if result.latents is not None:
+        response.latents.extend(_latents(result.latents))
+        response.unexplained.extend(result.latents.attribution.unexplained.tolist())
+        response.biases.extend(result.latents.attribution.biases.tolist())
+        response.history.extend(result.history.tolist())
     return response
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from reclens.contracts import CaptureSpec, Progress, UserSplit
 
 if TYPE_CHECKING:
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
 
 
 def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:

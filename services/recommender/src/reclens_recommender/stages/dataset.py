@@ -16,7 +16,7 @@ from reclens.data import (
     write_dataset,
 )
 from reclens.platform.datasets.obtain import Obtained, obtain
-from reclens.platform.jobs.runner import JobContext
+from reclens.platform.jobs.context import JobContext
 
 _STEPS = ("obtain", "prepare", "write")
 

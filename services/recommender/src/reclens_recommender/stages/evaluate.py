@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reclens.concepts import LatentLabel
     from reclens.concepts.evidence.cases import Cases, CaseSplit
     from reclens.data import Dataset
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
     from reclens.probing import ProbeSite
     from reclens.recommenders import Recommender
@@ -59,14 +59,14 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     """
     from scipy import sparse
 
-    from reclens.concepts.evidence.terms import build_vocabulary
+    from reclens.concepts.evidence.vocabulary import build_vocabulary
     from reclens.evaluation.carriers import Carriers
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
     from reclens.evaluation.label_truth import measure_label_truth
     from reclens.evaluation.levels import measure_levels
     from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-    from reclens.evaluation.monosemanticity.measure import measure_monosemanticity
+    from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
     from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
@@ -158,7 +158,7 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
     from reclens.concepts.labels.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
-    from reclens.platform.store.label_corrections import labelling_of
+    from reclens.platform.store.label_corrections import labelling_spec_of
     from reclens.platform.store.latents import codes_of
     from reclens.probing import ProbeSite
     from reclens.recommenders import load_recommender
@@ -175,7 +175,7 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         site=model.site if site is None else ProbeSite(**site),
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS.file)),
-        min_items=labelling_of(store, spec.concepts).min_items,
+        min_items=labelling_spec_of(store, spec.concepts).min_items,
         codes=codes_of(store, spec.autoencoder),
         activations=_activations(store, lineage["activations"]),
     )
@@ -205,7 +205,7 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
     """Directions of this training beside those of the other, and beside random ones."""
     if spec.retrained is None:
         return None
-    from reclens.evaluation.statistics.chance import alike_directions
+    from reclens.evaluation.statistics import alike_directions
     from reclens.sae import load_autoencoder
     from reclens.sae.analysis.stability import decoder_stability
 

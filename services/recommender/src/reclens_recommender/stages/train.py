@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from reclens.data import Dataset
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.recommenders import Recommender
 
 

@@ -10,7 +10,7 @@ from reclens.errors import InvalidInput
 
 if TYPE_CHECKING:
     from reclens.contracts import AutoencoderSpec
-    from reclens.platform.jobs.runner import JobContext
+    from reclens.platform.jobs.context import JobContext
     from reclens.sae import Scorer
 
 TRAIN_SPLITS = ("train",)

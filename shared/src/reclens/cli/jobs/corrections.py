@@ -11,15 +11,16 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.contracts import ConceptEdit, Release, ReleaseSpec
+from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import RecLensError
-from reclens.platform.jobs.log import JobLog, JobState
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.label_corrections import EditLog, base_of
+from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
 if TYPE_CHECKING:
-    from reclens.concepts.labels.grouping import Concept
+    from reclens.concepts.labels.concepts import Concept
 
 ReleaseName = Annotated[str, typer.Option(help="Name of the release.")]
 
@@ -54,17 +55,17 @@ def edit(
     Raises:
         NotFound: there is no such concept or release.
         InvalidInput: not exactly one thing is asked for, or the name is taken.
-        StaleEdit: somebody else has changed the concept meanwhile.
+        StaleCorrection: somebody else has changed the concept meanwhile.
     """
-    from reclens.concepts.people.editing import EditRequest, make_edit  # noqa: PLC0415 - scipy
+    from reclens.concepts.people.corrections import CorrectionRequest, make_correction  # noqa: PLC0415 - scipy
 
     store = ArtifactStore.from_settings(client_settings())
     pointer = store.release(release)
-    log = EditLog(store, pointer.autoencoder)
-    _, seen = base_of(store, pointer.concepts)
+    log = CorrectionLog(store, pointer.autoencoder)
+    _, seen = machine_concepts_of(store, pointer.concepts)
     before = _concepts(store, pointer)
-    wanted = make_edit(
-        EditRequest(
+    wanted = make_correction(
+        CorrectionRequest(
             concept_id=concept_id,
             rename=rename,
             description=description,
@@ -115,10 +116,10 @@ def edits(
     """List what people changed of a release's concepts, and what of it the release has."""
     store = ArtifactStore.from_settings(client_settings())
     pointer = store.release(release)
-    entries = EditLog(store, pointer.autoencoder).read()
+    entries = CorrectionLog(store, pointer.autoencoder).read()
     if apply:
         pointer = _publish(store, pointer)
-    _, applied = base_of(store, pointer.concepts)
+    _, applied = machine_concepts_of(store, pointer.concepts)
     if json:
         print_json(
             [
@@ -145,10 +146,10 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
         name=pointer.name,
         recommender=pointer.recommender,
         autoencoder=pointer.autoencoder,
-        concepts=base_of(store, pointer.concepts)[0],
+        concepts=machine_concepts_of(store, pointer.concepts)[0],
     )
     log = JobLog(client_settings().redis)
-    job_id = log.submit(spec.TASK, spec.canonical())
+    job_id = log.submit(RELEASE_PUBLISH.task, spec.canonical())
     done = watch(log.watch(job_id))
     if done.state is not JobState.SUCCEEDED:
         why = done.error.message if done.error is not None else done.state.value
@@ -161,7 +162,7 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
 
 
 def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:
-    from reclens.concepts.labels.grouping import group_concepts  # noqa: PLC0415
+    from reclens.concepts.labels.concepts import group_concepts  # noqa: PLC0415
     from reclens.concepts.labels.table import read_concepts  # noqa: PLC0415 - pyarrow
 
     return group_concepts(read_concepts(store.fetch(release.concepts, CONCEPTS.file)))
@@ -185,5 +186,5 @@ def _carriers(concept: Concept) -> str:
     return f"{n} latent{'s' if n > 1 else ''}, confidence {confidence}"
 
 
-def _said(entry: ConceptEdit) -> str:
+def _said(entry: ConceptCorrection) -> str:
     return f"{entry.operation} {entry.was!r}" + (f" to {entry.name!r}" if entry.name else "")

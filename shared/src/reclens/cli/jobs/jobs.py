@@ -13,7 +13,8 @@ from reclens.cli.jobs.watching import describe, describe_waiting, rows_of
 from reclens.cli.jobs.watching import watch as show_progress
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.errors import Partial
-from reclens.platform.jobs.log import JobLog, JobState, JobView, ShardView
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState, JobView, ShardView
 
 app = typer.Typer(name="jobs", no_args_is_help=True, help="Submitted jobs.")
 

@@ -91,7 +91,7 @@ def _make(
     options: SurveyOptions,
 ) -> tuple[Survey, SurveyKey]:
     from reclens.concepts.evidence.cases import read_cases, read_histories  # noqa: PLC0415
-    from reclens.concepts.labels.grouping import group_concepts  # noqa: PLC0415
+    from reclens.concepts.labels.concepts import group_concepts  # noqa: PLC0415
     from reclens.concepts.labels.table import read_concepts  # noqa: PLC0415
     from reclens.concepts.people.survey import HISTORY_SHOWN, make_survey  # noqa: PLC0415
     from reclens.data import read_dataset  # noqa: PLC0415

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from reclens.cli.output import Json, print_json, say
-from reclens.contracts import PipelineSpec
+from reclens.contracts import (
+    PIPELINE_RUN,
+    PipelineSpec,
+)
 from reclens.errors import InvalidSpec
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import OPERATOR_ENV, Addresses, make_credentials
 from reclens.ops.deployment.initialise import (
     PIPELINE,
@@ -55,7 +58,7 @@ def credentials(
         bool, typer.Option(help="Whether the store is asked over TLS.", envvar="RECLENS_S3__SECURE")
     ] = Addresses.s3_secure,
     rotate: Annotated[
-        list[Part] | None, typer.Option(help="Make new secrets for this part; repeatable.")
+        list[Account] | None, typer.Option(help="Make new secrets for this part; repeatable.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -144,11 +147,11 @@ def init(
 
 def _read(file: Path, release: str | None) -> PipelineSpec:
     request = read_spec_file(file)
-    if request.task is not PipelineSpec.TASK:
+    if request.task != PIPELINE_RUN.task:
         raise InvalidSpec(
-            f"{file} is of {request.task.value}.",
+            f"{file} is of {request.task}.",
             field="task",
-            remedy=f"give one of {PipelineSpec.TASK.value}.",
+            remedy=f"give one of {PIPELINE_RUN.task}.",
         )
     named = request.spec if release is None else {**request.spec, "release": release}
     return PipelineSpec.parse(named)

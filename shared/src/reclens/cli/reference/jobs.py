@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -13,8 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from reclens.cli.reference.markdown import markdown_table, prose
-from reclens.contracts import ROUTES, ConceptShardSpec, ConceptsSpec, Contract, TaskName
-from reclens.platform.jobs.spec_file import SPECS
+from reclens.contracts import Contract, JobKind, job_kinds
 
 _HEAD = """\
 # Jobs
@@ -39,62 +38,61 @@ spec:
 Fields that are left out have the default shown below; fields that do not exist are refused.
 """
 
-_ORDER = (
-    TaskName.PIPELINE_RUN,
-    TaskName.DATASET_IMPORT,
-    TaskName.RECOMMENDER_TRAIN,
-    TaskName.ACTIVATIONS_CAPTURE,
-    TaskName.AUTOENCODER_TRAIN,
-    TaskName.CONCEPTS_LABEL,
-    TaskName.CONCEPTS_EDIT,
-    TaskName.AUTOENCODER_EVALUATE,
-    TaskName.RELEASE_PUBLISH,
-)
-
-_SENT = """\
+_INTERNAL = """\
 ## Sent by other tasks
 
-`reclens.concepts.label.v1` replaces itself by a Celery chord of these. They are not submitted; they
-are named here because whoever watches a queue meets them.
+They are not submitted; they are named here because whoever watches a queue meets them.
 """
-
-_SENT_SPECS: dict[TaskName, tuple[type[Contract], str]] = {
-    TaskName.CONCEPTS_SHARD: (
-        ConceptShardSpec,
-        "Label one range of latents: the fields of `reclens.concepts.label.v1` and two of its own. "
-        "Its result is that of any job or, where it has failed for good, an object with `failed`: "
-        "`reason`, `type`, `message`, `field`, `remedy`, `retryable`, `traceback`.",
-    ),
-    TaskName.CONCEPTS_JOIN: (
-        ConceptsSpec,
-        "Verify the shards and join them. It runs under the id of the labelling, whose `spec` it "
-        "has. Where shards are missing the labelling ends `PARTIAL`, or sends them again.",
-    ),
-}
+_IN_CHORD = (
+    "Its result is that of any job or, where it has failed for good, an object with `failed`: "
+    "`reason`, `type`, `message`, `field`, `remedy`, `retryable`, `traceback`."
+)
 
 
 def jobs_reference() -> str:
-    """The whole page."""
-    parts = [_HEAD]
+    """The whole page: every kind of job that is installed."""
+    kinds = job_kinds().values()
     nested: dict[str, type[Contract]] = {}
-    for task in _ORDER:
-        spec = SPECS[task]
-        parts.append(f"## `{task.value}`\n\n{_summary(spec)} Queue `{ROUTES[task].value}`.\n")
-        parts.append(_table(spec, nested))
-    parts.append(_SENT)
-    for task, (spec, more) in _SENT_SPECS.items():
-        parts.append(f"## `{task.value}`\n\n{more} Queue `{ROUTES[task].value}`.\n")
-        if spec is not ConceptsSpec:
-            own = set(spec.model_fields) - set(ConceptsSpec.model_fields)
-            parts.append(_table(spec, nested, only=own))
+    submitted = [_section(kind, nested) for kind in kinds if not kind.internal]
+    internal = [_section(kind, nested) for kind in kinds if kind.internal]
+    parts = [_HEAD, _overview(kinds), *submitted, _INTERNAL, *internal]
     shown: set[str] = set()
     parts.append("## Parts of specifications\n")
     while pending := [name for name in nested if name not in shown]:
         for name in pending:
             shown.add(name)
             parts.append(f"### {name}\n\n{_summary(nested[name])}\n")
-            parts.append(_table(nested[name], nested))
+            own = _own_fields(nested[name])
+            if own:
+                parts.append(_table(nested[name], nested, only=own))
     return "\n".join(parts)
+
+
+def _overview(kinds: Iterable[JobKind]) -> str:
+    rows = [
+        [f"`{kind.task}`", kind.queue, kind.owner, kind.makes or "", ", ".join(kind.writes)]
+        for kind in kinds
+    ]
+    return markdown_table(["task", "queue", "worker", "makes", "adds objects below"], rows)
+
+
+def _section(kind: JobKind, nested: dict[str, type[Contract]]) -> str:
+    said = [kind.about or _summary(kind.spec), _IN_CHORD if kind.in_chord else ""]
+    base = _shared_with(kind)
+    if base is not None:
+        own = set(kind.spec.model_fields) - set(base.spec.model_fields)
+        more = " and those below" if own else ""
+        said.append(f"Its fields are those of `{base.task}`{more}.")
+    else:
+        own = set(kind.spec.model_fields)
+    head = f"## `{kind.task}`\n\n{' '.join(part for part in said if part)}\n"
+    return f"{head}\n{_table(kind.spec, nested, only=own)}" if own else head
+
+
+def _shared_with(kind: JobKind) -> JobKind | None:
+    """The kind of job whose specification this one has, or adds fields to."""
+    declared = (vars(base).get("JOB") for base in kind.spec.__mro__)
+    return next((other for other in declared if other not in {None, kind}), None)
 
 
 def _summary(contract: type[Contract]) -> str:
@@ -117,8 +115,26 @@ def _table(
 
 def _contracts(annotation: Any) -> list[type[Contract]]:
     if isinstance(annotation, type) and issubclass(annotation, Contract):
-        return [annotation]
+        return [annotation, *_kinds_of(annotation)]
     return [found for part in get_args(annotation) for found in _contracts(part)]
+
+
+def _kinds_of(contract: type[Contract]) -> list[type[Contract]]:
+    """Subclasses of RecLens among which the field ``kind`` of a value decides."""
+    if "kind" not in contract.model_fields:
+        return []
+    found = [kind for sub in contract.__subclasses__() for kind in [sub, *_kinds_of(sub)]]
+    return [kind for kind in found if kind.__module__ == contract.__module__ and kind.__doc__]
+
+
+def _own_fields(contract: type[Contract]) -> Set[str]:
+    """Fields of a contract, less those that it has in common with all other kinds."""
+    common = [
+        set(base.model_fields)
+        for base in contract.__mro__[1:]
+        if issubclass(base, Contract) and "kind" in base.model_fields
+    ]
+    return set(contract.model_fields) - (common[-1] - {"kind"} if common else set())
 
 
 def _type(annotation: Any) -> str:

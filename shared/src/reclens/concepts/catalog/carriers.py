@@ -13,9 +13,15 @@ import pyarrow.compute as pc
 
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog
-from reclens.concepts.evidence.item_terms import LITTLE_KNOWN, POPULAR, item_terms
-from reclens.concepts.evidence.text import MAX_TERM, MAX_TITLE, clean
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.evidence.item_text import (
+    LITTLE_KNOWN,
+    MAX_TERM,
+    MAX_TITLE,
+    POPULAR,
+    clean,
+    item_terms,
+)
+from reclens.concepts.labels.concepts import Concept
 
 _MAX_KNOWN = 100_000
 """Items of which something is kept ready; a catalogue may have millions."""

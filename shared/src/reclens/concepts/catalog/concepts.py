@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from reclens.concepts.catalog.items import ItemCatalog
-from reclens.concepts.labels.grouping import Concept, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput, NotFound

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reclens.api.steering.v1 import steering_pb2 as steering
-from reclens.concepts.evidence.item_terms import popularity_standing
+from reclens.concepts.evidence.item_text import popularity_standing
 from reclens.errors import NotFound
 
 APOSTROPHES = "'\u2019"

@@ -9,11 +9,10 @@ import numpy as np
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.evidence.measures import auroc, ranks
-from reclens.concepts.evidence.significance import FALSE_LABELS, UserDraws
-from reclens.concepts.evidence.strongest import Evidence
-from reclens.concepts.evidence.term_statistics import term_statistics
-from reclens.concepts.evidence.terms import Vocabulary
+from reclens.concepts.evidence.classification_metrics import auroc, ranks
+from reclens.concepts.evidence.latent_evidence import Evidence
+from reclens.concepts.evidence.term_statistics import FALSE_LABELS, UserDraws, term_statistics
+from reclens.concepts.evidence.vocabulary import Vocabulary
 from reclens.contracts import ConceptsOptions
 
 MIN_GAIN = 0.02
@@ -44,7 +43,7 @@ class KeywordLabel:
     """How many times more of the answers carry them when the latent fires than in general."""
 
 
-class KeywordChooser:
+class KeywordSelector:
     """Finds the label of any latent, or none where nothing can honestly be said.
 
     The significant terms with enough lift and support compete: candidates are the best by
@@ -164,7 +163,7 @@ def item_label(latent: int, item: int, evidence: Evidence) -> KeywordLabel:
     return KeywordLabel(item=item, support=share, lift=share / evidence.top_background[item])
 
 
-def label_vector(
+def keyword_item_scores(
     label: KeywordLabel, vocabulary: Vocabulary, inverse_frequency: np.ndarray
 ) -> np.ndarray:
     """What each item says for the label, float64 [n_items]: the keyword matcher's whole knowledge.

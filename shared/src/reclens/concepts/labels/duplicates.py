@@ -8,13 +8,42 @@ point the same way and fire in turn divide it among them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from reclens.concepts.evidence.measures import auroc, ranks
-from reclens.errors import InvalidInput
+from reclens.concepts.evidence.classification_metrics import auroc, ranks
+from reclens.errors import CorruptArtifact, InvalidInput
+
+CONFIG = "config.json"
+"""Object of an autoencoder that holds its `AutoencoderConfig`."""
+WEIGHTS = "weights.safetensors"
+"""Object of an autoencoder that holds its tensors."""
+_DECODER = "W_dec"
+
+
+def read_decoder(path: Path) -> np.ndarray:
+    """Directions of all latents, float32 [n_latents, d_model].
+
+    Args:
+        path: of the file ``weights.safetensors``.
+
+    Raises:
+        CorruptArtifact: it cannot be read, or holds no decoder.
+    """
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return tensors.get_tensor(_DECODER)
+    except (SafetensorError, OSError) as error:
+        raise CorruptArtifact(
+            f"{path.name} has no decoder that can be read ({error}).",
+            field=path.name,
+            remedy="fetch the artifact again, or train the autoencoder anew.",
+        ) from error
+
 
 MIN_COSINE = 0.5
 """Decoder cosine from which two latents may be copies. No two of 1,024 untrained latents that fire

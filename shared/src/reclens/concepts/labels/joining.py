@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.evidence.text import unique_slugs
-from reclens.concepts.judging.held_out import CONSTRUCT
-from reclens.concepts.judging.judges import Embed
-from reclens.concepts.judging.verdicts import Judge, JudgedStatement
+from reclens.concepts.evidence.item_text import unique_slugs
+from reclens.concepts.judging.confidence import CONSTRUCT
+from reclens.concepts.judging.judges import Embed, Judge, JudgedStatement
 from reclens.concepts.labels.duplicates import (
     NO_PARENT,
     choose_group_label,
@@ -23,12 +22,11 @@ from reclens.concepts.labels.duplicates import (
 )
 from reclens.concepts.labels.labelling import (
     LabelledLatent,
-    Workbench,
+    LabellingContext,
     label_range,
-    prepare_workbench,
+    prepare_labelling,
 )
-from reclens.concepts.labels.metrics import label_metrics
-from reclens.concepts.labels.rows import with_concept, with_control
+from reclens.concepts.labels.rows import label_metrics, with_concept, with_control
 from reclens.contracts import ConceptsOptions
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
@@ -58,7 +56,7 @@ class Directions:
 
 
 def join_latents(
-    workbench: Workbench,
+    context: LabellingContext,
     latents: Sequence[LabelledLatent],
     *,
     directions: Directions | None = None,
@@ -67,7 +65,7 @@ def join_latents(
     """Give latents with the same label one concept id, and measure what only all of them show.
 
     Args:
-        workbench: that they were labelled on, or one made from the same.
+        context: that they were labelled on, or one made from the same.
         latents: all of the dictionary, each once, in order.
         directions: of the latents; None: copies and parts are not looked for.
         on_concept: called with the number of concepts measured and of all.
@@ -75,25 +73,25 @@ def join_latents(
     Raises:
         InvalidInput: entry j is not latent j, one is missing, or the directions are of others.
     """
-    if [one.row.latent for one in latents] != list(range(workbench.n_latents)):
+    if [one.row.latent for one in latents] != list(range(context.n_latents)):
         raise InvalidInput(
-            f"to join {workbench.n_latents} latents takes each of them once, in order.",
+            f"to join {context.n_latents} latents takes each of them once, in order.",
             field="latents",
             remedy="give the rows of all ranges, first range first.",
         )
     copies = 0
     if directions is not None:
-        latents, copies = _with_copies(workbench, latents, directions)
-        latents = _with_parents(workbench, latents, directions)
-    rows = _with_controls(latents, workbench.judges)
-    rows = _with_concepts(rows, latents, workbench.judges, on_concept)
+        latents, copies = _with_copies(context, latents, directions)
+        latents = _with_parents(context, latents, directions)
+    rows = _with_controls(latents, context.judges)
+    rows = _with_concepts(rows, latents, context.judges, on_concept)
     metrics = {
-        "construct_cases": len(workbench.construct),
-        "verify_cases": workbench.n_verify,
-        "alive": int((workbench.evidence.n_cases > 0).sum()),
+        "construct_cases": len(context.construct),
+        "verify_cases": context.n_verify,
+        "alive": int((context.evidence.n_cases > 0).sum()),
         "copies": copies,
         "with_parent": sum(row.parent is not None for row in rows),
-        **label_metrics(rows, workbench.options.judges),
+        **label_metrics(rows, context.options.judges),
     }
     return Labelling(rows, metrics)
 
@@ -110,39 +108,39 @@ def label_latents(
 ) -> Labelling:
     """Label every latent from ``construct`` cases and judge every label on ``verify`` cases.
 
-    All in one go and by keywords; for arguments and errors see `prepare_workbench` and
+    All in one go and by keywords; for arguments and errors see `prepare_labelling` and
     `join_latents`.
     """
-    workbench = prepare_workbench(construct, verify, items, scale, options=options, embed=embed)
-    latents = list(label_range(workbench, range(workbench.n_latents)))
-    return join_latents(workbench, latents, directions=directions)
+    context = prepare_labelling(construct, verify, items, scale, options=options, embed=embed)
+    latents = list(label_range(context, range(context.n_latents)))
+    return join_latents(context, latents, directions=directions)
 
 
 def _with_copies(
-    workbench: Workbench, latents: Sequence[LabelledLatent], directions: Directions
+    context: LabellingContext, latents: Sequence[LabelledLatent], directions: Directions
 ) -> tuple[list[LabelledLatent], int]:
     """Give latents that are copies of each other one label, and count them."""
-    groups = members(duplicate_groups(workbench.construct.activations, directions.W_dec))
+    groups = members(duplicate_groups(context.construct.activations, directions.W_dec))
     joined = list(latents)
     for group in groups:
         labelled = [joined[latent] for latent in group if joined[latent].statement is not None]
-        winner = _best_label(workbench, group.tolist(), labelled)
+        winner = _best_label(context, group.tolist(), labelled)
         for latent in group.tolist():
             one = joined[latent]
             if winner is not None and one.row.label != winner.row.label:
-                one = _relabelled(workbench, one, winner)
+                one = _relabelled(context, one, winner)
             row = replace(one.row, duplicate_group=int(group[0]))
             joined[latent] = replace(one, row=row)
     return joined, sum(map(len, groups))
 
 
 def _best_label(
-    workbench: Workbench, group: Sequence[int], labelled: Sequence[LabelledLatent]
+    context: LabellingContext, group: Sequence[int], labelled: Sequence[LabelledLatent]
 ) -> LabelledLatent | None:
     """Of the labels of a group the one that tells best, on construct cases, when any fires."""
-    if len({one.row.label for one in labelled}) < 2 or not workbench.judges:
+    if len({one.row.label for one in labelled}) < 2 or not context.judges:
         return labelled[0] if labelled else None
-    judge = workbench.judges[0]
+    judge = context.judges[0]
     readable = [
         (one, scores)
         for one in labelled
@@ -151,20 +149,20 @@ def _best_label(
     ]
     if not readable:
         return labelled[0]
-    fires = workbench.held_out.values(CONSTRUCT, group) > 0
+    fires = context.held_out.values(CONSTRUCT, group) > 0
     return readable[choose_group_label([scores for _, scores in readable], fires)][0]
 
 
 def _relabelled(
-    workbench: Workbench, one: LabelledLatent, winner: LabelledLatent
+    context: LabellingContext, one: LabelledLatent, winner: LabelledLatent
 ) -> LabelledLatent:
     """The latent with the label of another, measured anew; what a model said of its own is gone."""
     assert winner.statement is not None
     latent, label = one.row.latent, winner.statement.keywords
     if label is not None:
-        label = workbench.supported(latent, label)
+        label = context.supported(latent, label)
     if winner.row.source == "keywords":
-        row = workbench.keyword_row(latent, label)
+        row = context.keyword_row(latent, label)
     else:
         said = winner.row
         row = LatentLabel(
@@ -180,15 +178,15 @@ def _relabelled(
             model=said.model,
             evidence_hash=said.evidence_hash,
         )
-    judged = workbench.judged(row, replace(winner.statement, keywords=label))
+    judged = context.judged(row, replace(winner.statement, keywords=label))
     return replace(judged, usage=one.usage)
 
 
 def _with_parents(
-    workbench: Workbench, latents: Sequence[LabelledLatent], directions: Directions
+    context: LabellingContext, latents: Sequence[LabelledLatent], directions: Directions
 ) -> list[LabelledLatent]:
     parents = nesting(
-        np.asarray(directions.levels), directions.W_dec, workbench.construct.activations
+        np.asarray(directions.levels), directions.W_dec, context.construct.activations
     )
     return [
         one if parent == NO_PARENT else replace(one, row=replace(one.row, parent=parent))
@@ -244,7 +242,7 @@ def _with_concepts(
         on_concept(done, len(members))
         head = heads[meaning]
         statement, concept_id = latents[head].statement, slugs[rows[head].label or ""]
-        found = judges[0].of_concept(ids, statement) if judges and statement else None
+        found = judges[0].judge_concept(ids, statement) if judges and statement else None
         for latent in ids:
             rows[latent] = with_concept(rows[latent], concept_id, found)
     return rows

@@ -1,8 +1,8 @@
 """Labels latents and measures every label, range by range.
 
 What every latent is compared with (evidence, vocabulary, false discovery control) is made once, as
-a `Workbench`. On it any range of latents can be labelled by itself; the rows of all ranges are
-joined to concepts by `reclens.concepts.labels.joining`.
+a `LabellingContext`. On it any range of latents can be labelled by itself; the rows of all ranges
+are joined to concepts by `reclens.concepts.labels.joining`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,23 @@ import numpy as np
 from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.evidence.item_text import describe_items
 from reclens.concepts.evidence.keywords import (
-    KeywordChooser,
     KeywordLabel,
+    KeywordSelector,
     described_label,
     item_label,
 )
-from reclens.concepts.evidence.strongest import Evidence, gather_evidence
-from reclens.concepts.evidence.terms import Vocabulary, build_vocabulary
-from reclens.concepts.judging.held_out import HeldOutCases
-from reclens.concepts.judging.judges import Embed, EmbeddingReader, KeywordReader, Reader, Statement
-from reclens.concepts.judging.verdicts import Judge
-from reclens.concepts.labels.account import Usage
+from reclens.concepts.evidence.latent_evidence import Evidence, gather_evidence
+from reclens.concepts.evidence.vocabulary import Vocabulary, build_vocabulary
+from reclens.concepts.judging.confidence import HeldOutCases
+from reclens.concepts.judging.judges import (
+    Embed,
+    EmbeddingScorer,
+    ItemScorer,
+    Judge,
+    KeywordScorer,
+    Statement,
+)
+from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import (
     judgement_of,
     keyword_row,
@@ -40,7 +46,7 @@ from reclens.errors import InvalidInput
 
 
 @dataclass(frozen=True, eq=False)
-class Workbench:
+class LabellingContext:
     """What labelling any latent takes. Nothing in it is changed, so threads may share it."""
 
     construct: Cases
@@ -55,7 +61,7 @@ class Workbench:
     """Terms of the data set."""
     evidence: Evidence
     """Of all latents."""
-    keywords: KeywordChooser
+    keywords: KeywordSelector
     """Finds keyword labels."""
     held_out: HeldOutCases
     """What judges are asked about."""
@@ -86,7 +92,7 @@ class Workbench:
         judgements = list(others)
         thresholds: dict[JudgeName, float] = {}
         for judge in self.judges:
-            found = judge.of_latent(row.latent, statement)
+            found = judge.judge_latent(row.latent, statement)
             if found is not None:
                 judgements.append(judgement_of(judge.name, found))
                 thresholds[judge.name] = found.threshold
@@ -124,22 +130,22 @@ class Labeller(Protocol):
 class KeywordLabeller:
     """Labels by the terms that set a latent's answers apart from all answers."""
 
-    def __init__(self, workbench: Workbench) -> None:
-        self._workbench = workbench
+    def __init__(self, context: LabellingContext) -> None:
+        self._context = context
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn."""
-        bench = self._workbench
+        context = self._context
         for latent in latents:
-            label = bench.keywords.choose(latent)
-            row = bench.keyword_row(latent, label)
+            label = context.keywords.choose(latent)
+            row = context.keyword_row(latent, label)
             if label is None:
                 yield LabelledLatent(row)
             else:
-                yield bench.judged(row, keyword_statement(row, label))
+                yield context.judged(row, keyword_statement(row, label))
 
 
-def prepare_workbench(
+def prepare_labelling(
     construct: Cases,
     verify: Cases,
     items: Items,
@@ -147,7 +153,7 @@ def prepare_workbench(
     *,
     options: ConceptsOptions,
     embed: Embed | None = None,
-) -> Workbench:
+) -> LabellingContext:
     """Make what labelling any latent takes.
 
     Args:
@@ -165,11 +171,11 @@ def prepare_workbench(
     _check_disjoint(construct, verify)
     vocabulary = build_vocabulary(items, min_items=options.min_items)
     evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
-    keywords = KeywordChooser(construct, evidence, vocabulary, options)
+    keywords = KeywordSelector(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
     inverse_frequency = keywords.statistics.inverse_frequency
     readers = _readers(options, items, vocabulary, inverse_frequency, embed)
-    return Workbench(
+    return LabellingContext(
         construct,
         len(verify),
         items,
@@ -182,9 +188,9 @@ def prepare_workbench(
     )
 
 
-def label_range(workbench: Workbench, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+def label_range(context: LabellingContext, latents: Sequence[int]) -> Iterator[LabelledLatent]:
     """Label some latents by keywords; the others are no more than what they are compared with."""
-    return KeywordLabeller(workbench).label(latents)
+    return KeywordLabeller(context).label(latents)
 
 
 def _readers(
@@ -193,10 +199,10 @@ def _readers(
     vocabulary: Vocabulary,
     inverse_frequency: np.ndarray,
     embed: Embed | None,
-) -> Iterator[Reader]:
+) -> Iterator[ItemScorer]:
     for name in options.judges:
         if name == "keywords":
-            yield KeywordReader(vocabulary, inverse_frequency)
+            yield KeywordScorer(vocabulary, inverse_frequency)
         elif name == "embedding":
             if embed is None:
                 raise InvalidInput(
@@ -204,7 +210,7 @@ def _readers(
                     field="judges",
                     remedy="give `embed`.",
                 )
-            yield EmbeddingReader(embed, describe_items(items))
+            yield EmbeddingScorer(embed, describe_items(items))
 
 
 def _check_disjoint(construct: Cases, verify: Cases) -> None:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from reclens.concepts.evidence.keywords import KeywordLabel
 from reclens.concepts.judging.judges import Statement
-from reclens.concepts.labels.account import Usage
 from reclens.concepts.labels.labelling import LabelledLatent
+from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.table import row_of
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import CorruptArtifact

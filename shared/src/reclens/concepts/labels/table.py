@@ -40,9 +40,8 @@ def read_concepts(path: Path) -> list[LatentLabel]:
         CorruptArtifact: a column is missing, or row j is not latent j.
     """
     table = CONCEPTS.read(path)
-    known = [
-        name for name in CONCEPTS.schema.names if name in table.column_names or name not in _LATER
-    ]
+    names = CONCEPTS.schema.names
+    known = [name for name in names if name in table.column_names or name not in _LATER]
     missing = [name for name in known if name not in table.column_names]
     if missing:
         raise _corrupt(path, f"has no column {', '.join(missing)}")

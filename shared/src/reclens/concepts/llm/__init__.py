@@ -3,10 +3,19 @@
 No I/O: whoever asks brings an `LlmClient`, and an `AnswerCache` where nothing is to be paid twice.
 """
 
-from reclens.concepts.labels.account import LlmAccount, Usage
+from reclens.concepts.labels.llm_usage import LlmAccount, Usage
 from reclens.concepts.llm.answers import JudgeAnswer, LabelAnswer
-from reclens.concepts.llm.asking import JudgeOutcome, LabelOutcome, ask_judge, ask_label
-from reclens.concepts.llm.chat import AnswerCache, ChatAnswer, ChatMessage, ChatRequest, LlmClient
+from reclens.concepts.llm.chat import (
+    AnswerCache,
+    ChatAnswer,
+    ChatMessage,
+    ChatRequest,
+    JudgeOutcome,
+    LabelOutcome,
+    LlmClient,
+    ask_judge,
+    ask_label,
+)
 from reclens.concepts.llm.questions import (
     JUDGE_PROMPT,
     LABEL_PROMPT,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reclens.concepts.evidence.text import clean
+from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.questions import MAX_DESCRIPTION, JudgeQuestion, LabelQuestion
 
 MAX_NAME_WORDS = 6

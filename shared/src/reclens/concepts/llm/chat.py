@@ -1,9 +1,30 @@
-"""What passes between a question and a language model, and where answers are kept."""
+"""A chat with a language model: messages, the client, and one question with at most one repair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+
+from reclens.concepts.evidence.item_text import clean
+from reclens.concepts.labels.llm_usage import Usage
+from reclens.concepts.llm.answers import (
+    InvalidAnswer,
+    LabelAnswer,
+    abstention,
+    read_grades,
+    read_label,
+)
+from reclens.concepts.llm.questions import (
+    JudgeQuestion,
+    LabelQuestion,
+    Question,
+    escaped,
+    evidence_hash,
+)
+from reclens.concepts.prompts import load_prompt
+from reclens.contracts import LlmOptions
+from reclens.errors import LlmRefused
 
 
 @dataclass(frozen=True)
@@ -75,3 +96,194 @@ class AnswerCache(Protocol):
     def put(self, prompt: str, key: str, answer: ChatAnswer) -> None:
         """Keep a valid answer; it is durable when this returns."""
         ...
+
+
+REPAIR_PROMPT: Final = "repair-1"
+"""Version of the prompt that asks for a valid answer in place of an invalid one."""
+
+_MAX_REPEATED = 1000  # characters of an invalid answer that the model is shown again
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LabelOutcome:
+    """A label, or an abstention."""
+
+    answer: LabelAnswer
+    """Where it abstains, ``reason`` says why: the model's words, or what made it invalid."""
+    evidence_hash: str
+    """Of the question, as kept beside the label."""
+    usage: Usage
+    """What it took."""
+
+
+@dataclass(frozen=True)
+class JudgeOutcome:
+    """Grades, or none."""
+
+    grades: tuple[int, ...] | None
+    """0 to 10 per case, in the order of the question's; None: the answer was invalid twice."""
+    reason: str
+    """What made it invalid; empty where there are grades."""
+    evidence_hash: str
+    """Of the question."""
+    usage: Usage
+    """What it took."""
+
+
+def ask_label(
+    client: LlmClient,
+    question: LabelQuestion,
+    options: LlmOptions,
+    *,
+    cache: AnswerCache | None = None,
+) -> LabelOutcome:
+    """Let a language model name a latent.
+
+    Args:
+        client: the model.
+        question: evidence; more than the options ask for is not shown.
+        options: how to ask.
+        cache: answers of earlier runs. A new one is kept before this returns.
+
+    Raises:
+        InvalidInput: the question has no evidence.
+        LlmUnavailable, LlmRefused: from the client.
+    """
+    asked = _ask(client, question, options, cache, lambda text: read_label(text, question))
+    answer = asked.value or abstention(f"invalid answer: {asked.problem}")
+    usage = replace(asked.usage, abstained=int(answer.abstain))
+    return LabelOutcome(answer, asked.key, usage)
+
+
+def ask_judge(
+    client: LlmClient,
+    question: JudgeQuestion,
+    options: LlmOptions,
+    *,
+    cache: AnswerCache | None = None,
+) -> JudgeOutcome:
+    """Let a language model grade how well a label fits each case.
+
+    Raises:
+        InvalidInput: the question has no case, or too many.
+        LlmUnavailable, LlmRefused: from the client.
+    """
+    asked = _ask(client, question, options, cache, lambda text: read_grades(text, question))
+    grades = None if asked.value is None else tuple(asked.value.grades)
+    usage = replace(asked.usage, abstained=int(grades is None))
+    return JudgeOutcome(grades, asked.problem, asked.key, usage)
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[T]):
+    value: T | None
+    problem: str
+    key: str
+    usage: Usage
+
+
+def _ask(
+    client: LlmClient,
+    question: Question,
+    options: LlmOptions,
+    cache: AnswerCache | None,
+    read: Callable[[str], T],
+) -> _Asked[T]:
+    key = evidence_hash(question, options)
+    kept = cache.get(question.prompt, key) if cache is not None else None
+    if kept is not None:
+        return _known(kept, key, read)
+
+    request = _request(question, options)
+    try:
+        answer = client.complete(request)
+        usage = _usage_of_call(answer, questions=1)
+        try:
+            asked = _Asked(read(answer.text), "", key, usage)
+        except InvalidAnswer as error:
+            first_problem = _problem(answer, error)
+            answer = client.complete(_repair(request, answer.text, first_problem))
+            usage += _usage_of_call(answer)
+            asked = _repaired(answer, key, usage, read)
+    except LlmRefused as error:
+        if not error.of_this_request:
+            raise
+        # Too long, most likely. Others may pass, and asked again it would be refused again.
+        return _Asked(None, error.message, key, Usage(questions=1, refused=1))
+    if cache is not None:
+        # With what all calls for it took: that is what the cache saves.
+        paid = replace(
+            answer,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            seconds=usage.seconds,
+        )
+        cache.put(question.prompt, key, paid)
+    return asked
+
+
+def _known(kept: ChatAnswer, key: str, read: Callable[[str], T]) -> _Asked[T]:
+    """What an earlier run was told. It may have been invalid twice, and would be again."""
+    usage = _usage_of_cached(kept)
+    try:
+        return _Asked(read(kept.text), "", key, usage)
+    except InvalidAnswer as error:
+        return _Asked(None, _problem(kept, error), key, replace(usage, invalid=1))
+
+
+def _repaired(answer: ChatAnswer, key: str, usage: Usage, read: Callable[[str], T]) -> _Asked[T]:
+    try:
+        return _Asked(read(answer.text), "", key, replace(usage, repaired=1))
+    except InvalidAnswer as error:
+        return _Asked(None, _problem(answer, error), key, replace(usage, invalid=1))
+
+
+def _request(question: Question, options: LlmOptions) -> ChatRequest:
+    prompt = load_prompt(question.prompt)
+    return ChatRequest(
+        model=options.model,
+        messages=(
+            ChatMessage("system", prompt.system),
+            ChatMessage("user", prompt.ask(**question.places(options))),
+        ),
+        schema=question.schema(),
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+    )
+
+
+def _repair(request: ChatRequest, said: str, problem: str) -> ChatRequest:
+    # The model may have copied what strangers wrote.
+    repeated = escaped(clean(said, _MAX_REPEATED)) or "(nothing)"
+    turns = (
+        ChatMessage("assistant", repeated),
+        ChatMessage("user", load_prompt(REPAIR_PROMPT).ask(problem=escaped(problem))),
+    )
+    return replace(request, messages=(*request.messages, *turns))
+
+
+def _problem(answer: ChatAnswer, error: InvalidAnswer) -> str:
+    if answer.finish_reason == "length":
+        return f"it was cut off after {answer.completion_tokens} tokens, so be brief."
+    return str(error)
+
+
+def _usage_of_call(answer: ChatAnswer, *, questions: int = 0) -> Usage:
+    return Usage(
+        questions=questions,
+        calls=1,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        seconds=answer.seconds,
+    )
+
+
+def _usage_of_cached(answer: ChatAnswer) -> Usage:
+    return Usage(
+        questions=1,
+        cached=1,
+        cached_prompt_tokens=answer.prompt_tokens,
+        cached_completion_tokens=answer.completion_tokens,
+    )

@@ -13,19 +13,15 @@ from threading import Lock
 
 import numpy as np
 
-from reclens.concepts.evidence.item_terms import popularity_standing
-from reclens.concepts.evidence.item_text import describe_items
+from reclens.concepts.evidence.classification_metrics import Confusion, auroc, ranks
+from reclens.concepts.evidence.item_text import describe_items, popularity_standing
 from reclens.concepts.evidence.keywords import KeywordLabel, described_label
-from reclens.concepts.evidence.measures import Confusion, auroc, ranks
-from reclens.concepts.judging.confidence import MIN_POSITIVE, Confidence, paper_cases
-from reclens.concepts.judging.held_out import VERIFY
-from reclens.concepts.judging.judges import Statement
-from reclens.concepts.judging.verdicts import PAPER, SHUFFLE
-from reclens.concepts.labels.account import LlmAccount, Usage
-from reclens.concepts.labels.labelling import LabelledLatent, Workbench
+from reclens.concepts.judging.confidence import MIN_POSITIVE, VERIFY, Confidence, paper_cases
+from reclens.concepts.judging.judges import PAPER, SHUFFLE, Statement
+from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
+from reclens.concepts.labels.llm_usage import LlmAccount, Usage
 from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
-from reclens.concepts.llm.asking import ask_judge, ask_label
-from reclens.concepts.llm.chat import AnswerCache, LlmClient
+from reclens.concepts.llm.chat import AnswerCache, LlmClient, ask_judge, ask_label
 from reclens.concepts.llm.questions import (
     LABEL_PROMPT,
     MAX_KEYWORDS,
@@ -64,7 +60,7 @@ class LlmLabeller:
     ``source`` says so.
 
     Args:
-        workbench: what labelling takes.
+        context: what labelling takes.
         client: the model.
         cache: answers of earlier runs; a new one is kept before it is used.
         concurrency: latents worked on at once.
@@ -72,19 +68,19 @@ class LlmLabeller:
 
     def __init__(
         self,
-        workbench: Workbench,
+        context: LabellingContext,
         client: LlmClient,
         *,
         cache: AnswerCache | None = None,
         concurrency: int = 1,
     ) -> None:
-        self._bench = workbench
-        self._options = workbench.options.llm
+        self._context = context
+        self._options = context.options.llm
         self._client = client
         self._cache = cache
         self._concurrency = concurrency
-        self._standing = popularity_standing(workbench.items.popularity)
-        self._item_texts = describe_items(workbench.items)
+        self._standing = popularity_standing(context.items.popularity)
+        self._item_texts = describe_items(context.items)
         self._named_once: dict[int, Future[_Named]] = {}
         self._lock = Lock()
         self._account = LlmAccount()
@@ -107,7 +103,7 @@ class LlmLabeller:
         if named.statement is None:
             return LabelledLatent(named.row, usage=usage)
         others = []
-        if "llm" in self._bench.options.judges:
+        if "llm" in self._context.options.judges:
             found, spent = self._judge(latent, named.row)
             usage += spent
             if found is not None:
@@ -117,7 +113,7 @@ class LlmLabeller:
                 if control is not None:
                     judgement = with_control(judgement, control)
                 others.append(judgement)
-        return replace(self._bench.judged(named.row, named.statement, others), usage=usage)
+        return replace(self._context.judged(named.row, named.statement, others), usage=usage)
 
     def _control(self, latent: int, row: LatentLabel) -> tuple[Confidence | None, Usage]:
         """What the model says of the same cases with another latent's label.
@@ -125,10 +121,12 @@ class LlmLabeller:
         The other is looked for in a random order of the same block of ``shard_latents`` latents,
         whose names are asked for by the same worker anyway.
         """
-        size = self._bench.options.shard_latents
+        size = self._context.options.shard_latents
         first = latent // size * size
-        block = np.arange(first, min(first + size, self._bench.n_latents))
-        order = self._bench.held_out.rng([SHUFFLE, _LLM_JUDGED, first]).permutation(block).tolist()
+        block = np.arange(first, min(first + size, self._context.n_latents))
+        order = (
+            self._context.held_out.rng([SHUFFLE, _LLM_JUDGED, first]).permutation(block).tolist()
+        )
         place = order.index(latent)
         usage = Usage()
         for other in (order[place + 1 :] + order[:place])[:_N_CONTROLS]:
@@ -171,10 +169,10 @@ class LlmLabeller:
         return named, named.usage
 
     def _name(self, latent: int) -> _Named:
-        label = self._bench.keywords.choose(latent)
-        row = self._bench.keyword_row(latent, label)
+        label = self._context.keywords.choose(latent)
+        row = self._context.keyword_row(latent, label)
         statement = None if label is None else keyword_statement(row, label)
-        if self._bench.options.source != "llm" or not self._is_told(latent):
+        if self._context.options.source != "llm" or not self._is_told(latent):
             return _Named(row, statement, Usage())
         question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
@@ -182,11 +180,13 @@ class LlmLabeller:
         self._note(outcome.usage, answer.reason)
         if answer.abstain:
             return _Named(row, statement, outcome.usage)
-        columns = self._bench.vocabulary.columns
+        columns = self._context.vocabulary.columns
         terms = tuple(columns[text] for text in answer.keywords if text in columns)
         rests_on = None
         if terms:
-            rests_on = described_label(latent, terms, self._bench.evidence, self._bench.vocabulary)
+            rests_on = described_label(
+                latent, terms, self._context.evidence, self._context.vocabulary
+            )
         named = LatentLabel(
             latent,
             label=answer.name,
@@ -206,11 +206,12 @@ class LlmLabeller:
 
     def _is_told(self, latent: int) -> bool:
         return (
-            self._bench.evidence.is_enough(latent) and len(self._bench.evidence.items[latent]) > 0
+            self._context.evidence.is_enough(latent)
+            and len(self._context.evidence.items[latent]) > 0
         )
 
     def _question(self, latent: int, label: KeywordLabel | None) -> LabelQuestion:
-        evidence = self._bench.evidence
+        evidence = self._context.evidence
         lacking = evidence.lacking_items(latent, self._options.n_counter_examples)
         return LabelQuestion(
             keywords=self._offered(latent, label),
@@ -223,11 +224,11 @@ class LlmLabeller:
     def _offered(self, latent: int, label: KeywordLabel | None) -> tuple[str, ...]:
         """The keyword label's own terms, then the others that compete, best first."""
         own = () if label is None else label.terms
-        ranked = dict.fromkeys([*own, *self._bench.keywords.offered(latent).tolist()])
-        return tuple(self._bench.vocabulary.terms[term].text for term in ranked)[:MAX_KEYWORDS]
+        ranked = dict.fromkeys([*own, *self._context.keywords.offered(latent).tolist()])
+        return tuple(self._context.vocabulary.terms[term].text for term in ranked)[:MAX_KEYWORDS]
 
     def _item(self, item: int) -> EvidenceItem:
-        items = self._bench.items
+        items = self._context.items
         return EvidenceItem(
             title=items.titles[item] or items.ids[item],
             tags=tuple(items.tags[item]),
@@ -239,7 +240,7 @@ class LlmLabeller:
 
     def _judge(self, latent: int, row: LatentLabel) -> tuple[Confidence | None, Usage]:
         """What the model, told nothing but the row's label, says of cases of ``latent``."""
-        held_out = self._bench.held_out
+        held_out = self._context.held_out
         values = held_out.values(VERIFY, [latent])
         if not MIN_POSITIVE <= int((values > 0).sum()) < len(values):
             return None, Usage()

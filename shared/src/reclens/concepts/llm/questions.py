@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reclens.concepts.evidence.text import MAX_TERM, MAX_TITLE, clean
+from reclens.concepts.evidence.item_text import MAX_TERM, MAX_TITLE, clean
 from reclens.contracts import LlmOptions, canonical_json, sha256_hex, tokens_of_grades
 from reclens.errors import InvalidInput
 

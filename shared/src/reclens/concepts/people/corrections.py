@@ -1,18 +1,173 @@
-"""People's edits, applied to the machine's labels. What people say stands over what it says."""
+"""Corrections: what people change of the machine's labels, and what comes of it.
+
+What people say stands over what the machine says.
+
+`make_correction` checks what a person asks for and words it as an entry of the log;
+`apply_corrections` applies the log to the machine's labels; `measure_by_keywords` measures a
+concept that people made of several, as the machine measures its own.
+"""
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from reclens.concepts.evidence.text import free_slug
+import numpy as np
+
+from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, item_names, slug
+from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
 from reclens.concepts.judging.confidence import Confidence
+from reclens.concepts.judging.judges import Judge, Statement
+from reclens.concepts.labels.concepts import Concept
+from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
-from reclens.contracts import ConceptEdit
+from reclens.contracts import ConceptCorrection, CorrectionOperation, JudgeName
 from reclens.contracts.tables.concepts import LatentLabel
-from reclens.errors import InvalidInput
+from reclens.errors import InvalidInput, NotFound
+
+_MAX_SENTENCE = 400
+
+
+@dataclass(frozen=True)
+class CorrectionRequest:
+    """What a person asks for."""
+
+    concept_id: str
+    """Concept to edit."""
+    rename: str | None = None
+    """Name to give it."""
+    description: str | None = None
+    """Sentence to give with the name."""
+    merge: tuple[str, ...] = ()
+    """Other concepts to join to it."""
+    reject: bool = False
+    """Take the label away."""
+    restore: bool = False
+    """Give back what the machine says."""
+    reason: str = ""
+    """Why."""
+
+
+def make_correction(
+    request: CorrectionRequest,
+    concepts: Sequence[Concept],
+    log: Sequence[ConceptCorrection],
+    *,
+    author: str,
+    at: str,
+) -> ConceptCorrection:
+    """Check a request against the concepts as they are, and word it as an edit.
+
+    A merge without a name keeps the name of ``concept_id``. ``restore`` also finds a concept that
+    is no longer there, because it was rejected or renamed, in the log.
+
+    Args:
+        request: what is asked for.
+        concepts: of the release, edits included.
+        log: edits that the release has applied.
+        author: who asks.
+        at: when, UTC, ISO 8601.
+
+    Raises:
+        InvalidInput: not exactly one thing is asked for, or a name that another concept has.
+        NotFound: there is no such concept.
+    """
+    operation = _operation(request)
+    by_id = {concept.concept_id: concept for concept in concepts}
+    if operation == "restore" and request.concept_id not in by_id:
+        was, latents = _logged(request.concept_id, log, by_id)
+    else:
+        concept = _found(request.concept_id, by_id, "concept_id")
+        others = [_found(other, by_id, "merge") for other in request.merge]
+        if concept in others:
+            raise InvalidInput(
+                f"{concept.concept_id!r} cannot be merged with itself.",
+                field="merge",
+                remedy="name other concepts.",
+            )
+        was = concept.label
+        latents = {latent for one in (concept, *others) for latent in one.latents}
+    name = _name(request, was) if operation in {"rename", "merge"} else None
+    if name is not None:
+        _check_free(name, by_id, {request.concept_id, *request.merge})
+    return ConceptCorrection(
+        operation=operation,
+        concept_id=request.concept_id,
+        was=was,
+        latents=tuple(sorted(latents)),
+        name=name,
+        description=clean(request.description or "", _MAX_SENTENCE) or None,
+        author=clean(author, MAX_TITLE) or "unknown",
+        reason=clean(request.reason, _MAX_SENTENCE),
+        at=at,
+    )
+
+
+def _operation(request: CorrectionRequest) -> CorrectionOperation:
+    named = request.rename is not None or request.description is not None
+    asked: list[CorrectionOperation] = []
+    if request.merge:
+        asked.append("merge")
+    elif named:
+        asked.append("rename")
+    if request.reject:
+        asked.append("reject")
+    if request.restore:
+        asked.append("restore")
+    if len(asked) != 1 or (named and asked[0] not in {"rename", "merge"}):
+        raise InvalidInput(
+            "exactly one thing can be done at a time.",
+            field="edit",
+            remedy="give --rename (with --description), --merge (with --rename), --reject or "
+            "--restore.",
+        )
+    return asked[0]
+
+
+def _name(request: CorrectionRequest, was: str) -> str:
+    name = clean(was if request.rename is None else request.rename, MAX_TITLE)
+    if not name:
+        raise InvalidInput(
+            "a concept needs a name that can be read.", field="rename", remedy="give a word or two."
+        )
+    return name
+
+
+def _check_free(name: str, by_id: dict[str, Concept], joined: set[str]) -> None:
+    for other in by_id.values():
+        if other.concept_id in joined:
+            continue
+        if other.label.casefold() == name.casefold() or other.concept_id == slug(name):
+            raise InvalidInput(
+                f"{other.concept_id!r} is called {other.label!r} already.",
+                field="rename",
+                remedy=f"choose another name, or join them with --merge {other.concept_id}.",
+            )
+
+
+def _found(concept_id: str, by_id: dict[str, Concept], field: str) -> Concept:
+    if concept_id in by_id:
+        return by_id[concept_id]
+    near = difflib.get_close_matches(concept_id, by_id, n=3, cutoff=0.5)
+    raise NotFound(
+        f"there is no concept {concept_id!r}.",
+        field=field,
+        remedy=f"did you mean {' or '.join(near)}?" if near else "see `reclens concepts list`.",
+    )
+
+
+def _logged(
+    concept_id: str, log: Sequence[ConceptCorrection], by_id: dict[str, Concept]
+) -> tuple[str, set[int]]:
+    for edit in reversed(log):
+        if edit.concept_id == concept_id:
+            return edit.was, set(edit.latents)
+    return _found(concept_id, by_id, "concept_id").label, set()
+
 
 HUMAN: Final = "human"
 """``source`` of what people said."""
@@ -25,8 +180,8 @@ Measure = Callable[[Sequence[LatentLabel]], Confidence | None]
 their rows as the machine made them. None where there is nothing to judge by, or too few cases."""
 
 
-def apply_edits(
-    rows: Sequence[LatentLabel], edits: Sequence[ConceptEdit], measure: Measure
+def apply_corrections(
+    rows: Sequence[LatentLabel], edits: Sequence[ConceptCorrection], measure: Measure
 ) -> list[LatentLabel]:
     """The labels after all edits.
 
@@ -79,8 +234,8 @@ def apply_edits(
     return edited
 
 
-def edited_metrics(
-    base: dict[str, Any], rows: Sequence[LatentLabel], edits: Sequence[ConceptEdit]
+def corrected_metrics(
+    base: dict[str, Any], rows: Sequence[LatentLabel], edits: Sequence[ConceptCorrection]
 ) -> dict[str, Any]:
     """Metrics of the stage: counts and medians anew, the rest as the machine's labels have it.
 
@@ -106,7 +261,7 @@ def edited_metrics(
     }
 
 
-def _standing(edits: Sequence[ConceptEdit], n_latents: int) -> dict[int, int]:
+def _standing(edits: Sequence[ConceptCorrection], n_latents: int) -> dict[int, int]:
     """The edit that holds for each latent that people decided on."""
     standing: dict[int, int] = {}
     for number, edit in enumerate(edits):
@@ -131,7 +286,7 @@ def _members(rows: Sequence[LatentLabel]) -> dict[str, list[LatentLabel]]:
     return members
 
 
-def _rejected(row: LatentLabel, edit: ConceptEdit) -> LatentLabel:
+def _rejected(row: LatentLabel, edit: ConceptCorrection) -> LatentLabel:
     why = f": {edit.reason}" if edit.reason else "."
     return LatentLabel(
         row.latent,
@@ -143,7 +298,7 @@ def _rejected(row: LatentLabel, edit: ConceptEdit) -> LatentLabel:
 
 def _named(
     members: list[LatentLabel],
-    edit: ConceptEdit,
+    edit: ConceptCorrection,
     concept_id: str,
     machine: dict[str, list[LatentLabel]],
     measure: Measure,
@@ -172,7 +327,7 @@ def _named(
     ]
 
 
-def _description(edit: ConceptEdit, members: Sequence[LatentLabel]) -> str:
+def _description(edit: ConceptCorrection, members: Sequence[LatentLabel]) -> str:
     labels = list(dict.fromkeys(row.label for row in members if row.label is not None))
     shown = " and ".join(f"'{label}'" for label in labels[:_LABELS_NAMED])
     more = f" and {len(labels) - _LABELS_NAMED} more" if len(labels) > _LABELS_NAMED else ""
@@ -189,3 +344,48 @@ def _measured(members: Sequence[LatentLabel], measure: Measure) -> list[LatentLa
     """The rows with figures of the concept that they make together."""
     found = measure(members) if any(row.keywords for row in members) else None
     return [with_concept(row, row.concept_id, found) for row in members]
+
+
+def measure_by_keywords(context: LabellingContext) -> Measure:
+    """The keyword matcher as a judge of the union of latents, by the union of their keywords.
+
+    A machine's own concept measured by it gets the figures that the matcher gave it.
+    """
+    items, background = context.items, context.evidence.background
+    vocabulary, inverse = context.vocabulary, context.keywords.statistics.inverse_frequency
+    mean_terms = float(np.asarray(background @ vocabulary.membership).sum())
+    terms = vocabulary.columns
+    names = item_names(items)
+
+    def item_scores(rows: Sequence[LatentLabel]) -> np.ndarray | None:
+        words = list(dict.fromkeys(word for row in rows for word in row.keywords))
+        known = tuple(terms[word] for word in words if word in terms)
+        found = keyword_item_scores(KeywordLabel(terms=known), vocabulary, inverse)
+        for word in words:
+            if word in terms:
+                continue
+            # A label that names one item: of those with its name the one most recommended.
+            named = [item for item, name in enumerate(names) if name == word]
+            share, item = max(((background[i], i) for i in named), default=(0.0, -1))
+            if share > 0:
+                found[item] += math.log1p(mean_terms / share)
+        return found if found.any() else None
+
+    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+        reader = _Known(item_scores(rows))
+        judge = Judge(reader, context.held_out, n_judged=context.options.n_judged)
+        return judge.judge_concept([row.latent for row in rows], Statement(""))
+
+    return measure
+
+
+class _Known:
+    """A reader that was told what each item says."""
+
+    name: JudgeName = "keywords"
+
+    def __init__(self, item_scores: np.ndarray | None) -> None:
+        self._item_scores = item_scores
+
+    def item_scores(self, statement: Statement) -> np.ndarray | None:
+        return self._item_scores

@@ -15,9 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases, CaseSplit, strongest_activation
-from reclens.concepts.evidence.item_text import item_name
-from reclens.concepts.evidence.text import MAX_TERM, MAX_TITLE, clean
-from reclens.concepts.labels.grouping import Concept
+from reclens.concepts.evidence.item_text import MAX_TERM, MAX_TITLE, clean, item_name
+from reclens.concepts.labels.concepts import Concept
 from reclens.concepts.people.corrections import CREDIT, HUMAN
 from reclens.contracts import KeyCase, KeyQuestion, SurveyKey, canonical_json, sha256_hex
 from reclens.data.dataset import Items

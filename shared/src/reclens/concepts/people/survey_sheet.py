@@ -14,7 +14,7 @@ from reclens.concepts.people.survey import ShownCase, ShownItem, Survey
 from reclens.contracts import SurveyKey
 from reclens.errors import InvalidInput, MalformedData
 
-Verdict = Literal["yes", "no", "cannot tell"]
+CaseAnswer = Literal["yes", "no", "cannot tell"]
 """Whether the concept describes what is recommended."""
 
 CLARITY: Final = "label"
@@ -22,7 +22,7 @@ CLARITY: Final = "label"
 COLUMNS: Final = ("survey", "rater", "question", "case", "answer")
 """Columns that answers need; others are ignored."""
 
-_VERDICTS: Final[Mapping[str, Verdict]] = {
+_VERDICTS: Final[Mapping[str, CaseAnswer]] = {
     "yes": "yes",
     "y": "yes",
     "no": "no",
@@ -42,7 +42,7 @@ class Answers:
 
     rater: str
     """Name, ``[A-Za-z0-9._-]``."""
-    cases: dict[tuple[int, int], Verdict]
+    cases: dict[tuple[int, int], CaseAnswer]
     """By question and case; what was left blank is absent."""
     clarity: dict[int, int]
     """By question, 1 (unclear) to 5 (clear); what was left blank is absent."""
@@ -84,7 +84,7 @@ def read_answers(text: str, file: str, key: SurveyKey) -> Answers:
             remedy="use the file that the page saves, or survey.csv with its first line.",
         )
     asked = {one.question: {case.case for case in one.cases} for one in key.questions}
-    cases: dict[tuple[int, int], Verdict] = {}
+    cases: dict[tuple[int, int], CaseAnswer] = {}
     clarity: dict[int, int] = {}
     seen: set[tuple[int, int | str]] = set()
     raters: set[str] = set()
@@ -128,7 +128,7 @@ class _Row:
             return int(digits)
         raise self.wrong(column, f"expected one of {min(allowed)} to {max(allowed)}")
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CaseAnswer:
         found = _VERDICTS.get(self["answer"].lower())
         if found is None:
             raise self.wrong("answer", "expected yes, no, cannot tell or nothing")

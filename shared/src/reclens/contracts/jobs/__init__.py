@@ -1,1 +1,1 @@
-"""Jobs: their names and queues, what their specifications share, what they say while they run."""
+"""Jobs: what a kind of job is, what their specifications share, what they say while they run."""

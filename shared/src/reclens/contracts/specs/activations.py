@@ -8,8 +8,7 @@ from pydantic import AfterValidator, Field
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
 class SiteSpec(Contract):
@@ -69,8 +68,6 @@ class CaptureOptions(Contract):
 class CaptureSpec(CaptureOptions, JobSpec):
     """Capture the representations of a recommender."""
 
-    TASK: ClassVar[TaskName] = TaskName.ACTIVATIONS_CAPTURE
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.ACTIVATIONS
     ALGORITHM: ClassVar[int] = 2
 
     recommender: ArtifactRef
@@ -78,3 +75,13 @@ class CaptureSpec(CaptureOptions, JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"recommender": self.recommender}
+
+
+ACTIVATIONS_CAPTURE = JobKind(
+    task="reclens.activations.capture.v1",
+    queue=QueueName.CAPTURE,
+    spec=CaptureSpec,
+    makes=ArtifactKind.ACTIVATIONS,
+    stage="reclens_recommender.stages.capture:run",
+    owner=WorkerName.RECOMMENDER,
+)

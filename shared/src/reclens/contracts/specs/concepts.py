@@ -1,18 +1,21 @@
-"""Specification of labelling: how latents get concepts, and who judges them."""
+"""Specifications of labelling: how latents get concepts, who judges them, and the shards (ranges of
+latents) that are labelled by one message each."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.errors import InvalidSpec
 
 PAPER_CASES = 5
 """Positives, and negatives, of the published protocol (arXiv 2411.06112, code)."""
+MAX_SHARDS = 4096
+"""Shards of one labelling at most: each is a message, and a line of the job's view."""
 
 
 def tokens_of_grades(n_cases: int) -> int:
@@ -106,8 +109,6 @@ class ConceptsOptions(Contract):
 class ConceptsSpec(ConceptsOptions, JobSpec):
     """Label the latents of an autoencoder."""
 
-    TASK: ClassVar[TaskName] = TaskName.CONCEPTS_LABEL
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
     ALGORITHM: ClassVar[int] = 4
 
     autoencoder: ArtifactRef
@@ -117,3 +118,89 @@ class ConceptsSpec(ConceptsOptions, JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"autoencoder": self.autoencoder, "dataset": self.dataset}
+
+
+CONCEPTS_LABEL = JobKind(
+    task="reclens.concepts.label.v1",
+    queue=QueueName.LABEL,
+    spec=ConceptsSpec,
+    makes=ArtifactKind.CONCEPTS,
+    stage="reclens_labeler.stages.join:run",
+    # Once all shards are there: first it replaces itself by a chord of the two tasks below.
+    action="reclens_labeler.fanout:plan",
+    owner=WorkerName.LABELER,
+)
+
+
+class ConceptShardSpec(ConceptsSpec):
+    """Label one range of latents. A labelling sends these itself."""
+
+    first: int = Field(ge=0)
+    """First latent of the range."""
+    stop: int = Field(ge=1)
+    """The latent after its last one."""
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.stop <= self.first:
+            raise ValueError(f"stop {self.stop} must be above first {self.first}")
+        return self
+
+    @property
+    def latents(self) -> range:
+        """The latents to label."""
+        return range(self.first, self.stop)
+
+    def labelling(self) -> ConceptsSpec:
+        """The specification that this is a part of."""
+        return ConceptsSpec(**{name: getattr(self, name) for name in ConceptsSpec.model_fields})
+
+    @classmethod
+    def of(cls, spec: ConceptsSpec, n_latents: int) -> list[Self]:
+        """The shards that make up a labelling, in order.
+
+        Args:
+            spec: of the labelling.
+            n_latents: of the dictionary.
+
+        Raises:
+            InvalidSpec: there would be too many.
+        """
+        size = spec.shard_latents
+        n_shards = -(-n_latents // size)
+        if n_shards > MAX_SHARDS:
+            raise InvalidSpec(
+                f"{n_latents} latents make {n_shards} shards of {size}, at most {MAX_SHARDS} are "
+                "possible.",
+                field="shard_latents",
+                remedy=f"take at least {-(-n_latents // MAX_SHARDS)}.",
+            )
+        fields: dict[str, Any] = {name: getattr(spec, name) for name in ConceptsSpec.model_fields}
+        return [
+            cls(**fields, first=first, stop=min(first + size, n_latents))
+            for first in range(0, n_latents, size)
+        ]
+
+
+CONCEPTS_SHARD = JobKind(
+    task="reclens.concepts.shard.v1",
+    queue=QueueName.LABEL,
+    spec=ConceptShardSpec,
+    makes=ArtifactKind.CONCEPT_SHARDS,
+    stage="reclens_labeler.stages.label:run",
+    owner=WorkerName.LABELER,
+    writes=("llm-cache/",),
+    internal=True,
+    in_chord=True,
+)
+
+CONCEPTS_JOIN = JobKind(
+    task="reclens.concepts.join.v1",
+    queue=QueueName.LABEL,
+    spec=ConceptsSpec,
+    action="reclens_labeler.fanout:join",
+    owner=WorkerName.LABELER,
+    internal=True,
+    about="Verify the shards and join them. It runs under the id of the labelling, whose `spec` it "
+    "has. Where shards are missing the labelling ends `PARTIAL`, or sends them again.",
+)

@@ -9,20 +9,19 @@ from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 Latent = Annotated[int, Field(ge=0)]
 Line = Annotated[str, Field(min_length=1, max_length=120)]
-EditOperation = Literal["rename", "merge", "reject", "restore"]
+CorrectionOperation = Literal["rename", "merge", "reject", "restore"]
 """``rename``: give the latents a name. ``merge``: make one concept of several and name it.
 ``reject``: take the label away. ``restore``: give back what the machine says."""
 
 
-class ConceptEdit(Contract):
+class ConceptCorrection(Contract):
     """One edit. It belongs to latents: concept ids change when the latents are labelled again."""
 
-    operation: EditOperation
+    operation: CorrectionOperation
     """What is done."""
     concept_id: str
     """Concept that was edited, as it was called then."""
@@ -53,16 +52,14 @@ class ConceptEdit(Contract):
         return self
 
 
-def edits_hash(edits: Sequence[ConceptEdit]) -> str:
+def corrections_hash(edits: Sequence[ConceptCorrection]) -> str:
     """SHA-256 of the edits in their order, 64 hexadecimal digits."""
     return sha256_hex(canonical_json([edit.canonical() for edit in edits]))
 
 
-class ConceptsEditSpec(JobSpec):
+class ConceptCorrectionsSpec(JobSpec):
     """Apply people's edits to machine-made concepts."""
 
-    TASK: ClassVar[TaskName] = TaskName.CONCEPTS_EDIT
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.CONCEPTS
     ALGORITHM: ClassVar[int] = 3
 
     concepts: ArtifactRef
@@ -73,9 +70,19 @@ class ConceptsEditSpec(JobSpec):
     """Hash of these entries."""
 
     @classmethod
-    def of(cls, concepts: str, edits: Sequence[ConceptEdit]) -> ConceptsEditSpec:
+    def of(cls, concepts: str, edits: Sequence[ConceptCorrection]) -> ConceptCorrectionsSpec:
         """The job that applies ``edits``, a log from its beginning, to ``concepts``."""
-        return cls(concepts=concepts, n_edits=len(edits), edits_sha256=edits_hash(edits))
+        return cls(concepts=concepts, n_edits=len(edits), edits_sha256=corrections_hash(edits))
 
     def input_refs(self) -> dict[str, str]:
         return {"concepts": self.concepts}
+
+
+CONCEPTS_EDIT = JobKind(
+    task="reclens.concepts.edit.v1",
+    queue=QueueName.LABEL,
+    spec=ConceptCorrectionsSpec,
+    makes=ArtifactKind.CONCEPTS,
+    stage="reclens_labeler.stages.correct:run",
+    owner=WorkerName.LABELER,
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
 from reclens.contracts.base import ADDED_LATER, Contract
 from reclens.contracts.datasets import DATASETS
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 from reclens.errors import NotFound
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -86,9 +85,6 @@ class SplitSpec(Contract):
 class DatasetSpec(JobSpec):
     """Import a data set: read, filter, index, split."""
 
-    TASK: ClassVar[TaskName] = TaskName.DATASET_IMPORT
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.DATASET
-
     name: Name = "ml-100k"
     """``ml-100k``, ``ml-1m``, ``grocery``, ``yelp``, ``lastfm-2k``, and what other installed
     packages declare, are obtained by RecLens itself, and have defaults of their own for the fields
@@ -127,3 +123,13 @@ class DatasetSpec(JobSpec):
         if isinstance(split, SplitSpec):
             fields = {**fields, "split": split.model_dump(exclude_unset=True)}
         return published.complete(fields)
+
+
+DATASET_IMPORT = JobKind(
+    task="reclens.dataset.import.v1",
+    queue=QueueName.CAPTURE,
+    spec=DatasetSpec,
+    makes=ArtifactKind.DATASET,
+    stage="reclens_recommender.stages.dataset:run",
+    owner=WorkerName.RECOMMENDER,
+)

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
 class EvaluationOptions(Contract):
@@ -34,8 +33,6 @@ class EvaluationOptions(Contract):
 class EvaluationSpec(EvaluationOptions, JobSpec):
     """Measure what an autoencoder keeps of its recommender and what its concepts are worth."""
 
-    TASK: ClassVar[TaskName] = TaskName.AUTOENCODER_EVALUATE
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.EVALUATION
     ALGORITHM: ClassVar[int] = 4
 
     autoencoder: ArtifactRef
@@ -48,3 +45,14 @@ class EvaluationSpec(EvaluationOptions, JobSpec):
     def input_refs(self) -> dict[str, str]:
         refs = {"autoencoder": self.autoencoder, "concepts": self.concepts}
         return refs if self.retrained is None else {**refs, "retrained": self.retrained}
+
+
+AUTOENCODER_EVALUATE = JobKind(
+    task="reclens.autoencoder.evaluate.v1",
+    # It runs the recommender.
+    queue=QueueName.CAPTURE,
+    spec=EvaluationSpec,
+    makes=ArtifactKind.EVALUATION,
+    stage="reclens_recommender.stages.evaluate:run",
+    owner=WorkerName.RECOMMENDER,
+)

@@ -1,17 +1,46 @@
-"""A pipeline: all stages from raw data to a release in one specification."""
+"""A pipeline: all stages from raw data to a release in one specification. And that release: the one
+mutable name, pointed at three artifacts."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-from reclens.contracts.base import Contract
-from reclens.contracts.jobs.names import TaskName
+from reclens.contracts.artifacts import ArtifactRef
+from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.jobs.kinds import JobKind, QueueName, WorkerName
 from reclens.contracts.specs.activations import CaptureOptions, CaptureSpec
 from reclens.contracts.specs.autoencoder import AutoencoderOptions, AutoencoderSpec
 from reclens.contracts.specs.concepts import ConceptsOptions, ConceptsSpec
 from reclens.contracts.specs.dataset import DatasetSpec, Name
 from reclens.contracts.specs.recommender import RecommenderOptions, RecommenderSpec
-from reclens.contracts.specs.release import ReleaseSpec
+
+
+class ReleaseSpec(Contract):
+    """Point a release at a recommender, an autoencoder and its concepts."""
+
+    name: Name = "default"
+    """The mutable name that serving watches."""
+    recommender: ArtifactRef
+    """Model that answers."""
+    autoencoder: ArtifactRef
+    """Dictionary trained on that model."""
+    concepts: ArtifactRef
+    """Labels of that dictionary."""
+
+    def version(self) -> str:
+        """Hash of the three references, 16 hexadecimal digits."""
+        parts = [self.recommender, self.autoencoder, self.concepts]
+        return sha256_hex(canonical_json(parts))[:16]
+
+
+RELEASE_PUBLISH = JobKind(
+    task="reclens.release.publish.v1",
+    queue=QueueName.PIPELINE,
+    spec=ReleaseSpec,
+    action="reclens_labeler.conductor:publish",
+    owner=WorkerName.LABELER,
+    writes=("releases/",),
+)
 
 
 class Stage(Contract):
@@ -19,7 +48,7 @@ class Stage(Contract):
 
     name: str
     """``dataset``, ``recommender``, ``activations``, ``autoencoder``, ``concepts``, ``release``."""
-    task: TaskName
+    task: str
     """Task that runs it."""
     spec: dict[str, Any]
     """Its full specification, inputs filled in."""
@@ -29,8 +58,6 @@ class Stage(Contract):
 
 class PipelineSpec(Contract):
     """Raw data to a served release, in one job."""
-
-    TASK: ClassVar[TaskName] = TaskName.PIPELINE_RUN
 
     release: Name = "default"
     """Release to publish at the end."""
@@ -74,18 +101,29 @@ class PipelineSpec(Contract):
             "concepts": concepts,
         }
         stages = [
-            Stage(name=name, task=spec.TASK, spec=spec.canonical(), artifact=spec.artifact_ref())
+            Stage(
+                name=name, task=spec.JOB.task, spec=spec.canonical(), artifact=spec.artifact_ref()
+            )
             for name, spec in jobs.items()
         ]
         stages.append(
             Stage(
                 name="release",
-                task=release.TASK,
+                task=RELEASE_PUBLISH.task,
                 spec=release.canonical(),
                 artifact=f"releases/{release.name}",
             )
         )
         return stages
+
+
+PIPELINE_RUN = JobKind(
+    task="reclens.pipeline.run.v1",
+    queue=QueueName.PIPELINE,
+    spec=PipelineSpec,
+    action="reclens_labeler.conductor:run_pipeline",
+    owner=WorkerName.LABELER,
+)
 
 
 def _fields(options: Contract) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from pydantic import Field, JsonValue
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs.names import TaskName
-from reclens.contracts.jobs.spec import JobSpec
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
 class SasRecConfig(Contract):
@@ -145,8 +144,6 @@ class RecommenderOptions(Contract):
 class RecommenderSpec(RecommenderOptions, JobSpec):
     """Train a recommender."""
 
-    TASK: ClassVar[TaskName] = TaskName.RECOMMENDER_TRAIN
-    KIND: ClassVar[ArtifactKind] = ArtifactKind.RECOMMENDER
     ALGORITHM: ClassVar[int] = 2
 
     dataset: ArtifactRef
@@ -154,3 +151,13 @@ class RecommenderSpec(RecommenderOptions, JobSpec):
 
     def input_refs(self) -> dict[str, str]:
         return {"dataset": self.dataset}
+
+
+RECOMMENDER_TRAIN = JobKind(
+    task="reclens.recommender.train.v1",
+    queue=QueueName.CAPTURE,
+    spec=RecommenderSpec,
+    makes=ArtifactKind.RECOMMENDER,
+    stage="reclens_recommender.stages.train:run",
+    owner=WorkerName.RECOMMENDER,
+)

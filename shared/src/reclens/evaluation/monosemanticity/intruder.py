@@ -13,8 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
-from reclens.evaluation.monosemanticity.strongest import DistinctCases
-from reclens.evaluation.statistics.popularity import PopularityTenths
+from reclens.evaluation.monosemanticity.similarity import DistinctCases
+from reclens.evaluation.statistics import PopularityTenths
 
 N_MEMBERS = 5
 """Cases that fire the latent, beside one that does not."""

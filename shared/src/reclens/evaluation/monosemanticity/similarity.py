@@ -11,12 +11,75 @@ have in common, whatever fired.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
+from reclens.evaluation.statistics import PopularityTenths
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctCases:
+    """Strongest cases of each latent with different items on top, falling."""
+
+    items: np.ndarray
+    """int64 [n_latents, n]: the items; -1 where there is no further case."""
+    cases: np.ndarray
+    """int64 [n_latents, n]: rows of the cases; -1 likewise."""
+    values: np.ndarray
+    """float64 [n_latents, n]: activations; 0 likewise."""
+
+
+def distinct_cases(
+    activations: sparse.csc_matrix, top: np.ndarray, *, n: int, user: np.ndarray | None = None
+) -> DistinctCases:
+    """Take a latent's strongest case of each item; of equal activations the earlier case.
+
+    Args:
+        activations: float [n_cases, n_latents].
+        top: int [n_cases], the item on top of each answer, -1 for none.
+        n: cases a latent at most.
+        user: [n_cases], whose case it is. Given, every case is of another user too: from the
+            strongest on, a case is passed over if its item or its user was taken before.
+    """
+    n_latents = len(activations.indptr) - 1
+    items = np.full((n_latents, n), NO_ITEM, np.int64)
+    cases = np.full((n_latents, n), -1, np.int64)
+    values = np.zeros((n_latents, n))
+    for latent in range(n_latents):
+        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
+        rows, strength = activations.indices[inside], np.asarray(activations.data[inside])
+        answered = top[rows] >= 0
+        rows, strength = rows[answered], strength[answered]
+        order = np.lexsort((rows, np.negative(strength)))
+        if user is None:
+            _, first = np.unique(top[rows[order]], return_index=True)
+            chosen = order[np.sort(first)[:n]]
+        else:
+            chosen = order[_first_of_both(top[rows[order]], user[rows[order]], n)]
+        size = len(chosen)
+        items[latent, :size] = top[rows[chosen]]
+        cases[latent, :size] = rows[chosen]
+        values[latent, :size] = strength[chosen]
+    return DistinctCases(items, cases, values)
+
+
+def _first_of_both(items: np.ndarray, users: np.ndarray, n: int) -> list[int]:
+    """Places of the first ``n`` whose item and user did not come before."""
+    places: list[int] = []
+    seen_items, seen_users = set(), set()
+    for place, (item, user) in enumerate(zip(items.tolist(), users.tolist(), strict=True)):
+        if item not in seen_items and user not in seen_users:
+            places.append(place)
+            seen_items.add(item)
+            seen_users.add(user)
+            if len(places) == n:
+                break
+    return places
+
 
 _N_RANDOM = 20  # random cases a latent: one would be noise
 
@@ -93,3 +156,76 @@ def random_case_cosines(
     total = np.where(known, cosines, 0.0).sum(axis=1)
     count = known.sum(axis=1)
     return np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0)
+
+
+N_ITEMS = 30
+"""Strongest distinct items of a latent that are compared."""
+_N_DRAWS = 5  # of the control: one draw of few items would be noise
+
+
+@dataclass(frozen=True, eq=False)
+class Coherence:
+    """Mean pairwise cosines of each latent's items."""
+
+    own: np.ndarray
+    """float64 [n_latents]; NaN where no two cases of different users have known items."""
+    random: np.ndarray
+    """float64 [n_latents]: of as many random items, each as popular as one of its own."""
+
+
+def coherence(
+    found: DistinctCases,
+    user: np.ndarray,
+    vectors: ItemVectors,
+    tenths: PopularityTenths,
+    rng: np.random.Generator,
+) -> Coherence:
+    """Compare the strongest items of every latent, and random ones in their place.
+
+    The control keeps weights and users and exchanges each item for one of the same tenth of
+    popularity that is on top of some answer.
+
+    Args:
+        found: strongest cases of each latent.
+        user: [n_cases], whose case it is.
+        vectors: of items.
+        tenths: of items by popularity.
+        rng: of the draws.
+    """
+    own, random = np.full((2, len(found.items)), np.nan)
+    for latent, (items, cases, values) in enumerate(
+        zip(found.items, found.cases, found.values, strict=True)
+    ):
+        size = int((cases >= 0).sum())
+        owner = user[cases[:size]]
+        own[latent] = weighted_pairwise(items[:size], values[:size], owner, vectors)
+        if not math.isnan(own[latent]):
+            drawn = [
+                weighted_pairwise(tenths.draw(items[:size], rng), values[:size], owner, vectors)
+                for _ in range(_N_DRAWS)
+            ]
+            known = [one for one in drawn if not math.isnan(one)]
+            random[latent] = float(np.mean(known)) if known else math.nan
+    return Coherence(own, random)
+
+
+def weighted_pairwise(
+    items: np.ndarray, values: np.ndarray, owner: np.ndarray, vectors: ItemVectors
+) -> float:
+    """``Σ wᵢ wⱼ cos(i, j) / Σ wᵢ wⱼ`` over pairs of cases of different users; NaN without any.
+
+    Cases of one user are prefixes of one history: their answers are alike whatever fires.
+
+    Args:
+        items: int [n].
+        values: float [n], activations, the weights w.
+        owner: [n], whose case each is.
+        vectors: of items; an item without a vector is left out.
+    """
+    known = vectors.known(items)
+    items, values, owner = items[known], values[known], owner[known]
+    weights = np.outer(values, values) * (owner[:, None] != owner)
+    total = weights.sum()
+    if total <= 0:
+        return math.nan
+    return float((weights * vectors.all_cosines(items)).sum() / total)

@@ -1,6 +1,7 @@
 """Who may do what: one table, from which the rules of Redis and of the object store are rendered.
 
-Rights are by part, not by process: two trainers share an account. In Redis, a key is either out of
+Rights are by account, not by process: two trainers share one. What a worker may write follows from
+the kinds of job that it owns. In Redis, a key is either out of
 reach or open to all commands that the account has (rules that tell reading from writing came with
 Redis 7; these work from 6.2 on). So all workers, who hand jobs to one another, reach all queues.
 What cannot be told apart in Redis is told apart in the store: there a worker writes the kinds of
@@ -9,25 +10,23 @@ artifact that it makes, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
-from reclens.contracts import ArtifactKind, QueueName
+from reclens.contracts import QueueName, WorkerName, job_kinds
 
 
-class Part(StrEnum):
-    """An account of its own in Redis, in the store, or in both."""
+class Account(StrEnum):
+    """An account in Redis, in the store, or in both."""
 
-    RECOMMENDER = "recommender"
+    RECOMMENDER = WorkerName.RECOMMENDER.value
     """The worker that imports data, trains recommenders, captures and evaluates."""
     INFERENCE = "inference"
     """The server of InferenceService."""
-    TRAINER = "trainer"
+    TRAINER = WorkerName.TRAINER.value
     """The worker that trains autoencoders."""
-    LABELER = "labeler"
+    LABELER = WorkerName.LABELER.value
     """The worker that labels, conducts pipelines and publishes releases."""
     GATEWAY = "gateway"
     """The server of SteeringService."""
@@ -65,23 +64,11 @@ class RedisRights:
 
 @dataclass(frozen=True)
 class Rights:
-    """All rights of one part. None: it has no account there."""
+    """All rights of one account. None: it does not exist there."""
 
     store: StoreRights | None = None
     redis: RedisRights | None = None
 
-
-# --- the store -----------------------------------------------------------------------------------
-
-
-def _making(*kinds: ArtifactKind) -> tuple[str, ...]:
-    """Prefixes of the artifacts of these kinds, and of their checkpoints."""
-    return tuple(f"{folder}{kind.value}/" for kind in kinds for folder in ("", "checkpoints/"))
-
-
-_DEAD_LETTERS: Final = "dead-letters/"
-
-# --- Redis ---------------------------------------------------------------------------------------
 
 _CONNECTION: Final = ("ping", "echo")
 _TRANSACTIONS: Final = ("multi", "exec", "discard", "watch", "unwatch")
@@ -112,8 +99,8 @@ _CONTROL_QUEUES: Final = ("*.celery.pidbox", "*.celery.pidbox??[369]")
 _EVENT_QUEUES: Final = ("celeryev.*",)
 _JOB_LOG: Final = ("reclens:jobs", "reclens:job:*", "reclens:cancel:*")
 _WORK: Final = ("reclens:lease:*", "reclens:deliveries:*", "reclens:waiting:*")
-# Who lives, and what is in each one's hands (adapters.roll_call): the living look after the dead.
-_ROLL: Final = (
+# Workers' heartbeats, and the messages that each has in hand: see platform.celery.failure_detector.
+_MEMBERS: Final = (
     "reclens:workers", "reclens:unacked:*", "reclens:unacked-index:*", "reclens:unacked-mutex:*",
 )  # fmt: skip
 _RATES: Final = ("reclens:rate:*",)
@@ -126,7 +113,7 @@ _RESULT_CHANNELS: Final = ("celery-task-meta-*",)
 _WORKER: Final = RedisRights(
     # A worker names its connections, and looks whether they wait for messages.
     commands=(*_JOB_COMMANDS, "hkeys", "client|setname", "client|list"),
-    keys=(*_QUEUES, *_BINDINGS, *_ROLL, *_RESULTS, *_CONTROL_QUEUES, *_JOB_LOG, *_WORK),
+    keys=(*_QUEUES, *_BINDINGS, *_MEMBERS, *_RESULTS, *_CONTROL_QUEUES, *_JOB_LOG, *_WORK),
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )
 _OPERATOR: Final = RedisRights(
@@ -162,35 +149,25 @@ _WATCHING: Final = RedisRights(
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )  # fmt: skip
 
-RIGHTS: Final[Mapping[Part, Rights]] = MappingProxyType(
-    {
-        Part.RECOMMENDER: Rights(
-            StoreRights(
-                replace=_making(
-                    ArtifactKind.DATASET,
-                    ArtifactKind.RECOMMENDER,
-                    ArtifactKind.ACTIVATIONS,
-                    ArtifactKind.EVALUATION,
-                ),
-                add=(_DEAD_LETTERS,),
-            ),
-            _WORKER,
-        ),
-        Part.TRAINER: Rights(
-            StoreRights(replace=_making(ArtifactKind.AUTOENCODER), add=(_DEAD_LETTERS,)), _WORKER
-        ),
-        Part.LABELER: Rights(
-            StoreRights(
-                replace=_making(ArtifactKind.CONCEPTS, ArtifactKind.CONCEPT_SHARDS),
-                add=(_DEAD_LETTERS, "releases/", "llm-cache/"),
-            ),
-            _WORKER,
-        ),
-        Part.INFERENCE: Rights(StoreRights()),
-        Part.GATEWAY: Rights(StoreRights(add=("policies/",)), _COUNTING),
-        Part.OPERATOR: Rights(StoreRights(add=("edits/",)), _OPERATOR),
-        Part.INIT: Rights(StoreRights(make_bucket=True), _SUBMITTING),
-        Part.MONITORING: Rights(redis=_WATCHING),
+
+def rights() -> dict[Account, Rights]:
+    """What each account may do."""
+    return {
+        **{Account(worker.value): Rights(_owned_by(worker), _WORKER) for worker in WorkerName},
+        Account.INFERENCE: Rights(StoreRights()),
+        Account.GATEWAY: Rights(StoreRights(add=("policies/",)), _COUNTING),
+        Account.OPERATOR: Rights(StoreRights(add=("edits/",)), _OPERATOR),
+        Account.INIT: Rights(StoreRights(make_bucket=True), _SUBMITTING),
+        Account.MONITORING: Rights(redis=_WATCHING),
     }
-)
-"""What each part may do."""
+
+
+def _owned_by(worker: WorkerName) -> StoreRights:
+    """Artifacts that its jobs make, with their checkpoints, and what they add besides."""
+    kinds = [kind for kind in job_kinds().values() if kind.owner is worker]
+    made = dict.fromkeys(kind.makes for kind in kinds if kind.makes is not None)
+    added = dict.fromkeys(prefix for kind in kinds for prefix in kind.writes)
+    return StoreRights(
+        replace=tuple(f"{above}{kind}/" for kind in made for above in ("", "checkpoints/")),
+        add=("dead-letters/", *added),
+    )

@@ -1,4 +1,4 @@
-"""Makes the secrets of a deployment: one folder a part, one file a value, named as the setting.
+"""Makes the secrets of a deployment: one folder an account, one file a value, named as the setting.
 
 ```
 FOLDER/                   0700: nobody else on this machine gets in
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from reclens.ops.deployment.access import RIGHTS, Part
+from reclens.ops.deployment.access import Account, rights
 from reclens.ops.deployment.redis_acl import render_acl
 from reclens.ops.deployment.s3_identities import S3Keys, render_identities
 from reclens.ops.deployment.secret_folder import SecretFolder
@@ -53,7 +53,7 @@ _SECRET_KEY: Final = "RECLENS_S3__SECRET_KEY"
 _GRAFANA: Final = "grafana/GRAFANA_ADMIN_PASSWORD"
 _REDIS_INSIDE: Final = "redis:6379"
 # The gateway counts rates in Redis and does nothing else there.
-_REDIS_FILES: Final = {Part.GATEWAY: "RECLENS_GATEWAY__AUTH__RATES_REDIS"}
+_REDIS_FILES: Final = {Account.GATEWAY: "RECLENS_GATEWAY__AUTH__RATES_REDIS"}
 _SECRET_BYTES: Final = 30  # 240 bits, 40 characters: MinIO takes no more
 
 
@@ -80,7 +80,7 @@ def make_credentials(
     addresses: Addresses,
     *,
     bucket: str = "reclens",
-    rotate: Collection[Part] = (),
+    rotate: Collection[Account] = (),
 ) -> list[str]:
     """Make or complete the folder.
 
@@ -97,56 +97,56 @@ def make_credentials(
         Unavailable: the folder cannot be read or written.
     """
     with SecretFolder(root) as folder:
-        passwords: dict[Part, str] = {}
-        keys: dict[Part, S3Keys] = {}
-        for part, rights in RIGHTS.items():
-            fresh = part in rotate
-            if rights.redis and (password := _redis_password(folder, part, addresses, fresh)):
-                passwords[part] = password
-            if rights.store:
-                keys[part] = _s3_keys(folder, part, fresh)
+        passwords: dict[Account, str] = {}
+        keys: dict[Account, S3Keys] = {}
+        for account, granted in rights().items():
+            fresh = account in rotate
+            if granted.redis and (password := _redis_password(folder, account, addresses, fresh)):
+                passwords[account] = password
+            if granted.store:
+                keys[account] = _s3_keys(folder, account, fresh)
         folder.write("redis/users.acl", render_acl(passwords))
         folder.write(f"s3/{IDENTITIES}", render_identities(keys, bucket))
-        fresh = Part.MONITORING in rotate
+        fresh = Account.MONITORING in rotate
         _kept(folder, _GRAFANA, _new_secret, fresh=fresh)
         if folder.read(f"s3/{SECURITY}") is None:
             folder.write(f"s3/{SECURITY}", _security())
         _kept(folder, f"s3/{ROOT_USER}", lambda: "reclens-root")
         _kept(folder, f"s3/{ROOT_PASSWORD}", _new_secret)
-        if (password := passwords.get(Part.OPERATOR)) is not None:
-            redis = _redis_url(Part.OPERATOR, password, addresses.redis)
+        if (password := passwords.get(Account.OPERATOR)) is not None:
+            redis = _redis_url(Account.OPERATOR, password, addresses.redis)
         else:
-            redis = folder.read(f"{Part.OPERATOR.value}/{_REDIS_URL}") or ""
-        told = _operator_env(redis, keys[Part.OPERATOR], bucket, addresses)
+            redis = folder.read(f"{Account.OPERATOR.value}/{_REDIS_URL}") or ""
+        told = _operator_env(redis, keys[Account.OPERATOR], bucket, addresses)
         folder.write(OPERATOR_ENV, told, private=True)
         return folder.changed
 
 
 def _redis_password(
-    folder: SecretFolder, part: Part, addresses: Addresses, fresh: bool
+    folder: SecretFolder, account: Account, addresses: Addresses, fresh: bool
 ) -> str | None:
     """The part's password, in its address; None where that is of a Redis of one's own."""
-    name = f"{part.value}/{_REDIS_FILES.get(part, _REDIS_URL)}"
+    name = f"{account.value}/{_REDIS_FILES.get(account, _REDIS_URL)}"
     known = None if fresh else folder.read(name)
     if known is None:
         password = _new_secret()
         address = addresses.redis_inside or _REDIS_INSIDE
     else:
         user, password = _login(known)
-        if user != part.value or not password:
+        if user != account.value or not password:
             return None
         address = addresses.redis_inside
     if address is not None:
-        folder.write(name, _redis_url(part, password, address))
+        folder.write(name, _redis_url(account, password, address))
     return password
 
 
-def _s3_keys(folder: SecretFolder, part: Part, fresh: bool) -> S3Keys:
+def _s3_keys(folder: SecretFolder, account: Account, fresh: bool) -> S3Keys:
     # A name that stays: with MinIO, a new secret then replaces the old one. Another stays too: it
     # is of a store of one's own.
-    name = f"{part.value}/{_ACCESS_KEY}"
-    access = _kept(folder, name, lambda: f"reclens-{part.value}")
-    secret = _kept(folder, f"{part.value}/{_SECRET_KEY}", _new_secret, fresh=fresh)
+    name = f"{account.value}/{_ACCESS_KEY}"
+    access = _kept(folder, name, lambda: f"reclens-{account.value}")
+    secret = _kept(folder, f"{account.value}/{_SECRET_KEY}", _new_secret, fresh=fresh)
     return S3Keys(access, secret)
 
 
@@ -173,9 +173,9 @@ def _new_secret() -> str:
     return secrets.token_urlsafe(_SECRET_BYTES)
 
 
-def _redis_url(part: Part, password: str, address: str) -> str:
+def _redis_url(account: Account, password: str, address: str) -> str:
     # Database 0: the rights are for it, and for channels that are named after it.
-    return f"redis://{part.value}:{password}@{address}/0"
+    return f"redis://{account.value}:{password}@{address}/0"
 
 
 def _login(url: str) -> tuple[str | None, str | None]:

@@ -14,10 +14,15 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.exceptions import AuthenticationError, LockError, NoPermissionError, RedisError
 
-from reclens.contracts import PipelineSpec
+from reclens.contracts import (
+    PIPELINE_RUN,
+    PipelineSpec,
+)
 from reclens.errors import InvalidInput, NotFound, StoreRefused, Unavailable
 from reclens.ops.deployment.minio_users import administrator, keys_of, make_users
-from reclens.platform.jobs.log import JobLog, JobState, JobView, connect
+from reclens.platform.jobs.app import connect
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import ClientSettings, RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.objects import ObjectStore
@@ -169,7 +174,7 @@ def submit_once(settings: ClientSettings, spec: PipelineSpec, *, again: bool = F
             found = _verdict(last)
         if found is not Found.NOTHING:
             return Submission(found, last.id if last else None, None)
-        job_id = log.submit(PipelineSpec.TASK, spec.canonical())
+        job_id = log.submit(PIPELINE_RUN.task, spec.canonical())
         return Submission(found, job_id, last if last and last.state.final else None)
 
 
@@ -192,7 +197,7 @@ def _exists(settings: ClientSettings, release: str) -> bool:
 def _last_job(log: JobLog, release: str) -> JobView | None:
     """The newest pipeline that was to publish the release."""
     for view in log.list(_JOBS):
-        if view.task == PipelineSpec.TASK and _release_of(view.spec) == release:
+        if view.task == PIPELINE_RUN.task and _release_of(view.spec) == release:
             return view
     return None
 

@@ -13,7 +13,7 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 
 from reclens.errors import MissingData, StoreRefused, Unavailable
-from reclens.ops.deployment.access import Part
+from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import IDENTITIES, ROOT_PASSWORD, ROOT_USER
 from reclens.ops.deployment.s3_identities import S3Keys, policies, policy_name
 from reclens.platform.settings.models import S3Settings
@@ -43,7 +43,7 @@ def administrator(settings: S3Settings, folder: Path) -> MinioAdmin:
     )
 
 
-def keys_of(folder: Path) -> dict[Part, S3Keys]:
+def keys_of(folder: Path) -> dict[Account, S3Keys]:
     """Keys of all parts, as SeaweedFS's file in ``folder`` has them.
 
     Raises:
@@ -51,13 +51,13 @@ def keys_of(folder: Path) -> dict[Part, S3Keys]:
     """
     found = json.loads(_read(folder / IDENTITIES))
     return {
-        Part(one["name"]): S3Keys(key["accessKey"], key["secretKey"])
+        Account(one["name"]): S3Keys(key["accessKey"], key["secretKey"])
         for one in found["identities"]
         for key in one["credentials"]
     }
 
 
-def make_users(admin: MinioAdmin, keys: Mapping[Part, S3Keys], bucket: str) -> None:
+def make_users(admin: MinioAdmin, keys: Mapping[Account, S3Keys], bucket: str) -> None:
     """Make or renew every part's policy and user: what there is gets these rights and secrets.
 
     Raises:
@@ -65,11 +65,11 @@ def make_users(admin: MinioAdmin, keys: Mapping[Part, S3Keys], bucket: str) -> N
         StoreRefused: the administrator is not who MinIO was started with.
     """
     try:
-        for part, document in policies(bucket).items():
-            admin.policy_add(policy_name(part), policy=document)
-            admin.user_add(keys[part].access_key, keys[part].secret_key)
+        for account, document in policies(bucket).items():
+            admin.policy_add(policy_name(account), policy=document)
+            admin.user_add(keys[account].access_key, keys[account].secret_key)
             try:
-                admin.attach_policy([policy_name(part)], user=keys[part].access_key)
+                admin.attach_policy([policy_name(account)], user=keys[account].access_key)
             except MinioAdminException as error:
                 if _HAS_IT_ALREADY not in str(error):
                     raise

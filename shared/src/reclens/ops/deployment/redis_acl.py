@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reclens.contracts import sha256_hex
-from reclens.ops.deployment.access import RIGHTS, Part, RedisRights
+from reclens.ops.deployment.access import Account, RedisRights, rights
 
 HEALTH = "health"
 """Account of health checks: any password will do, and all it may do is PING."""
@@ -21,23 +21,23 @@ _ALWAYS = (
 )
 
 
-def render_acl(passwords: Mapping[Part, str]) -> str:
+def render_acl(passwords: Mapping[Account, str]) -> str:
     """The file's text.
 
     Args:
         passwords: of the parts that are to have an account.
     """
     users = [
-        _user(part, rights.redis, passwords[part])
-        for part, rights in RIGHTS.items()
-        if rights.redis and part in passwords
+        _user(account, granted.redis, passwords[account])
+        for account, granted in rights().items()
+        if granted.redis and account in passwords
     ]
     return "\n".join([*_ALWAYS, *users]) + "\n"
 
 
-def _user(part: Part, rights: RedisRights, password: str) -> str:
+def _user(account: Account, rights: RedisRights, password: str) -> str:
     rules = [
-        f"user {part.value}",
+        f"user {account.value}",
         "on",
         f"#{sha256_hex(password.encode())}",
         "resetkeys",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reclens.ops.deployment.access import RIGHTS, Part, StoreRights
+from reclens.ops.deployment.access import Account, StoreRights, rights
 
 _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 
@@ -21,10 +21,10 @@ class S3Keys(NamedTuple):
 
 
 def policy(rights: StoreRights, bucket: str) -> dict[str, Any]:
-    """The IAM policy of a part.
+    """The IAM policy of an account.
 
     Args:
-        rights: of the part.
+        rights: of the account.
         bucket: name of the bucket.
     """
     statements = [
@@ -41,17 +41,21 @@ def policy(rights: StoreRights, bucket: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def policies(bucket: str) -> dict[Part, dict[str, Any]]:
+def policies(bucket: str) -> dict[Account, dict[str, Any]]:
     """The policy of every part that has an account in the store."""
-    return {part: policy(rights.store, bucket) for part, rights in RIGHTS.items() if rights.store}
+    return {
+        account: policy(granted.store, bucket)
+        for account, granted in rights().items()
+        if granted.store
+    }
 
 
-def policy_name(part: Part) -> str:
+def policy_name(account: Account) -> str:
     """What the part's policy is called in the store."""
-    return f"reclens-{part.value}"
+    return f"reclens-{account.value}"
 
 
-def render_identities(keys: Mapping[Part, S3Keys], bucket: str) -> str:
+def render_identities(keys: Mapping[Account, S3Keys], bucket: str) -> str:
     """SeaweedFS's ``s3.config``: every part with its keys and its policy.
 
     Args:
@@ -62,19 +66,19 @@ def render_identities(keys: Mapping[Part, S3Keys], bucket: str) -> str:
     config = {
         "identities": [
             {
-                "name": part.value,
+                "name": account.value,
                 "credentials": [
-                    {"accessKey": keys[part].access_key, "secretKey": keys[part].secret_key}
+                    {"accessKey": keys[account].access_key, "secretKey": keys[account].secret_key}
                 ],
                 # The older form of rights, which cannot tell adding from removing.
                 "actions": [],
-                "policyNames": [policy_name(part)],
+                "policyNames": [policy_name(account)],
             }
-            for part in found
+            for account in found
         ],
         "policies": [
-            {"name": policy_name(part), "content": json.dumps(document)}
-            for part, document in found.items()
+            {"name": policy_name(account), "content": json.dumps(document)}
+            for account, document in found.items()
         ],
     }
     return json.dumps(config, indent=2) + "\n"

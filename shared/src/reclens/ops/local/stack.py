@@ -237,7 +237,7 @@ class LocalStack:
         from kombu.exceptions import OperationalError  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
-        from reclens.platform.celery.app import make_app  # noqa: PLC0415
+        from reclens.platform.jobs.app import make_app  # noqa: PLC0415
 
         app = make_app(self.state.settings().redis)
         try:

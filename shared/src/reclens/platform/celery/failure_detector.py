@@ -1,11 +1,11 @@
-"""Hands the messages of dead workers to living ones, in seconds.
+"""A failure detector: hands the messages of dead workers to living ones, in seconds.
 
 Redis does not notice that a worker died: what it had in hand would wait for the visibility
-timeout. So each worker keeps its unacknowledged messages under keys of its own and counts upwards
-in a hash that all workers see. Whoever sees a count stand still for long enough puts that worker's
-messages back into their queues. No clocks are compared, only changes seen by one observer; and
-while Redis is away nobody is judged. A worker that was only slow finds its job running twice, which
-the lease on the artifact makes harmless.
+timeout. So each worker keeps its unacknowledged messages under keys of its own and sends
+heartbeats: it counts upwards in a hash that all workers see. Whoever sees a count stand still for
+too long puts that worker's messages back into their queues. No clocks are compared, only changes
+seen by one observer; and while Redis is away nobody is suspected. A worker that was only slow finds
+its job running twice, which the lease on the artifact makes harmless.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from redis import Redis
 
 _BEATS = "reclens:workers"
 _BEATS_UNTIL_DEAD = 6
-_LONGEST_SILENCE = 30.0
+_LONGEST_TIMEOUT = 30.0
 
 _log = structlog.get_logger(__name__)
 
 
-def silence_of(visibility_timeout_seconds: float) -> float:
-    """Seconds after which a silent worker counts as dead: half a minute, and no longer than the
-    visibility timeout."""
-    return min(_LONGEST_SILENCE, visibility_timeout_seconds)
+def detection_timeout(visibility_timeout_seconds: float) -> float:
+    """Seconds without a heartbeat after which a worker counts as dead: half a minute, and no longer
+    than the visibility timeout."""
+    return min(_LONGEST_TIMEOUT, visibility_timeout_seconds)
 
 
-def keys_of(worker: str) -> dict[str, str]:
+def unacked_keys(worker: str) -> dict[str, str]:
     """Transport options of kombu with the keys for the messages in the hands of ``worker``."""
     return {
         "unacked_key": f"reclens:unacked:{worker}",
@@ -42,17 +42,17 @@ def keys_of(worker: str) -> dict[str, str]:
     }
 
 
-class Silence:
-    """Tells whose count has stood still for ``seconds``, as seen from here."""
+class FailureDetector:
+    """Tells which workers' counts have stood still for ``seconds``, as seen from here."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._looked_at: float | None = None
 
-    def look(self, counts: dict[str, int], now: float) -> list[str]:
-        """Those of ``counts`` that have been silent for too long at time ``now``, in seconds."""
-        # Who did not look for long, being suspended perhaps, cannot tell who was silent.
+    def suspects(self, counts: dict[str, int], now: float) -> list[str]:
+        """Those of ``counts`` without a heartbeat for too long at time ``now``, in seconds."""
+        # Who did not look for long, being suspended perhaps, cannot tell who sent none.
         if self._looked_at is not None and now - self._looked_at > self._seconds / 2:
             self.forget()
         self._looked_at = now
@@ -69,28 +69,29 @@ class Silence:
         self._seen = {}
 
 
-class RollCall:
-    """One worker's part: it answers, and looks after those who do not.
+class Membership:
+    """One worker's part: it sends heartbeats, and hands back the messages of those who send none.
 
     Not for several threads.
 
     Args:
-        app: its broker options must hold `keys_of` this worker.
+        app: its broker options must hold `unacked_keys` of this worker.
         redis: a client.
-        worker: unique to this process, see `new_worker`.
-        silence_seconds: see `silence_of`.
+        worker: unique to this process, see `unique_name`.
+        timeout: seconds, see `detection_timeout`.
     """
 
-    def __init__(self, app: Celery, redis: Redis, worker: str, silence_seconds: float) -> None:
+    def __init__(self, app: Celery, redis: Redis, worker: str, timeout: float) -> None:
         self._app = app
         self._redis = redis
         self._worker = worker
-        self._silence = Silence(silence_seconds)
+        self._detector = FailureDetector(timeout)
         self._strays: set[str] = set()
-        self.interval = silence_seconds / _BEATS_UNTIL_DEAD
+        self.interval = timeout / _BEATS_UNTIL_DEAD
 
-    def answer(self, held: Iterable[str]) -> None:
-        """Once every ``interval`` seconds: answer, and hand back what others or this worker left.
+    def beat(self, held: Iterable[str]) -> None:
+        """Once every ``interval`` seconds: send a heartbeat, and hand back what dead workers, or
+        this one, left behind.
 
         Args:
             held: delivery tags of the messages that this worker has in hand.
@@ -102,7 +103,7 @@ class RollCall:
         self._keep(set(held))
         counts: dict[bytes, bytes] = self._redis.hgetall(_BEATS)  # type: ignore[assignment]
         known = {worker.decode(): int(count) for worker, count in counts.items()}
-        for worker in self._silence.look(known, time.monotonic()):
+        for worker in self._detector.suspects(known, time.monotonic()):
             if worker == self._worker:
                 continue
             restored = self._restore(worker, self._tags(worker))
@@ -122,13 +123,13 @@ class RollCall:
             _log.info("jobs.handed_back", jobs=left)
 
     def forget(self) -> None:
-        """Redis was away: judge nobody by what was seen before."""
-        self._silence.forget()
+        """Redis was away: suspect nobody by what was seen before."""
+        self._detector.forget()
         self._strays = set()
 
     def _keep(self, held: set[str]) -> None:
         """Renew the messages in hand; hand back those that nobody works on."""
-        index = keys_of(self._worker)["unacked_index_key"]
+        index = unacked_keys(self._worker)["unacked_index_key"]
         if held:
             # However long a job runs, its message must not count as lost.
             self._redis.zadd(index, dict.fromkeys(held, time.time()), xx=True)
@@ -140,13 +141,16 @@ class RollCall:
             _log.warning("jobs.handed_back", jobs=self._restore(self._worker, sorted(lost)))
 
     def _tags(self, worker: str) -> list[str]:
-        tags: list[bytes] = self._redis.hkeys(keys_of(worker)["unacked_key"])  # type: ignore[assignment]
+        tags: list[bytes] = self._redis.hkeys(unacked_keys(worker)["unacked_key"])  # type: ignore[assignment]
         return [tag.decode() for tag in tags]
 
     def _restore(self, worker: str, tags: list[str]) -> int:
         if not tags:
             return 0
-        options: dict[str, Any] = {**self._app.conf.broker_transport_options, **keys_of(worker)}
+        options: dict[str, Any] = {
+            **self._app.conf.broker_transport_options,
+            **unacked_keys(worker),
+        }
         # Kombu's own way of putting a message back; moves each in one transaction.
         with Connection(self._app.conf.broker_url, transport_options=options) as connection:
             qos: Any = connection.default_channel.qos
@@ -155,6 +159,6 @@ class RollCall:
         return len(tags)
 
 
-def new_worker(service: str) -> str:
+def unique_name(service: str) -> str:
     """A name for this process that no other has or had."""
     return f"{service}-{uuid.uuid4().hex[:12]}"

@@ -1,5 +1,5 @@
-"""Whether a worker consumes, judged from beside it: for probes of containers, and to end a worker
-that has silently stopped consuming.
+"""A watchdog beside a worker: it feeds the health probe of the container while the worker consumes,
+and ends one that has silently stopped consuming.
 
 A thread looks every few seconds. It asks Redis, not the worker, whether the worker asks for
 messages (its connection has the worker's name and waits in BRPOP), looks whether all slots hold
@@ -26,10 +26,9 @@ from celery.worker import state
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from reclens.contracts import QueueName
-from reclens.platform.celery.failure_detector import RollCall, silence_of
-from reclens.platform.jobs.log import connect
-from reclens.platform.settings.models import HeartbeatSettings, RedisSettings
+from reclens.platform.celery.failure_detector import Membership, detection_timeout
+from reclens.platform.jobs.app import connect
+from reclens.platform.settings.models import WorkerSettings
 
 EXIT_CODE = 75
 """Of a worker that ended itself: EX_TEMPFAIL, start it again."""
@@ -49,7 +48,7 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """What is seen of a worker at one moment."""
 
     redis: bool
@@ -68,33 +67,33 @@ class Look:
     """Messages that it has received so far."""
 
 
-class Judge:
-    """Tells from looks whether consumption has stalled, and since when.
+class StallDetector:
+    """Tells from observations whether consumption has stalled, and since when.
 
     Args:
         stall_seconds: see `HeartbeatSettings`.
     """
 
     def __init__(self, stall_seconds: float) -> None:
-        self._patience = stall_seconds
+        self._allowed = stall_seconds
         self._well_at: float | None = None
         self._looked_at: float | None = None
         self._received = 0
 
-    def health(self, look: Look, now: float) -> Health | None:
+    def health(self, seen: Observation, now: float) -> Health | None:
         """None where it has not consumed for ``stall_seconds``."""
-        suspended = self._looked_at is not None and now - self._looked_at > self._patience / 2
+        suspended = self._looked_at is not None and now - self._looked_at > self._allowed / 2
         self._looked_at = now
-        fault = self.fault(look)
-        self._received = look.received
+        fault = self.fault(seen)
+        self._received = seen.received
         # Neither an outage of Redis nor a sleep of the whole machine is held against the worker.
-        if self._well_at is None or fault is None or suspended or not look.redis:
+        if self._well_at is None or fault is None or suspended or not seen.redis:
             self._well_at = now
-        if look.stopping:
+        if seen.stopping:
             return Health.STOPPING
-        if not look.redis:
+        if not seen.redis:
             return Health.RECONNECTING
-        return Health.CONSUMING if self.stalled(now) < self._patience else None
+        return Health.CONSUMING if self.stalled(now) < self._allowed else None
 
     def stalled(self, now: float) -> float:
         """Seconds since all was well."""
@@ -102,33 +101,32 @@ class Judge:
 
     def hopeless(self, now: float) -> bool:
         """Whether a fresh process is the only help left."""
-        return self.stalled(now) >= _STALLS_UNTIL_END * self._patience
+        return self.stalled(now) >= _STALLS_UNTIL_END * self._allowed
 
-    def fault(self, look: Look) -> str | None:
+    def fault(self, seen: Observation) -> str | None:
         """What is wrong at this moment; None where nothing is."""
-        if look.stopping:
+        if seen.stopping:
             return None
-        if look.loop_seconds >= self._patience:
-            return f"the event loop has not turned for {look.loop_seconds:.0f} s"
-        if look.full:
+        if seen.loop_seconds >= self._allowed:
+            return f"the event loop has not turned for {seen.loop_seconds:.0f} s"
+        if seen.full:
             return None
-        if not look.asking:
+        if not seen.asking:
             return "it does not ask Redis for messages"
-        if look.waiting and look.received == self._received:
-            return f"{look.waiting} messages wait and none come in"
+        if seen.waiting and seen.received == self._received:
+            return f"{seen.waiting} messages wait and none come in"
         return None
 
 
-class Heartbeat:
+class Watchdog:
     """Watches over this process's worker.
 
     Args:
         app: of the worker.
-        worker: its name on the roll and of its connections to Redis.
+        worker: its name as a member and of its connections to Redis.
         queues: that it consumes.
         slots: jobs that it runs at once.
-        redis: where its broker is.
-        settings: of the heartbeat.
+        settings: of the worker.
     """
 
     def __init__(
@@ -136,31 +134,30 @@ class Heartbeat:
         app: Celery,
         worker: str,
         *,
-        queues: list[QueueName],
+        queues: list[str],
         slots: int,
-        redis: RedisSettings,
-        settings: HeartbeatSettings,
+        settings: WorkerSettings,
     ) -> None:
         self._app = app
         self._worker = worker
-        self._queues = [queue.value for queue in queues]
+        self._queues = queues
         self._slots = slots
-        self._redis_settings = redis
-        self._settings = settings
-        self._judge = Judge(settings.stall_seconds)
+        self._redis_settings = settings.redis
+        self._settings = settings.heartbeat
+        self._stalls = StallDetector(self._settings.stall_seconds)
         self._turned_at = time.monotonic()
         self._timer: Any = None
-        self._roll: RollCall | None = None
+        self._member: Membership | None = None
         self._left = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.gave_up = False
         # What a predecessor left says nothing about this process.
-        if settings.file is not None:
-            settings.file.unlink(missing_ok=True)
+        if self._settings.file is not None:
+            self._settings.file.unlink(missing_ok=True)
 
     def attach(self) -> None:
         """Begin when the worker first connects: by then its pool has forked."""
-        heartbeat = self
+        watchdog = self
 
         class Step(bootsteps.StartStopStep):
             """Started again with each connection."""
@@ -168,7 +165,7 @@ class Heartbeat:
             requires = ("celery.worker.consumer.tasks:Tasks",)
 
             def start(self, parent: Any) -> None:
-                heartbeat._connected(parent)
+                watchdog._connected(parent)
 
         steps: dict[str, set[type]] = self._app.steps  # type: ignore[assignment]
         steps["consumer"].add(Step)
@@ -179,10 +176,10 @@ class Heartbeat:
         if not self._thread.is_alive():
             return
         self._thread.join(_LEAVE_SECONDS)
-        if self._roll is not None and not self._thread.is_alive():
-            # Redis may be away: then the others will notice that this worker is silent.
+        if self._member is not None and not self._thread.is_alive():
+            # Redis may be away: then the others will notice that this worker sends no heartbeats.
             with contextlib.suppress(RedisError, OSError):
-                self._roll.leave()
+                self._member.leave()
 
     def _connected(self, consumer: Any) -> None:
         # Runs in the worker's main thread.
@@ -201,35 +198,35 @@ class Heartbeat:
 
     def _watch(self) -> None:
         redis = connect(self._redis_settings)
-        silence = silence_of(self._redis_settings.visibility_timeout_seconds)
-        roll = self._roll = RollCall(self._app, redis, self._worker, silence)
-        interval = min(roll.interval, self._settings.stall_seconds / 4)
+        timeout = detection_timeout(self._redis_settings.visibility_timeout_seconds)
+        member = self._member = Membership(self._app, redis, self._worker, timeout)
+        interval = min(member.interval, self._settings.stall_seconds / 4)
         while not self._left.is_set():
             try:
-                self._look(redis, roll)
+                self._observe(redis, member)
             except Exception:  # noqa: BLE001 - a watch that died would look like a stalled worker
-                _log.exception("heartbeat.failed")
+                _log.exception("watchdog.failed")
             self._left.wait(interval)
 
-    def _look(self, redis: Redis, roll: RollCall) -> None:
+    def _observe(self, redis: Redis, member: Membership) -> None:
         try:
-            roll.answer(tags_in_hand())
-            look = self._seen(redis)
+            member.beat(tags_in_hand())
+            seen = self._seen(redis)
         except (RedisError, OSError):
-            roll.forget()
-            look = Look(redis=False, stopping=_stopping())
-        fault, now = self._judge.fault(look), time.monotonic()
-        health = self._judge.health(look, now)
+            member.forget()
+            seen = Observation(redis=False, stopping=_stopping())
+        fault, now = self._stalls.fault(seen), time.monotonic()
+        health = self._stalls.health(seen, now)
         if health is not None:
-            self._renew(health, look)
-        elif self._judge.hopeless(now):
-            self._end(f"{fault}", self._judge.stalled(now))
+            self._renew(health, seen)
+        elif self._stalls.hopeless(now):
+            self._end(f"{fault}", self._stalls.stalled(now))
         else:
-            _log.warning("worker.stalled", fault=fault, seconds=round(self._judge.stalled(now)))
+            _log.warning("worker.stalled", fault=fault, seconds=round(self._stalls.stalled(now)))
 
-    def _seen(self, redis: Redis) -> Look:
+    def _seen(self, redis: Redis) -> Observation:
         lengths = [redis.llen(queue) for queue in self._queues]
-        return Look(
+        return Observation(
             redis=True,
             stopping=_stopping(),
             loop_seconds=time.monotonic() - self._turned_at if self._timer is not None else 0.0,
@@ -251,7 +248,7 @@ class Heartbeat:
             for client in clients
         )
 
-    def _renew(self, health: Health, look: Look) -> None:
+    def _renew(self, health: Health, seen: Observation) -> None:
         path = self._settings.file
         if path is None:
             return
@@ -261,7 +258,7 @@ class Heartbeat:
             "worker": self._worker,
             "time": time.time(),
             "queues": self._queues,
-            "waiting": look.waiting,
+            "waiting": seen.waiting,
             "jobs": len(state.reserved_requests),
         }
         try:

@@ -2,68 +2,84 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
-from celery import Celery
-
-from reclens.contracts import QueueName
-from reclens.platform.celery.failure_detector import keys_of, new_worker
+from reclens.contracts import JobKind, WorkerName, job_kinds
+from reclens.platform.celery.failure_detector import unacked_keys, unique_name
 from reclens.platform.celery.redis_transport import use_our_transport
-from reclens.platform.celery.watchdog import EXIT_CODE, Heartbeat
+from reclens.platform.celery.watchdog import EXIT_CODE, Watchdog
+from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.observability.logs import configure_logging
 from reclens.platform.settings.models import WorkerSettings
+
+Pool = Literal["prefork", "threads"]
+"""``prefork`` with one process is for stages that use torch: the parent never touches it, so the
+child is forked from a clean process. ``threads`` is for stages that wait for others."""
+
+
+def worker_main(owner: WorkerName, description: str | None, pool: Pool, concurrency: int) -> None:
+    """Entry point of a service that is a worker and nothing else: ``reclens-{owner} worker``."""
+    parser = argparse.ArgumentParser(prog=f"reclens-{owner.value}", description=description)
+    parser.add_subparsers(dest="command", required=True).add_parser(
+        "worker", help="take jobs until told to stop"
+    )
+    parser.parse_args()
+    run_worker(owner, pool, concurrency)
 
 
 def run_worker(
-    app: Celery,
-    settings: WorkerSettings,
-    *,
-    service: str,
-    queues: list[QueueName],
-    pool: Literal["prefork", "threads"],
-    concurrency: int,
+    owner: WorkerName, pool: Pool, concurrency: int, kinds: Sequence[JobKind] | None = None
 ) -> None:
-    """Consume ``queues`` until told to stop; blocks.
+    """Consume the queues of ``kinds`` until told to stop; blocks.
 
-    ``prefork`` with one process is for stages that use torch: the parent never touches it, so the
-    child is forked from a clean process. ``threads`` is for stages that wait for others.
+    Args:
+        owner: the worker.
+        pool: of Celery.
+        concurrency: jobs that it runs at once.
+        kinds: what it runs. None: all that are declared to be its own.
 
     Raises:
         SystemExit: the worker failed, or ended itself because it no longer consumed.
     """
-    worker = new_worker(service)
+    configure_logging(owner.value)
+    settings = WorkerSettings()
+    app = make_app(settings.redis)
+    runner = JobRunner(app, WorkerSettings)
+    if kinds is None:
+        kinds = [kind for kind in job_kinds().values() if kind.owner is owner]
+    for kind in kinds:
+        runner.register(kind)
+    queues = sorted({kind.queue.value for kind in kinds})
+    name = unique_name(owner.value)
     use_our_transport()
     # However long Redis is away, a job waits for it with its result: nobody else could take it up
     # meanwhile. Those who submit jobs are told at once instead.
     app.conf.result_backend_transport_options |= {"retry_policy": {"max_retries": None}}
-    app.conf.broker_transport_options |= {"client_name": worker, **keys_of(worker)}
-    heartbeat = Heartbeat(
-        app,
-        worker,
-        queues=queues,
-        slots=concurrency,
-        redis=settings.redis,
-        settings=settings.heartbeat,
-    )
-    heartbeat.attach()
+    app.conf.broker_transport_options |= {"client_name": name, **unacked_keys(name)}
+    watchdog = Watchdog(app, name, queues=queues, slots=concurrency, settings=settings)
+    watchdog.attach()
     try:
         code = app.start(
             [
                 "worker",
-                f"--queues={','.join(queue.value for queue in queues)}",
+                f"--queues={','.join(queues)}",
                 f"--pool={pool}",
                 f"--concurrency={concurrency}",
-                f"--hostname={service}-{os.getpid()}@{platform.node()}",
+                f"--hostname={owner.value}-{os.getpid()}@{platform.node()}",
                 "--loglevel=INFO",
                 "--without-mingle",
                 "--without-gossip",
             ]
         )
     finally:
-        heartbeat.leave()
-    if heartbeat.gave_up:
+        watchdog.leave()
+    if watchdog.gave_up:
         sys.exit(EXIT_CODE)
     if code:
         sys.exit(code)

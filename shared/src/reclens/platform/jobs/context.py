@@ -16,9 +16,10 @@ from celery import Celery, Task
 
 from reclens.contracts import JobResult, Progress
 from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
+from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.lease import Lease
-from reclens.platform.jobs.log import JobLog, connect
+from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.memory import PeakMemory
 from reclens.platform.jobs.stop_signal import StopSignal
 from reclens.platform.settings.models import WorkerSettings
@@ -45,8 +46,12 @@ class Resumable(Protocol):
         ...
 
 
-class Paused(Exception):
-    """The job saved its state and goes on as a new message: a signal to the runner."""
+class Requeue(Exception):
+    """The job goes on as a new message after ``countdown`` seconds: a signal to the runner."""
+
+    def __init__(self, countdown: float = 0.0) -> None:
+        super().__init__(countdown)
+        self.countdown = countdown
 
 
 def ancestors(task: Task) -> list[str]:
@@ -103,7 +108,7 @@ class JobContext:
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._reached: Progress | None = None
-        self._pace = Pace()
+        self._rates = RateEstimator()
         self._started = time.monotonic()
         self.seconds_before = 0.0
         self._memory = PeakMemory()
@@ -149,7 +154,7 @@ class JobContext:
         self._publish(progress)
 
     def _publish(self, progress: Progress) -> None:
-        measured = self._pace.measured(progress, time.monotonic())
+        measured = self._rates.measured(progress, time.monotonic())
         self._task.update_state(state="PROGRESS", meta=measured.canonical())
 
     def computes_on(self, device: str) -> None:
@@ -166,7 +171,7 @@ class JobContext:
                 ``settings.segment_seconds``: the job goes to the end of its queue.
 
         Raises:
-            Paused: it was left, for that or because the worker stops, and goes on later.
+            Requeue: it was left, for that or because the worker stops, and goes on later.
         """
         self._resume(trainer)
         entered = time.monotonic()
@@ -189,13 +194,13 @@ class JobContext:
                     self._save(trainer)
                     last_saved = time.monotonic()
                 if leaving:
-                    raise Paused
+                    raise Requeue
         except RecLensError as error:
             # It is going to wait, perhaps for long: what it has done is not done again.
             if error.patient and advanced:
                 self._save(trainer)
             if isinstance(error, LlmInterrupted):
-                raise Paused from error
+                raise Requeue from error
             raise
 
     def _resume(self, trainer: Resumable) -> None:
@@ -248,7 +253,7 @@ class JobContext:
         )
 
 
-class Pace:
+class RateEstimator:
     """Adds rate and time left to progress that has neither, from how its steps advance."""
 
     _SMOOTHING = 0.3

@@ -10,26 +10,19 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.contracts import (
-    MAX_SPEC_BYTES,
-    ConceptShardSpec,
-    Stage,
-    TaskName,
-    canonical_json,
-)
+from reclens.contracts import MAX_SPEC_BYTES, ConceptShardSpec, Stage, canonical_json
 from reclens.errors import InvalidSpec, NotFound, Unavailable
-from reclens.platform.celery.app import make_app
+from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.view import (
-    JobError,
     JobState,
     JobView,
     ShardView,
@@ -39,16 +32,6 @@ from reclens.platform.jobs.view import (
     with_shards,
 )
 from reclens.platform.settings.models import RedisSettings
-
-__all__ = [
-    "JobError",
-    "JobLog",
-    "JobState",
-    "JobView",
-    "ShardView",
-    "StageView",
-    "connect",
-]
 
 _BROKEN = {JobState.FAILED, JobState.CANCELLED, JobState.PARTIAL}
 _INDEX = "reclens:jobs"
@@ -69,7 +52,7 @@ class JobLog:
 
     # --- for those who submit --------------------------------------------------------------------
 
-    def submit(self, task: TaskName, spec: dict[str, Any]) -> str:
+    def submit(self, task: str, spec: dict[str, Any]) -> str:
         """Send a job and return its id.
 
         Raises:
@@ -84,8 +67,8 @@ class JobLog:
             )
         job_id = str(uuid.uuid4())
         with _reachable():
-            self.record(job_id, task.value, spec)
-            self._app.send_task(task.value, kwargs={"spec": spec}, task_id=job_id)
+            self.record(job_id, task, spec)
+            self._app.send_task(task, kwargs={"spec": spec}, task_id=job_id)
         return job_id
 
     def list(self, limit: int = 50) -> list[JobView]:
@@ -243,29 +226,17 @@ class JobLog:
         ]
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A Redis client that gives up within seconds; nothing is sent until the first call."""
-    return Redis.from_url(
-        settings.url.get_secret_value(),
-        socket_connect_timeout=5,
-        socket_timeout=30,
-        health_check_interval=10,
-    )
-
-
-class _reachable:  # noqa: N801 - reads as a statement
+@contextmanager
+def _reachable() -> Iterator[None]:
     """Turns a dead Redis into `Unavailable`."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, RedisConnectionError | RedisTimeoutError | OperationalError):
-            raise Unavailable(
-                f"Redis does not answer ({error}).",
-                field="redis.url",
-                remedy="check that it runs (`reclens status`) and RECLENS_REDIS__URL.",
-            ) from error
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, OperationalError) as error:
+        raise Unavailable(
+            f"Redis does not answer ({error}).",
+            field="redis.url",
+            remedy="check that it runs (`reclens status`) and RECLENS_REDIS__URL.",
+        ) from error
 
 
 def _key(job_id: str) -> str:

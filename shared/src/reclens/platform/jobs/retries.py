@@ -1,4 +1,5 @@
-"""Waiting for what is away: seconds for most faults, up to an hour for a part that is patient."""
+"""Retry policies: exponential backoff with jitter. Most faults get a few retries within minutes; an
+outage of a part that takes long to come back, such as a language model that loads, is sat out."""
 
 from __future__ import annotations
 
@@ -24,14 +25,14 @@ def backoff(tries: int, longest: float) -> float:
     return backoff_seconds(tries, random.random(), longest)
 
 
-def wait_patiently(task: Task, runtime: Runtime, error: RecLensError) -> float:
+def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
     """Note that the job waits, for people to see, and return the seconds until it tries again.
 
     The wait is counted from the first failure since the job last saved progress. It does not use
     up the retries that other faults are given.
 
     Raises:
-        RecLensError: ``error`` itself, once patience is at its end.
+        RecLensError: ``error`` itself, once it has waited for ``settings.patience_seconds``.
     """
     job_id = str(task.request.id)
     key, now = waiting_key(job_id), time.time()

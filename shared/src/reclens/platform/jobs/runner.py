@@ -1,7 +1,9 @@
 """Runs a job: at most one worker at a time, at most once, resumed where it was cut.
 
 A stage is a function ``run(spec, job) -> metrics``. Around it stands everything that all stages
-share: parsing, reuse of what exists, lease, retries, dead letters and the commit.
+share: parsing, reuse of what exists, lease, retries, dead letters and the commit. An action is a
+function ``run(spec, task, runner) -> result`` for a job that makes no artifact, or hands over to
+other tasks first; it is noted and retried, but takes no lease.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from celery import Celery, Task
@@ -26,7 +28,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.contracts import FailureReport, JobResult, JobSpec, TaskName, canonical_json
+from reclens.contracts import FailureReport, JobKind, JobResult, JobSpec, canonical_json
 from reclens.errors import (
     InternalError,
     JobCancelled,
@@ -35,19 +37,16 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
-from reclens.platform.jobs.context import JobContext, Paused, Runtime, ancestors, deliveries_key
+from reclens.platform.jobs.context import JobContext, Requeue, Runtime, ancestors, deliveries_key
 from reclens.platform.jobs.lease import Lease
-from reclens.platform.jobs.retries import backoff, wait_patiently
+from reclens.platform.jobs.retries import backoff, delay_in_outage
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
 
-__all__ = ["JobContext", "JobRunner", "Stage"]
-
-SpecT = TypeVar("SpecT", bound=JobSpec)
-Stage = Callable[[SpecT, JobContext], dict[str, Any]]
+StageFunction = Callable[[Any, JobContext], dict[str, Any]]
 """Makes the objects of an artifact and returns the manifest's metrics."""
-Action = Callable[[Task, dict[str, Any]], dict[str, Any]]
-"""What a task does with its payload; returns the result, or replaces the task."""
+ActionFunction = Callable[[Any, Task, "JobRunner"], JobResult]
+"""What a task does with its specification; returns the result, or replaces the task."""
 
 _LEASE_RETRY_SECONDS = 3.0
 # Between two looks whether Redis is back.
@@ -56,10 +55,6 @@ _REDIS_SECONDS = 0.5
 _MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
 
 _log = structlog.get_logger(__name__)
-
-
-class _Busy(Exception):
-    """Another worker holds the lease: a signal from `_make` to `guard`."""
 
 
 class JobRunner:
@@ -88,55 +83,31 @@ class JobRunner:
                 self._runtime = Runtime(self._settings(), self._app, self._stopping)
             return self._runtime
 
-    def register(self, spec_type: type[SpecT], stage: str, *, part: bool = False) -> None:
-        """Register the task that makes the artifact of ``spec_type``.
+    def register(self, kind: JobKind) -> None:
+        """Register the task of a kind of job."""
 
-        Args:
-            spec_type: what the payload must be.
-            stage: ``package.module:function``, a `Stage`; imported at the first job.
-            part: see `register_action`.
-        """
-
-        def make(task: Task, payload: dict[str, Any]) -> dict[str, Any]:
-            return self.make(task, spec_type.parse(payload), stage)
-
-        self.register_action(spec_type.TASK, make, part=part)
-
-    def register_action(self, name: TaskName, action: Action, *, part: bool = False) -> None:
-        """Register a task that makes no artifact: it is noted, and retried, but takes no lease.
-
-        Args:
-            name: of the task.
-            action: what it does.
-            part: a task of a chord's header. One that fails would break the chord; so it returns
-                ``{"failed": FailureReport}``, for the body to see.
-        """
-
-        @self._app.task(name=name.value, bind=True)
+        @self._app.task(name=kind.task, bind=True)
         def _task(self_: Task, spec: dict[str, Any]) -> dict[str, Any]:
-            if not part:
-                return self._guard(self_, spec, action)
             try:
-                return self._guard(self_, spec, action)
+                return self._guard(self_, kind, spec)
             except TaskPredicate:
                 raise  # sent again, or replaced
-            except Exception as error:  # noqa: BLE001 - whatever it is, the body must learn of it
+            except Exception as error:
+                if not kind.in_chord:
+                    raise
+                # Whatever it is, the chord's body must learn of it.
                 return {"failed": _report(error).canonical()}
 
-    def make(self, task: Task, spec: JobSpec, stage: str) -> dict[str, Any]:
+    def make(self, task: Task, spec: JobSpec) -> JobResult:
         """Make the artifact of ``spec``, or find it, or send the job again for later.
 
         Args:
             task: that is being run.
             spec: of the artifact.
-            stage: as for `register`.
-
-        Returns:
-            A `JobResult` as JSON.
         """
-        module, function = stage.split(":")
-        run = getattr(importlib.import_module(module), function)
-        return self._make(task, spec, run).canonical()
+        stage = spec.JOB.stage
+        assert stage is not None, "a kind of job that makes artifacts has a stage"
+        return self._make(task, spec, _function(stage))
 
     def found(self, ref: str) -> JobResult | None:
         """The result of a job whose artifact exists already; None where it does not."""
@@ -146,7 +117,7 @@ class JobRunner:
         metrics = store.manifest(ref).metrics
         return JobResult(artifact=ref, reused=True, seconds=0.0, metrics=metrics)
 
-    def _guard(self, task: Task, payload: dict[str, Any], action: Action) -> dict[str, Any]:
+    def _guard(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> dict[str, Any]:
         request, job_id = task.request, str(task.request.id)
         with structlog.contextvars.bound_contextvars(job_id=job_id, task=task.name):
             try:
@@ -156,34 +127,38 @@ class JobRunner:
                 joblog.started(job_id)
                 if joblog.cancelled(*ancestors(task)):
                     raise JobCancelled("cancelled before it started.")
-                return action(task, payload)
-            except Paused:
-                self._send_again(task, countdown=0)
-            except _Busy:
-                self._send_again(
-                    task, countdown=min(_LEASE_RETRY_SECONDS, self.runtime.longest_countdown)
-                )
+                return self._run_kind(task, kind, payload).canonical()
+            except Requeue as signal:
+                countdown = min(signal.countdown, self.runtime.longest_countdown)
+                self._send_again(task, countdown=countdown)
             except (RedisConnectionError, RedisTimeoutError) as error:
                 raise self._retry(task, error) from error
             except RecLensError as error:
                 if error.patient:
-                    countdown = wait_patiently(task, self.runtime, error)
-                    self._send_again(task, countdown=countdown)
+                    delay = delay_in_outage(task, self.runtime, error)
+                    self._send_again(task, countdown=delay)
                     raise Ignore from error
                 if error.retryable:
                     raise self._retry(task, error) from error
-                _log.warning("job.failed", reason=error.reason, error=str(error))
+                _log.warning("job.failed", reason=error.reason, error=error.sentence)
                 raise
         raise Ignore
 
-    def _make(self, task: Task, spec: SpecT, run: Stage[SpecT]) -> JobResult:
+    def _run_kind(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> JobResult:
+        spec = kind.spec.parse(payload)
+        if kind.action is not None:
+            return _function(kind.action)(spec, task, self)
+        assert isinstance(spec, JobSpec), "a kind of job without an action makes artifacts"
+        return self.make(task, spec)
+
+    def _make(self, task: Task, spec: JobSpec, run: StageFunction) -> JobResult:
         ref, runtime = spec.artifact_ref(), self.runtime
         structlog.contextvars.bind_contextvars(artifact=ref)
         if (found := self.found(ref)) is not None:
             return found
         with Lease(runtime.redis, ref, runtime.settings.lease_seconds) as lease:
             if not lease.acquire():
-                raise _Busy
+                raise Requeue(_LEASE_RETRY_SECONDS)
             # Whoever held the lease before may have committed meanwhile.
             if (found := self.found(ref)) is not None:
                 return found
@@ -197,7 +172,7 @@ class JobRunner:
                 with contextlib.suppress(RedisError):
                     runtime.redis.delete(deliveries_key(ref))
 
-    def _run(self, task: Task, spec: SpecT, run: Stage[SpecT], lease: Lease) -> JobResult:
+    def _run(self, task: Task, spec: JobSpec, run: StageFunction, lease: Lease) -> JobResult:
         writer = ArtifactWriter(self.runtime.store, spec)
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))
         job = JobContext(task, self.runtime, lease=lease, writer=writer, folder=folder)
@@ -206,7 +181,7 @@ class JobRunner:
             result = job.finish(run(spec, job))
             _log.info("job.finished", seconds=result.seconds)
             return result
-        except (Paused, LeaseLost):
+        except (Requeue, LeaseLost):
             raise
         except Exception:
             with contextlib.suppress(Unavailable):
@@ -260,6 +235,12 @@ class JobRunner:
                 return
             except (RedisConnectionError, RedisTimeoutError):
                 time.sleep(_REDIS_SECONDS)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Import ``package.module:function``."""
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def _report(error: Exception) -> FailureReport:

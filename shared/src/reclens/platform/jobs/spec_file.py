@@ -7,43 +7,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from reclens.contracts import (
-    AutoencoderSpec,
-    CaptureSpec,
-    ConceptsEditSpec,
-    ConceptsSpec,
-    Contract,
-    DatasetSpec,
-    EvaluationSpec,
-    PipelineSpec,
-    RecommenderSpec,
-    ReleaseSpec,
-    TaskName,
-)
+from reclens.contracts import DatasetSpec, PipelineSpec, job_kinds
 from reclens.data import checksums
 from reclens.errors import InvalidSpec, MissingData
-
-SPECS: dict[TaskName, type[Contract]] = {
-    spec.TASK: spec
-    for spec in (
-        DatasetSpec,
-        RecommenderSpec,
-        CaptureSpec,
-        AutoencoderSpec,
-        ConceptsSpec,
-        ConceptsEditSpec,
-        EvaluationSpec,
-        ReleaseSpec,
-        PipelineSpec,
-    )
-}
-"""Specification of every task that is submitted; others are sent by these."""
 
 
 class JobRequest(NamedTuple):
     """What is sent."""
 
-    task: TaskName
+    task: str
     """Its name."""
     spec: dict[str, Any]
     """Its canonical specification."""
@@ -85,14 +57,15 @@ def complete(document: Any) -> JobRequest:
         raise InvalidSpec(
             "expected two keys at the top: task and spec.", remedy="see docs/reference/jobs.md."
         )
-    task = next((task for task in SPECS if task.value == document.get("task")), None)
-    if task is None:
+    task = document.get("task")
+    submitted = {name: kind for name, kind in job_kinds().items() if not kind.internal}
+    if task not in submitted:
         raise InvalidSpec(
-            f"there is no task {document.get('task')!r} to submit.",
+            f"there is no task {task!r} to submit.",
             field="task",
-            remedy=f"choose one of {', '.join(SPECS)}.",
+            remedy=f"choose one of {', '.join(submitted)}.",
         )
-    spec = SPECS[task].parse(document.get("spec") or {})
+    spec = submitted[task].spec.parse(document.get("spec") or {})
     if isinstance(spec, DatasetSpec):
         spec = _pinned(spec)
     elif isinstance(spec, PipelineSpec):

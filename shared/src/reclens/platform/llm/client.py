@@ -1,4 +1,4 @@
-"""A language model behind ``/v1/chat/completions``, by the client that TGI's makers maintain."""
+"""A client of language model servers: bounded, patient with faults that pass, interruptible."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol
 
 import httpx2
 import structlog
-from huggingface_hub import InferenceClient
-from pydantic import BaseModel, ConfigDict, Field
 
 from reclens import __version__
-from reclens.concepts.evidence.text import clean
+from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm import ChatAnswer, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
+from reclens.platform.llm.dialects import DIALECTS
 from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.settings.models import LlmSettings
 
@@ -44,12 +43,11 @@ _OF_ONE_REQUEST: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-_NO_TOKEN: Final = "none"  # never sent
 
 _log = structlog.get_logger(__name__)
 
 
-class StopSignal(Protocol):
+class StopEvent(Protocol):
     """An event that is set when the worker stops; of threads or of processes."""
 
     def is_set(self) -> bool:
@@ -61,8 +59,8 @@ class StopSignal(Protocol):
         ...
 
 
-class HubLlmClient:
-    """`LlmClient` of one endpoint. Bounded in flight, patient with faults that pass, interruptible.
+class HttpLlmClient:
+    """`LlmClient` of one endpoint, in the dialect that its settings name.
 
     All clients of a process for one endpoint share one bound. A request waits for its place, then
     keeps it until it is answered or given up, pauses between attempts included: what the server
@@ -75,6 +73,10 @@ class HubLlmClient:
         now: the time, aware.
         jitter: a number from [0, 1).
 
+    Raises:
+        NotFound: no installed package offers the dialect.
+        InvalidInput: what is offered is no dialect.
+
     Raises (by `complete`):
         LlmUnavailable: every attempt failed; or the server asks for a wait of over two minutes.
         LlmInterrupted: the worker is stopping.
@@ -85,7 +87,7 @@ class HubLlmClient:
         self,
         settings: LlmSettings,
         *,
-        stop: StopSignal | None = None,
+        stop: StopEvent | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -94,7 +96,17 @@ class HubLlmClient:
         self._now = now
         self._jitter = jitter
         self._places = _places(settings.endpoint, settings.concurrency)
-        self._hub = _Hub(settings)
+        self._dialect = DIALECTS.load(settings.dialect)()
+        self._url = _url(settings.endpoint, self._dialect.path)
+        self._http = httpx2.Client(
+            headers=_headers(settings),
+            timeout=httpx2.Timeout(
+                settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
+            ),
+            limits=httpx2.Limits(max_connections=settings.concurrency),
+            # What was asked must not end up somewhere else.
+            follow_redirects=False,
+        )
 
     def complete(self, request: ChatRequest) -> ChatAnswer:
         """Answer one request; safe to call from several threads."""
@@ -109,7 +121,7 @@ class HubLlmClient:
 
     def close(self) -> None:
         """Close its connections."""
-        self._hub.close()
+        self._http.close()
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -127,33 +139,32 @@ class HubLlmClient:
 
     def _once(self, request: ChatRequest) -> ChatAnswer:
         started = time.monotonic()
+        content = self._post(self._dialect.body(request))
         try:
-            output = self._hub.chat_completion(
-                messages=[
-                    {"role": message.role, "content": message.content}
-                    for message in request.messages
-                ],
-                model=request.model,
-                # TGI's form as its API names it. The client rewrites OpenAI's form, not this one.
-                response_format=cast(Any, {"type": "json", "value": request.schema}),
-                max_tokens=request.max_tokens,
-                temperature=request.temperature,
-                seed=request.seed,
-            )
-            said = _Completion.model_validate(output)
+            return self._dialect.answer(content, time.monotonic() - started)
         except ValueError as error:
             # Cut within its body, or made by something else that listens there.
             raise _Fault("something that is no chat completion") from error
-        choice = said.choices[0]
-        return ChatAnswer(
-            # Half a surrogate pair, which JSON can name, could not be kept.
-            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
-            prompt_tokens=said.usage.prompt_tokens,
-            completion_tokens=said.usage.completion_tokens,
-            model=clean(said.model, _MAX_SAID),
-            seconds=time.monotonic() - started,
-            finish_reason=choice.finish_reason or "",
+
+    def _post(self, body: dict[str, object]) -> bytes:
+        try:
+            response = self._http.post(self._url, json=body)
+        except httpx2.TimeoutException as error:
+            raise _Fault(f"nothing in time ({type(error).__name__})") from error
+        except httpx2.TransportError as error:
+            raise _Fault(f"no complete response ({type(error).__name__})") from error
+        if response.status_code == HTTPStatus.OK:
+            return response.content
+        said = f"{response.status_code} {_words(response)}".strip()
+        if response.status_code in _PASSING:
+            raise _Fault(said, response.headers.get("retry-after"))
+        refusal = LlmRefused(
+            f"the language model at {self._settings.endpoint} answered {said}.",
+            field="llm.endpoint",
+            remedy=_remedy(response.status_code),
         )
+        refusal.of_this_request = response.status_code in _OF_ONE_REQUEST
+        raise refusal
 
     def _pause(self, fault: _Fault, attempt: int) -> None:
         """Wait before the attempt after ``attempt`` (from 0), or give up."""
@@ -197,95 +208,19 @@ class _Fault(Exception):
         self.retry_after = retry_after
 
 
-class _Hub(InferenceClient):
-    """Hugging Face's client, which makes the request and reads the answer; it is sent from here.
-
-    Its own way of sending rewrites OpenAI's JSON-schema form into TGI's, which other servers
-    ignore silently; sends the token of whoever is logged in to Hugging Face to any address; shares
-    one session with all of the process, which `HF_HUB_OFFLINE` shuts; and follows redirects.
-    """
-
-    def __init__(self, settings: LlmSettings) -> None:
-        token = settings.token.get_secret_value() if settings.token else None
-        super().__init__(
-            base_url=settings.endpoint,
-            # With none given it would look for one.
-            token=token or _NO_TOKEN,
-            headers={"user-agent": f"reclens/{__version__}"},
-        )
-        self._endpoint = settings.endpoint
-        self._dialect = settings.dialect
-        self._sends_token = bool(token)
-        self._http = httpx2.Client(
-            timeout=httpx2.Timeout(
-                settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
-            ),
-            limits=httpx2.Limits(max_connections=settings.concurrency),
-            follow_redirects=False,
-        )
-
-    def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
-        body = dict(request_parameters.json)
-        if self._dialect == "openai":
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": "answer",
-                    "strict": True,
-                    "schema": body["response_format"]["value"],
-                },
-            }
-        headers = dict(request_parameters.headers)
-        if not self._sends_token:
-            headers.pop("authorization", None)
-        try:
-            response = self._http.post(request_parameters.url, json=body, headers=headers)
-        except httpx2.TimeoutException as error:
-            raise _Fault(f"nothing in time ({type(error).__name__})") from error
-        except httpx2.TransportError as error:
-            raise _Fault(f"no complete response ({type(error).__name__})") from error
-        if response.status_code == HTTPStatus.OK:
-            return response.content
-        said = f"{response.status_code} {_words(response)}".strip()
-        if response.status_code in _PASSING:
-            raise _Fault(said, response.headers.get("retry-after"))
-        refusal = LlmRefused(
-            f"the language model at {self._endpoint} answered {said}.",
-            field="llm.endpoint",
-            remedy=_remedy(response.status_code),
-        )
-        refusal.of_this_request = response.status_code in _OF_ONE_REQUEST
-        raise refusal
-
-    def close(self) -> None:
-        self._http.close()
-        super().close()
+def _headers(settings: LlmSettings) -> dict[str, str]:
+    headers = {"user-agent": f"reclens/{__version__}"}
+    if settings.token:
+        headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
+    return headers
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class _Message(_Lenient):
-    content: str | None = None
-
-
-class _Choice(_Lenient):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Tokens(_Lenient):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-
-
-class _Completion(_Lenient):
-    """What is read of an answer."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Tokens
-    model: str
+def _url(endpoint: str, path: str) -> str:
+    """The address to post to; the endpoint may have the path, or a beginning of it, already."""
+    parts = path.strip("/").split("/")
+    for n in range(len(parts), 0, -1):
+        endpoint = endpoint.removesuffix("/" + "/".join(parts[:n]))
+    return f"{endpoint}/{'/'.join(parts)}"
 
 
 def _words(response: httpx2.Response) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import MissingData
-from reclens.platform.settings.secret_files import SecretFiles
+from reclens.platform.settings.files import SecretFiles
 
 
 class Section(BaseModel):
@@ -74,13 +74,15 @@ class LlmSettings(Section):
     """Language model that labels and judges, where a job asks for one. Only the labeler asks it."""
 
     endpoint: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://")
-    """Address of a server with ``/v1/chat/completions``; that path may be left out."""
-    dialect: Literal["tgi", "openai"] = "tgi"
+    """Address of a server with ``/v1/chat/completions``, or another path of its dialect; the path
+    may be left out."""
+    dialect: str = Field(default="tgi", min_length=1, max_length=60)
     """How the server is told the JSON schema of the answer: ``tgi`` for Hugging Face TGI,
-    ``openai`` for vLLM, SGLang, llama.cpp and hosted services. A server that does not know the form
-    it is given may ignore it silently."""
+    ``openai`` for vLLM, SGLang, llama.cpp and hosted services, or what an installed package offers
+    (docs/how-to/extend/llm-dialect.md). A server that does not know the form it is given may ignore
+    it silently."""
     token: SecretStr | None = None
-    """Sent as bearer token. None: nothing is sent, whoever is logged in to Hugging Face here."""
+    """Sent as bearer token. None: nothing is sent."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """Requests in flight at most, per process and endpoint."""
     timeout_seconds: float = Field(default=120, gt=0, le=3600)
@@ -232,7 +234,7 @@ class WorkerSettings(ComputeSettings):
     """Redis."""
     heartbeat: HeartbeatSettings = HeartbeatSettings()
     """How it tells that it consumes."""
-    data: DataSettings = DataSettings()
+    data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
     """Language model."""

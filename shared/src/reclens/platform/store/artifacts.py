@@ -224,7 +224,7 @@ class ArtifactWriter:
         }
         manifest = Manifest(
             artifact=self.ref,
-            task=self._spec.TASK.value,
+            task=self._spec.JOB.task,
             spec=self._spec.canonical(),
             inputs=inputs,
             objects=sorted(self._objects.values(), key=lambda entry: entry.name),

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from reclens.contracts import (
-    ConceptEdit,
-    ConceptsEditSpec,
+    CONCEPTS_EDIT,
+    ConceptCorrection,
+    ConceptCorrectionsSpec,
     ConceptsSpec,
-    TaskName,
     split_ref,
 )
-from reclens.errors import StaleEdit
+from reclens.errors import StaleCorrection
 from reclens.platform.store.append_log import AppendLog
 from reclens.platform.store.artifacts import ArtifactStore
 
 _PREFIX: Final = "edits"
 
 
-class EditLog:
+class CorrectionLog:
     """Append-only: entry n is the object ``edits/{autoencoder_id}/{n:06d}.json``, n from 1.
 
     Args:
@@ -28,9 +28,9 @@ class EditLog:
 
     def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
         folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
-        self._log = AppendLog(store.objects, folder, ConceptEdit, field="edits")
+        self._log = AppendLog(store.objects, folder, ConceptCorrection, field="edits")
 
-    def read(self) -> tuple[ConceptEdit, ...]:
+    def read(self) -> tuple[ConceptCorrection, ...]:
         """All entries in order.
 
         Raises:
@@ -38,7 +38,7 @@ class EditLog:
         """
         return self._log.read()
 
-    def append(self, edit: ConceptEdit, *, seen: int) -> tuple[ConceptEdit, ...]:
+    def append(self, edit: ConceptCorrection, *, seen: int) -> tuple[ConceptCorrection, ...]:
         """Add an entry at the end and return the log with it.
 
         Args:
@@ -46,7 +46,7 @@ class EditLog:
             seen: entries that its author knew of.
 
         Raises:
-            StaleEdit: somebody edited one of its latents after what the author had seen.
+            StaleCorrection: somebody edited one of its latents after what the author had seen.
         """
         while True:
             entries = self.read()
@@ -58,23 +58,23 @@ class EditLog:
                 return (*entries, edit)
 
 
-def base_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
+def machine_concepts_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
     """The machine-made concepts under ``concepts``, and how many edits that has applied."""
     manifest = store.manifest(concepts)
-    if manifest.task != TaskName.CONCEPTS_EDIT:
+    if manifest.task != CONCEPTS_EDIT.task:
         return concepts, 0
-    spec = ConceptsEditSpec.parse(manifest.spec)
+    spec = ConceptCorrectionsSpec.parse(manifest.spec)
     return spec.concepts, spec.n_edits
 
 
-def labelling_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
+def labelling_spec_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
     """How the machine made the labels of ``concepts``, whether people have edited them or not."""
-    return ConceptsSpec.parse(store.manifest(base_of(store, concepts)[0]).spec)
+    return ConceptsSpec.parse(store.manifest(machine_concepts_of(store, concepts)[0]).spec)
 
 
-def _stale(edit: ConceptEdit, number: int, other: ConceptEdit) -> StaleEdit:
+def _stale(edit: ConceptCorrection, number: int, other: ConceptCorrection) -> StaleCorrection:
     done = f"{other.operation} {other.was!r}" + (f" to {other.name!r}" if other.name else "")
-    return StaleEdit(
+    return StaleCorrection(
         f"{other.author} has changed {edit.was!r} meanwhile (edit {number}: {done}).",
         field="concept_id",
         remedy="look at it again (`reclens concepts list`) and edit what it is now; if it still "

@@ -212,11 +212,11 @@ class ReleaseWatch(Generic[T]):
             else:
                 loaded = await self._load(pointer, current.loaded if current else None)
         except Unavailable as error:
-            log.warning("release not loaded yet", error=str(error))
+            log.warning("release not loaded yet", error=error.sentence)
             return ReleaseState(pointer, current, state.previous)
         except RecLensError as error:
-            log.error("release refused", error=str(error))
-            return ReleaseState(pointer, current, state.previous, refusal=str(error))
+            log.error("release refused", error=error.sentence)
+            return ReleaseState(pointer, current, state.previous, refusal=error.sentence)
         except Exception as error:
             # Whatever a release holds, it must not stop the one that is served.
             log.exception("release refused")
@@ -234,6 +234,6 @@ class ReleaseWatch(Generic[T]):
         try:
             await self.refresh()
         except RecLensError as error:
-            logger.warning("releases cannot be read", error=str(error))
+            logger.warning("releases cannot be read", error=error.sentence)
         except Exception:
             logger.exception("releases cannot be read")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.activations.moments import Moments
 from reclens.sae.activations.sources import ActivationSource, iterate_shards
@@ -104,7 +105,7 @@ def untrained_like(sae: SparseAutoencoder) -> SparseAutoencoder:
     """The control: same shape and same view of the data, weights as drawn."""
     config = sae.config
     if isinstance(sae, ClosedFormAutoencoder):
-        config = config.model_copy(update={"kind": "topk"})
+        config = AutoencoderConfig.parse({**config.canonical(), "kind": "topk"})
     control = build_autoencoder(config, sae.d_model).to(sae.device)
     control.input_mean.copy_(sae.input_mean)
     control.input_scale.copy_(sae.input_scale)

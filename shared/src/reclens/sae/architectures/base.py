@@ -1,69 +1,65 @@
-"""What every sparse autoencoder is: parameters, encoding, decoding, and how it takes a step."""
+"""What every sparse autoencoder is: parameters, encoding, decoding, and a pass in training."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
-from reclens.sae.architectures.codes import Codes
-from reclens.sae.architectures.dense import Product
+from reclens.sae.architectures.codes import Codes, codes_above
 from reclens.sae.architectures.storage import save_weights
-from reclens.sae.cpu.backend import compiled_kernels
+
+Product = Callable[
+    [Float[Tensor, "rows inner"], Float[Tensor, "inner columns"]], Float[Tensor, "rows columns"]
+]
+"""A matrix product, float32 in and out, in some precision."""
 
 
-class Chosen(NamedTuple):
-    """The latents that take part in a training step, and what they are to reconstruct."""
+class Activations(NamedTuple):
+    """What the latents of a batch are in training, with gradients."""
 
-    indices: Int[Tensor, "batch width"]
-    """Latents. A row with fewer than others is filled with any, below zero in ``pre``."""
-    pre: Float[Tensor, "batch width"]
-    """Their pre-activations, without gradient."""
-    levels: Int[Tensor, "batch width"] | None = None
-    """The first reconstruction that each has a part in; it has one in all that follow. None: 0."""
-    weights: tuple[float, ...] = (1.0,)
-    """What the FVU of each level's reconstruction weighs in the loss."""
-    main: int = 0
-    """The level that is the autoencoder's own reconstruction."""
+    values: Float[Tensor, "batch n"]
+    """Activations, never negative; 0 where a latent does not fire."""
+    penalty: Float[Tensor, ""] | None = None
+    """What the architecture adds to the loss; None: nothing."""
 
 
-class DenseForward(NamedTuple):
+class TrainingPass(NamedTuple):
     """One batch through an autoencoder in training, with a column for every latent."""
 
     products: Float[Tensor, "batch n_latents"]
     """``x W_enc``: pre-activations before any bias."""
     values: Float[Tensor, "batch n_latents"]
     """Activations; 0 where a latent does not fire."""
-    reconstructions: Float[Tensor, "n_levels batch d_model"]
-    """Normalised reconstructions, the full one last; more than one for nested dictionaries."""
     penalty: Float[Tensor, ""] | None
     """What the architecture adds to the loss."""
-
-
-class Strongest(Protocol):
-    """Finds the latents with the largest pre-activations for each activation of a batch."""
-
-    def __call__(
-        self, k: int, above: Float[Tensor, " n_latents"] | None = None
-    ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-        """``k`` latents a row in no order, and how far each is above ``above`` (None: zero)."""
-        ...
+    reconstructions: tuple[Float[Tensor, "batch d_model"], ...]
+    """Normalised reconstructions that the loss measures; several for nested dictionaries."""
+    weights: tuple[float, ...] = (1.0,)
+    """What the FVU of each of them weighs in the loss."""
+    main: int = 0
+    """The reconstruction that is the autoencoder's own."""
 
 
 class SparseAutoencoder(nn.Module, ABC):
     """``x̂ = (Σ_j z_j W_dec[j] + b_dec) s + μ`` with few ``z_j`` above zero.
 
-    ``z`` is chosen from the pre-activations ``W_encᵀ (x̃ - b_dec) + b_enc`` of the normalised
+    ``z`` follows from the pre-activations ``W_encᵀ (x̃ - b_dec) + b_enc`` of the normalised
     ``x̃ = (x - μ) / s``, with the mean ``μ`` and the root mean squared coordinate ``s`` of the
     training activations, so that one learning rate suits every recommender.
+
+    An architecture is a subclass with its `Config` that says what fires: `activate`. Where use
+    differs from training it also has `select`. The loss is the fraction of variance that the
+    reconstruction leaves unexplained, the architecture's own penalty, and the revival of dead
+    latents; `training_pass` and `decode_levels` may be replaced for more than that.
 
     Attributes:
         W_enc: [d_model, n_latents], stored by latent. Starts as the transpose of ``W_dec``.
@@ -73,6 +69,9 @@ class SparseAutoencoder(nn.Module, ABC):
         input_mean: ``μ`` [d_model].
         input_scale: ``s``, a scalar tensor.
     """
+
+    Config: ClassVar[type[AutoencoderConfig]]
+    """Class of its configuration."""
 
     input_mean: Tensor
     input_scale: Tensor
@@ -116,9 +115,9 @@ class SparseAutoencoder(nn.Module, ABC):
 
     # --- use -------------------------------------------------------------------------------------
 
-    @abstractmethod
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        """The latents that fire, from their pre-activations."""
+        """The latents that fire in use, from their pre-activations; by default as in training."""
+        return codes_above(self.activate(pre).values)
 
     def normalise(self, x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
         """Centre and scale activations as those of the training data."""
@@ -159,15 +158,27 @@ class SparseAutoencoder(nn.Module, ABC):
         """Reconstruct activations."""
         return self.decode(self.encode(x))
 
+    def thresholds(self) -> Float[Tensor, " n_latents"] | None:
+        """What each latent must exceed to fire in use; None: other latents have a say in it."""
+        return None
+
     def save(self, folder: str | Path) -> list[str]:
         """Write ``config.json`` and ``weights.safetensors``; returns these names."""
         return save_weights(self, self.config, Path(folder))
 
     # --- training --------------------------------------------------------------------------------
 
-    def dense_forward(
+    @abstractmethod
+    def activate(self, pre: Float[Tensor, "batch n_latents"]) -> Activations:
+        """What the latents of a training batch are, from their pre-activations.
+
+        Shapes should depend on no value, so that it compiles and never waits for a GPU: a mask, not
+        a list of latents.
+        """
+
+    def training_pass(
         self, x: Float[Tensor, "batch d_model"], multiply: Product, *, early: bool
-    ) -> DenseForward:
+    ) -> TrainingPass:
         """One batch in dense products and masks, with gradients.
 
         Shapes depend on no value, and nothing is gathered, so it can be compiled as a whole, never
@@ -180,9 +191,10 @@ class SparseAutoencoder(nn.Module, ABC):
         """
         del early
         products = multiply(x, self.W_enc)
-        pre = self.add_biases(products, self.b_dec)
-        values, penalty = self.activate_densely(pre, self.may_fire(pre.detach()))
-        return DenseForward(products, values, self.decode_levels(values, multiply), penalty)
+        values, penalty = self.activate(self.add_biases(products, self.b_dec))
+        levels = self.decode_levels(values, multiply)
+        weights = (1 / len(levels),) * len(levels)
+        return TrainingPass(products, values, penalty, levels, weights, main=len(levels) - 1)
 
     def add_biases(
         self, products: Float[Tensor, "batch n_latents"], b_dec: Float[Tensor, " d_model"]
@@ -190,68 +202,16 @@ class SparseAutoencoder(nn.Module, ABC):
         """Pre-activations ``(x - b_dec) W_enc + b_enc`` from ``x W_enc``, always in float32."""
         return products + (self.b_enc - b_dec @ self.W_enc)
 
-    @abstractmethod
-    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
-        """Latents that may take part in a step, as a mask of what `choose` lists."""
-
-    def activate_densely(
-        self, pre: Float[Tensor, "batch n_latents"], chosen: Bool[Tensor, "batch n_latents"]
-    ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""] | None]:
-        """As `activate`, with a column for every latent; 0 where one is not ``chosen``."""
-        return pre.relu() * chosen, None
-
     def decode_levels(
         self, values: Float[Tensor, "batch n_latents"], multiply: Product
-    ) -> Float[Tensor, "n_levels batch d_model"]:
-        """Normalised reconstructions, the full one last."""
-        return (multiply(values, self.W_dec) + self.b_dec)[None]
-
-    @abstractmethod
-    def choose(self, strongest: Strongest, progress: float) -> Chosen:
-        """The latents that take part in a step; ``progress``: share of the training done."""
-
-    def activate(
-        self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]
-    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, ""] | None]:
-        """Activations from chosen pre-activations, and a penalty where there is one."""
-        del indices
-        return pre.relu(), None
+    ) -> tuple[Float[Tensor, "batch d_model"], ...]:
+        """Normalised reconstructions that weigh alike in the loss, the full one last."""
+        return (multiply(values, self.W_dec) + self.b_dec,)
 
     def learning_rate_factor(self, parameter: str) -> float:
         """How many times the common step size this parameter gets."""
         del parameter
         return 1.0
-
-    @torch.no_grad()
-    def strongest(
-        self,
-        x: Float[Tensor, "batch d_model"],
-        k: int,
-        above: Tensor | None = None,
-        *,
-        latents: Tensor | None = None,
-    ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-        """The ``k`` latents with the largest pre-activations of normalised ``x``, in no order.
-
-        Args:
-            x: normalised activations.
-            k: how many.
-            above: ranks, and returns, how far each is above this [n_latents].
-            latents: only among these; None: among all.
-
-        Returns:
-            Latents, and their pre-activations (less ``above``).
-        """
-        weight, bias = self.W_enc, self.b_enc if above is None else self.b_enc - above
-        if latents is not None:
-            weight, bias = weight[:, latents], bias[latents]
-        kernels = compiled_kernels(x.device)
-        if kernels is None:
-            pre = torch.addmm(bias, x - self.b_dec, weight)
-            values, indices = pre.topk(k, dim=1, sorted=False)
-        else:
-            values, indices = kernels.top_k(x, weight, bias, self.b_dec, k)
-        return (indices if latents is None else latents[indices]), values
 
     def calibrate(self, batches: Iterable[Float[Tensor, "batch d_model"]]) -> None:
         """Fit what is not learned by gradients to the final weights: nothing here.
@@ -259,13 +219,3 @@ class SparseAutoencoder(nn.Module, ABC):
         Args:
             batches: normalised activations that were trained on.
         """
-
-
-def codes_above(
-    pre: Float[Tensor, "batch n_latents"], threshold: Float[Tensor, "*n_latents"]
-) -> Codes:
-    """Codes of the latents whose pre-activation is above ``threshold`` and above zero."""
-    fires = (pre > threshold) & (pre > 0)
-    width = max(1, int(fires.sum(1).max())) if len(pre) else 1
-    values, indices = (pre * fires).topk(width, dim=1)
-    return Codes(indices, values)

@@ -6,19 +6,25 @@ from collections.abc import Iterable
 from statistics import NormalDist
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from reclens.contracts import AutoencoderConfig
-from reclens.sae.architectures.base import Chosen, SparseAutoencoder, Strongest, codes_above
-from reclens.sae.architectures.codes import Codes, keep_reaching, kth_largest
-from reclens.sae.architectures.dense import top_k_mask
+from reclens.contracts.specs.autoencoder import AutoencoderConfig, BatchTopKConfig
+from reclens.sae.architectures.base import Activations, SparseAutoencoder
+from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
+from reclens.sae.architectures.fused import (
+    Candidates,
+    FusedTraining,
+    Strongest,
+    strongest_latents,
+)
+from reclens.sae.cpu.selection import keep_reaching, kth_largest
 
 MAX_WIDTH_PER_K = 4
 """In training no activation gets more than so many times k latents."""
 
 
-class BatchTopKAutoencoder(SparseAutoencoder):
+class BatchTopKAutoencoder(SparseAutoencoder, FusedTraining):
     """In training the ``batch · k`` strongest of a batch fire; in use, those above a threshold.
 
     Attributes:
@@ -29,6 +35,8 @@ class BatchTopKAutoencoder(SparseAutoencoder):
     Source: Bussmann, Leask and Nanda, BatchTopK Sparse Autoencoders, arXiv 2412.06410.
     """
 
+    Config = BatchTopKConfig
+
     threshold: Tensor
 
     def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
@@ -38,18 +46,21 @@ class BatchTopKAutoencoder(SparseAutoencoder):
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
         return codes_above(pre, self.threshold)
 
-    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+    def thresholds(self) -> Float[Tensor, " n_latents"]:
+        return self.threshold.expand(self.n_latents)
+
+    def activate(self, pre: Float[Tensor, "batch n_latents"]) -> Activations:
+        width, detached = training_width(self.config), pre.detach()
+        flat = detached.topk(width, dim=1, sorted=False).values.flatten()
+        edge = flat.topk(min(len(pre) * self.k, len(flat)), sorted=False).values.min()
+        return Activations(pre.relu() * (top_k_mask(detached, width) & (detached >= edge)))
+
+    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
         del progress
         indices, pre = strongest(training_width(self.config))
         kept = min(len(pre) * self.k, pre.numel())
         # Few rows are as wide as the widest allowed; the others need not be carried so far.
-        return Chosen(*keep_reaching(indices, pre, kth_largest(pre, kept)))
-
-    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
-        width = training_width(self.config)
-        flat = pre.topk(width, dim=1, sorted=False).values.flatten()
-        edge = flat.topk(min(len(pre) * self.k, len(flat)), sorted=False).values.min()
-        return top_k_mask(pre, width) & (pre >= edge)
+        return Candidates(*keep_reaching(indices, pre, kth_largest(pre, kept)))
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Float[Tensor, "batch d_model"]]) -> None:
@@ -58,7 +69,7 @@ class BatchTopKAutoencoder(SparseAutoencoder):
         edges = [
             kth_largest(pre, min(len(x) * self.k, pre.numel()))
             for x in batches
-            for _, pre in [self.strongest(x, width)]
+            for _, pre in [strongest_latents(self, x, width)]
         ]
         if edges:
             self.threshold.copy_(torch.stack(edges).mean().clamp_min(0))

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.contracts import AutoencoderConfig
+from reclens.contracts.specs.autoencoder import AutoencoderConfig, DimensionsConfig, PcaConfig
 from reclens.sae.architectures.topk import TopKAutoencoder
 
 
@@ -46,6 +46,8 @@ class ClosedFormAutoencoder(TopKAutoencoder):
 class DimensionsAutoencoder(ClosedFormAutoencoder):
     """The raw dimensions of the activation."""
 
+    Config = DimensionsConfig
+
     def basis(
         self, covariance: Float[np.ndarray, "d_model d_model"]
     ) -> Float[np.ndarray, "d_model d_model"]:
@@ -54,6 +56,8 @@ class DimensionsAutoencoder(ClosedFormAutoencoder):
 
 class PcaAutoencoder(ClosedFormAutoencoder):
     """The principal components, in falling order of variance."""
+
+    Config = PcaConfig
 
     def basis(
         self, covariance: Float[np.ndarray, "d_model d_model"]

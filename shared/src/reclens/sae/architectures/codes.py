@@ -1,13 +1,12 @@
-"""Sparse codes: the few latents that fire for an activation, and what chooses them."""
+"""Sparse codes: the few latents that fire for an activation, and the masks that choose them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from reclens.sae.cpu.backend import compiled_kernels
 
 
 class Codes(NamedTuple):
@@ -20,44 +19,40 @@ class Codes(NamedTuple):
 
     def dense(self, n_latents: int) -> Float[Tensor, "batch n_latents"]:
         """The same codes with a column per latent."""
-        return scatter_codes(self.indices, self.values, n_latents)
+        zeros = self.values.new_zeros(len(self.values), n_latents)
+        return zeros.scatter_add_(1, self.indices, self.values)
 
 
-def scatter_codes(
-    indices: Int[Tensor, "batch k"], values: Float[Tensor, "batch k"], n_latents: int
-) -> Float[Tensor, "batch n_latents"]:
-    """The matrix whose row b holds ``values[b]`` at the columns ``indices[b]``, added up."""
-    return values.new_zeros(len(values), n_latents).scatter_add_(1, indices, values)
+def codes_above(
+    pre: Float[Tensor, "batch n_latents"], threshold: Float[Tensor, "*n_latents"] | float = 0.0
+) -> Codes:
+    """Codes of the latents whose pre-activation is above ``threshold`` and above zero."""
+    fires = (pre > threshold) & (pre > 0)
+    width = max(1, int(fires.sum(1).max())) if len(pre) else 1
+    values, indices = (pre * fires).topk(width, dim=1)
+    return Codes(indices, values)
 
 
-def kth_largest(values: Tensor, k: int) -> Float[Tensor, ""]:
-    """A number that exactly ``k`` of all ``values`` reach; ties may let more reach it."""
-    kernels = compiled_kernels(values.device)
-    if kernels is None:
-        return values.flatten().topk(k, sorted=False).values.min()
-    return kernels.kth_largest(values, k)
+def top_k_mask(values: Float[Tensor, "batch n_latents"], k: int) -> Bool[Tensor, "batch n_latents"]:
+    """True at the ``k`` largest of each row; of equal ones at the edge, any."""
+    if torch.compiler.is_compiling():
+        mask: Tensor = _opaque_top_k_mask(values, k)
+        return mask
+    return _top_k_mask(values, k)
 
 
-def kth_largest_of_rows(values: Float[Tensor, "batch width"], k: int) -> Float[Tensor, "batch 1"]:
-    """For each row a number that exactly ``k`` of it reach; ties may let more reach it."""
-    kernels = compiled_kernels(values.device)
-    if kernels is None:
-        return values.topk(k, dim=1).values[:, -1:]
-    return kernels.kth_largest_of_rows(values, k)
+def _top_k_mask(values: Tensor, k: int) -> Tensor:
+    indices = values.topk(k, dim=1, sorted=False).indices
+    return torch.zeros_like(values, dtype=torch.bool).scatter_(1, indices, True)
 
 
-def keep_reaching(
-    indices: Int[Tensor, "batch width"], values: Float[Tensor, "batch width"], edge: Tensor
-) -> tuple[Int[Tensor, "batch kept"], Float[Tensor, "batch kept"]]:
-    """Of each row the entries that reach ``edge``, as narrow as the longest row allows.
+# The compiler of torch 2.13 moves what reads the mask before the scatter that fills it, once there
+# are two masks in a graph; it does not look into an operation of our own.
+@torch.library.custom_op("reclens::top_k_mask", mutates_args=())
+def _opaque_top_k_mask(values: torch.Tensor, k: int) -> torch.Tensor:
+    return _top_k_mask(values, k)
 
-    Returns:
-        Indices and values; short rows are filled with entries of the value -1.
-    """
-    kernels = compiled_kernels(values.device)
-    if kernels is not None:
-        return kernels.keep_reaching(indices, values, edge)
-    reaches = values >= edge
-    width = max(1, int(reaches.sum(1).max()))
-    values, place = values.masked_fill(~reaches, -1.0).topk(width, dim=1, sorted=False)
-    return indices.gather(1, place), values
+
+@_opaque_top_k_mask.register_fake
+def _(values: torch.Tensor, k: int) -> torch.Tensor:
+    return torch.empty_like(values, dtype=torch.bool)

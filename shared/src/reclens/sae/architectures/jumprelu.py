@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from reclens.contracts import AutoencoderConfig
-from reclens.sae.architectures.base import Chosen, SparseAutoencoder, Strongest, codes_above
+from reclens.contracts.specs.autoencoder import JumpReluConfig
+from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.batchtopk import expected_threshold, training_width
-from reclens.sae.architectures.codes import Codes
-from reclens.sae.architectures.dense import top_k_mask
+from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
+from reclens.sae.architectures.fused import Candidates, FusedTraining, Strongest
 
 _MIN_THRESHOLD = 1e-3
 _THRESHOLD_RATE = 10.0
@@ -21,7 +21,7 @@ _THRESHOLD_RATE = 10.0
 stays far from k (seen: 4 in place of 16) and most latents die."""
 
 
-class JumpReluAutoencoder(SparseAutoencoder):
+class JumpReluAutoencoder(SparseAutoencoder, FusedTraining):
     """``z = π · H(π - θ)`` of pre-activations ``π``, with ``θ > 0`` per latent.
 
     Thresholds have no gradient of their own; a window of ``config.bandwidth`` around each one gives
@@ -37,43 +37,50 @@ class JumpReluAutoencoder(SparseAutoencoder):
     plain weight, so that architectures are compared at one sparsity.
     """
 
-    def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
+    Config = JumpReluConfig
+
+    config: JumpReluConfig
+
+    def __init__(self, config: JumpReluConfig, d_model: int) -> None:
         super().__init__(config, d_model)
         start = math.log(max(expected_threshold(config), _MIN_THRESHOLD))
         self.log_threshold = nn.Parameter(torch.full((config.n_latents,), start))
+
+    def thresholds(self) -> Float[Tensor, " n_latents"]:
+        return self.log_threshold.exp()
 
     def learning_rate_factor(self, parameter: str) -> float:
         return _THRESHOLD_RATE if parameter == "log_threshold" else 1.0
 
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        return codes_above(pre, self.log_threshold.exp())
+        return codes_above(pre, self.thresholds())
 
-    def choose(self, strongest: Strongest, progress: float) -> Chosen:
+    def activate(self, pre: Float[Tensor, "batch n_latents"]) -> Activations:
+        threshold = self.thresholds()
+        chosen = top_k_mask(pre.detach() - threshold.detach(), training_width(self.config))
+        values, fires = self._jump(pre, threshold.expand_as(pre))
+        return Activations(values * chosen, self._penalty(fires * chosen))
+
+    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
         del progress
-        threshold = self.log_threshold.detach().exp()
+        threshold = self.thresholds().detach()
         indices, margin = strongest(training_width(self.config), threshold)
-        return Chosen(indices, margin + threshold[indices])
+        return Candidates(indices, margin + threshold[indices])
 
-    def activate(
+    def activate_candidates(
         self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]
-    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, ""]]:
-        threshold = self.log_threshold.exp()[indices]
-        values = _JumpRelu.apply(pre, threshold, self.config.bandwidth)
-        return values, self._penalty(_Step.apply(pre, threshold, self.config.bandwidth))
+    ) -> Activations:
+        values, fires = self._jump(pre, self.thresholds()[indices])
+        return Activations(values, self._penalty(fires))
+
+    def _jump(self, pre: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+        """Activations, and 1 where there is one, with gradients for the thresholds near them."""
+        bandwidth = self.config.bandwidth
+        return _JumpRelu.apply(pre, threshold, bandwidth), _Step.apply(pre, threshold, bandwidth)
 
     def _penalty(self, fires: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
         l0 = fires.sum() / len(fires)
         return self.config.l0_coefficient * (l0 / self.k - 1).square()
-
-    def may_fire(self, pre: Float[Tensor, "batch n_latents"]) -> Bool[Tensor, "batch n_latents"]:
-        return top_k_mask(pre - self.log_threshold.detach().exp(), training_width(self.config))
-
-    def activate_densely(
-        self, pre: Float[Tensor, "batch n_latents"], chosen: Bool[Tensor, "batch n_latents"]
-    ) -> tuple[Float[Tensor, "batch n_latents"], Float[Tensor, ""]]:
-        threshold, bandwidth = self.log_threshold.exp().expand_as(pre), self.config.bandwidth
-        values = _JumpRelu.apply(pre, threshold, bandwidth) * chosen
-        return values, self._penalty(_Step.apply(pre, threshold, bandwidth) * chosen)
 
 
 class _JumpRelu(torch.autograd.Function):

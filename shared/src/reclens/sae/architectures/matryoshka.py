@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens.contracts import AutoencoderConfig
-from reclens.sae.architectures.base import Chosen, Strongest
+from reclens.contracts.specs.autoencoder import AutoencoderConfig, MatryoshkaConfig
+from reclens.sae.architectures.base import Product
 from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
-from reclens.sae.architectures.dense import Product
+from reclens.sae.architectures.fused import Candidates, Strongest
 
 
 class MatryoshkaAutoencoder(BatchTopKAutoencoder):
@@ -21,27 +21,29 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
     arXiv 2503.17547.
     """
 
+    Config = MatryoshkaConfig
+
     group: Tensor
 
     def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
         super().__init__(config, d_model)
         self.register_buffer("group", torch.tensor(config.latent_levels), persistent=False)
 
-    def choose(self, strongest: Strongest, progress: float) -> Chosen:
-        chosen = super().choose(strongest, progress)
-        n_levels = len(self.config.matryoshka_levels)
-        return chosen._replace(
-            levels=self.group[chosen.indices],
-            weights=(1 / n_levels,) * n_levels,
-            main=n_levels - 1,
-        )
-
     def decode_levels(
         self, values: Float[Tensor, "batch n_latents"], multiply: Product
-    ) -> Float[Tensor, "n_levels batch d_model"]:
+    ) -> tuple[Float[Tensor, "batch d_model"], ...]:
         levels, x_hat, start = [], self.b_dec, 0
         for end in self.config.level_ends:
             x_hat = x_hat + multiply(values[:, start:end], self.W_dec[start:end])
             levels.append(x_hat)
             start = end
-        return torch.stack(levels)
+        return tuple(levels)
+
+    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
+        found = super().candidates(strongest, progress)
+        n_levels = len(self.config.level_ends)
+        return found._replace(
+            levels=self.group[found.indices],
+            weights=(1 / n_levels,) * n_levels,
+            main=n_levels - 1,
+        )

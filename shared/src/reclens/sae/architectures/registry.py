@@ -1,35 +1,48 @@
-"""Architectures by the ``kind`` of their configuration."""
+"""Architectures by the ``kind`` of their configuration, found by entry points."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Final
 
 import torch
 
-from reclens.contracts import AutoencoderConfig
+from reclens.contracts.specs.autoencoder import AUTOENCODERS, AutoencoderConfig
+from reclens.errors import InvalidInput
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
-from reclens.sae.architectures.closed_form import DimensionsAutoencoder, PcaAutoencoder
-from reclens.sae.architectures.jumprelu import JumpReluAutoencoder
-from reclens.sae.architectures.matryoshka import MatryoshkaAutoencoder
 from reclens.sae.architectures.storage import load_weights, read_config
-from reclens.sae.architectures.topk import TopKAutoencoder
 
-ARCHITECTURES: Final[dict[str, type[SparseAutoencoder]]] = {
-    "topk": TopKAutoencoder,
-    "batchtopk": BatchTopKAutoencoder,
-    "matryoshka": MatryoshkaAutoencoder,
-    "jumprelu": JumpReluAutoencoder,
-    "dimensions": DimensionsAutoencoder,
-    "pca": PcaAutoencoder,
-}
-"""To add one: its file, its line here, its ``kind`` in the configuration."""
+
+@cache
+def architecture(kind: str) -> type[SparseAutoencoder]:
+    """The class that is declared under ``kind``, by RecLens or by an installed package.
+
+    Raises:
+        NotFound: no installed package offers it.
+        InvalidInput: it cannot be imported or is not a `SparseAutoencoder`.
+    """
+    loaded = AUTOENCODERS.load(kind)
+    if not issubclass(loaded, SparseAutoencoder):
+        raise InvalidInput(
+            f"autoencoder {kind!r} is a {loaded.__qualname__}, which is not a subclass of "
+            "reclens.sae.SparseAutoencoder.",
+            field="config.kind",
+            remedy="see docs/how-to/extend/autoencoder.md.",
+        )
+    return loaded
 
 
 def build_autoencoder(config: AutoencoderConfig, d_model: int) -> SparseAutoencoder:
-    """An untrained autoencoder; the same seed gives the same weights."""
-    return ARCHITECTURES[config.kind](config, d_model)
+    """An untrained autoencoder; the same seed gives the same weights.
+
+    Raises:
+        NotFound: no installed package offers the kind.
+        InvalidInput: what is installed under it cannot be used.
+        InvalidSpec: its own configuration refuses a field.
+    """
+    kind = architecture(config.kind)
+    own = config if isinstance(config, kind.Config) else kind.Config.parse(config.canonical())
+    return kind(own, d_model)
 
 
 def load_autoencoder(folder: str | Path, device: torch.device | str = "cpu") -> SparseAutoencoder:
@@ -37,6 +50,7 @@ def load_autoencoder(folder: str | Path, device: torch.device | str = "cpu") -> 
 
     Raises:
         MissingData: a file is missing.
+        NotFound: no installed package offers the kind.
         InvalidSpec: the configuration does not validate.
         CorruptArtifact: the weights cannot be read or do not fit the configuration.
     """

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,6 +18,7 @@ from reclens.contracts import AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.registry import build_autoencoder
+from reclens.sae.architectures.topk import TopKAutoencoder
 
 CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"
@@ -47,6 +47,10 @@ def save_saelens(sae: SparseAutoencoder, folder: str | Path) -> list[str]:
 
     Returns:
         The names of the files written.
+
+    Raises:
+        InvalidInput: a kind of another package keeps neither the k strongest nor what is above
+            thresholds.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,12 +75,18 @@ def save_saelens(sae: SparseAutoencoder, folder: str | Path) -> list[str]:
             "reclens": sae.config.canonical(),
         },
     }
-    threshold = _threshold(sae)
-    if threshold is None:
+    thresholds = sae.thresholds()
+    if thresholds is None and not isinstance(sae, TopKAutoencoder):
+        raise InvalidInput(
+            f"SAELens has no architecture for the kind {sae.config.kind!r}.",
+            field="kind",
+            remedy="give its class `thresholds`, where a latent fires above one.",
+        )
+    if thresholds is None:
         config |= {"architecture": "topk", "k": sae.k, "rescale_acts_by_decoder_norm": False}
     else:
         config["architecture"] = "jumprelu"
-        tensors["threshold"] = threshold
+        tensors["threshold"] = thresholds
     save_file(
         {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()},
         folder / WEIGHTS,
@@ -131,16 +141,6 @@ def load_saelens(folder: str | Path) -> SparseAutoencoder:
         filled["log_threshold"] = threshold.clamp_min(_SMALLEST).log()
     sae.load_state_dict(filled)
     return sae.eval().requires_grad_(False)
-
-
-def _threshold(sae: SparseAutoencoder) -> Float[Tensor, " n_latents"] | None:
-    """What each latent must exceed to fire; None where the k strongest fire."""
-    state = dict(sae.named_parameters()) | dict(sae.named_buffers())
-    if "log_threshold" in state:
-        return state["log_threshold"].exp()
-    if "threshold" in state:
-        return state["threshold"].expand(sae.n_latents)
-    return None
 
 
 def _k(stored: dict[str, Any]) -> int:

@@ -1,1 +1,5 @@
-"""The fused training step on a CPU: compiled loops over the few latents that fire. Needs numba."""
+"""Compiled loops on a CPU: they select latents and differentiate a step that touches only few.
+
+`selection` works without numba too; `kernels` calls the loops of `selection_loops` and
+`step_loops` with tensors.
+"""

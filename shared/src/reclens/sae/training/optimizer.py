@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reclens.sae.cpu.backend import compiled_kernels
+from reclens.sae.cpu.selection import compiled_kernels
 
 AVERAGE_SHARE = 0.8
 """Where gradients are taken: so much of the average, the rest of the last point."""

@@ -17,15 +17,16 @@ from reclens.sae.activations.moments import Moments
 from reclens.sae.activations.sources import ActivationSource, load_shard
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
-from reclens.sae.architectures.registry import build_autoencoder
-from reclens.sae.cpu.backend import compiled_kernels
-from reclens.sae.training.dense_step import DenseStep
+from reclens.sae.architectures.fused import offers_fused_training
+from reclens.sae.architectures.registry import architecture, build_autoencoder
+from reclens.sae.cpu.selection import compiled_kernels
+from reclens.sae.training.dense import DenseDifferentiation
 from reclens.sae.training.optimizer import AveragedSignDescent, Descending
 from reclens.sae.training.prediction import PredictionTerm, Scorer
-from reclens.sae.training.step import StepParts, TrainingStep, read_metrics
+from reclens.sae.training.step import Differentiation, Objective, TrainingStep, read_metrics
 
-CLOSED_FORM = ("dimensions", "pca")
-"""Kinds whose parameters follow from the covariance of the data."""
+READ_EVERY = 50
+"""Steps whose figures are read together on an accelerator: reading waits until it has caught up."""
 CALIBRATION_BATCHES = 200
 """Training batches that thresholds are fitted to at the end, at most."""
 CURVE_POINTS = 200
@@ -115,7 +116,7 @@ class AutoencoderTrainer:
     # --- preparation -----------------------------------------------------------------------------
 
     def _measure(self) -> Iterator[Progress]:
-        fitted = self._config.kind in CLOSED_FORM
+        fitted = issubclass(architecture(self._config.kind), ClosedFormAutoencoder)
         moments, rows = Moments(with_covariance=fitted), []
         d_model = self._config.d_model
         for i in range(len(self._source)):
@@ -173,22 +174,28 @@ class AutoencoderTrainer:
                 n_items=self._config.prediction_items,
                 seed=self._config.seed,
             )
-        self._take_step = self._step_of(sae, prediction)
-
-    def _step_of(self, sae: SparseAutoencoder, prediction: PredictionTerm | None) -> TrainingStep:
-        parts = StepParts(
-            sae,
-            self._config,
+        self._take_step = TrainingStep(
+            self._differentiation(sae, prediction),
             self._optimizer,
             self._silent_for,
-            k_auxiliary=self._config.k_auxiliary or max(1, sae.d_model // 2),
-            prediction=prediction,
+            self._config.dead_after,
         )
-        if self._config.precision == "float32" and compiled_kernels(self._device) is not None:
-            from reclens.sae.cpu.fused_step import CompiledStep  # noqa: PLC0415 - needs numba
+        self._read_every = 1 if self._device.type == "cpu" else READ_EVERY
 
-            return CompiledStep(parts)
-        return DenseStep(parts, compiled=self._compiled)
+    def _differentiation(
+        self, sae: SparseAutoencoder, prediction: PredictionTerm | None
+    ) -> Differentiation:
+        k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
+        objective = Objective(sae, self._config, k_auxiliary, prediction)
+        if (
+            self._config.precision == "float32"
+            and offers_fused_training(sae)
+            and compiled_kernels(self._device) is not None
+        ):
+            from reclens.sae.training.fused import FusedDifferentiation  # noqa: PLC0415 - numba
+
+            return FusedDifferentiation(objective)
+        return DenseDifferentiation(objective, compiled=self._compiled)
 
     # --- one step --------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class AutoencoderTrainer:
         self._step += 1
         self.activations_seen += len(x)
         # The first one soon, so that progress has figures from the start.
-        if self._step % self._take_step.read_every in {0, 1} or self._step == self.total_steps:
+        if self._step % self._read_every in {0, 1} or self._step == self.total_steps:
             self._read_metrics()
         return self._metrics
 

@@ -15,8 +15,9 @@ from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
 from reclens.ops.local.interruption import terminated_as_interrupted, undisturbed
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
-from reclens.platform.jobs.log import JobLog, JobState, JobView
+from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.spec_file import JobRequest, read_spec_file
+from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.demo.figures import read_figures

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from reclens.evaluation.statistics.bootstrap import Interval, mean_interval, statistic_interval
+from reclens.evaluation.statistics import Interval, mean_interval, statistic_interval
 from reclens.studies.reproduce.collecting import Dictionary
 
 INTERPRETABLE = 0.8

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from reclens.contracts import Progress
 from reclens.errors import RecLensError
-from reclens.platform.jobs.log import JobLog, JobState, JobView
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.reproduce.plan import PlannedJob
 
@@ -99,7 +100,7 @@ class JobRun:
                     self._done.add(ref)
                     self._say(f"✓ {job.name}: found")
                 else:
-                    self._submitted[ref] = self._log.submit(job.spec.TASK, job.spec.canonical())
+                    self._submitted[ref] = self._log.submit(job.spec.JOB.task, job.spec.canonical())
 
     def _look(self) -> None:
         for ref, job_id in list(self._submitted.items()):

@@ -1,99 +1,237 @@
-"""The approximate index against plain NumPy: every score computed, every item sorted."""
+"""Answers by an approximate index against those by the scores of all items."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
+from served_models import N_LATENTS, N_USERS, served_model
+from structlog.testing import capture_logs
 
-from reclens.errors import InvalidInput, NotReady
-from reclens_recommender.serving.ranking.approximate import NO_CANDIDATE, build_item_index
+from reclens.errors import NotReady
+from reclens.probing import ProbeSite
+from reclens.recommenders import UserBatch
+from reclens.steering import LatentEdit, Mode, Operation, Unit
+from reclens_recommender.serving.queries import RankQuery, rank
+from reclens_recommender.serving.ranking.approximate import ApproximateRanker
+from reclens_recommender.serving.ranking.exact import FilteredRanker, ForwardPassRanker
+from reclens_recommender.serving.ranking.item_index import ItemIndex, build_item_index
+from reclens_recommender.serving.ranking.ranker import RankedItems
+from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.served_model import ServedModel, ServingOptions
+from reclens_recommender.serving.server import running_inference
+from reclens_recommender.serving.settings import InferenceSection, InferenceSettings
+from reclens_recommender.serving.wire import response_of
 
-D_MODEL, N_ITEMS, N_CLUSTERS = 16, 6000, 40
-
-
-@pytest.fixture(scope="module")
-def planted() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Items around centres with biases that matter, and queries near centres."""
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(N_CLUSTERS, D_MODEL))
-    items = centres[rng.integers(0, N_CLUSTERS, N_ITEMS)] + rng.normal(size=(N_ITEMS, D_MODEL)) / 2
-    queries = centres[rng.integers(0, N_CLUSTERS, 300)] + rng.normal(size=(300, D_MODEL)) / 2
-    biases = rng.normal(size=N_ITEMS) * 3
-    tensors = (torch.from_numpy(part.astype(np.float32)) for part in (items, biases, queries))
-    return tuple(tensors)  # pyright: ignore[reportReturnType]
-
-
-def true_best(items: torch.Tensor, biases: torch.Tensor, x: torch.Tensor, n: int) -> np.ndarray:
-    scores = x.double().numpy() @ items.double().numpy().T + biases.double().numpy()
-    return np.argsort(-scores, axis=1)[:, :n]
-
-
-def recall(found: torch.Tensor, truth: np.ndarray) -> float:
-    hits = [len(set(a) & set(b)) for a, b in zip(found.tolist(), truth.tolist(), strict=True)]
-    return sum(hits) / truth.size
+PUSH = (LatentEdit.of((1, 2), Operation.ADD, 1.5, Unit.INPUT_NORM),)
+FAR = (LatentEdit.of((1,), Operation.ADD, -6.0, Unit.INPUT_NORM),)
 
 
-def test_queries_that_it_was_not_measured_on_are_answered_as_well(planted) -> None:
-    items, biases, x = planted
-    index = build_item_index(items, biases, x[:150], wanted_recall=0.97)
-    assert index.report.n_probe < index.report.n_lists
-    assert index.report.recall >= 0.97
-    found = index.candidates(x[150:], 50)
-    assert found.shape == (150, 50)
-    assert recall(found, true_best(items, biases, x[150:], 10)) >= 0.93
+def known(served: ServedModel, user: int) -> Subject:
+    return Subject(user, served.dataset.history(user), user)
 
 
-def test_less_recall_searches_fewer_lists(planted) -> None:
-    items, biases, x = planted
-    little = build_item_index(items, biases, x[:100], wanted_recall=0.3)
-    much = build_item_index(items, biases, x[:100], wanted_recall=0.999)
-    assert little.report.n_probe < much.report.n_probe
-    assert 0.3 <= little.report.recall < much.report.recall
+def with_index(served: ServedModel, n_lists: int = 1, recall: float = 1.0) -> ServedModel:
+    """With one list every search looks at all items, with many and little recall at few."""
+    weights, biases = served.catalogue.weights, served.catalogue.biases
+    index = build_item_index(weights, biases, weights[:50], recall, n_lists)
+    ranker = ApproximateRanker(index, served.catalogue, FilteredRanker(served.catalogue))
+    return replace(served, ranker=ranker)
 
 
-def test_a_recall_of_one_finds_what_scoring_everything_finds(planted) -> None:
-    items, biases, x = planted
-    index = build_item_index(items, biases, x[:100], wanted_recall=1.0)
-    assert index.report.recall == 1.0
-    # Not only as sets: the candidates come in the order of the exact scores.
-    truth = true_best(items, biases, x[:100], 10)
-    assert np.array_equal(index.candidates(x[:100], 10).numpy(), truth)
+def index_of(served: ServedModel) -> ItemIndex:
+    """The index that it searches."""
+    assert isinstance(served.ranker, ApproximateRanker)
+    return served.ranker.index
 
 
-def test_the_bias_counts(planted) -> None:
-    items, biases, x = planted
-    lifted = biases.clone()
-    lifted[4321] = 1e4
-    index = build_item_index(items, lifted, x[:100], wanted_recall=1.0)
-    assert (index.candidates(x[100:], 1) == 4321).all()
+def queries(served: ServedModel) -> list[RankQuery]:
+    rng = np.random.default_rng(5)
+    return [
+        RankQuery(
+            known(served, number % N_USERS),
+            top_k=int(rng.integers(1, 30)),
+            exclude_seen=bool(number % 2),
+            excluded=np.unique(rng.integers(0, 100, number % 5)),
+            limits={"a": 2, "e": 0} if number % 3 == 0 else {},
+            edits=tuple(
+                LatentEdit.of(
+                    rng.choice(N_LATENTS, 3, replace=False).tolist(),
+                    list(Operation)[rng.integers(4)],
+                    2 * rng.random(),
+                    list(Unit)[rng.integers(2)],
+                )
+                for _ in range(number % 4)
+            ),
+            mode=Mode.RECONSTRUCT if number % 11 == 0 else Mode.RESIDUAL,
+            include_baseline=True,
+            include_latents=number % 4 == 0,
+        )
+        for number in range(40)
+    ]
 
 
-def test_rows_are_filled_where_the_catalogue_is_small() -> None:
-    items = torch.eye(4)
-    index = build_item_index(items, torch.zeros(4), items, wanted_recall=0.2, n_lists=4)
-    assert index.report.n_probe == 1
-    found = index.candidates(items[:2], 10)
-    assert found[:, 0].tolist() == [0, 1]
-    assert (found[:, 1:] == NO_CANDIDATE).all()
+def assert_same(found: RankedItems, exact: RankedItems) -> None:
+    """The same but for places that are not known."""
+    assert found.items.tolist() == exact.items.tolist()
+    assert found.scores.tobytes() == exact.scores.tobytes()
+    assert found.baseline_scores.tobytes() == exact.baseline_scores.tobytes()
+    places = zip(found.baseline_ranks.tolist(), exact.baseline_ranks.tolist(), strict=True)
+    assert all(place in (0, true) for place, true in places)
 
 
-@pytest.mark.parametrize("wanted", [0.0, -0.5, 1.01])
-def test_a_recall_that_cannot_be_is_refused(wanted: float) -> None:
-    with pytest.raises(InvalidInput, match="recall") as raised:
-        build_item_index(torch.eye(4), torch.zeros(4), torch.eye(4), wanted_recall=wanted)
-    assert raised.value.field == "index_recall"
+@pytest.mark.parametrize("kind", ["sasrec", "bprmf", "lightgcn"])
+def test_where_everything_is_looked_at_answers_are_the_exact_ones(kind: str) -> None:
+    served = served_model(kind)
+    asked = queries(served)
+    # Of 100 items all are candidates where enough are asked for: then every place is known.
+    deep = [replace(query, top_k=100) for query in asked]
+    exact = [response_of(answer) for answer in rank(served, deep)]
+    assert [response_of(answer) for answer in rank(with_index(served), deep)] == exact
 
 
-def test_nothing_to_measure_on_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="no representation"):
-        build_item_index(torch.eye(4), torch.zeros(4), torch.empty(0, 4))
+@pytest.mark.parametrize("kind", ["sasrec", "bprmf"])
+def test_of_many_items_the_best_are_found_and_nearby_places_known(kind: str) -> None:
+    served = served_model(kind, n_items=1503)
+    asked = queries(served)
+    places: list[int] = []
+    pairs = zip(rank(with_index(served), asked), rank(served, asked), strict=True)
+    for query, (found, exact) in zip(asked, pairs, strict=True):
+        assert_same(found.ranked, exact.ranked)
+        assert found.baseline is not None
+        assert exact.baseline is not None
+        assert_same(found.baseline, exact.baseline)
+        assert found.baseline.baseline_ranks.tolist() == exact.baseline.baseline_ranks.tolist()
+        assert (found.edited_latents, found.relative_shift, found.idle) == (
+            exact.edited_latents,
+            exact.relative_shift,
+            exact.idle,
+        )
+        if query.edits:
+            places += found.ranked.baseline_ranks.tolist()
+    assert 0 in places
+    assert max(places) > 30
 
 
-def test_without_the_library_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_place_of_an_item_from_far_below_is_not_known_but_its_score_is() -> None:
+    served = served_model("bprmf", n_items=1503)
+    subject = known(served, 3)
+    query = RankQuery(subject, 30, edits=FAR)
+    (found,), (exact,) = rank(with_index(served), [query]), rank(served, [query])
+    true = exact.ranked.baseline_ranks
+    places = found.ranked.baseline_ranks
+    # Looked at: as many as are asked for, 64 more, and in case as many as are excluded.
+    surely = 30 + 64
+    at_most = surely + len(set(subject.history.tolist()))
+    assert true.min() <= surely
+    assert true.max() > at_most
+    assert np.array_equal(places[true <= surely], true[true <= surely])
+    assert not places[true > at_most].any()
+    with torch.inference_mode():
+        own = served.model(UserBatch.of([subject.history], [3]))[0].numpy()
+    assert found.ranked.baseline_scores.tobytes() == own[found.ranked.items].tobytes()
+
+
+def test_limits_look_deeper_until_enough_are_left() -> None:
+    served = served_model("bprmf", n_items=1503)
+    limits = {"a": 1, "b": 1, "c": 1, "d": 1}
+    asked = [
+        RankQuery(known(served, user), 150, limits=limits, edits=edits, include_baseline=True)
+        for user in range(4)
+        for edits in ((), PUSH)
+    ]
+    for found, exact in zip(rank(with_index(served), asked), rank(served, asked), strict=True):
+        assert len(found.ranked.items) == 150
+        assert_same(found.ranked, exact.ranked)
+
+
+def test_what_the_searched_lists_do_not_hold_is_found_among_all_items() -> None:
+    served = served_model("bprmf", n_items=1503)
+    few = with_index(served, n_lists=128, recall=0.05)
+    assert index_of(few).report.n_probe == 1
+    asked = [
+        RankQuery(known(served, user), 300, edits=PUSH, include_latents=True) for user in range(3)
+    ]
+    exact = [response_of(answer) for answer in rank(served, asked)]
+    assert [response_of(answer) for answer in rank(few, asked)] == exact
+
+
+def test_an_index_that_misses_items_tells_no_wrong_score_and_is_batch_invariant() -> None:
+    served = served_model("bprmf", n_items=1503)
+    # Few lists are searched, each with enough items for an answer.
+    few = with_index(served, n_lists=8, recall=0.05)
+    assert index_of(few).report.n_probe == 1
+    asked = [
+        RankQuery(known(served, user), 5, exclude_seen=False, edits=edits)
+        for user in range(N_USERS)
+        for edits in ((), PUSH)
+    ]
+    together = [response_of(answer) for answer in rank(few, asked)]
+    assert [response_of(rank(few, [query])[0]) for query in asked] == together
+    exact = [response_of(answer) for answer in rank(served, asked)]
+    assert [list(answer.ranked.items) for answer in together] != [
+        list(answer.ranked.items) for answer in exact
+    ]
+    for query, answer in zip(asked, together, strict=True):
+        (everything,) = rank(served, [replace(query, top_k=1503)])
+        scores = dict(zip(everything.ranked.items, everything.ranked.scores, strict=True))
+        assert [scores[item] for item in answer.ranked.items] == list(answer.ranked.scores)
+        assert list(answer.ranked.scores) == sorted(answer.ranked.scores, reverse=True)
+
+
+def test_threads_that_share_the_searches_change_nothing() -> None:
+    one, more = (
+        served_model(
+            "bprmf", n_items=603, options=ServingOptions(search_threads=n, approximate=True)
+        )
+        for n in (1, 3)
+    )
+    asked = queries(one)
+    expected = [response_of(answer) for answer in rank(one, asked)]
+    assert [response_of(answer) for answer in rank(more, asked)] == expected
+
+
+def test_a_release_gets_its_index_when_it_is_loaded() -> None:
+    with capture_logs() as logs:
+        served = served_model("sasrec", n_items=603, options=ServingOptions(approximate=True))
+    (entry,) = [entry for entry in logs if entry["event"] == "index built"]
+    assert entry["recall"] >= 0.99
+    assert (entry["queries"], entry["lists"]) == (N_USERS, index_of(served).report.n_lists)
+    assert entry["seconds"] >= 0
+    assert not isinstance(served_model("sasrec").ranker, ApproximateRanker)
+
+
+def test_before_the_last_site_all_items_are_scored_and_that_is_logged() -> None:
+    site = ProbeSite("encoder.blocks.0", position="last")
+    with capture_logs() as logs:
+        served = served_model("sasrec", site=site, options=ServingOptions(approximate=True))
+    assert isinstance(served.ranker, ForwardPassRanker)
+    assert [entry["ranker"] for entry in logs if entry["event"].startswith("no index")] == [
+        "ForwardPassRanker"
+    ]
+
+
+def test_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert InferenceSettings().inference.index == "exact"
+    monkeypatch.setenv("RECLENS_INFERENCE__INDEX", "approximate")
+    assert InferenceSettings().inference.index == "approximate"
+    monkeypatch.setenv("RECLENS_INFERENCE__INDEX", "fast")
+    with pytest.raises(ValidationError, match="index"):
+        InferenceSettings()
+
+
+async def test_without_the_library_the_server_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(NotReady, match="pip install") as raised:
-        build_item_index(torch.eye(4), torch.zeros(4), torch.eye(4))
-    assert raised.value.field == "index"
+    settings = InferenceSettings(
+        device="cpu", inference=InferenceSection(listen="127.0.0.1:0", index="approximate")
+    )
+    with pytest.raises(NotReady, match=r"shared\[index\]") as raised:
+        async with running_inference(settings):
+            pass
+    assert raised.value.field == "RECLENS_INFERENCE__INDEX"

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
-from reclens_recommender.serving.ranking import scoring, selection
-from reclens_recommender.serving.ranking.scoring import GROUP, Search
-from reclens_recommender.serving.ranking.selection import Selection, exact_scores
-from reclens_recommender.serving.standings import Ranked
+from reclens_recommender.serving.ranking import catalogue, selection
+from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue, Search
+from reclens_recommender.serving.ranking.selection import Selection
+from reclens_recommender.serving.representations.scores import ScoredItems
 
 Array = npt.NDArray[np.int64]
 
 
-class RoughScores:
+class RoughCatalogue(Catalogue):
     """Exact scores that are shown with an error of up to the margin, as bad as it may be."""
 
     def __init__(self, exact: npt.NDArray[np.float32], margin: float, seed: int) -> None:
-        self.n_rows, self.n_items = exact.shape
-        self.margins = np.full(self.n_rows, margin)
+        super().__init__(torch.zeros(exact.shape[1], 1), torch.zeros(exact.shape[1]))
+        self.rows = torch.zeros(len(exact), 1).unbind()
+        self._margin = margin
         rng = np.random.default_rng(seed)
         self._exact = exact
         self._shown = (exact + margin * rng.choice([-0.99, 0.99], exact.shape)).astype(np.float32)
 
-    def visit(self, search: Search) -> None:
-        size = scoring._CHUNK_ITEMS
+    def margins(self, x: torch.Tensor) -> npt.NDArray[np.float64]:
+        return np.full(len(x), self._margin)
+
+    def visit(self, x: torch.Tensor, search: Search) -> None:
+        size = catalogue._CHUNK_ITEMS
         # In no order, as threads may come.
         for start in reversed(range(0, self.n_items, size)):
             search(start, torch.from_numpy(self._shown[:, start : start + size].copy()))
 
-    def exact(self, rows: Array, groups: Array) -> npt.NDArray[np.float32]:
+    def exact(
+        self, x: Sequence[torch.Tensor], rows: Array, groups: Array
+    ) -> npt.NDArray[np.float32]:
         padding = -self.n_items % GROUP
         padded = np.pad(self._exact, ((0, 0), (0, padding)), constant_values=-np.inf)
-        return padded.reshape(self.n_rows, -1, GROUP)[rows, groups]
+        return padded.reshape(len(x), -1, GROUP)[rows, groups]
 
 
 def sorted_candidates(scores: npt.NDArray[np.float32], excluded: Array) -> list[int]:
@@ -46,7 +54,7 @@ def sorted_candidates(scores: npt.NDArray[np.float32], excluded: Array) -> list[
 @pytest.fixture(params=["one-chunk", "many-chunks", "long-blocks"])
 def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "one-chunk":
-        monkeypatch.setattr(scoring, "_CHUNK_ITEMS", 8 * GROUP * 2)
+        monkeypatch.setattr(catalogue, "_CHUNK_ITEMS", 8 * GROUP * 2)
     if request.param == "long-blocks":
         monkeypatch.setattr(selection, "_LONG_BLOCKS", 0)
 
@@ -67,9 +75,12 @@ def test_best_items_and_places_are_those_of_a_full_sort(
         np.array(rng.permutation(order)[:8], dtype=np.int64)  # any candidates, in any order
         for order in orders
     ]
-    scores = RoughScores(exact, margin, seed=1)
+    scores = RoughCatalogue(exact, margin, seed=1)
     found = Selection(
-        scores, excluded, [Ranked(items, exact[row][items]) for row, items in enumerate(targets)]
+        scores,
+        scores.rows,
+        excluded,
+        [ScoredItems(items, exact[row][items]) for row, items in enumerate(targets)],
     )
     for counts in ([10, 1, 3, 10, 500], [1000] * 5):
         for row, best in enumerate(found.best(counts)):
@@ -82,15 +93,16 @@ def test_best_items_and_places_are_those_of_a_full_sort(
 
 
 def test_no_candidates_at_all_give_no_items() -> None:
-    scores = RoughScores(np.ones((1, 20), np.float32), 0.0, seed=1)
-    (best,) = Selection(scores, [np.arange(20)]).best([10])
+    scores = RoughCatalogue(np.ones((1, 20), np.float32), 0.0, seed=1)
+    (best,) = Selection(scores, scores.rows, [np.arange(20)]).best([10])
     assert len(best) == 0
 
 
-def test_exact_scores_are_given_in_the_order_asked() -> None:
+def test_scores_of_items_are_given_in_the_order_asked() -> None:
     numbers = np.arange(80, dtype=np.float32).reshape(2, 40)
+    scores = RoughCatalogue(numbers, 0.4, seed=1)
     rows, items = np.array([0, 0, 0, 1, 1]), np.array([39, 3, 3, 17, 0])
-    assert exact_scores(RoughScores(numbers, 0.4, seed=1), rows, items).tolist() == [
+    assert scores.of_items(scores.rows, rows, items).tolist() == [
         39,
         3,
         3,
@@ -102,10 +114,10 @@ def test_exact_scores_are_given_in_the_order_asked() -> None:
 @pytest.mark.usefixtures("layout")
 def test_places_among_a_catalogue_of_equals_take_memory_once() -> None:
     n_items = 4096
-    scores = RoughScores(np.zeros((1, n_items), np.float32), 0.0, seed=1)
+    scores = RoughCatalogue(np.zeros((1, n_items), np.float32), 0.0, seed=1)
     items = np.random.default_rng(0).permutation(n_items)[:500]
-    targets = [Ranked(items, np.zeros(500, np.float32))]
-    asked = Selection(scores, [np.zeros(0, np.int64)], targets)
+    targets = [ScoredItems(items, np.zeros(500, np.float32))]
+    asked = Selection(scores, scores.rows, [np.zeros(0, np.int64)], targets)
     noted = sum(len(near) for _, near in asked._places[0].unsure)
     assert noted == n_items  # not one list for each of 500
     assert asked.places(0).tolist() == (items + 1).tolist()

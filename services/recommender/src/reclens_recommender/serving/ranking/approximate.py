@@ -1,218 +1,120 @@
-"""An approximate index of the item vectors, for catalogues too large to score whole.
+"""Ranks by the candidates of an approximate index: their scores are exact, nothing else is scored.
 
-Items are in inverted lists by k-means; a query looks into the lists whose centres it likes best.
-The bias is one more coordinate, which every query meets with 1. What comes back are candidates: the
-caller scores them exactly, so that an answer's scores are the recommender's own and only an item
-that no searched list holds can be missing. How many lists are searched is decided when the index is
-made: the fewest that reach a wanted recall on representations of the release's own users, pushed as
-steering pushes them.
-
-Figures behind the choice of library and method: benchmarks/results/item_index.json.
+What an index does not find is missing from an answer, and of an item that is not among the
+candidates of the untouched representation the rank is not known. Each representation is searched
+for by itself, so that an answer does not depend on which others are asked for with it.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from reclens.errors import InvalidInput, NotReady
+from reclens_recommender.serving.ranking.catalogue import Catalogue
+from reclens_recommender.serving.ranking.item_index import NO_CANDIDATE, ItemIndex
+from reclens_recommender.serving.ranking.ranker import (
+    DEEPER,
+    UNKNOWN_RANK,
+    Ranker,
+    TopKQuery,
+    TopKResult,
+)
+from reclens_recommender.serving.representations.scores import ScoredItems
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-MEASURED_AT: Final = 10
-"""Recall is of the best so many items."""
-NO_CANDIDATE: Final = -1
-"""Fills a row where the searched lists hold fewer items than asked for."""
-
-_TRAINING_POINTS_A_LIST = 64
-_ITERATIONS = 10
-_MOST_CANDIDATES_MEASURED = 200
-_CHUNK = 64
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What the index turned out to be."""
-
-    n_lists: int
-    """Inverted lists."""
-    n_probe: int
-    """Lists that a query looks into."""
-    recall: float
-    """Share of the ten best items that are found, mean over the sample, 0 to 1."""
-    lowest_recall: float
-    """The same for the query at the 5th percentile of the sample."""
-    n_queries: int
-    """Queries of the sample."""
-    build_seconds: float
-    """Time that making and measuring it took."""
-    n_bytes: int
-    """Memory of the lists."""
+_MARGIN = 64
+"""Candidates beyond those that an answer takes: more of them make more ranks known."""
+_MOST_CANDIDATES = 1 << 14
+"""Beyond these, scoring all items costs no more."""
 
 
-class ItemIndex:
-    """Candidates for the best items by ``x @ item_weights.T + item_biases``.
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """The best candidates of one vector."""
 
-    Nothing changes after it is made: threads may search it at once.
+    looked_at: ScoredItems
+    """All that were looked at, without those that are excluded."""
+    kept: npt.NDArray[np.int64]
+    """Places, from 0, of those that an answer takes."""
+
+
+class ApproximateRanker:
+    """Scores the candidates of an index; a query that they do not suffice for is answered exactly.
+
+    Args:
+        index: of the catalogue.
+        catalogue: the items.
+        exact: answers where the searched lists hold too few items.
+        threads: threads that share the searches of a batch.
     """
 
-    def __init__(self, index: Any, report: IndexReport, n_items: int, threads: int = 1) -> None:
-        self._index = index
-        self.report = report
-        self.n_items = n_items
+    def __init__(
+        self, index: ItemIndex, catalogue: Catalogue, exact: Ranker, threads: int = 1
+    ) -> None:
+        self.index = index
+        self._catalogue = catalogue
+        self._exact = exact
         self._pool = ThreadPoolExecutor(threads, "index") if threads > 1 else None
 
-    def candidates(self, x: Float[Tensor, "batch d_model"], n: int) -> Int[Tensor, "batch n"]:
-        """Items that are probably the best ``n`` for each row, best first as the index knows them.
+    def rank(self, queries: Sequence[TopKQuery]) -> list[TopKResult]:
+        """Answer ``queries``, see `Ranker`."""
+        vectors = [(query, query.representation.x) for query in queries]
+        vectors += [(query, x) for query in queries if (x := query.edited) is not None]
+        searched = self._search_each(vectors)
+        untouched = searched[: len(queries)]
+        edited = iter(searched[len(queries) :])
+        found = [
+            self._result(query, before, None if query.edited is None else next(edited))
+            for query, before in zip(queries, untouched, strict=True)
+        ]
+        left = [query for query, one in zip(queries, found, strict=True) if one is None]
+        rest = iter(self._exact.rank(left) if left else ())
+        return [next(rest) if one is None else one for one in found]
 
-        Args:
-            x: representations, on the CPU.
-            n: how many, all items at most; rows with fewer end in ``NO_CANDIDATE``.
-        """
-        queries = torch.cat([x, x.new_ones(len(x), 1)], dim=1).to(torch.float32).contiguous()
-        _scores, found = self._index.search(queries.numpy(), min(n, self.n_items))
-        return torch.from_numpy(found)
+    def _search_each(self, vectors: Sequence[tuple[TopKQuery, Tensor]]) -> list[_Candidates | None]:
+        def search(one: tuple[TopKQuery, Tensor]) -> _Candidates | None:
+            # What mode a thread is in is its own.
+            with torch.inference_mode():
+                return self._search(*one)
 
-    def candidates_of_each(
-        self, x: Sequence[Float[Tensor, " d_model"]], counts: Sequence[int]
-    ) -> list[npt.NDArray[np.int64]]:
-        """`candidates` for each of ``x`` by itself: the same whatever others are asked for."""
+        if self._pool is None or len(vectors) == 1:
+            return list(map(search, vectors))
+        return list(self._pool.map(search, vectors))
 
-        def one(vector: Tensor, count: int) -> npt.NDArray[np.int64]:
-            return self.candidates(vector[None], count)[0].numpy()
+    def _search(self, query: TopKQuery, x: Tensor) -> _Candidates | None:
+        n_items = self._catalogue.n_items
+        depth = min(query.top_k + len(query.excluded) + _MARGIN, n_items)
+        while depth <= _MOST_CANDIDATES:
+            items = self.index.candidates(x[None], depth)[0].numpy()
+            items = items[items != NO_CANDIDATE]
+            left = items[~np.isin(items, query.excluded)]
+            scores = self._catalogue.of_items([x], 0 * left, left)
+            order = np.lexsort((left, -scores))
+            candidates = ScoredItems(left[order], scores[order])
+            kept = query.within_limits(candidates.items)
+            if len(kept) == query.top_k or len(items) == n_items:
+                return _Candidates(candidates, kept)
+            if len(items) < depth:
+                return None
+            depth = min(DEEPER * depth, n_items)
+        return None
 
-        if self._pool is None or len(x) == 1:
-            return list(map(one, x, counts))
-        return list(self._pool.map(one, x, counts))
-
-
-def require_index_library(field: str) -> None:
-    """Fail now rather than when the first index is made.
-
-    Args:
-        field: setting that asks for it.
-
-    Raises:
-        NotReady: the library is not installed; names the field.
-    """
-    _library(field)
-
-
-def build_item_index(
-    item_weights: Float[Tensor, "n_items d_model"],
-    item_biases: Float[Tensor, " n_items"],
-    sample: Float[Tensor, "n_queries d_model"],
-    wanted_recall: float = 0.99,
-    n_lists: int | None = None,
-    *,
-    threads: int = 1,
-) -> ItemIndex:
-    """Make an index that reaches ``wanted_recall`` at ten on ``sample``.
-
-    Args:
-        item_weights: one vector per item.
-        item_biases: one number per item.
-        sample: representations such as will be asked for, the steered ones included.
-        wanted_recall: above 0, at most 1. At 1 all lists may be searched, which is exact.
-        n_lists: inverted lists. None: about the square root of the number of items.
-        threads: threads that share what `ItemIndex.candidates_of_each` is asked for.
-
-    Raises:
-        InvalidInput: nothing to measure on, or a recall that cannot be.
-        NotReady: the library is not installed.
-    """
-    if not 0 < wanted_recall <= 1:
-        raise InvalidInput(
-            f"a recall of {wanted_recall} cannot be reached.",
-            field="index_recall",
-            remedy="give a share above 0, at most 1.",
-        )
-    if len(sample) == 0:
-        raise InvalidInput(
-            "there is no representation to measure the index on.",
-            field="sample",
-            remedy="give those of some users.",
-        )
-    faiss = _library()
-    began = time.monotonic()
-    n_items = len(item_weights)
-    vectors = torch.cat([item_weights, item_biases[:, None]], dim=1)
-    vectors = vectors.detach().to("cpu", torch.float32).contiguous().numpy()
-    lists = n_lists or max(1, 1 << round(math.log2(max(n_items, 1)) / 2))
-    index = faiss.IndexIVFFlat(
-        faiss.IndexFlatIP(vectors.shape[1]),
-        vectors.shape[1],
-        min(lists, n_items),
-        faiss.METRIC_INNER_PRODUCT,
-    )
-    index.cp.niter = _ITERATIONS
-    index.cp.max_points_per_centroid = _TRAINING_POINTS_A_LIST
-    # Small catalogues have fewer items a list than it asks for; it would say so on the terminal.
-    index.cp.min_points_per_centroid = 1
-    index.train(vectors)
-    index.add(vectors)
-
-    truth = _best(vectors, sample)
-    n_probe, recalls = _fewest_lists(index, sample, truth, wanted_recall)
-    index.nprobe = n_probe
-    report = IndexReport(
-        n_lists=index.nlist,
-        n_probe=n_probe,
-        recall=float(recalls.mean()),
-        lowest_recall=float(np.quantile(recalls, 0.05)),
-        n_queries=len(sample),
-        build_seconds=time.monotonic() - began,
-        n_bytes=vectors.nbytes + 8 * n_items,
-    )
-    return ItemIndex(index, report, n_items, threads)
-
-
-def _library(field: str = "index") -> ModuleType:
-    try:
-        import faiss  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise NotReady(
-            "an approximate index needs faiss, which is not installed.",
-            field=field,
-            remedy="pip install -c constraints.txt './shared[index]', or score all items.",
-        ) from error
-    return faiss
-
-
-def _best(vectors: np.ndarray, sample: Tensor) -> np.ndarray:
-    """The best items of each query by exact scores, [n_queries, at most MEASURED_AT]."""
-    weights = torch.from_numpy(vectors)
-    best: list[Tensor] = []
-    for rows in sample.to("cpu", torch.float32).split(_CHUNK):
-        scores = rows @ weights[:, :-1].T + weights[:, -1]
-        best.append(scores.topk(min(MEASURED_AT, len(vectors)), dim=1).indices)
-    return torch.cat(best).numpy()
-
-
-def _fewest_lists(
-    index: Any, sample: Tensor, truth: np.ndarray, wanted: float
-) -> tuple[int, np.ndarray]:
-    """The fewest lists, of 1, 2, 4 ..., that reach the recall; and the recall of each query."""
-    queries = torch.cat([sample, sample.new_ones(len(sample), 1)], dim=1)
-    queries = queries.to("cpu", torch.float32).contiguous().numpy()
-    n_probe = 1
-    while True:
-        n_probe = min(n_probe, index.nlist)
-        index.nprobe = n_probe
-        _scores, found = index.search(queries, min(_MOST_CANDIDATES_MEASURED, index.ntotal))
-        hits = (found[:, :, None] == truth[:, None, :]).any(axis=1).sum(axis=1)
-        recalls = hits / truth.shape[1]
-        if recalls.mean() >= wanted or n_probe == index.nlist:
-            return n_probe, recalls
-        n_probe *= 2
+    def _result(
+        self, query: TopKQuery, before: _Candidates | None, after: _Candidates | None
+    ) -> TopKResult | None:
+        if before is None or (query.edited is not None and after is None):
+            return None
+        result = TopKResult.unedited(before.looked_at.take(before.kept), before.kept)
+        if after is None:
+            return result
+        best = after.looked_at.take(after.kept)
+        known = {item: rank for rank, item in enumerate(before.looked_at.items.tolist(), start=1)}
+        ranks = [known.get(item, UNKNOWN_RANK) for item in best.items.tolist()]
+        x = [query.representation.x]
+        scores = self._catalogue.of_items(x, 0 * best.items, best.items)
+        return result.edited(best, np.array(ranks, dtype=np.int64), scores)

@@ -1,52 +1,109 @@
-"""Ranks all items for several users or histories at once, untouched and edited."""
+"""The interface of rankers: queries for the best items of a catalogue, and what they answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from reclens.steering.edits import LatentEdit, Mode
-from reclens.steering.engine import Moved
-from reclens.steering.plans import IdleEdit
-from reclens.steering.readings import Reading
-from reclens.steering.scores import Attribution, attribute
-from reclens_recommender.serving.ranking import approximate_ranking, exact_ranking
-from reclens_recommender.serving.ranking.finding import Found, Wanted
-from reclens_recommender.serving.representations import Case, Subject
-from reclens_recommender.serving.served_model import ServedModel
+from reclens.errors import NotFound
+from reclens_recommender.serving.representations.cache import Representation
+from reclens_recommender.serving.representations.scores import ScoredItems
+
+UNKNOWN_RANK: Final = 0
+"""Rank of an item that is further down than an approximate ranker looked."""
+DEEPER: Final = 4
+"""Times as many items are looked at where limits of tags leave too few."""
+
+
+class TagIndex:
+    """Which items carry which tag."""
+
+    def __init__(self, tags: Sequence[Sequence[str]]) -> None:
+        self._tags: Sequence[Sequence[str]] = tags
+
+    def check(self, tag: str, field: str) -> None:
+        """Refuse a tag that no item has.
+
+        Raises:
+            NotFound: names the field.
+        """
+        if tag not in self._known:
+            raise NotFound(
+                f"no item has the tag {tag!r}.", field=field, remedy="use a tag as items have it."
+            )
+
+    def within_limits(
+        self, items: npt.NDArray[np.int64], limits: Mapping[str, int], count: int
+    ) -> npt.NDArray[np.int64]:
+        """Places of the first ``count`` of ``items`` that keep all limits, from the first on."""
+        if not limits:
+            return np.arange(min(count, len(items)))
+        left: dict[str, int] = dict(limits)
+        places: list[int] = []
+        for place, item in enumerate(items.tolist()):
+            if len(places) == count:
+                break
+            limited = left.keys() & set(self._tags[item])
+            if any(left[tag] == 0 for tag in limited):
+                continue
+            for tag in limited:
+                left[tag] -= 1
+            places.append(place)
+        return np.array(places, dtype=np.int64)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(tag for tags in self._tags for tag in tags)
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked, checked against the data set and the dictionary."""
+class TopKQuery:
+    """A query for the best items, before and after an edit."""
 
-    subject: Subject
-    """Whom to rank for."""
+    representation: Representation
+    """What the model makes of the subject, untouched."""
+    edited: Float[Tensor, " d_model"] | None
+    """The edited vector, in memory of its own: kernels may compute otherwise where a vector is not
+    aligned. None: nothing was edited."""
     top_k: int
-    """Items to return."""
-    exclude_seen: bool = True
-    """Leave out the history."""
-    excluded: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Further items that are no candidates."""
-    limits: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Most items of an answer that may carry a tag."""
-    edits: tuple[LatentEdit, ...] = ()
-    """Changes of latents."""
-    mode: Mode = Mode.RESIDUAL
-    """How they are written back."""
-    include_baseline: bool = False
-    """Also list the untouched answer."""
-    include_latents: bool = False
-    """Also list the latents and what they add."""
+    """How many items to find."""
+    excluded: npt.NDArray[np.int64]
+    """Items that are no candidates, rising."""
+    limits: Mapping[str, int]
+    """Most items that may carry a tag."""
+    tags: TagIndex
+    """Which items carry the tags that are limited."""
 
-    @property
-    def steered(self) -> bool:
-        """Whether anything but the untouched answer is asked for."""
-        return bool(self.edits) or self.mode is Mode.RECONSTRUCT
+    def within_limits(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Places, from 0, of those of ``items`` that an answer takes."""
+        return self.tags.within_limits(items, self.limits, self.top_k)
+
+    def top_k_of(
+        self, best: Callable[[int], ScoredItems]
+    ) -> tuple[ScoredItems, npt.NDArray[np.int64]]:
+        """The best items within the limits, and their places, from 0.
+
+        Args:
+            best: gives as many of the best candidates as asked for, fewer only where there are
+                no more.
+        """
+        depth = self.top_k
+        found = best(depth)
+        if not self.limits:
+            return found, np.arange(len(found))
+        while True:
+            places = self.within_limits(found.items)
+            if len(places) == self.top_k or len(found) < depth:
+                return found.take(places), places
+            depth *= DEEPER
+            found = best(depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,160 +111,47 @@ class RankedItems:
     """Items in order, best first, as columns."""
 
     items: npt.NDArray[np.int64]
+    """Rows of the items in the data set."""
     scores: npt.NDArray[np.float32]
+    """Scores that they are ordered by."""
     baseline_ranks: npt.NDArray[np.int64]
-    """Places by the untouched scores, from 1, among the same candidates. 0: not known, as an
-    approximate index was searched and the item is further down than it looked."""
+    """Places by the untouched scores, from 1, among the same candidates, or `UNKNOWN_RANK`."""
     baseline_scores: npt.NDArray[np.float32]
-    """The untouched scores."""
+    """The scores before the edits."""
 
 
-@dataclass(frozen=True, eq=False)
-class LatentTable:
-    """Latents that fire before or after the edits, strongest first."""
+class TopKResult(NamedTuple):
+    """What was found for a query."""
 
-    latents: npt.NDArray[np.int64]
-    before: npt.NDArray[np.float64]
-    """Activations in units of p99; as they are where a latent never fired."""
-    after: npt.NDArray[np.float64]
-    """The same, edited."""
-    attribution: Attribution
-    """What each latent adds to the score of each item of the answer."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What came out."""
-
+    baseline: RankedItems
+    """The best items by the untouched scores."""
     ranked: RankedItems
-    """The answer."""
-    baseline: RankedItems | None
-    """The untouched answer, where it was asked for."""
-    baseline_items: npt.NDArray[np.int64] | None
-    """Items of the untouched answer, where something else was asked for."""
-    history: npt.NDArray[np.int64]
-    """Items that were ranked from, oldest first."""
-    latents: LatentTable | None
-    """Where they were asked for."""
-    relative_shift: float
-    """Norm of x' - x over the norm of x."""
-    edited_latents: int
-    """Latents whose activation changed."""
-    idle: tuple[IdleEdit, ...]
-    """Edits that changed nothing."""
+    """The best items by the edited scores; ``baseline`` itself where nothing was edited."""
+
+    @classmethod
+    def unedited(cls, found: ScoredItems, places: npt.NDArray[np.int64]) -> TopKResult:
+        """The result for a query without an edit.
+
+        Args:
+            found: the best items.
+            places: from 0, in the untouched order: limits pass items over.
+        """
+        baseline = RankedItems(found.items, found.scores, places + 1, found.scores)
+        return cls(baseline, baseline)
+
+    def edited(
+        self, found: ScoredItems, ranks: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
+    ) -> TopKResult:
+        """The same with what an edit makes best, its untouched ranks and its untouched scores."""
+        return TopKResult(self.baseline, RankedItems(found.items, found.scores, ranks, scores))
 
 
-def rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
-    """Answer ``questions`` together. Equal scores are in order of the item's row.
+class Ranker(Protocol):
+    """Finds the best items. An answer has the same bits whatever other queries come with it."""
 
-    An answer has the same bits whatever other questions are answered with it.
+    def rank(self, queries: Sequence[TopKQuery]) -> list[TopKResult]:
+        """Answer ``queries``, in order. Equal scores are in order of the item's row.
 
-    Raises:
-        InvalidInput, NotReady: the model cannot represent one of the subjects; ask one by one to
-            learn which.
-    """
-    with torch.inference_mode():
-        return _rank(served, questions)
-
-
-def _rank(served: ServedModel, questions: Sequence[Question]) -> list[Answer]:
-    cases = served.representations.of([question.subject for question in questions])
-    device = served.catalogue.weights.device
-    moves: list[Moved] = []
-    wanted: list[Wanted] = []
-    for question, case in zip(questions, cases, strict=True):
-        moved = served.steering.move(case.reading, question.edits, question.mode)
-        moves.append(moved)
-        wanted.append(
-            Wanted(
-                subject=question.subject,
-                case=case,
-                edited=torch.from_numpy(moved.x).to(device, copy=True) if moved.moved else None,
-                top_k=question.top_k,
-                excluded=_excluded(question, case),
-                limits=question.limits,
-            )
-        )
-    return [
-        _answer(served, *of_one)
-        for of_one in zip(questions, cases, moves, _find(served, wanted), strict=True)
-    ]
-
-
-def _answer(
-    served: ServedModel, question: Question, case: Case, moved: Moved, found: Found
-) -> Answer:
-    baseline, ranked = _columns(found)
-    latents = _latents(served, case.reading, moved, ranked) if question.include_latents else None
-    return Answer(
-        ranked=ranked,
-        baseline=baseline if question.include_baseline else None,
-        baseline_items=baseline.items if question.steered else None,
-        history=case.history,
-        latents=latents,
-        relative_shift=_relative_shift(case.reading, moved),
-        edited_latents=moved.edited_latents,
-        idle=moved.idle,
-    )
-
-
-def _find(served: ServedModel, wanted: Sequence[Wanted]) -> list[Found]:
-    if served.index is None:
-        return exact_ranking.find(served, wanted)
-    found = approximate_ranking.find(served.index, served.catalogue, served.tags, wanted)
-    # Where the index holds too few.
-    left = [one for one, of_one in zip(wanted, found, strict=True) if of_one is None]
-    rest = iter(exact_ranking.find(served, left) if left else ())
-    return [next(rest) if one is None else one for one in found]
-
-
-def _columns(found: Found) -> tuple[RankedItems, RankedItems]:
-    """The untouched and the edited answer."""
-    own, best = found.untouched, found.edited
-    baseline = RankedItems(own.items, own.scores, found.places, own.scores)
-    if best is None:
-        return baseline, baseline
-    return baseline, RankedItems(best.items, best.scores, found.places_before, found.scores_before)
-
-
-def _excluded(question: Question, case: Case) -> npt.NDArray[np.int64]:
-    if not question.exclude_seen:
-        return question.excluded
-    if not len(question.excluded):
-        return case.seen
-    return np.union1d(case.seen, question.excluded)
-
-
-def _relative_shift(reading: Reading, moved: Moved) -> float:
-    if not (moved.moved and reading.norm > 0):
-        return 0.0
-    return float(np.linalg.norm((moved.x - reading.x).astype(np.float64))) / reading.norm
-
-
-def _latents(
-    served: ServedModel, reading: Reading, moved: Moved, ranked: RankedItems
-) -> LatentTable:
-    latents = np.union1d(reading.latents, moved.latents)
-    before = np.zeros(len(latents), reading.x.dtype)
-    before[np.searchsorted(latents, reading.latents)] = reading.values
-    after = before.copy()
-    after[np.searchsorted(latents, moved.latents)] = moved.after
-    units = served.steering.units[latents]
-    strength = np.maximum(np.abs(before), np.abs(after)) / units
-    order = np.argsort(-strength, kind="stable")
-    order = order[strength[order] > 0]
-    device = served.catalogue.weights.device
-    items = torch.from_numpy(ranked.items).to(device)
-    return LatentTable(
-        latents=latents[order],
-        before=(before / units)[order],
-        after=(after / units)[order],
-        attribution=attribute(
-            torch.from_numpy(ranked.scores).to(device),
-            torch.from_numpy(latents[order]).to(device),
-            torch.from_numpy(after[order]).to(device),
-            sae=served.sae,
-            item_weights=served.catalogue.weights[items],
-            item_biases=served.catalogue.biases[items],
-        ),
-    )
+        Called in inference mode, by one thread at a time.
+        """
+        ...

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reclens_recommender.serving.ranking.scoring import GROUP, Scores
-from reclens_recommender.serving.standings import Ranked
+from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
+from reclens_recommender.serving.representations.scores import ScoredItems
 
 _LONG_BLOCKS = 100_000
 """Items from which on blocks are longer: fewer maxima to look through, more scores per block."""
@@ -26,32 +26,36 @@ class Selection:
     """One pass over the scores of some rows, after which their best items can be asked for.
 
     Args:
-        scores: whose scores.
+        catalogue: the items.
+        x: a vector for each row.
         excluded: for each row the items that are no candidates, rising.
         targets: for each row items with their exact scores whose places are wanted; None: none.
     """
 
     def __init__(
         self,
-        scores: Scores,
+        catalogue: Catalogue,
+        x: Sequence[Float[Tensor, " d_model"]],
         excluded: Sequence[npt.NDArray[np.int64]],
-        targets: Sequence[Ranked] | None = None,
+        targets: Sequence[ScoredItems] | None = None,
     ) -> None:
-        self._scores = scores
-        self._block = GROUP if scores.n_items < _LONG_BLOCKS else 8 * GROUP
-        self._places = _places(targets, scores.margins) if targets else []
+        self._catalogue, self._x = catalogue, x
+        vectors = torch.stack(list(x))
+        self._margins = catalogue.margins(vectors)
+        self._block = GROUP if catalogue.n_items < _LONG_BLOCKS else 8 * GROUP
+        self._places = _places(targets, self._margins) if targets else []
         self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
-        owners = np.repeat(np.arange(scores.n_rows), [len(items) for items in excluded])
+        owners = np.repeat(np.arange(len(x)), [len(items) for items in excluded])
         items = np.concatenate(excluded)
         # Of fresh memory only what is written to is ever made.
-        self._is_excluded = np.zeros((scores.n_rows, scores.n_items), dtype=bool)
+        self._is_excluded = np.zeros((len(x), catalogue.n_items), dtype=bool)
         self._is_excluded[owners, items] = True
         order = np.argsort(items, kind="stable")
         self._left_out = owners[order], items[order]
-        self._maxima = torch.empty(scores.n_rows, -(-scores.n_items // self._block))
-        scores.visit(self._search)
+        self._maxima = torch.empty(len(x), -(-catalogue.n_items // self._block))
+        catalogue.visit(vectors, self._search)
 
-    def best(self, counts: Sequence[int]) -> list[Ranked]:
+    def best(self, counts: Sequence[int]) -> list[ScoredItems]:
         """The best items of each row, as many as ``counts`` asks or there are candidates."""
         n_blocks = self._maxima.shape[1]
         wanted = np.array(counts)
@@ -60,7 +64,7 @@ class Selection:
         edges = np.where(wanted <= n_blocks, edges, -np.inf)
         return self._best(np.arange(len(wanted)), wanted, edges)
 
-    def best_of(self, row: int, count: int) -> Ranked:
+    def best_of(self, row: int, count: int) -> ScoredItems:
         """The best items of one row."""
         maxima = self._maxima[row]
         edge = float(maxima.topk(count).values[-1]) if count <= len(maxima) else -np.inf
@@ -71,7 +75,7 @@ class Selection:
         places = self._places[row]
         greater = places.greater[places.level_of]
         for level, items in places.unsure:
-            scores = exact_scores(self._scores, np.full(len(items), row), items)
+            scores = self._catalogue.of_items(self._x, np.full(len(items), row), items)
             targets = np.flatnonzero(places.level_of == level)
             score = places.items.scores[targets[0]]
             # Those of equal scores that are before a target are of lower rows.
@@ -84,24 +88,21 @@ class Selection:
         rows: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],
         edges: npt.NDArray[np.floating],
-    ) -> list[Ranked]:
+    ) -> list[ScoredItems]:
         """Best items where ``edges`` are the maxima of the ``counts``-th best blocks."""
         # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
         # exact score stays below that is among the best, and no block whose bound shows it.
         maxima = self._maxima.numpy()[rows]
-        margins = self._scores.margins[rows]
+        margins = self._margins[rows]
         reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
         owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
         per_block = self._block // GROUP
+        groups = blocks
         if per_block > 1:
             groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
-            owners = np.repeat(owners, per_block)
-            owners, groups = (
-                part[groups * GROUP < self._scores.n_items] for part in (owners, groups)
-            )
-        else:
-            groups = blocks
-        exact = self._scores.exact(rows[owners], groups)
+            there = groups * GROUP < self._catalogue.n_items
+            owners, groups = np.repeat(owners, per_block)[there], groups[there]
+        exact = self._catalogue.exact(self._x, rows[owners], groups)
         reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
         lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
         owners, scores = owners[lines], exact[lines, columns]
@@ -110,10 +111,10 @@ class Selection:
         owners, scores, items = owners[allowed], scores[allowed], items[allowed]
         order = np.lexsort((items, -scores, owners))
         ends = np.searchsorted(owners, np.arange(len(rows) + 1))
-        found: list[Ranked] = []
+        found: list[ScoredItems] = []
         for place, count in enumerate(counts.tolist()):
             chosen = order[ends[place] : min(ends[place] + count, ends[place + 1])]
-            found.append(Ranked(items[chosen], scores[chosen]))
+            found.append(ScoredItems(items[chosen], scores[chosen]))
         return found
 
     def _search(self, start: int, scores: Tensor) -> None:
@@ -130,20 +131,11 @@ class Selection:
                 self._places[row].count(start, numbers[row])
 
 
-def exact_scores(
-    scores: Scores, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Exact scores of some items, candidates or not, one for each of ``rows``, which rise."""
-    n_groups = -(-scores.n_items // GROUP)
-    keys, place = np.unique(rows * n_groups + items // GROUP, return_inverse=True)
-    return scores.exact(keys // n_groups, keys % n_groups)[place, items % GROUP]
-
-
 class _Places:
     """Counts the candidates before each of some items while their scores pass by."""
 
     def __init__(
-        self, items: Ranked, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
+        self, items: ScoredItems, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
     ) -> None:
         self.items = items
         # Equal scores are looked at once: many items may have the same.
@@ -175,7 +167,7 @@ class _Places:
             self.unsure.append((level, np.flatnonzero(within) + start))
 
 
-def _places(targets: Sequence[Ranked], margins: npt.NDArray[np.floating]) -> list[_Places]:
+def _places(targets: Sequence[ScoredItems], margins: npt.NDArray[np.floating]) -> list[_Places]:
     sizes = [len(items) for items in targets]
     scores, margin = np.concatenate([items.scores for items in targets]), np.repeat(margins, sizes)
     low = np.nextafter((scores - margin).astype(np.float32), np.float32(-np.inf))

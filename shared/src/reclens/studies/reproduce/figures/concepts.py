@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from reclens.concepts.evidence.strongest import N_LEVELS
+from reclens.concepts.evidence.latent_evidence import N_LEVELS
 from reclens.concepts.labels.rows import ONE_ITEM, names_one_item
 from reclens.contracts import Manifest
 from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.levels import MIN_FIRING, exchanged
-from reclens.evaluation.statistics.bootstrap import N_RESAMPLES
+from reclens.evaluation.statistics import N_RESAMPLES
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.figures.plot import (
     BLUE,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from reclens.evaluation.statistics.bootstrap import Interval
+from reclens.evaluation.statistics import Interval
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.comparing import (
     INTERPRETABLE,

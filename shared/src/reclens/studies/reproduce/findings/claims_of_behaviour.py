@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reclens.evaluation.statistics.bootstrap import Interval
+from reclens.evaluation.statistics import Interval
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.comparing import RECONSTRUCTION, paired
 from reclens.studies.reproduce.plan import Role

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from reclens.concepts.evidence.measures import wilson_interval
+from reclens.concepts.evidence.classification_metrics import wilson_interval
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.comparing import (
     INTERPRETABLE,

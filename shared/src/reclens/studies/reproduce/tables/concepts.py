@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reclens.evaluation.label_truth import PURITIES
-from reclens.evaluation.monosemanticity.coherence import N_ITEMS
 from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
+from reclens.evaluation.monosemanticity.similarity import N_ITEMS
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.comparing import INTERPRETABLE, interpretable, interpretable_share
 from reclens.studies.reproduce.plan import Role

@@ -1,0 +1,77 @@
+"""Stage: machine-made concepts and people's edits to concepts that say what people say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from reclens.contracts import ConceptsSpec, Progress, corrections_hash
+from reclens.contracts.tables import CONCEPTS
+from reclens.errors import InvalidInput
+from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
+from reclens_labeler.stages.context import labelling_context
+
+if TYPE_CHECKING:
+    from reclens.concepts.judging.confidence import Confidence
+    from reclens.concepts.people.corrections import Measure
+    from reclens.contracts import ConceptCorrectionsSpec
+    from reclens.contracts.tables.concepts import LatentLabel
+    from reclens.platform.jobs.context import JobContext
+    from reclens.platform.store.artifacts import ArtifactStore
+
+
+def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
+    """Apply the first entries of the autoencoder's log of edits to machine-made concepts.
+
+    Object made: ``concepts.parquet``. Cases are read only where a concept must be measured anew.
+
+    Raises:
+        InvalidInput: the concepts are edited already, or the log is not the one of the
+            specification.
+    """
+    from reclens.concepts.labels.table import read_concepts, write_concepts
+    from reclens.concepts.people.corrections import apply_corrections, corrected_metrics
+
+    if machine_concepts_of(job.store, spec.concepts)[0] != spec.concepts:
+        raise InvalidInput(
+            f"{spec.concepts} holds edits already.",
+            field="concepts",
+            remedy="name the machine-made concepts under them; the log has all edits.",
+        )
+    base = job.store.manifest(spec.concepts)
+    autoencoder = base.inputs["autoencoder"].artifact
+    edits = CorrectionLog(job.store, autoencoder).read()[: spec.n_edits]
+    if len(edits) != spec.n_edits or corrections_hash(edits) != spec.edits_sha256:
+        raise InvalidInput(
+            f"the log of edits to {autoencoder} does not begin with the {spec.n_edits} entries "
+            "of the specification.",
+            field="edits_sha256",
+            remedy="publish the release again; that applies the log as it is.",
+        )
+    job.progress(Progress(stage="edit", total=len(edits), unit="edits"))
+    labelled = ConceptsSpec.parse(base.spec)
+
+    @cache
+    def measure_of_labels() -> Measure:
+        job.progress(Progress(stage="measure"))
+        return _measure_of(labelled, job.store)
+
+    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+        return measure_of_labels()(rows)
+
+    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))
+    rows = apply_corrections(machine, edits, measure)
+    path = job.folder / CONCEPTS.file
+    write_concepts(rows, path)
+    job.add(path)
+    return corrected_metrics(base.metrics, rows, edits)
+
+
+def _measure_of(labelled: ConceptsSpec, store: ArtifactStore) -> Measure:
+    """The keyword matcher, on the cases that the labels were judged on."""
+    from reclens.concepts.people.corrections import measure_by_keywords
+
+    # Other judges are not asked, so neither is their model needed.
+    by_keywords = labelled.model_copy(update={"source": "keywords", "judges": ("keywords",)})
+    return measure_by_keywords(labelling_context(by_keywords, store))

@@ -1,1 +1,0 @@
-"""Statistics that every evaluation uses: agreement, bootstrap, chance."""

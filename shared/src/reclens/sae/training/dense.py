@@ -1,0 +1,112 @@
+"""Losses and gradients in plain PyTorch, in dense products, without waiting for the device."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from reclens.sae.architectures.base import Product, TrainingPass
+from reclens.sae.architectures.codes import top_k_mask
+from reclens.sae.architectures.losses import auxiliary_loss, fvu
+from reclens.sae.architectures.topk import MULTI_TOPK_SHARE
+from reclens.sae.training.step import Differentiated, Objective
+
+
+def multiply_float32(a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` as it is."""
+    return a @ b
+
+
+def multiply_bfloat16(a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` of numbers with 8 significant bits; so are the products of its gradient.
+
+    Casts are written out instead of left to autocast, which also decides what else is cast.
+    """
+    return (a.bfloat16() @ b.bfloat16()).float()
+
+
+PRODUCTS: dict[str, Product] = {"float32": multiply_float32, "bfloat16": multiply_bfloat16}
+"""By the ``precision`` of the configuration."""
+
+
+class Losses(NamedTuple):
+    """What is differentiated, and what it was computed from."""
+
+    loss: Float[Tensor, ""]
+    unexplained: Float[Tensor, ""]
+    """FVU of the autoencoder's own reconstruction."""
+    passed: TrainingPass
+
+
+class DenseDifferentiation:
+    """Differentiates any architecture on the device of its weights, whichever that is.
+
+    Dead latents are a mask in place of a list, so AuxK is computed at every step and weighs nothing
+    while none is dead: a list would have a length that the host has to wait for.
+
+    Args:
+        objective: what is to be made small.
+        compiled: whether forward, losses and their gradients are compiled as one.
+    """
+
+    def __init__(self, objective: Objective, *, compiled: bool) -> None:
+        self._objective = objective
+        self._multiply = PRODUCTS[objective.config.precision]
+        self._losses = (
+            cast("Any", torch.compile(self.losses, fullgraph=True)) if compiled else self.losses
+        )
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch d_model"],
+        dead: Bool[Tensor, " n_latents"],
+        step: int,
+        progress: float,
+    ) -> Differentiated:
+        prediction = self._objective.prediction
+        loss, unexplained, passed = self._losses(x, dead, progress < MULTI_TOPK_SHARE)
+        if prediction is not None:
+            term = prediction(x, passed.reconstructions[passed.main], step)
+            loss = loss + self._objective.config.prediction_coefficient * term
+        loss.backward()
+        fires = passed.values.detach() > 0
+        metrics = torch.stack([loss.detach(), unexplained.detach(), fires.sum() / len(x)])
+        return Differentiated(metrics, fires.any(0))
+
+    def losses(
+        self, x: Float[Tensor, "batch d_model"], dead: Bool[Tensor, " n_latents"], early: bool
+    ) -> Losses:
+        """FVU of all levels, what the architecture adds, and AuxK."""
+        sae, config = self._objective.sae, self._objective.config
+        passed = sae.training_pass(x, self._multiply, early=early)
+        # Normalised activations vary by d_model around zero, by the definition of the scale.
+        unexplained = [fvu(x, level, variance=sae.d_model) for level in passed.reconstructions]
+        loss = torch.stack(
+            [weight * one for weight, one in zip(passed.weights, unexplained, strict=True)]
+        ).sum()
+        if passed.penalty is not None:
+            loss = loss + passed.penalty
+        if config.auxiliary_coefficient:
+            loss = loss + config.auxiliary_coefficient * self._auxiliary(x, passed, dead)
+        return Losses(loss, unexplained[passed.main], passed)
+
+    def _auxiliary(
+        self, x: Tensor, passed: TrainingPass, dead: Bool[Tensor, " n_latents"]
+    ) -> Float[Tensor, ""]:
+        sae, k_auxiliary = self._objective.sae, self._objective.k_auxiliary
+        # The shift by b_dec has no part in reviving: its gradient is the living latents' alone.
+        pre = sae.add_biases(passed.products, sae.b_dec.detach())
+        ranked = pre.detach().masked_fill(~dead, -torch.inf)
+        # Where fewer are dead than may take part, the top k has living ones too.
+        taken = top_k_mask(ranked, min(k_auxiliary, sae.n_latents)) & dead
+        residual_hat = self._multiply(pre * taken, sae.W_dec)
+        return auxiliary_loss(
+            x,
+            passed.reconstructions[passed.main],
+            residual_hat,
+            n_dead=dead.sum(),
+            k_auxiliary=k_auxiliary,
+        )

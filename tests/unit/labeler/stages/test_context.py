@@ -1,0 +1,133 @@
+"""What is made once and shared by threads."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reclens_labeler.stages.context import Latest
+
+
+def test_threads_that_want_the_same_wait_for_the_one_making_it():
+    kept: Latest[object] = Latest(2)
+    made: list[object] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def make() -> object:
+        begun.set()
+        assert go.wait(10)
+        made.append(object())
+        return made[-1]
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(kept.get, "a", make)
+        assert begun.wait(10)
+        others = [pool.submit(kept.get, "a", make) for _ in range(3)]
+        # Another key does not wait for this one.
+        assert kept.get("b", lambda: "b") == "b"
+        go.set()
+        assert {id(one.result()) for one in (first, *others)} == {id(made[0])}
+    assert len(made) == 1
+
+
+def test_the_one_used_longest_ago_goes_first():
+    kept: Latest[int] = Latest(2)
+    made: list[int] = []
+
+    def get(number: int) -> None:
+        assert kept.get(str(number), lambda: made.append(number) or number) == number
+
+    for number in (1, 2, 1, 3, 1, 2):
+        get(number)
+    assert made == [1, 2, 3, 2]
+    kept.forget("2")
+    get(2)
+    assert made == [1, 2, 3, 2, 2]
+
+
+def test_a_failure_is_not_kept():
+    kept: Latest[int] = Latest(1)
+
+    def fails() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        kept.get("a", fails)
+    assert kept.get("a", lambda: 5) == 5
+
+
+class Clock:
+    """Time that moves when told to, and calls what is due."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        self.due.append((self.now + seconds, act))
+
+    def move(self, seconds: float) -> None:
+        until = self.now + seconds
+        while ready := sorted((one for one in self.due if one[0] <= until), key=lambda one: one[0]):
+            at, act = ready[0]
+            self.due.remove((at, act))
+            self.now = at
+            act()
+        self.now = until
+
+
+class Table:
+    """Something large."""
+
+
+def test_what_nobody_asks_for_is_let_go_of_after_ten_minutes_though_nobody_comes_again():
+    clock = Clock()
+    kept: Latest[Table] = Latest(2, now=lambda: clock.now, later=clock.later)
+    freed: list[str] = []
+
+    def get(name: str) -> None:
+        table = kept.get(name, Table)
+        if not weakref.getweakrefcount(table):
+            weakref.finalize(table, freed.append, name)
+
+    get("a")
+    clock.move(300)
+    get("b")
+    clock.move(200)
+    get("a")
+    clock.move(399)
+    assert freed == []
+    clock.move(1)
+    gc.collect()
+    assert freed == ["b"]
+    clock.move(199)
+    assert freed == ["b"]
+    clock.move(1)
+    gc.collect()
+    assert freed == ["b", "a"]
+    # With nothing kept there is nothing to wake up for.
+    assert clock.due == []
+    get("a")
+    assert len(clock.due) == 1
+
+
+def test_an_entry_that_is_due_is_made_anew_though_the_timer_is_late():
+    clock = Clock()
+    kept: Latest[int] = Latest(2, now=lambda: clock.now, later=lambda *_: None)
+    assert kept.get("a", lambda: 1) == 1
+    clock.move(599)
+    assert kept.get("a", lambda: 2) == 1
+    clock.move(600)
+    assert kept.get("a", lambda: 3) == 3
+
+
+def test_the_timer_is_real():
+    kept: Latest[Table] = Latest(2, seconds=0.01)
+    gone = threading.Event()
+    weakref.finalize(kept.get("a", Table), gone.set)
+    assert gone.wait(10)
