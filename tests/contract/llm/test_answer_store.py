@@ -14,7 +14,8 @@ import pytest
 from running_lookalike import Lookalike
 from tgi_lookalike import shown_data
 
-from reclens.concepts.llm import ChatAnswer, EvidenceItem, LabelQuestion, ask_label, evidence_hash
+from reclens.concepts.llm.chat import ChatAnswer, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, LabelQuestion, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmInterrupted, Unavailable
 from reclens.ops.local.ports import free_ports
@@ -117,7 +118,8 @@ from reclens.platform.llm.answer_cache import AnswerStore
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.store.objects import ObjectStore
 from reclens.platform.settings.models import WorkerSettings
-from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, LabelQuestion
+from reclens.concepts.llm.chat import ask_label
 from reclens.contracts import LlmOptions
 
 settings = WorkerSettings()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
+from reclens.api.steering.v1 import steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
 from reclens.platform.grpc.server import GrpcServer, until_signalled
@@ -17,14 +17,11 @@ from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.platform.store.release_watch import ReleaseWatch
-from reclens_gateway.access import RULES
 from reclens_gateway.batching.inference_peer import InferencePeer
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.served_release import ServedRelease, load_served_release
-from reclens_gateway.servicer import SteeringServicer
+from reclens_gateway.resolving.served_release import ServedRelease, load_served_release
+from reclens_gateway.servicer import RULES, SERVICE, SteeringServicer
 from reclens_gateway.settings import GatewaySettings
-
-SERVICE = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"].full_name
 
 logger = structlog.get_logger(__name__)
 
@@ -88,7 +85,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
 
     async def changed(any_served: bool) -> None:
         metrics.set_releases(watch.versions())
-        await server.set_serving(SERVICE, any_served)
+        await server.set_serving(SERVICE.full_name, any_served)
 
     loader = ReleaseLoader(store, peer, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
@@ -100,7 +97,8 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         section.default_deadline_seconds,
         session_idle_seconds=section.session_idle_seconds,
     )
-    server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE, RULES)
+    add = steering_pb2_grpc.add_SteeringServiceServicer_to_server
+    server.add(add, servicer, SERVICE.full_name, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
         await watch.load_first()

@@ -20,13 +20,6 @@ from reclens.contracts.jobs.kinds import (
     job_kinds,
 )
 from reclens.contracts.jobs.progress import FailureReport, JobResult, Progress, Waiting
-from reclens.contracts.policies import (
-    MAX_POLICY_BYTES,
-    POLICY_ID,
-    PolicyConstraints,
-    PolicyEdit,
-    StoredPolicy,
-)
 from reclens.contracts.specs.activations import (
     ACTIVATIONS_CAPTURE,
     CaptureOptions,
@@ -102,11 +95,9 @@ __all__ = [
     "CONCEPTS_SHARD",
     "DATASET_IMPORT",
     "JOBS",
-    "MAX_POLICY_BYTES",
     "MAX_SPEC_BYTES",
     "PAPER_CASES",
     "PIPELINE_RUN",
-    "POLICY_ID",
     "RECOMMENDER_TRAIN",
     "RELEASE_PUBLISH",
     "ArtifactKind",
@@ -143,8 +134,6 @@ __all__ = [
     "ModuleConfig",
     "ObjectEntry",
     "PipelineSpec",
-    "PolicyConstraints",
-    "PolicyEdit",
     "Progress",
     "QueueName",
     "RecommenderOptions",
@@ -156,7 +145,6 @@ __all__ = [
     "SourceSpec",
     "SplitSpec",
     "Stage",
-    "StoredPolicy",
     "SurveyKey",
     "UserShares",
     "UserSplit",

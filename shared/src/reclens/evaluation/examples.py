@@ -9,13 +9,22 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.contracts.tables import EXAMPLES
+from reclens.concepts.evidence.cases import firing_cases
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import Measurement, mean_or_none
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""
+
+_SCHEMA = pa.schema(
+    [
+        ("latent", pa.int32()),
+        ("label", pa.string()),
+        ("activation", pa.float32()),
+        ("with_concept", pa.bool_()),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +67,8 @@ def example(
         carries: int [n_carriers], items that carry the label.
     """
     values = np.zeros(len(top), np.float32)
-    inside = slice(activations.indptr[row.latent], activations.indptr[row.latent + 1])
-    values[activations.indices[inside]] = activations.data[inside]
+    rows, strength = firing_cases(activations, row.latent)
+    values[rows] = strength
     return Example(row, values, on_top(top, carries))
 
 
@@ -108,5 +117,4 @@ def measure_examples(
         }
         for one in shown
     ]
-    table = pa.concat_tables([EXAMPLES.schema.empty_table(), *tables])
-    return Measurement(table, {"examples": described})
+    return Measurement(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})

@@ -196,6 +196,14 @@ def mean_or_none(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
+def row_means(values: np.ndarray) -> np.ndarray:
+    """Mean of each row of float [n, m] without NaN, float64 [n]; NaN where nothing is left."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
 def interval_json(values: np.ndarray, *, seed: int) -> list[float | None]:
     """Mean, low and high of `mean_interval` for JSON; NaN values are left out."""
     return [json_number(value) for value in mean_interval(values, seed=seed)]

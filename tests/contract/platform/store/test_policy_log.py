@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reclens.contracts import StoredPolicy
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.objects import ObjectStore
 from reclens.platform.store.policy_log import PolicyLog
+from reclens.steering.policies import StoredPolicy
 
 
 @pytest.fixture

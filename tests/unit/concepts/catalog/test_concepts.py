@@ -71,8 +71,5 @@ def test_unknown_id_comes_with_near_ones() -> None:
     assert caught.value.field == "edits[3].concept_id"
 
 
-def test_a_text_that_is_too_long_is_refused() -> None:
+def test_a_word_that_is_said_again_and_again_counts_once() -> None:
     assert ids(INDEX.search("crime " * 166, ITEMS)) == ["crime", "noir", "space"]
-    with pytest.raises(InvalidInput) as refused:
-        INDEX.search("crime " * 167, ITEMS)
-    assert refused.value.field == "text"

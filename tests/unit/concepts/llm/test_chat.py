@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import (
-    ChatAnswer,
-    JudgeQuestion,
-    LabelQuestion,
-    ask_judge,
-    ask_label,
-    evidence_hash,
-)
+from reclens.concepts.llm.chat import ChatAnswer, ask_judge, ask_label
+from reclens.concepts.llm.questions import JudgeQuestion, LabelQuestion, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused, LlmUnavailable
 

@@ -7,14 +7,8 @@ import json
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import (
-    EvidenceItem,
-    JudgeQuestion,
-    LabelOutcome,
-    LabelQuestion,
-    ask_judge,
-    ask_label,
-)
+from reclens.concepts.llm.chat import LabelOutcome, ask_judge, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, JudgeQuestion, LabelQuestion
 from reclens.contracts import LlmOptions
 
 OPTIONS = LlmOptions()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
-    from reclens.concepts.llm import ChatAnswer, ChatRequest, LlmAccount, LlmClient
+    from reclens.concepts.llm.chat import ChatAnswer, ChatRequest, LlmClient
     from reclens.contracts import ConceptShardSpec
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.settings.models import LlmSettings
@@ -61,7 +61,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         "latents": len(rows),
         "labelled": sum(row.label is not None for row in rows),
         "judged": sum(row.confidence is not None for row in rows),
-        **account_of(labelling.done, job.settings.llm).metrics(),
+        **llm_metrics(labelling.done, job.settings.llm),
     }
 
 
@@ -96,16 +96,13 @@ def _segment_seconds(spec: ConceptShardSpec, job: JobContext) -> float:
     return min(LLM_SEGMENT_SECONDS, longest) if spec.asks_llm else longest
 
 
-def account_of(latents: Sequence[LabelledLatent], settings: LlmSettings) -> LlmAccount:
+def llm_metrics(latents: Sequence[LabelledLatent], settings: LlmSettings) -> dict[str, Any]:
     """What a language model was asked for these latents, and what it cost."""
-    from reclens.concepts.llm import LlmAccount
+    from reclens.concepts.labels.llm_usage import Usage
 
-    account = LlmAccount(
+    return sum((one.usage for one in latents), Usage()).metrics(
         prompt_price=settings.prompt_price, completion_price=settings.completion_price
     )
-    for one in latents:
-        account.add(one.usage)
-    return account
 
 
 class TimeBoxedClient:

@@ -12,15 +12,16 @@ from reclens.errors import InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Rule, Scope
 from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch, Served
+from reclens.steering.limits import (
+    DEFAULT_RELEASE,
+    MAX_PROPOSE_ITEMS,
+    MAX_RANK_BATCH,
+    check_count,
+)
 from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of
-
-MAX_BATCH = 1024
-"""Entries in one BatchRank."""
-DEFAULT_RELEASE = "default"
-"""Release of requests that name none."""
 
 # Its one caller is the gateway, which has checked what its own callers may do.
 RULES: Final = {
@@ -31,8 +32,6 @@ RULES: Final = {
 """What calling each method takes, where tokens are asked for at all."""
 
 Batcher: TypeAlias = MicroBatcher[Served[ServedModel], Request, Outcome]
-MAX_PROPOSE_ITEMS = 10_000
-"""Items in one Propose."""
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -49,12 +48,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: pb.BatchRankRequest, context: Any
     ) -> pb.BatchRankResponse:
         deadline = monotonic() + seconds_left(context, self._default_deadline)
-        if not 1 <= len(request.requests) <= MAX_BATCH:
-            raise InvalidInput(
-                f"{len(request.requests)} requests cannot be answered at once.",
-                field="requests",
-                remedy=f"send 1 to {MAX_BATCH}.",
-            )
+        check_count(len(request.requests), MAX_RANK_BATCH, "requests", field="requests", least=1)
         entries = list(request.requests)
         places: dict[tuple[str, str], list[int]] = {}
         for place, entry in enumerate(entries):
@@ -78,12 +72,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: pb.ProposeRequest, context: Any
     ) -> pb.ProposeResponse:
         deadline = monotonic() + seconds_left(context, self._default_deadline)
-        if not 1 <= len(request.items) <= MAX_PROPOSE_ITEMS:
-            raise InvalidInput(
-                f"{len(request.items)} items cannot be moved towards.",
-                field="items",
-                remedy=f"send 1 to {MAX_PROPOSE_ITEMS}.",
-            )
+        check_count(len(request.items), MAX_PROPOSE_ITEMS, "items", field="items", least=1)
         served = await self._served(request.release, request.release_version, deadline)
         (outcome,) = await self._batcher.ask(served, [request], [deadline])
         if isinstance(outcome, RecLensError):

@@ -60,14 +60,13 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     from scipy import sparse
 
     from reclens.concepts.evidence.vocabulary import build_vocabulary
-    from reclens.evaluation.carriers import Carriers
+    from reclens.evaluation.carriers import Carriers, described_items
     from reclens.evaluation.examples import measure_examples
     from reclens.evaluation.fidelity import popularity_quality
     from reclens.evaluation.label_truth import measure_label_truth
     from reclens.evaluation.levels import measure_levels
     from reclens.evaluation.monosemanticity.item_vectors import text_vectors
     from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
-    from reclens.evaluation.tags import described_items
 
     lineage = job.store.lineage(spec.concepts)
     if lineage.get("autoencoder") != spec.autoencoder:
@@ -227,8 +226,13 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
 
 
 def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
-    from reclens.evaluation.fidelity import fidelity_rows, held_out_users
-    from reclens.evaluation.fidelity_summary import HELD_OUT, TEST, summarise_fidelity
+    from reclens.evaluation.fidelity import (
+        HELD_OUT,
+        TEST,
+        fidelity_rows,
+        held_out_users,
+        summarise_fidelity,
+    )
 
     dataset, model = read.dataset, read.model
     splits = {

@@ -31,7 +31,7 @@ _SILENT = frozenset(
 
 
 @dataclass(frozen=True)
-class Match:
+class WeightedItems:
     """Items, and how much each counts."""
 
     rows: list[int]
@@ -42,7 +42,7 @@ class Match:
     """Words that nothing was found for, as they were written."""
 
 
-def match_text(text: str, items: ItemCatalog, concepts: ConceptIndex) -> Match:
+def match_text(text: str, items: ItemCatalog, concepts: ConceptIndex) -> WeightedItems:
     """The items that a text stands for.
 
     A word is looked for in tags, decades and years; one that is in none of them among the evidence
@@ -158,7 +158,9 @@ class _Gathered:
         return {word: np.unique(np.array(rows)) for word, rows in self._rows.items() if rows}
 
 
-def _chosen(found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[str]) -> Match:
+def _chosen(
+    found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[str]
+) -> WeightedItems:
     n_words = np.zeros(len(items), np.int32)
     score = np.zeros(len(items))
     for rows in found.values():
@@ -171,4 +173,4 @@ def _chosen(found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[st
     order = np.lexsort((rows, -items.popularity[rows], -score[rows], -n_words[rows]))
     rows = rows[order[:MAX_ITEMS]]
     weights = score[rows] / score[rows].max()
-    return Match(rows.tolist(), weights.tolist(), unmatched)
+    return WeightedItems(rows.tolist(), weights.tolist(), unmatched)

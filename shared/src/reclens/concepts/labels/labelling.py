@@ -174,7 +174,7 @@ def prepare_labelling(
     keywords = KeywordSelector(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
     inverse_frequency = keywords.statistics.inverse_frequency
-    readers = _readers(options, items, vocabulary, inverse_frequency, embed)
+    scorers = _item_scorers(options, items, vocabulary, inverse_frequency, embed)
     return LabellingContext(
         construct,
         len(verify),
@@ -184,16 +184,11 @@ def prepare_labelling(
         evidence,
         keywords,
         held_out,
-        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in readers),
+        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in scorers),
     )
 
 
-def label_range(context: LabellingContext, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-    """Label some latents by keywords; the others are no more than what they are compared with."""
-    return KeywordLabeller(context).label(latents)
-
-
-def _readers(
+def _item_scorers(
     options: ConceptsOptions,
     items: Items,
     vocabulary: Vocabulary,

@@ -21,8 +21,8 @@ from reclens.concepts.llm.questions import (
     Question,
     escaped,
     evidence_hash,
+    load_prompt,
 )
-from reclens.concepts.prompts import load_prompt
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
+from reclens.evaluation.carriers import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.studies.reproduce.collecting import Collected, Dictionary
 from reclens.studies.reproduce.plan import Role
 from reclens.studies.reproduce.tables.table import Column, Table

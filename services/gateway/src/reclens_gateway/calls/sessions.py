@@ -1,17 +1,79 @@
-"""Steps of a session: those that wait while one is answered become one, the newest."""
+"""StreamRecommend: a session, whose steps are conflated while one is answered."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.errors import Cancelled, InvalidInput
+from reclens.errors import Cancelled, InvalidInput, RecLensError
+from reclens.platform.grpc.auth import Scope
+from reclens.platform.grpc.calls import check_request_id, request_id
+from reclens_gateway.calls.answers import failure_of
+from reclens_gateway.calls.base import requires
+from reclens_gateway.calls.recommending import RecommendingCalls
+
+
+class SessionCalls(RecommendingCalls):
+    """Sessions."""
+
+    # Sessions are there for edits.
+    @requires(Scope.STEER)
+    async def StreamRecommend(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.StreamRecommendRequest], context: Any
+    ) -> AsyncIterator[pb.StreamRecommendResponse]:
+        steps = ConflatedSteps()
+        reading = asyncio.create_task(steps.read(request_iterator))
+        session = asyncio.current_task()
+        assert session is not None
+        asked: pb.RecommendRequest | None = None
+        try:
+            while (step := await steps.next(self.session_idle_seconds)) is not None:
+                response = pb.StreamRecommendResponse(
+                    sequence=step.sequence, superseded=step.superseded
+                )
+                try:
+                    asked = await self._answer(step, asked, context, response)
+                except RecLensError as error:
+                    response.failure.CopyFrom(failure_of(error))
+                # While the caller does not read, nothing more is answered; then it is let go.
+                idle_timer = asyncio.get_running_loop().call_later(
+                    self.session_idle_seconds, session.cancel
+                )
+                try:
+                    yield response
+                finally:
+                    idle_timer.cancel()
+            # Its own end of the stream, or what was wrong with it.
+            await reading
+        finally:
+            reading.cancel()
+
+    async def _answer(
+        self,
+        step: SessionStep,
+        asked: pb.RecommendRequest | None,
+        context: Any,
+        response: pb.StreamRecommendResponse,
+    ) -> pb.RecommendRequest:
+        """Answer a step.
+
+        Returns:
+            What was asked, for the next step to change.
+        """
+        request = step.applied(asked)
+        check_request_id(request.request_id)
+        identifier = request.request_id or f"{request_id()}/{step.sequence}"
+        # The stream's own deadline is that of the whole session.
+        deadline = min(self.deadline(context), self.default_deadline())
+        response.response.CopyFrom(await self.recommended(request, deadline, identifier))
+        return request
 
 
 @dataclass
-class Step:
+class SessionStep:
     """What is to be answered next."""
 
     sequence: int
@@ -58,11 +120,12 @@ def changed(asked: pb.RecommendRequest, update: pb.SessionUpdate) -> pb.Recommen
     return request
 
 
-class NewestStep:
-    """Holds the steps that wait, merged into one: however fast they come, they take up no more."""
+class ConflatedSteps:
+    """A queue that holds one step: those that come while it waits are merged into it, so that
+    however fast they come, they take up no more."""
 
     def __init__(self) -> None:
-        self._waiting: Step | None = None
+        self._waiting: SessionStep | None = None
         self._ended = False
         self._changed = asyncio.Event()
 
@@ -78,7 +141,7 @@ class NewestStep:
     def put(self, request: pb.StreamRecommendRequest) -> None:
         """Take one step, in place of the one that waits."""
         overtaken = self._waiting
-        step = Step(request.sequence)
+        step = SessionStep(request.sequence)
         match request.WhichOneof("step"):
             case "start":
                 step.start = request.start
@@ -93,29 +156,29 @@ class NewestStep:
         self._waiting = step
         self._changed.set()
 
-    async def next(self, patience: float) -> Step | None:
+    async def next(self, idle_seconds: float) -> SessionStep | None:
         """The newest step; None when no more come.
 
         Raises:
-            Cancelled: nothing came for ``patience`` seconds.
+            Cancelled: nothing came for ``idle_seconds`` seconds.
         """
         while self._waiting is None:
             if self._ended:
                 return None
             self._changed.clear()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(idle_seconds):
                     await self._changed.wait()
             except TimeoutError:
                 raise Cancelled(
-                    f"the session was idle for {patience:g} s.",
+                    f"the session was idle for {idle_seconds:g} s.",
                     remedy="open a new one when there is something to ask.",
                 ) from None
         step, self._waiting = self._waiting, None
         return step
 
 
-def _build_on(overtaken: Step, step: Step) -> None:
+def _build_on(overtaken: SessionStep, step: SessionStep) -> None:
     """Keep of an overtaken step what the update ``step`` leaves as it is."""
     update = step.update
     assert update is not None

@@ -1,14 +1,19 @@
-"""What edits did, in numbers worked by hand."""
+"""What edits did to an answer, and concepts as messages, worked out by hand."""
 
 from __future__ import annotations
+
+from dataclasses import fields, replace
 
 import pytest
 from served_by_hand import SERVED
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens_gateway.calls.effects import add_effect, named_concepts
-from reclens_gateway.resolving.requests import Asked
+from reclens.concepts.labels.concepts import group_concepts
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
+from reclens.steering.wire import named_concepts
+from reclens_gateway.calls.answers import add_effect, concept_message
+from reclens_gateway.resolving.requests import ResolvedRequest
 
 NOIR = pb.Edit(concept_id="noir", add=0.4)
 
@@ -17,7 +22,7 @@ def effect(
     answer: inference.RankResponse, *edits: pb.Edit, top_k: int = 4, unknown: int = 0
 ) -> pb.Effect:
     out = pb.Effect()
-    asked = Asked(inference.RankRequest(top_k=top_k), edits, unknown)
+    asked = ResolvedRequest(inference.RankRequest(top_k=top_k), edits, unknown)
     add_effect(SERVED, asked, answer, out)
     return out
 
@@ -96,3 +101,64 @@ def test_concepts_are_named_once_by_targets_and_parts_of_blends() -> None:
         pb.Edit(blend=pb.Blend(parts=[*parts, pb.BlendPart(concept_id="a", weight=-1)]), add=1),
     ]
     assert list(named_concepts(edits)) == ["a", "b"]
+
+
+LABEL = LatentLabel(3, concept_id="noir", label="Film-Noir")
+JUDGEMENT = Judgement(
+    judge="embedding",
+    confidence=0.75,
+    precision=0.7,
+    recall=0.6,
+    recall_low=0.5,
+    recall_high=0.7,
+    specificity=0.9,
+    specificity_low=0.8,
+    specificity_high=0.95,
+    auroc=0.85,
+    paper_p=0.8,
+    n_positive=40,
+    n_negative=41,
+    trusted=True,
+)
+
+
+def message(*rows: LatentLabel) -> pb.Concept:
+    (concept,) = group_concepts(rows)
+    return concept_message(SERVED, concept)
+
+
+def test_unknown_is_no_figure_of_nought() -> None:
+    unknown = message(LABEL)
+    assert (unknown.measured, unknown.trusted, unknown.confidence) == (False, False, 0.0)
+    nought = message(replace(LABEL, confidence=0.0, concept_confidence=0.0, concept_auroc=0.0))
+    assert (nought.measured, nought.trusted, nought.confidence) == (True, False, 0.0)
+
+
+def test_trust_and_area_are_those_of_the_concept_as_a_whole() -> None:
+    row = replace(LABEL, confidence=0.6, trusted=False, auroc=0.5)
+    whole = message(replace(row, concept_confidence=0.8, concept_auroc=0.875, concept_trusted=True))
+    assert (whole.measured, whole.trusted, whole.auroc) == (True, True, 0.875)
+
+
+def test_judgements_are_those_of_the_most_confident_latent() -> None:
+    weak = replace(LABEL, confidence=0.6, judgements=(replace(JUDGEMENT, confidence=0.6),))
+    strong = replace(LABEL, latent=9, confidence=0.75, judgements=(JUDGEMENT,))
+    concept = message(weak, strong)
+    assert list(concept.latents) == [9, 3]
+    (judgement,) = concept.judgements
+    assert judgement.confidence == 0.75
+    assert (judgement.recall_high, judgement.specificity_high) == (0.7, 0.95)
+
+
+def test_every_figure_of_a_judgement_but_the_published_one_has_a_field() -> None:
+    said = {field.name for field in pb.Judgement.DESCRIPTOR.fields}
+    known = {field.name for field in fields(Judgement)}
+    assert known - said == {"paper_p", "shuffled_paper_p"}
+    assert said <= known
+
+
+def test_a_control_of_nought_is_told_from_no_control() -> None:
+    judged = replace(JUDGEMENT, shuffled_confidence=0.0)
+    (judgement,) = message(replace(LABEL, confidence=0.75, judgements=(judged,))).judgements
+    assert judgement.HasField("shuffled_confidence")
+    assert not judgement.HasField("shuffled_auroc")

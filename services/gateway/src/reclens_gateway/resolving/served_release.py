@@ -13,7 +13,7 @@ from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog
 from reclens.contracts import Release
 from reclens.contracts.tables import CONCEPTS, ITEMS, LATENTS
-from reclens.errors import InvalidInput, NotReady
+from reclens.errors import NotReady
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.steering.pushes import ConceptPushes
 
@@ -45,19 +45,6 @@ class ServedRelease:
     def pushes(self) -> ConceptPushes:
         """What adding each concept pushes."""
         return ConceptPushes(self.release, self.concepts, self.carriers, self.n_latents)
-
-    def check_latent(self, latent: int, *, field: str) -> None:
-        """Refuse a latent that the dictionary does not have.
-
-        Raises:
-            InvalidInput: names the field.
-        """
-        if latent >= self.n_latents:
-            raise InvalidInput(
-                f"latent {latent} does not exist.",
-                field=field,
-                remedy=f"this release has latents 0 to {self.n_latents - 1}.",
-            )
 
 
 def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease:

@@ -1,4 +1,4 @@
-"""ListConcepts, GetConcept and SearchConcepts."""
+"""ListConcepts, GetConcept, SearchConcepts, GetRelease and ListReleases."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ from typing import Any
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.labels.concepts import Concept
 from reclens.errors import InvalidInput, NotFound
-from reclens_gateway.calls.base import DEFAULT_RELEASE, Calls
-from reclens_gateway.calls.concept_answers import concept_message, push_message
-from reclens_gateway.calls.paging import Page, cut, digest, page_size
-from reclens_gateway.resolving.requests import resolve
-from reclens_gateway.served_release import ServedRelease
+from reclens.platform.grpc.auth import Scope
+from reclens.platform.store.release_watch import ReleaseState
+from reclens.steering.limits import (
+    DEFAULT_PAGE_SIZE,
+    DEFAULT_RELEASE,
+    DEFAULT_SEARCH_PAGE_SIZE,
+    MAX_TEXT,
+    check_count,
+)
+from reclens_gateway.calls.answers import concept_message, push_message
+from reclens_gateway.calls.base import Calls, requires
+from reclens_gateway.calls.paging import Cursor, cut, digest, open_token, page_size
+from reclens_gateway.resolving.requests import resolve_request
+from reclens_gateway.resolving.served_release import ServedRelease, versions
 
 
-class ConceptCalls(Calls):
-    """What latents mean."""
+class CatalogCalls(Calls):
+    """What latents mean, and what is answered from."""
 
+    @requires(Scope.READ)
     async def ListConcepts(  # noqa: N802
         self, request: pb.ListConceptsRequest, context: Any
     ) -> pb.ListConceptsResponse:
-        size = page_size(request.page_size, default=50)
+        size = page_size(request.page_size, DEFAULT_PAGE_SIZE)
         floor = request.min_confidence
         if not (math.isfinite(floor) and 0 <= floor <= 1):
             raise InvalidInput(
@@ -41,6 +51,7 @@ class ConceptCalls(Calls):
             total_size=len(concepts),
         )
 
+    @requires(Scope.READ)
     async def GetConcept(  # noqa: N802
         self, request: pb.GetConceptRequest, context: Any
     ) -> pb.GetConceptResponse:
@@ -53,17 +64,18 @@ class ConceptCalls(Calls):
             )
             if request.include_push:
                 added = pb.Edit(concept_id=request.concept_id, add=0.0)
-                await self.learn(served, [added], deadline)
-                push = served.pushes.known(request.concept_id)
+                await self.load_pushes(served, [added], deadline)
+                push = served.pushes.get(request.concept_id)
                 response.push.extend(push_message(served, push))
             return response
 
         return await self.on_one_version(request.release, answer)
 
+    @requires(Scope.READ)
     async def SearchConcepts(  # noqa: N802
         self, request: pb.SearchConceptsRequest, context: Any
     ) -> pb.SearchConceptsResponse:
-        size = page_size(request.page_size, default=20)
+        size = page_size(request.page_size, DEFAULT_SEARCH_PAGE_SIZE)
         kind = request.WhichOneof("query")
         if kind is None:
             raise InvalidInput(
@@ -75,33 +87,55 @@ class ConceptCalls(Calls):
         query = digest("SearchConcepts", request.release or DEFAULT_RELEASE, kind, asked)
         served, cursor = self.listed(request.release, request.page_token, query)
         if kind == "text":
+            check_count(len(asked), MAX_TEXT, "characters", field="text")
             found = served.concepts.search(asked, served.items)
         elif kind == "item_id":
-            found = _of_item(served, asked)
+            served.items.row(asked, field="item_id")
+            found = served.concepts.evidenced_by(asked)
         else:
-            found = await self._of_user(served, asked, context)
-        page: Page[Concept] = cut(found, size, cursor)
+            found = await self._firing_for(served, asked, context)
+        page = cut(found, size, cursor)
         return pb.SearchConceptsResponse(
             concepts=[concept_message(served, concept) for concept in page.entries],
             next_page_token=page.next_token,
         )
 
-    async def _of_user(self, served: ServedRelease, user_id: str, context: Any) -> list[Concept]:
-        asked = resolve(
+    async def _firing_for(self, served: ServedRelease, user_id: str, context: Any) -> list[Concept]:
+        resolved = resolve_request(
             served, pb.Subject(user_id=user_id), top_k=1, include_seen=True, include_latents=True
         )
         try:
-            answer = await self.peer.rank(asked.question, self.deadline(context))
+            answer = await self.peer.rank(resolved.rank, self.deadline(context))
         except NotFound as error:
             raise NotFound(error.message, field="user_id", remedy=error.remedy) from error
         return served.concepts.firing({entry.latent: entry.activation for entry in answer.latents})
 
+    @requires(Scope.READ)
+    async def GetRelease(  # noqa: N802
+        self, request: pb.GetReleaseRequest, context: Any
+    ) -> pb.GetReleaseResponse:
+        state = self.watch.state(request.name or DEFAULT_RELEASE, field="name")
+        return pb.GetReleaseResponse(release=_release(state))
 
-def _of_item(served: ServedRelease, item_id: str) -> list[Concept]:
-    if item_id not in served.items:
-        raise NotFound(
-            f"there is no item {item_id[:100]!r}.",
-            field="item_id",
-            remedy="use an id of the data set.",
+    @requires(Scope.READ)
+    async def ListReleases(  # noqa: N802
+        self, request: pb.ListReleasesRequest, context: Any
+    ) -> pb.ListReleasesResponse:
+        size = page_size(request.page_size, DEFAULT_PAGE_SIZE)
+        query = digest("ListReleases")
+        cursor = open_token(request.page_token, query) or Cursor("", query, 0)
+        page = cut(self.watch.states(), size, cursor)
+        return pb.ListReleasesResponse(
+            releases=[_release(state) for state in page.entries], next_page_token=page.next_token
         )
-    return served.concepts.evidenced_by(item_id)
+
+
+def _release(state: ReleaseState[ServedRelease]) -> pb.Release:
+    newest, current = state.newest, state.current
+    return pb.Release(
+        name=newest.name,
+        versions=versions(newest),
+        published_at=newest.published_at,
+        serving=current is not None and current.release.version == newest.version,
+        refusal=state.refusal,
+    )

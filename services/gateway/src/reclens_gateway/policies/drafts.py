@@ -1,21 +1,22 @@
-"""What a policy must be to be stored: all that a request with its edits would be refused for."""
+"""A policy before it is stored: all that a request with its edits would be refused for."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from datetime import UTC, datetime
+from typing import Any
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import MAX_POLICY_BYTES, POLICY_ID, StoredPolicy, canonical_json
-from reclens.contracts.policies import MAX_TEXT
+from reclens.contracts import canonical_json
 from reclens.errors import InvalidInput
 from reclens.platform.grpc.calls import caller, request_id
-from reclens_gateway.policies.messages import stored_constraints, stored_edits, stored_mode
-from reclens_gateway.resolving.constraints import add_constraints
-from reclens_gateway.resolving.edits import resolve_edits
-from reclens_gateway.served_release import ServedRelease
+from reclens.steering.limits import MAX_POLICY_BYTES, MAX_TEXT, check_count
+from reclens.steering.policies import POLICY_ID, StoredPolicy
+from reclens.steering.wire import read_mode, resolve_edits
+from reclens_gateway.resolving.requests import add_constraints
+from reclens_gateway.resolving.served_release import ServedRelease
 
 _POLICY_ID = re.compile(POLICY_ID)
 
@@ -31,30 +32,20 @@ def checked_policy(policy: pb.Policy, served: ServedRelease) -> StoredPolicy:
     check_policy_id(policy.policy_id, field="policy.policy_id")
     check_text(policy.description, field="policy.description")
     check_text(policy.comment, field="policy.comment")
-    mode = stored_mode(policy.mode, field="policy.mode")
-    resolve_edits(served, policy.edits, field="policy.edits", check_only=True)
+    read_mode(policy.mode, field="policy.mode")
+    resolve_edits(policy.edits, served.pushes, field="policy.edits", check_only=True)
     add_constraints(served, policy.constraints, inference.RankRequest(), field="policy.constraints")
-    stored = _stamped(
-        StoredPolicy(
-            policy_id=policy.policy_id,
-            version=1,
-            description=policy.description,
-            release=served.release.name,
-            edits=stored_edits(list(policy.edits)),
-            mode=mode,
-            constraints=stored_constraints(policy),
-            autoencoder=served.release.autoencoder,
-            comment=policy.comment,
-            changed_at="",
-        )
+    release = served.release
+    stored = StoredPolicy.of(
+        policy, release=release.name, autoencoder=release.autoencoder, **_stamp()
     )
-    size = len(canonical_json(stored.canonical()))
-    if size > MAX_POLICY_BYTES:
-        raise InvalidInput(
-            f"{size} bytes are too many for a policy.",
-            field="policy",
-            remedy=f"at most {MAX_POLICY_BYTES} are stored; exclude fewer items.",
-        )
+    check_count(
+        len(canonical_json(stored.canonical())),
+        MAX_POLICY_BYTES,
+        "bytes of a policy",
+        field="policy",
+        remedy=f"at most {MAX_POLICY_BYTES} are stored; exclude fewer items.",
+    )
     return stored
 
 
@@ -66,9 +57,7 @@ def deletion(policy_id: str, comment: str) -> StoredPolicy:
     """
     check_policy_id(policy_id, field="policy_id")
     check_text(comment, field="comment")
-    return _stamped(
-        StoredPolicy(policy_id=policy_id, version=1, comment=comment, changed_at="", deleted=True)
-    )
+    return StoredPolicy(policy_id=policy_id, version=1, comment=comment, deleted=True, **_stamp())
 
 
 def check_policy_id(policy_id: str, *, field: str) -> None:
@@ -91,21 +80,17 @@ def check_text(text: str, *, field: str) -> None:
     Raises:
         InvalidInput: names the field.
     """
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(
-            f"{len(text)} characters are too many.", field=field, remedy=f"use at most {MAX_TEXT}."
-        )
+    check_count(len(text), MAX_TEXT, "characters", field=field)
     if any(unicodedata.category(one) == "Cc" and one not in "\n\t" for one in text):
         raise InvalidInput(
             "there are control characters in it.", field=field, remedy="leave them out."
         )
 
 
-def _stamped(policy: StoredPolicy) -> StoredPolicy:
-    return policy.model_copy(
-        update={
-            "author": caller(),
-            "changed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "request_id": request_id(),
-        }
-    )
+def _stamp() -> dict[str, Any]:
+    """Who writes a version, when, and in which request."""
+    return {
+        "author": caller(),
+        "changed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "request_id": request_id(),
+    }

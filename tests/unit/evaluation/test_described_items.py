@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reclens.data.dataset import Items
-from reclens.evaluation.tags import described_items
+from reclens.evaluation.carriers import described_items
 
 
 def test_a_tag_that_nearly_all_items_carry_says_nothing() -> None:

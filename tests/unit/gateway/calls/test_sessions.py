@@ -8,7 +8,7 @@ import pytest
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Cancelled, InvalidInput
-from reclens_gateway.calls.session_steps import NewestStep, changed
+from reclens_gateway.calls.sessions import ConflatedSteps, changed
 
 MORE = pb.Edit(concept_id="noir", add=0.4)
 LESS = pb.Edit(concept_id="noir", add=-0.4)
@@ -31,7 +31,7 @@ def edits(*given: pb.Edit) -> pb.EditList:
 
 
 def newest(*requests: pb.StreamRecommendRequest):
-    steps = NewestStep()
+    steps = ConflatedSteps()
     for request in requests:
         steps.put(request)
     step = asyncio.run(steps.next(1))
@@ -82,7 +82,7 @@ def test_end_comes_after_the_step_that_waits() -> None:
         yield update(2, top_k=3)
 
     async def run() -> None:
-        steps = NewestStep()
+        steps = ConflatedSteps()
         await steps.read(coming())
         last = await steps.next(1)
         assert last is not None
@@ -94,4 +94,4 @@ def test_end_comes_after_the_step_that_waits() -> None:
 
 def test_patience_ends() -> None:
     with pytest.raises(Cancelled, match="idle"):
-        asyncio.run(NewestStep().next(0.01))
+        asyncio.run(ConflatedSteps().next(0.01))
