@@ -96,9 +96,9 @@ def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(llama: HttpLlmClie
 def test_grades_come_back_one_per_case(llama: HttpLlmClient):
     cases = tuple((f"film {number}; Drama",) for number in range(12))
     outcome = ask_judge(llama, JudgeQuestion("Film-Noir", "Dark crime films.", cases), OPTIONS)
-    assert outcome.grades is not None
-    assert len(outcome.grades) == 12
-    assert all(0 <= grade <= 10 for grade in outcome.grades)
+    assert outcome.answer is not None
+    assert len(outcome.answer) == 12
+    assert all(0 <= grade <= 10 for grade in outcome.answer)
     assert outcome.usage.calls == 1
 
 

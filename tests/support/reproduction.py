@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from reclens.contracts import Manifest, ObjectEntry
 from reclens.contracts.tables import EXAMPLES, LEVELS
-from reclens.studies.reproduce.collecting import Collected, Dictionary
-from reclens.studies.reproduce.plan import Role
+from reclens.studies.reproduce.experiment.plan import Role
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 
 KS = (5, 10, 20, 50)
 

@@ -19,7 +19,7 @@ from reclens.steering.edits import (
     Unit,
 )
 from reclens.steering.wire import (
-    latent_edit_message,
+    add_latent_edits,
     mode_number,
     named_concepts,
     read_latent_edits,
@@ -48,10 +48,9 @@ edits = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(edits, max_size=4))
 def test_the_engines_edits_survive_the_wire(asked: list[LatentEdit]) -> None:
-    messages = [latent_edit_message(edit) for edit in asked]
-    sent = inference.RankRequest.FromString(
-        inference.RankRequest(edits=messages).SerializeToString()
-    )
+    request = inference.RankRequest()
+    add_latent_edits(asked, request.edits)
+    sent = inference.RankRequest.FromString(request.SerializeToString())
     assert read_latent_edits(sent.edits, field="edits") == tuple(asked)
 
 
@@ -77,7 +76,9 @@ def test_the_engines_edits_survive_the_wire(asked: list[LatentEdit]) -> None:
     ],
 )
 def test_what_is_no_edit_names_its_field(edit: inference.LatentEdit, field: str) -> None:
-    whole = latent_edit_message(LatentEdit.of([1], Operation.ABLATE))
+    whole = inference.LatentEdit(
+        operation=inference.EDIT_OPERATION_ABLATE, groups=[inference.LatentGroup(latents=[1])]
+    )
     with pytest.raises(InvalidInput) as refused:
         read_latent_edits([whole, edit], field="edits")
     assert refused.value.field == field

@@ -17,7 +17,7 @@ from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.platform.store.release_watch import ReleaseWatch
-from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.policies.book import PolicyBook
 from reclens_gateway.resolving.served_release import ServedRelease, load_served_release
 from reclens_gateway.servicer import RULES, SERVICE, SteeringServicer
@@ -45,9 +45,9 @@ class ReleaseLoader:
     answers.
     """
 
-    def __init__(self, store: ArtifactStore, peer: InferencePeer, seconds: float) -> None:
+    def __init__(self, store: ArtifactStore, inference: InferenceClient, seconds: float) -> None:
         self._store = store
-        self._peer = peer
+        self._inference = inference
         self._seconds = seconds
 
     async def __call__(self, release: Release, current: ServedRelease | None) -> ServedRelease:
@@ -59,7 +59,7 @@ class ReleaseLoader:
         """
         loaded = await asyncio.to_thread(load_served_release, self._store, release)
         try:
-            await self._peer.model(release.name, release.version, self._seconds)
+            await self._inference.model(release.name, release.version, self._seconds)
         except (Unavailable, DeadlineExceeded) as error:
             if current is not None:
                 raise Unavailable(error.message, remedy=error.remedy) from error
@@ -74,7 +74,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     section = settings.gateway
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "gateway")
-    peer = InferencePeer(
+    inference = InferenceClient(
         section.inference,
         section.max_message_bytes,
         hops=section.hops,
@@ -87,12 +87,12 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE.full_name, any_served)
 
-    loader = ReleaseLoader(store, peer, section.load_seconds)
+    loader = ReleaseLoader(store, inference, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,
-        peer,
+        inference,
         policies,
         section.default_deadline_seconds,
         session_idle_seconds=section.session_idle_seconds,
@@ -111,7 +111,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.stop()
         await watch.stop()
         await policies.stop()
-        await peer.close()
+        await inference.close()
 
 
 async def serve(settings: GatewaySettings) -> None:

@@ -106,12 +106,12 @@ def _means(probes: Sequence[SparseProbes], measured: str) -> dict[str, Any]:
         return mean_or_none(np.array(values, float))
 
     return {
-        "latents": {
-            str(n): mean([getattr(one.latents[n], measured) for one in probes]) for n in N_FEATURES
-        },
-        "dimensions": {
-            str(n): mean([getattr(one.dimensions[n], measured) for one in probes])
-            for n in N_FEATURES
+        **{
+            kind: {
+                str(n): mean([getattr(getattr(one, kind)[n], measured) for one in probes])
+                for n in N_FEATURES
+            }
+            for kind in ("latents", "dimensions")
         },
         "full": mean([getattr(one.full, measured) for one in probes]),
     }

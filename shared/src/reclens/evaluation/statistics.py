@@ -38,6 +38,25 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.asarray(kendalltau(first, second))[0])
 
 
+def krippendorff_alpha(values: np.ndarray) -> float:
+    """Krippendorff's alpha of nominal values, float [n_raters, n_units] with NaN for no answer.
+
+    1 is perfect agreement, 0 what chance would give. A unit that fewer than two raters answered
+    says nothing; NaN where all answers are the same.
+
+    Source: K. Krippendorff, Content Analysis, 4th ed. (2018), section 12.3.
+    """
+    said = np.unique(values[np.isfinite(values)])
+    counts = (values[:, :, None] == said).sum(axis=0).astype(np.float64)
+    counts = counts[counts.sum(axis=1) >= 2]
+    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
+    coincidences = counts.T @ weighted - np.diag(weighted.sum(axis=0))
+    totals = coincidences.sum(axis=0)
+    n = totals.sum()
+    expected = (n * n - totals @ totals) / (n - 1) if n > 1 else 0.0
+    return float(1 - (n - np.trace(coincidences)) / expected) if expected > 0 else math.nan
+
+
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rho of float [n_items] each; NaN where one is constant.
 

@@ -5,7 +5,7 @@ what policies store. The engine applies `LatentEdit`, which names latents alone.
 the inference service `inference.v1.LatentEdit`, the engine's edit as a message.
 
 - `resolve_edits`: `steering.v1.Edit` to `LatentEdit`;
-- `latent_edit_message`: `LatentEdit` to `inference.v1.LatentEdit`;
+- `add_latent_edits`: `LatentEdit` to `inference.v1.LatentEdit`;
 - `read_latent_edits`: `inference.v1.LatentEdit` to `LatentEdit`.
 """
 
@@ -260,23 +260,25 @@ _UNITS[inference.STRENGTH_UNIT_UNSPECIFIED] = Unit.P99
 _MODES[inference.STEERING_MODE_UNSPECIFIED] = Mode.RESIDUAL
 
 
-def latent_edit_message(edit: LatentEdit) -> inference.LatentEdit:
-    """An edit as the inference service is sent it."""
-    return inference.LatentEdit(
-        groups=[
-            inference.LatentGroup(latents=one.latents, weights=one.weights, share=one.share)
-            for one in edit.groups
-        ],
-        operation=_NUMBERS[edit.operation],
-        strength=edit.strength,
-        unit=_NUMBERS[edit.unit],
-        conditions=[
-            inference.LatentCondition(
-                latents=one.latents, comparison=_NUMBERS[one.comparison], level=one.level
+def add_latent_edits(edits: Iterable[LatentEdit], out: Any) -> None:
+    """Append edits as the inference service is sent them.
+
+    Args:
+        edits: the engine's.
+        out: a repeated field of `inference.LatentEdit`, written in place, as copies take time.
+    """
+    for edit in edits:
+        message = out.add(
+            operation=_NUMBERS[edit.operation], strength=edit.strength, unit=_NUMBERS[edit.unit]
+        )
+        for group in edit.groups:
+            message.groups.add(latents=group.latents, weights=group.weights, share=group.share)
+        for condition in edit.conditions:
+            message.conditions.add(
+                latents=condition.latents,
+                comparison=_NUMBERS[condition.comparison],
+                level=condition.level,
             )
-            for one in edit.conditions
-        ],
-    )
 
 
 def read_latent_edits(

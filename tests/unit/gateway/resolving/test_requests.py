@@ -15,7 +15,7 @@ from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.steering.edits import LatentGroup
-from reclens.steering.wire import latent_edit_message, resolve_edits
+from reclens.steering.wire import add_latent_edits, resolve_edits
 from reclens_gateway.resolving.requests import (
     ResolvedPolicy,
     ResolvedRequest,
@@ -65,8 +65,9 @@ def group(latents, weights, share=1.0) -> inference.LatentGroup:
 
 
 def edit(**fields) -> inference.LatentEdit:
-    (resolved,) = resolve_edits([pb.Edit(**fields)], WEIGHED.pushes)
-    return latent_edit_message(resolved)
+    request = inference.RankRequest()
+    add_latent_edits(resolve_edits([pb.Edit(**fields)], WEIGHED.pushes), request.edits)
+    return request.edits[0]
 
 
 def test_latent_is_pushed_by_what_it_does_to_scores() -> None:

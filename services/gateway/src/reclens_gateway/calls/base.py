@@ -13,7 +13,7 @@ from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens.steering.limits import DEFAULT_RELEASE
 from reclens.steering.wire import resolve_edits
-from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.calls.paging import Cursor, open_token
 from reclens_gateway.policies.book import PolicyBook
 from reclens_gateway.policies.caches import LruCache
@@ -50,7 +50,7 @@ class Calls:
 
     Args:
         watch: the releases.
-        peer: the inference service.
+        inference: the inference service.
         policies: those that are stored.
         default_deadline: seconds that a call may take whose caller set no deadline.
         session_idle_seconds: how long a session may wait for its caller.
@@ -59,14 +59,14 @@ class Calls:
     def __init__(
         self,
         watch: ReleaseWatch[ServedRelease],
-        peer: InferencePeer,
+        inference: InferenceClient,
         policies: PolicyBook,
         default_deadline: float,
         *,
         session_idle_seconds: float = 300,
     ) -> None:
         self.watch = watch
-        self.peer = peer
+        self.inference = inference
         self.policies = policies
         # Neither a version of a policy nor one of a release changes.
         self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(_MAX_POLICY_BYTES)
@@ -174,7 +174,9 @@ class Calls:
     async def _load_pushes(
         self, served: ServedRelease, concept_ids: Sequence[str], deadline: float
     ) -> None:
-        await served.pushes.load(concept_ids, self.peer.propose, deadline, self._default_deadline)
+        await served.pushes.load(
+            concept_ids, self.inference.propose, deadline, self._default_deadline
+        )
 
     async def _policy(
         self, ref: pb.PolicyRef, served: ServedRelease, deadline: float

@@ -105,7 +105,7 @@ class CatalogCalls(Calls):
             served, pb.Subject(user_id=user_id), top_k=1, include_seen=True, include_latents=True
         )
         try:
-            answer = await self.peer.rank(resolved.rank, self.deadline(context))
+            answer = await self.inference.rank(resolved.rank, self.deadline(context))
         except NotFound as error:
             raise NotFound(error.message, field="user_id", remedy=error.remedy) from error
         return served.concepts.firing({entry.latent: entry.activation for entry in answer.latents})

@@ -56,7 +56,7 @@ class ProposalCalls(Calls):
             max_latents=request.max_latents or DEFAULT_PROPOSED_LATENTS,
         )
         try:
-            proposed = await self.peer.propose(asked, left)
+            proposed = await self.inference.propose(asked, left)
         except InvalidInput as error:
             # Its fields are rows and weights, which the caller knows nothing of.
             field = request.WhichOneof("query") or "query"

@@ -80,7 +80,7 @@ class RecommendingCalls(Calls):
             resolved = resolve_request(
                 served, request.subject, request.top_k, request.include_seen, include_latents=True
             )
-            ranked = await self.peer.rank(resolved.rank, deadline)
+            ranked = await self.inference.rank(resolved.rank, deadline)
             return explain_response(served, ranked, request_id())
 
         return await self.on_one_version(request.release, answer)
@@ -93,7 +93,7 @@ class RecommendingCalls(Calls):
         async def answer(served: ServedRelease) -> pb.RecommendResponse:
             resolved = await self._resolved_recommend(served, request, deadline)
             resolved.rank.request_id = identifier
-            ranked = await self.peer.rank(resolved.rank, deadline)
+            ranked = await self.inference.rank(resolved.rank, deadline)
             return recommend_response(
                 served, resolved, ranked, explain=request.explain, request_id=identifier
             )
@@ -130,7 +130,7 @@ class RecommendingCalls(Calls):
 
         resolved = await _resolve_each(request.requests, response.outcomes, resolve)
         ranks = [one.rank for one in resolved.values()]
-        answers = await self.peer.rank_all(ranks, deadline) if ranks else []
+        answers = await self.inference.rank_all(ranks, deadline) if ranks else []
         for index, one, answer in _answered(resolved, answers, response.outcomes):
             entry = request.requests[index]
             response.outcomes[index].response.CopyFrom(
@@ -172,7 +172,7 @@ class RecommendingCalls(Calls):
         untouched = resolved_variant(pb.Variant(), None)
         resolved = await _resolve_each(request.variants, response.outcomes, resolve)
         ranks = [untouched.rank, *(one.rank for one in resolved.values())]
-        baseline, *answers = await self.peer.rank_all(ranks, deadline)
+        baseline, *answers = await self.inference.rank_all(ranks, deadline)
         if isinstance(baseline, RecLensError):
             raise baseline
         add_items(served, baseline.ranked, response.baseline)

@@ -18,7 +18,7 @@ from reclens.steering.limits import (
     check_count,
 )
 from reclens.steering.wire import (
-    latent_edit_message,
+    add_latent_edits,
     mode_number,
     names_latents,
     read_mode,
@@ -88,13 +88,12 @@ def resolve_request(
         InvalidInput, NotFound: names the field.
     """
     check_count(top_k, MAX_TOP_K, "items", field="top_k")
-    stored = steering.Policy() if policy is None else policy.policy
     rank = inference.RankRequest(
         release=served.release.name,
         release_version=served.release.version,
         top_k=top_k or DEFAULT_TOP_K,
         exclude_seen=not include_seen,
-        mode=mode_number(read_mode(mode or stored.mode)),
+        mode=mode_number(read_mode(mode or (0 if policy is None else policy.policy.mode))),
         include_baseline=include_baseline,
         include_latents=include_latents,
     )
@@ -102,6 +101,7 @@ def resolve_request(
     if policy is None:
         ref, applied, unknown = None, edits, frozenset[str]()
     else:
+        stored = policy.policy
         ref = steering.PolicyRef(policy_id=stored.policy_id, version=stored.version)
         applied, unknown = [*stored.edits, *edits], policy.unknown_items
         check_count(
@@ -113,7 +113,7 @@ def resolve_request(
         )
         rank.MergeFrom(policy.part)
     if edits:
-        rank.edits.extend(map(latent_edit_message, resolve_edits(edits, served.pushes)))
+        add_latent_edits(resolve_edits(edits, served.pushes), rank.edits)
     if constraints is not None:
         unknown |= add_constraints(served, constraints, rank)
     return ResolvedRequest(rank, applied, len(unknown), ref)
@@ -153,7 +153,7 @@ def resolve_policy(
             field=field,
             remedy=f"update the policy for this release. {error.remedy}".strip(),
         ) from error
-    part.edits.extend(map(latent_edit_message, edits))
+    add_latent_edits(edits, part.edits)
     return ResolvedPolicy(policy, part, frozenset(unknown))
 
 

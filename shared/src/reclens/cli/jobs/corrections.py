@@ -169,15 +169,8 @@ def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:
 
 
 def _as_json(concept: Concept) -> dict[str, Any]:
-    return {
-        "concept_id": concept.concept_id,
-        "label": concept.label,
-        "description": concept.description,
-        "source": concept.source,
-        "confidence": concept.confidence,
-        "trusted": concept.trusted,
-        "latents": list(concept.latents),
-    }
+    shown = ("concept_id", "label", "description", "source", "confidence", "trusted", "latents")
+    return {name: getattr(concept, name) for name in shown}
 
 
 def _carriers(concept: Concept) -> str:

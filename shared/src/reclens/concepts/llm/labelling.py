@@ -256,10 +256,10 @@ class LlmLabeller:
         )
         outcome = ask_judge(self._client, question, self._options, cache=self._cache)
         self._note(outcome.usage, outcome.reason)
-        if outcome.grades is None:
+        if outcome.answer is None:
             return None, outcome.usage
         grade = np.zeros(len(values))
-        grade[rows] = outcome.grades
+        grade[rows] = outcome.answer
         says = grade >= FIRES_FROM
         found = Confidence(
             confusion=Confusion.of(says[asked.rows], asked.fires),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import httpx2
 import structlog
@@ -21,6 +21,9 @@ from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.llm.dialects import DIALECTS
 from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.settings.models import LlmSettings
+
+if TYPE_CHECKING:
+    from reclens.platform.jobs.stop_signal import Event
 
 MAX_ASKED_SECONDS = 120.0
 """A server that asks for a longer wait is taken as down: the job is better retried later."""
@@ -45,18 +48,6 @@ _OF_ONE_REQUEST: Final = {
 }
 
 _log = structlog.get_logger(__name__)
-
-
-class StopEvent(Protocol):
-    """An event that is set when the worker stops; of threads or of processes."""
-
-    def is_set(self) -> bool:
-        """Whether it stops."""
-        ...
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for it at most ``timeout`` seconds; whether it stops."""
-        ...
 
 
 class HttpLlmClient:
@@ -87,7 +78,7 @@ class HttpLlmClient:
         self,
         settings: LlmSettings,
         *,
-        stop: StopEvent | None = None,
+        stop: Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:

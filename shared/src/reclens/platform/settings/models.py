@@ -55,6 +55,15 @@ class S3Settings(Section):
     """Use TLS."""
 
 
+class StoreChoice(Section):
+    """Which kind of store artifacts are kept in."""
+
+    kind: str = "s3"
+    """``s3``, or a store that an installed package adds, see docs/how-to/extend/store.md."""
+    address: str = ""
+    """Where a store that was added has its objects, in its own words: a URL, a folder, ..."""
+
+
 class GatewayTarget(Section):
     """Where clients find the gateway."""
 
@@ -190,6 +199,8 @@ class StoreSettings(BaseSettings):
 
     s3: S3Settings = S3Settings()
     """Object store."""
+    store: StoreChoice = StoreChoice()
+    """Another store in its place."""
     cache_dir: Path = Path(".reclens/cache")
     """Verified local copies of objects, named by checksum; safe to delete."""
 

@@ -25,7 +25,7 @@ from reclens.contracts import (
 )
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.settings.models import StoreSettings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import STORES, ObjectStore
 
 MANIFEST = "manifest.json"
 _LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
@@ -46,8 +46,13 @@ class ArtifactStore:
 
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
-        """Connect as ``settings`` say; nothing is sent until the first call."""
-        return cls(ObjectStore(settings.s3), settings.cache_dir)
+        """Connect as ``settings`` say; nothing is sent until the first call.
+
+        Raises:
+            NotFound, InvalidInput: no such store is installed, or it cannot be used.
+        """
+        objects = STORES.load(settings.store.kind).from_settings(settings)
+        return cls(objects, settings.cache_dir)
 
     # --- artifacts -------------------------------------------------------------------------------
 

@@ -160,6 +160,6 @@ def _top_k(
     first = selection.best([query.top_k for query in queries])
 
     def best(row: int, count: int) -> ScoredItems:
-        return first[row] if count == queries[row].top_k else selection.best_of(row, count)
+        return first[row] if count == queries[row].top_k else selection.best([count], [row])[0]
 
     return [query.top_k_of(partial(best, row)) for row, query in enumerate(queries)]
