@@ -110,7 +110,7 @@ def test_route_reference_and_rights_follow_from_its_declaration():
     assert app.conf.task_routes[TASK]["queue"] == "capture"
     page = jobs_reference()
     assert f"## `{TASK}`\n\nRank the items of a data set by their number of interactions." in page
-    assert "| `top` | integer, ≥ 1, ≤ 100,000 | `100` | Items to keep. |" in page
+    assert "| `top` | integer from 1 to 100,000 | `100` | Items to keep. |" in page
     may = {account.value: json.dumps(policy) for account, policy in policies("b").items()}
     assert [name for name, policy in may.items() if "shop-newest/*" in policy] == ["recommender"]
     # It is one of many, and the others are as they were.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import httpx2
 import structlog
@@ -21,9 +21,6 @@ from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.llm.dialects import DIALECTS
 from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.settings.models import LlmSettings
-
-if TYPE_CHECKING:
-    from reclens.platform.jobs.stop_signal import Event
 
 MAX_ASKED_SECONDS = 120.0
 """A server that asks for a longer wait is taken as down: the job is better retried later."""
@@ -48,6 +45,18 @@ _OF_ONE_REQUEST: Final = {
 }
 
 _log = structlog.get_logger(__name__)
+
+
+class StopEvent(Protocol):
+    """An event that is set when the worker stops; of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Whether the worker stops."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds; whether the worker stops."""
+        ...
 
 
 class HttpLlmClient:
@@ -78,7 +87,7 @@ class HttpLlmClient:
         self,
         settings: LlmSettings,
         *,
-        stop: Event | None = None,
+        stop: StopEvent | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
