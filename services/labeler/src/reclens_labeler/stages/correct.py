@@ -60,15 +60,9 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
     def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
         return measure_of_labels()(rows)
 
-<<<<<<< HEAD
-    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))
-    rows = apply_corrections(machine, edits, measure)
-    path = job.folder / CONCEPTS.file
-=======
     machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))
     rows = apply_corrections(machine, corrections, measure)
     path = job.folder / CONCEPTS.file
->>>>>>> main
     write_concepts(rows, path)
     job.add(path)
     return corrected_metrics(base.metrics, rows, corrections)
