@@ -32,7 +32,7 @@ class Example:
     """One latent on all cases of users that its label was neither made nor judged on."""
 
     row: LatentLabel
-    """Its label."""
+    """Row of the latent in the concepts table."""
     activations: np.ndarray
     """float32 [n_cases]; 0 where it is silent."""
     with_concept: np.ndarray

@@ -81,7 +81,7 @@ class Interval(NamedTuple):
     low: float
     """2.5th percentile over resamples."""
     high: float
-    """97.5th percentile."""
+    """97.5th percentile over resamples."""
 
 
 def mean_interval(values: np.ndarray, *, seed: int) -> Interval:
@@ -189,7 +189,7 @@ class PopularityTenths:
 
 
 class Measurement(NamedTuple):
-    """One measurement."""
+    """What a measurement gives: a table to look into, and the figures in sum."""
 
     table: pa.Table
     """Raw numbers; the layouts are in ``reclens.contracts.tables``."""

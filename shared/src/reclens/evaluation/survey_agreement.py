@@ -35,15 +35,15 @@ class ConceptRatings:
     concept_id: str
     """Id within the concepts artifact."""
     label: str
-    """Its label."""
+    """Label of the concept."""
     confidence: float
     """The machine's balanced accuracy."""
     trusted: bool
     """Whether the machine trusts it."""
     answers: int
-    """Yes and no answers."""
+    """Number of answers that were yes or no."""
     cannot_tell: int
-    """Answers that were neither."""
+    """Number of answers that were neither."""
     accuracy: float | None
     """Share of the yes and no answers that tell what the concept did; None without any."""
     recall: float | None

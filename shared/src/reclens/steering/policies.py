@@ -136,17 +136,5 @@ class StoredPolicy(Contract):
 
     def message(self) -> pb.Policy:
         """This version, as the API says it."""
-        return pb.Policy(
-            policy_id=self.policy_id,
-            version=self.version,
-            description=self.description,
-            release=self.release,
-            edits=self.edits,
-            mode=_MODE_PREFIX + self.mode.upper(),
-            constraints=self.constraints,
-            autoencoder=self.autoencoder or "",
-            author=self.author,
-            changed_at=self.changed_at,
-            comment=self.comment,
-            deleted=self.deleted,
-        )
+        fields = {name: getattr(self, name) for name in pb.Policy.DESCRIPTOR.fields_by_name}
+        return pb.Policy(**fields | {"mode": _MODE_PREFIX + self.mode.upper()})

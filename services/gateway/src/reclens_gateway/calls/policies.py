@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
@@ -40,9 +41,7 @@ class PolicyCalls(Calls):
         self, request: pb.CreatePolicyRequest, context: Any
     ) -> pb.CreatePolicyResponse:
         draft = self._checked(request.policy)
-        stored = await self._write(
-            context, "create", draft.policy_id, lambda: self.policies.log.create(draft)
-        )
+        stored = await self._write(context, "create", self.policies.log.create, draft)
         return pb.CreatePolicyResponse(policy=stored)
 
     @requires(Scope.READ)
@@ -117,12 +116,8 @@ class PolicyCalls(Calls):
                 remedy="get the policy, change it, and send it with the version that it has.",
             )
         draft = self._checked(request.policy)
-        stored = await self._write(
-            context,
-            "update",
-            draft.policy_id,
-            lambda: self.policies.log.update(draft, based_on=based_on),
-        )
+        write = partial(self.policies.log.update, based_on=based_on)
+        stored = await self._write(context, "update", write, draft)
         return pb.UpdatePolicyResponse(policy=stored)
 
     @requires(Scope.ADMIN)
@@ -130,13 +125,8 @@ class PolicyCalls(Calls):
         self, request: pb.DeletePolicyRequest, context: Any
     ) -> pb.DeletePolicyResponse:
         marker = deletion(request.policy_id, request.comment)
-        based_on = request.version
-        stored = await self._write(
-            context,
-            "delete",
-            request.policy_id,
-            lambda: self.policies.log.delete(marker, based_on=based_on),
-        )
+        write = partial(self.policies.log.delete, based_on=request.version)
+        stored = await self._write(context, "delete", write, marker)
         return pb.DeletePolicyResponse(policy=stored)
 
     def _checked(self, policy: pb.Policy) -> StoredPolicy:
@@ -154,7 +144,11 @@ class PolicyCalls(Calls):
         return checked_policy(policy, self.served(policy.release, field="policy.release"))
 
     async def _write(
-        self, context: Any, operation: str, policy_id: str, act: Callable[[], PolicyChange]
+        self,
+        context: Any,
+        operation: str,
+        write: Callable[[StoredPolicy], PolicyChange],
+        draft: StoredPolicy,
     ) -> pb.Policy:
         async with asyncio.timeout_at(self.deadline(context)):
-            return await self.policies.write(operation, policy_id, act)
+            return await self.policies.write(operation, draft.policy_id, lambda: write(draft))

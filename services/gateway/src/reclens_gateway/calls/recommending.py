@@ -111,7 +111,7 @@ class RecommendingCalls(Calls):
             request.include_seen,
             edits=request.edits,
             mode=request.mode,
-            constraints=request.constraints if request.HasField("constraints") else None,
+            constraints=request.constraints,
             policy=policy,
             include_baseline=request.include_baseline,
             include_latents=request.explain,
@@ -161,7 +161,7 @@ class RecommendingCalls(Calls):
                 request.include_seen,
                 edits=variant.edits,
                 mode=variant.mode,
-                constraints=request.constraints if request.HasField("constraints") else None,
+                constraints=request.constraints,
                 policy=policy,
             )
 

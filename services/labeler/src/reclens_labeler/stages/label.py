@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reclens.platform.settings.models import LlmSettings
 
 SHARD = "shard.parquet"
-"""The one object of a shard."""
+"""Name of the one object of a shard."""
 LLM_SEGMENT_SECONDS = 30.0
 """A shard that asks a language model makes way for other jobs this often: it mostly waits, and
 would keep a thread from releases and edits meanwhile."""
@@ -149,12 +149,12 @@ class RangeLabelling:
 
     def __init__(self, labeller: Labeller, latents: range) -> None:
         self.done: list[LabelledLatent] = []
-        """Labelled so far, in order."""
+        """Latents labelled so far, in order."""
         self._labeller = labeller
         self._latents = latents
 
     def steps(self) -> Iterator[Progress]:
-        """Label on."""
+        """Label the latents that are left, one a step."""
         for one in self._labeller.label(self._latents[len(self.done) :]):
             self.done.append(one)
             yield Progress(
@@ -162,13 +162,13 @@ class RangeLabelling:
             )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """No tensors, and what is done."""
+        """No tensors, and the latents that are labelled, as JSON."""
         from reclens.concepts.labels.shards import to_json
 
         return {}, {"done": [to_json(one) for one in self.done]}
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Take up such a state."""
+        """Go on from a state that `state` gave."""
         from reclens.concepts.labels.shards import from_json
 
         self.done = [from_json(values) for values in meta["done"]]

@@ -158,8 +158,8 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
     from reclens.concepts.labels.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
+    from reclens.platform.store.artifacts import codes_of
     from reclens.platform.store.label_corrections import labelling_spec_of
-    from reclens.platform.store.latents import codes_of
     from reclens.probing import ProbeSite
     from reclens.recommenders import load_recommender
     from reclens.sae import load_autoencoder

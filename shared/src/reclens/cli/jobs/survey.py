@@ -13,8 +13,7 @@ from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import SurveyKey
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import InvalidInput, MissingData
-from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import ArtifactStore, codes_of, scale_of
 
 if TYPE_CHECKING:
     from reclens.concepts.people.survey import Survey, SurveyOptions

@@ -26,7 +26,7 @@ class Cases:
     """Cases in the order they were stored."""
 
     user_ids: np.ndarray
-    """str [n_cases]."""
+    """str [n_cases]: whose case each is."""
     top_items: np.ndarray
     """int32 [n_cases, depth]: item indices of the base model's answer, best first; -1 pads."""
     activations: sparse.csr_matrix

@@ -54,15 +54,15 @@ class LabellingContext:
     n_verify: int
     """Cases of the users that they are judged on."""
     items: Items
-    """Of the data set."""
+    """Items of the data set."""
     options: ConceptsOptions
-    """How to label."""
+    """How latents are labelled."""
     vocabulary: Vocabulary
     """Terms of the data set."""
     evidence: Evidence
-    """Of all latents."""
+    """Evidence of all latents."""
     keywords: KeywordSelector
-    """Finds keyword labels."""
+    """Finds the keyword label of any latent."""
     held_out: HeldOutCases
     """What judges are asked about."""
     judges: tuple[Judge, ...]

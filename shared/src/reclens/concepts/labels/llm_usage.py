@@ -26,7 +26,7 @@ class Usage:
     cached_prompt_tokens: int = 0
     """Tokens read when the cached answers were made: paid for by an earlier run."""
     cached_completion_tokens: int = 0
-    """Tokens written then."""
+    """Tokens written when the cached answers were made."""
     repaired: int = 0
     """Questions whose first answer was invalid and whose second was valid."""
     abstained: int = 0

@@ -29,12 +29,12 @@ from reclens.errors import LlmRefused
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One turn."""
+    """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    """Who speaks."""
+    """Whose turn it is."""
     content: str
-    """What is said."""
+    """Text of the turn."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ChatRequest:
     temperature: float
     """Of sampling; 0 takes the likeliest token."""
     seed: int = 0
-    """Seed of sampling."""
+    """Seed of the sampling, where the server knows one."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class ChatAnswer:
     """What a language model said, not yet validated, and what that took."""
 
     text: str
-    """Content of its message."""
+    """Text of the model's message."""
     prompt_tokens: int
-    """Tokens read."""
+    """Tokens that the model read."""
     completion_tokens: int
-    """Tokens written."""
+    """Tokens that the model wrote."""
     model: str
     """Model, as the server calls it."""
     seconds: float

@@ -94,7 +94,7 @@ class EvidenceItem:
     """An item as evidence for, or against, a label. Text may be anything; it is cleaned later."""
 
     title: str
-    """Title."""
+    """Title of the item."""
     tags: tuple[str, ...] = ()
     """Tags, the most telling first."""
     year: int | None = None
@@ -103,7 +103,7 @@ class EvidenceItem:
     """What else speaks, e.g. how popular it is."""
 
     def shown(self) -> dict[str, Any]:
-        """As the model sees it."""
+        """The item as the model sees it, in plain JSON types."""
         entry: dict[str, Any] = {"title": clean(self.title, MAX_TITLE)}
         if tags := _cleaned(self.tags, MAX_TERM, MAX_TAGS):
             entry["tags"] = tags
@@ -116,7 +116,7 @@ class EvidenceItem:
 
 @dataclass(frozen=True)
 class LabelQuestion:
-    """What is a latent about?"""
+    """The question what a latent is about, with the evidence that is shown."""
 
     keywords: tuple[str, ...]
     """Terms that the keyword labeller found, the best first."""

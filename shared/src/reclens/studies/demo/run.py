@@ -12,7 +12,7 @@ from reclens.client import SteeringClient
 from reclens.contracts import Release
 from reclens.data import read_dataset
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
-from reclens.ops.local.interruption import terminated_as_interrupted, undisturbed
+from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
 from reclens.platform.jobs.log import JobLog

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reclens.contracts import Progress
-from reclens.ops.local.interruption import terminated_as_interrupted, undisturbed
+from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
 from reclens.platform.jobs.log import JobLog
