@@ -92,7 +92,9 @@ def _trained() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from reclens.platform.settings.models import WorkerSettings
     from reclens.recommenders import RecommenderTrainer, UserBatch
 
-    folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
+    folder = obtain(
+        "ml-100k", Path(".reclens/cache"), WorkerSettings().data.folder("ml-100k")
+    ).folder
     dataset = prepare(DatasetSpec(), folder)
     trainer = RecommenderTrainer(SasRecConfig(d_model=D_MODEL, max_epochs=8), dataset, seed=0)
     for _ in trainer.steps():
@@ -174,7 +176,7 @@ def faiss_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
 
 
 def usearch_indexes(items: np.ndarray, threads: int) -> Iterator[Setting]:
-    """A graph of neighbours."""
+    """An index by a graph of neighbours."""
     from usearch.index import Index
 
     for kind in ("f32",):
@@ -210,7 +212,7 @@ def rescored(items: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> 
 def measure(
     setting: Setting, items: np.ndarray, queries: np.ndarray, truth: np.ndarray, seconds: float
 ) -> dict[str, Any]:
-    """Recall and rates."""
+    """Measure the recall and the rates of an index."""
 
     def answer(batch: np.ndarray) -> np.ndarray:
         return rescored(items, batch, setting.search(batch))

@@ -54,7 +54,7 @@ from serving_requests import (
     requests_of,
     use_concepts_once,
 )
-from serving_windows import Case, Windows, ratios
+from serving_windows import Windows, Workload, ratios
 
 from reclens.ops.local.servers import s3_server
 from reclens.platform.settings.models import StoreSettings
@@ -63,7 +63,7 @@ from reclens.platform.store.artifacts import ArtifactStore
 RESULTS = Path(__file__).parent / "results" / "serving.json"
 RECOMMEND = "/reclens.api.steering.v1.SteeringService/Recommend"
 CATALOGUES: Final = {"1.7k": 1_700, "3.7k": 3_700, "60k": 60_000, "1M": 1_000_000}
-"""Items by name."""
+"""Number of items in each catalogue, by its name."""
 USERS: Final = {"1.7k": 40_000, "3.7k": 40_000, "60k": 40_000, "1M": 10_000}
 LATENTS: Final = {"1.7k": 1024, "3.7k": 1024, "60k": 4096, "1M": 4096}
 MAIN_CLIENTS = 32
@@ -171,8 +171,8 @@ def _rounds(catalogue: Catalogue, kinds: list[str], windows: Windows) -> None:
             if clients == main and not options.quick:
                 turn += [kind for kind in (*kinds, *catalogue.echo) if kind not in turn]
             for kind in turn:
-                case = Case(catalogue.name, kind, clients)
-                show(case, windows.add(case, catalogue.window(kind, clients)), i)
+                workload = Workload(catalogue.name, kind, clients)
+                show(workload, windows.add(workload, catalogue.window(kind, clients)), i)
 
 
 def _made(folder: Path) -> Path:
@@ -186,19 +186,19 @@ def _has_uvloop() -> bool:
     return importlib.util.find_spec("uvloop") is not None
 
 
-def show(case: Case, row: dict[str, Any], number: int | None = None) -> None:
-    """One line of the table."""
+def show(workload: Workload, row: dict[str, Any], number: int | None = None) -> None:
+    """Print one line of the table."""
     costs = "  ".join(f"{name} {cost:,.0f}" for name, cost in row["cpu_us"].items())
     say(
-        f"{'' if number is None else number + 1:>2} {case.catalogue:<5} {case.kind:<20} "
-        f"{case.clients:>4} {row['rate']:>8,.0f}/s   p50 {row['p50_ms']:>7.2f}  "
+        f"{'' if number is None else number + 1:>2} {workload.catalogue:<5} {workload.kind:<20} "
+        f"{workload.clients:>4} {row['rate']:>8,.0f}/s   p50 {row['p50_ms']:>7.2f}  "
         f"p99 {row['p99_ms']:>7.2f} ms   CPU us: {costs}"
         + (f"   {row['codes']}" if row.get("codes") else "")
     )
 
 
 def say(line: str) -> None:
-    """Print at once."""
+    """Print a line, and flush it."""
     print(line, flush=True)  # noqa: T201 - a command
 
 
@@ -264,8 +264,8 @@ def main() -> None:
     signal.alarm(0)
     found = ratios(windows, options.catalogues, options.clients)
     say("\nMedians over rounds")
-    for case in windows.taken:
-        show(case, windows.row(case))
+    for workload in windows.taken:
+        show(workload, windows.row(workload))
     say("")
     for name, value in found.items():
         say(f"{name:<58} {value:>8}")

@@ -31,7 +31,7 @@ MAX_PENDING = 5000
 
 @dataclass(frozen=True)
 class Job:
-    """What to send where."""
+    """What one process of load sends, and where to."""
 
     target: str
     """``host:port``."""
@@ -48,20 +48,20 @@ class Job:
     warm_up: float = 1
     """Seconds before the window."""
     seconds: float = 5
-    """Length of the window."""
+    """Length of the window in seconds."""
     deadline: float = 30
     """Deadline of a call, seconds."""
     first: int = 0
     """Begin with this request, counted round and round."""
     channels: int = 4
-    """Connections at most."""
+    """Most connections that are open at once."""
     watch: dict[str, int] = field(default_factory=dict)
     """Processes under test: name to process id."""
 
 
 @dataclass
 class Window:
-    """What came of it."""
+    """How many calls ended in which way, and how long they took."""
 
     seconds: float = 0
     sent: int = 0

@@ -18,7 +18,7 @@ _FURTHER_CLIENTS = 32
 
 
 def figures(result: dict[str, Any]) -> str:
-    """Markdown of all figures."""
+    """All figures as a table in Markdown."""
     machine, setting = result["machine"], result["setting"]
     parts = [
         f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, PyTorch "

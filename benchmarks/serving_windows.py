@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """What is measured once a round."""
 
     catalogue: str
@@ -20,11 +20,11 @@ class Case:
     kind: str
     """``echo`` or a kind of request."""
     clients: int
-    """Calls under way."""
+    """Calls that are under way at once."""
 
     @property
     def name(self) -> str:
-        """Name of its row."""
+        """Name of the row in the table."""
         return f"{self.catalogue} {self.kind} {self.clients}"
 
 
@@ -32,23 +32,23 @@ class Case:
 class Windows:
     """All windows so far, in the order they were taken."""
 
-    taken: dict[Case, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[Workload, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, case: Case, window: dict[str, Any]) -> dict[str, Any]:
+    def add(self, workload: Workload, window: dict[str, Any]) -> dict[str, Any]:
         """Keep a window; the row of it alone, for showing."""
         summary = summarise(window)
-        self.taken[case].append(summary)
+        self.taken[workload].append(summary)
         return summary
 
-    def row(self, case: Case) -> dict[str, Any]:
-        """Medians over the rounds."""
-        taken = self.taken[case]
+    def row(self, workload: Workload) -> dict[str, Any]:
+        """The row of a workload: medians over the rounds."""
+        taken = self.taken[workload]
         codes = sum((Counter(one["codes"]) for one in taken), Counter())
         return {
-            "name": case.name,
-            "catalogue": case.catalogue,
-            "kind": case.kind,
-            "clients": case.clients,
+            "name": workload.name,
+            "catalogue": workload.catalogue,
+            "kind": workload.kind,
+            "clients": workload.clients,
             "rate": round(_median(one["rate"] for one in taken), 1),
             "rates": [round(one["rate"], 1) for one in taken],
             **{key: round(_median(one[key] for one in taken), 3) for key in ("p50_ms", "p99_ms")},
@@ -61,17 +61,17 @@ class Windows:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """All of them."""
-        return [self.row(case) for case in self.taken]
+        """The rows of all workloads."""
+        return [self.row(workload) for workload in self.taken]
 
-    def ratio(self, above: Case, below: Case, key: str = "rate") -> float | None:
-        """Median over rounds of one case's figure over the other's in the same round."""
+    def ratio(self, above: Workload, below: Workload, key: str = "rate") -> float | None:
+        """Median over rounds of one workload's figure over the other's in the same round."""
         pairs = list(zip(self.taken.get(above, ()), self.taken.get(below, ()), strict=False))
         if not pairs:
             return None
         return round(_median(a[key] / max(b[key], 1e-9) for a, b in pairs), 3)
 
-    def cpu_ratio(self, above: Case, below: Case) -> float | None:
+    def cpu_ratio(self, above: Workload, below: Workload) -> float | None:
         """The same of the servers' CPU seconds a request, clients left out."""
         pairs = list(zip(self.taken.get(above, ()), self.taken.get(below, ()), strict=False))
         if not pairs:
@@ -103,31 +103,31 @@ def ratios(windows: Windows, catalogues: Sequence[str], clients: Sequence[int]) 
     main = 32 if 32 in clients else max(clients)
     for catalogue in catalogues:
 
-        def case(kind: str, n: int = main, catalogue: str = catalogue) -> Case:
-            return Case(catalogue, kind, n)
+        def workload(kind: str, n: int = main, catalogue: str = catalogue) -> Workload:
+            return Workload(catalogue, kind, n)
 
         found |= {
             f"steered / echo, {catalogue}, {main} clients": windows.ratio(
-                case("steered"), case("echo")
+                workload("steered"), workload("echo")
             ),
             f"steered, warm / echo, {catalogue}, {main} clients": windows.ratio(
-                case("steered, warm"), case("echo")
+                workload("steered, warm"), workload("echo")
             ),
         }
         for n in clients:
             found[f"steered / unsteered, {catalogue}, {n} clients"] = windows.ratio(
-                case("steered", n), case("unsteered", n)
+                workload("steered", n), workload("unsteered", n)
             )
         found[f"CPU steered / unsteered, {catalogue}, {main} clients"] = windows.cpu_ratio(
-            case("steered"), case("unsteered")
+            workload("steered"), workload("unsteered")
         )
         for kind in ("echo", "unsteered", "steered"):
             for n in clients:
-                taken = windows.taken.get(case(kind, n))
+                taken = windows.taken.get(workload(kind, n))
                 if taken:
                     value = _median(one["p99_ms"] / one["p50_ms"] for one in taken)
                     found[f"p99 / p50, {kind}, {catalogue}, {n} clients"] = round(value, 2)
-        alone, echo = (windows.taken.get(case(kind, 1), []) for kind in ("steered", "echo"))
+        alone, echo = (windows.taken.get(workload(kind, 1), []) for kind in ("steered", "echo"))
         if alone and echo:
             pairs = zip(alone, echo, strict=False)
             value = _median(a["p50_ms"] - b["p50_ms"] for a, b in pairs)

@@ -15,7 +15,7 @@ from running_stack import Stack
 from small_movielens import N_ITEMS, N_USERS
 
 from reclens.platform.jobs.view import JobState
-from reclens.studies.reproduce.plan import Plan, make_plan
+from reclens.studies.reproduce.experiment.plan import Plan, make_plan
 
 # With all grids it is minutes even on a small data set; docs/how-to/reproduce.md has the option.
 OPTIONS = ("--dataset", "ml-1m", "--main-only")

@@ -47,7 +47,7 @@ FOLDER = Path(os.environ.get("LABELLING_FOLDER", "."))
 class Away(Unavailable):
     """As a language model's server that loads for long."""
 
-    patient: ClassVar[bool] = True
+    long_outage: ClassVar[bool] = True
 
 
 class Misbehaving:

@@ -18,7 +18,7 @@ from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.initialise import Found, await_bucket, submit_once
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 
 
 def _init_settings(deployed: Deployed) -> ClientSettings:
@@ -73,14 +73,14 @@ def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ):
     deployed.objects(Account.LABELER).put("releases/held.json", b"{}")
-    failing, told, get = iter(["once", "twice"]), list[str](), ObjectStore.get
+    failing, told, get = iter(["once", "twice"]), list[str](), S3Store.get
 
-    def starting(store: ObjectStore, key: str) -> bytes:
+    def starting(store: S3Store, key: str) -> bytes:
         if next(failing, None):
             raise Unavailable("the object store answered InternalError.")
         return get(store, key)
 
-    monkeypatch.setattr(ObjectStore, "get", starting)
+    monkeypatch.setattr(S3Store, "get", starting)
     await_bucket(deployed.s3_settings(Account.INIT), 30, told.append)
     assert next(failing, None) is None
     assert told == ["waiting for the object store: the object store answered InternalError."]

@@ -11,7 +11,7 @@ import pytest
 from deployed_servers import AUTOENCODER, Deployed, refused, release_of_nothing
 from pydantic import SecretStr
 
-from reclens.concepts.llm import ChatAnswer
+from reclens.concepts.llm.chat import ChatAnswer
 from reclens.contracts import (
     AutoencoderSpec,
     CaptureSpec,
@@ -23,7 +23,6 @@ from reclens.contracts import (
     JobSpec,
     PipelineSpec,
     RecommenderSpec,
-    StoredPolicy,
 )
 from reclens.ops.deployment.access import Account
 from reclens.platform.jobs.checkpoints import CheckpointStore
@@ -31,6 +30,7 @@ from reclens.platform.llm.answer_cache import AnswerStore
 from reclens.platform.store.artifacts import ArtifactWriter
 from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.policy_log import PolicyLog
+from reclens.steering.policies import StoredPolicy
 
 MAKES: dict[type[JobSpec], Account] = {
     DatasetSpec: Account.RECOMMENDER,

@@ -10,17 +10,8 @@ from typing import Any
 import pytest
 from huggingface_hub import InferenceClient
 
-from reclens.concepts.llm import (
-    ChatAnswer,
-    ChatMessage,
-    ChatRequest,
-    EvidenceItem,
-    JudgeQuestion,
-    LabelQuestion,
-    LlmAccount,
-    ask_judge,
-    ask_label,
-)
+from reclens.concepts.llm.chat import ChatAnswer, ChatMessage, ChatRequest, ask_judge, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, JudgeQuestion, LabelQuestion
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
 from reclens.platform.llm.client import HttpLlmClient
@@ -105,9 +96,9 @@ def test_a_prompt_beyond_the_context_is_refused_with_a_remedy(llama: HttpLlmClie
 def test_grades_come_back_one_per_case(llama: HttpLlmClient):
     cases = tuple((f"film {number}; Drama",) for number in range(12))
     outcome = ask_judge(llama, JudgeQuestion("Film-Noir", "Dark crime films.", cases), OPTIONS)
-    assert outcome.grades is not None
-    assert len(outcome.grades) == 12
-    assert all(0 <= grade <= 10 for grade in outcome.grades)
+    assert outcome.answer is not None
+    assert len(outcome.answer) == 12
+    assert all(0 <= grade <= 10 for grade in outcome.answer)
     assert outcome.usage.calls == 1
 
 
@@ -119,9 +110,7 @@ def test_a_label_is_valid_or_an_abstention_and_its_text_follows_the_schema(llama
         assert answer.text.lstrip()[1:].lstrip().startswith('"reason"')
     assert outcome.usage.calls == len(listening.answers) <= 2
     assert outcome.answer.abstain or 1 <= len(outcome.answer.name.split()) <= 6
-    account = LlmAccount()
-    account.add(outcome.usage)
-    spent = account.metrics()
+    spent = outcome.usage.metrics()
     assert spent["llm_prompt_tokens"] == sum(one.prompt_tokens for one in listening.answers)
     assert spent["llm_completion_tokens"] == sum(one.completion_tokens for one in listening.answers)
 

@@ -19,7 +19,7 @@ from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.ops.local.servers import redis_server, s3_server
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import ObjectStore, S3Store
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Deployed:
         )
 
     def objects(self, part: Account) -> ObjectStore:
-        return ObjectStore(self.s3_settings(part))
+        return S3Store(self.s3_settings(part))
 
     def store(self, part: Account, cache: Path) -> ArtifactStore:
         return ArtifactStore(self.objects(part), cache)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from reclens.contracts import Manifest
 from reclens.contracts.tables import EXAMPLES, LEVELS
-from reclens.studies.reproduce.collecting import Collected, Dictionary
-from reclens.studies.reproduce.plan import Role
+from reclens.studies.reproduce.experiment.plan import Role
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 
 N_LEVELS = 11
 
@@ -125,7 +125,7 @@ def drawn_collected() -> Collected:
             drawn_dictionary(Role.UNTRAINED, "untrained"),
             drawn_dictionary(Role.PREDICTION, "prediction-aware", weight=1.0),
         ),
-        tables={EXAMPLES: examples, LEVELS: levels},
+        tables={EXAMPLES.file: examples, LEVELS.file: levels},
     )
 
 

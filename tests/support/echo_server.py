@@ -11,8 +11,8 @@ import grpc
 from grpc import aio
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.platform.grpc.auth import Rule, Scope, caller
-from reclens.platform.grpc.call import request_id, traceparent
+from reclens.platform.grpc.auth import Rule, Scope
+from reclens.platform.grpc.calls import caller, request_id, traceparent
 from reclens.platform.grpc.server import GrpcServer, ServerSettings
 
 NAME = "test.Echo"

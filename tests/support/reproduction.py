@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from reclens.contracts import Manifest, ObjectEntry
 from reclens.contracts.tables import EXAMPLES, LEVELS
-from reclens.studies.reproduce.collecting import Collected, Dictionary
-from reclens.studies.reproduce.plan import Role
+from reclens.studies.reproduce.experiment.plan import Role
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 
 KS = (5, 10, 20, 50)
 
@@ -288,6 +288,6 @@ def collected_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> Collect
         recommender=manifest("recommenders", 2, {"valid": quality(0.12), "test": quality(0.1)}),
         activations=manifest("activations", 3, {"train_cases": 500}),
         dictionaries=dictionaries,
-        tables={EXAMPLES: examples, LEVELS: level_counts()},
+        tables={EXAMPLES.file: examples, LEVELS.file: level_counts()},
         missing={},
     )

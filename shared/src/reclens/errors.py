@@ -25,7 +25,7 @@ class RecLensError(Exception):
     reason: ClassVar[str] = "RECLENS_ERROR"
     grpc_code: ClassVar[str] = "UNKNOWN"
     retryable: ClassVar[bool] = False
-    patient: ClassVar[bool] = False
+    long_outage: ClassVar[bool] = False
     """A job waits for it to pass as long as the worker's ``patience_seconds``, however often it has
     to try again. For parts that may be away for long, e.g. while a language model loads."""
 
@@ -124,7 +124,7 @@ class LlmUnavailable(Unavailable):
     """The language model's server gives no answer just now, though it was asked repeatedly."""
 
     reason = "LLM_UNAVAILABLE"
-    patient = True
+    long_outage = True
 
 
 class LlmInterrupted(LlmUnavailable):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import EvidenceItem, JudgeQuestion, LabelQuestion, ask_judge, ask_label
+from reclens.concepts.llm.chat import ask_judge, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, JudgeQuestion, LabelQuestion
 from reclens.contracts import LlmOptions
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings

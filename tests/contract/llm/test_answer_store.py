@@ -14,22 +14,23 @@ import pytest
 from running_lookalike import Lookalike
 from tgi_lookalike import shown_data
 
-from reclens.concepts.llm import ChatAnswer, EvidenceItem, LabelQuestion, ask_label, evidence_hash
+from reclens.concepts.llm.chat import ChatAnswer, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, LabelQuestion, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmInterrupted, Unavailable
 from reclens.ops.local.ports import free_ports
 from reclens.platform.llm.answer_cache import AnswerStore, object_name
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, S3Settings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 
 ANSWER = ChatAnswer('{"a": "ü\\u2026"}', 10, 3, "some/model", 0.25, "length")
 KEY = "ab" + "0" * 62
 
 
 @pytest.fixture
-def objects(s3: S3Settings) -> ObjectStore:
-    objects = ObjectStore(s3)
+def objects(s3: S3Settings) -> S3Store:
+    objects = S3Store(s3)
     objects.ensure_bucket()
     for key in objects.list("llm-cache/"):
         objects.delete(key)
@@ -40,14 +41,14 @@ def question(number: int) -> LabelQuestion:
     return LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
 
 
-def test_an_answer_comes_back_as_it_was_kept(objects: ObjectStore):
+def test_an_answer_comes_back_as_it_was_kept(objects: S3Store):
     AnswerStore(objects, "tgi").put("label-1", KEY, ANSWER)
     assert AnswerStore(objects, "tgi").get("label-1", KEY) == ANSWER
     assert objects.list("llm-cache/") == [f"llm-cache/label-1-tgi/ab/{KEY}.json"]
     assert json.loads(objects.get(object_name("label-1", "tgi", KEY)))["text"] == ANSWER.text
 
 
-def test_versions_of_a_prompt_are_apart(objects: ObjectStore):
+def test_versions_of_a_prompt_are_apart(objects: S3Store):
     AnswerStore(objects, "tgi").put("label-1", KEY, ANSWER)
     assert AnswerStore(objects, "tgi").get("label-2", KEY) is None
     assert AnswerStore(objects, "tgi").get("label-1", "ac" + KEY[2:]) is None
@@ -66,7 +67,7 @@ def test_versions_of_a_prompt_are_apart(objects: ObjectStore):
     ids=["empty", "bytes", "list", "incomplete", "another's"],
 )
 def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
-    objects: ObjectStore, tgi: Lookalike, data: bytes
+    objects: S3Store, tgi: Lookalike, data: bytes
 ):
     one, options = question(1), LlmOptions()
     name = object_name("label-1", "tgi", evidence_hash(one, options))
@@ -79,7 +80,7 @@ def test_a_corrupt_entry_is_ignored_asked_again_and_mended(
     assert json.loads(objects.get(name))["key"] == evidence_hash(one, options)
 
 
-def test_a_second_run_costs_nothing(objects: ObjectStore, tgi: Lookalike):
+def test_a_second_run_costs_nothing(objects: S3Store, tgi: Lookalike):
     client, options = HttpLlmClient(LlmSettings(endpoint=tgi.url)), LlmOptions()
     runs = [
         [
@@ -95,7 +96,7 @@ def test_a_second_run_costs_nothing(objects: ObjectStore, tgi: Lookalike):
 
 
 def test_a_worker_that_stops_pays_again_for_nothing_that_was_answered(
-    objects: ObjectStore, tgi: Lookalike
+    objects: S3Store, tgi: Lookalike
 ):
     options, stop = LlmOptions(), threading.Event()
     cache = AnswerStore(objects, "tgi")
@@ -115,13 +116,14 @@ _WORKER = """
 import sys
 from reclens.platform.llm.answer_cache import AnswerStore
 from reclens.platform.llm.client import HttpLlmClient
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 from reclens.platform.settings.models import WorkerSettings
-from reclens.concepts.llm import EvidenceItem, LabelQuestion, ask_label
+from reclens.concepts.llm.questions import EvidenceItem, LabelQuestion
+from reclens.concepts.llm.chat import ask_label
 from reclens.contracts import LlmOptions
 
 settings = WorkerSettings()
-client, cache = HttpLlmClient(settings.llm), AnswerStore(ObjectStore(settings.s3), "tgi")
+client, cache = HttpLlmClient(settings.llm), AnswerStore(S3Store(settings.s3), "tgi")
 for number in range(5):
     question = LabelQuestion((f"kind {number}",), (EvidenceItem(f"film {number}"),))
     ask_label(client, question, LlmOptions(), cache=cache)
@@ -129,7 +131,7 @@ for number in range(5):
 
 
 def test_a_killed_worker_pays_again_for_the_answer_in_flight_only(
-    objects: ObjectStore, s3: S3Settings, tgi: Lookalike
+    objects: S3Store, s3: S3Settings, tgi: Lookalike
 ):
     secrets = {
         "RECLENS_S3__ENDPOINT": s3.endpoint,
@@ -150,7 +152,7 @@ def test_a_killed_worker_pays_again_for_the_answer_in_flight_only(
     assert asked == ["kind 0", "kind 1", "kind 2", "kind 3", "kind 3", "kind 4"]
 
 
-def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tgi: Lookalike):
+def test_another_model_or_temperature_is_another_answer(objects: S3Store, tgi: Lookalike):
     client, cache = HttpLlmClient(LlmSettings(endpoint=tgi.url)), AnswerStore(objects, "tgi")
     for options in (LlmOptions(), LlmOptions(model="b"), LlmOptions(temperature=1)):
         ask_label(client, question(1), options, cache=cache)
@@ -160,7 +162,7 @@ def test_another_model_or_temperature_is_another_answer(objects: ObjectStore, tg
 
 def test_an_answer_that_cannot_be_kept_is_not_used(s3: S3Settings, tgi: Lookalike):
     (port,) = free_ports(1)
-    gone = ObjectStore(s3.model_copy(update={"endpoint": f"127.0.0.1:{port}"}))
+    gone = S3Store(s3.model_copy(update={"endpoint": f"127.0.0.1:{port}"}))
     client = HttpLlmClient(LlmSettings(endpoint=tgi.url))
     with pytest.raises(Unavailable, match="object store"):
         ask_label(client, question(1), LlmOptions(), cache=AnswerStore(gone, "tgi"))

@@ -12,7 +12,7 @@ from served_world import World
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import SiteSpec
 from reclens.errors import NotReady, Unavailable
-from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.batching.inference_client import InferenceClient
 
 USER = pb.Subject(user_id="user-0")
 
@@ -117,15 +117,15 @@ def test_push_is_found_once_and_a_failure_is_no_answer(
 ) -> None:
     stub = sasrec.steering
     calls: list[str] = []
-    propose, error = InferencePeer.propose, Unavailable("nobody is there.")
+    propose, error = InferenceClient.propose, Unavailable("nobody is there.")
 
-    async def counted(peer: InferencePeer, question: Any, seconds: float) -> Any:
+    async def counted(peer: InferenceClient, question: Any, seconds: float) -> Any:
         calls.append(question.release_version)
         if len(calls) <= 3:
             raise error
         return await propose(peer, question, seconds)
 
-    monkeypatch.setattr(InferencePeer, "propose", counted)
+    monkeypatch.setattr(InferenceClient, "propose", counted)
     request = asked(pb.Edit(concept_id="never", add=0.2))
     with pytest.raises(grpc.RpcError) as refused:
         stub.Recommend(request, timeout=30)

@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.platform.grpc.channel import bearer
-from reclens.platform.grpc.token_file import Scope, TokenEntry, digest, new_token, write_tokens
-from reclens.platform.observability import telemetry, tracing
+from reclens.platform.grpc.auth import Scope, TokenEntry, digest, new_token, write_tokens
+from reclens.platform.grpc.tls import bearer
+from reclens.platform.observability import metrics, tracing
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 USER = pb.Subject(user_id="user-0")
@@ -32,10 +32,10 @@ def exporter() -> Iterator[InMemorySpanExporter]:
 
 @pytest.fixture
 def meters() -> Iterator[Any]:
-    telemetry.disable()
-    telemetry.set_releases({"default": "v1"})
-    yield telemetry.enable().registry
-    telemetry.disable()
+    metrics.disable()
+    metrics.set_releases({"default": "v1"})
+    yield metrics.enable().registry
+    metrics.disable()
 
 
 def test_trace_of_a_request_goes_through_the_hop_to_its_place_in_the_batch(

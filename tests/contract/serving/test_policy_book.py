@@ -7,13 +7,12 @@ import threading
 
 import pytest
 
-from reclens.contracts import StoredPolicy
 from reclens.errors import CorruptArtifact, NotFound, Overloaded, Unavailable
 from reclens.platform.settings.models import S3Settings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 from reclens.platform.store.policy_log import PolicyLog
+from reclens.steering.policies import StoredPolicy
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.policies.lookups import Lookups
 
 
 class Clock:
@@ -26,7 +25,7 @@ class Clock:
         return self.now
 
 
-class Counting(ObjectStore):
+class Counting(S3Store):
     """A store that counts what it is asked, and can be made to wait."""
 
     def __init__(self, settings: S3Settings) -> None:
@@ -70,9 +69,9 @@ def draft(policy_id: str = "calm", add: float = 0.4, **given: object) -> StoredP
     )
 
 
-def book(objects: ObjectStore, clock: Clock | None = None, poll_seconds: float = 60) -> PolicyBook:
+def book(objects: S3Store, clock: Clock | None = None, poll_seconds: float = 60) -> PolicyBook:
     clock = clock or Clock()
-    return PolicyBook(PolicyLog(objects), poll_seconds, Lookups(poll_seconds, 20, clock))
+    return PolicyBook(PolicyLog(objects), poll_seconds, clock)
 
 
 async def test_what_is_known_costs_the_store_nothing(objects: Counting) -> None:

@@ -14,9 +14,10 @@ from policy_calls import COMEDY, NOIR, answer, create, delete, recommend, ref, u
 from refusals import refusal
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import StoredPolicy, sha256_hex
+from reclens.contracts import sha256_hex
 from reclens.errors import Unavailable
 from reclens.platform.store.policy_log import PolicyLog
+from reclens.steering.policies import StoredPolicy
 
 Code = grpc.StatusCode
 

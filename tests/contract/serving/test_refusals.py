@@ -91,6 +91,7 @@ def test_long_unknown_names_still_get_their_status_through(sasrec) -> None:
         ("GetRelease", pb.GetReleaseRequest(name="nope"), Code.NOT_FOUND, "name"),
         ("SearchConcepts", pb.SearchConceptsRequest(), INVALID, "query"),
         ("SearchConcepts", pb.SearchConceptsRequest(text=" ?"), INVALID, "text"),
+        ("SearchConcepts", pb.SearchConceptsRequest(text="crime " * 167), INVALID, "text"),
         ("SearchConcepts", pb.SearchConceptsRequest(item_id="x"), Code.NOT_FOUND, "item_id"),
         ("SearchConcepts", pb.SearchConceptsRequest(user_id="x"), Code.NOT_FOUND, "user_id"),
         (

@@ -111,7 +111,7 @@ class _Job:
     def progress(self, progress: Progress) -> None:
         pass
 
-    def drive(self, trainer: Any) -> None:
+    def drive(self, trainer: Any, segment_seconds: float | None = None) -> None:
         for _ in trainer.steps():
             pass
 

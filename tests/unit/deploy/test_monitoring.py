@@ -18,7 +18,7 @@ import yaml
 from reclens.api.inference.v1 import inference_pb2
 from reclens.api.steering.v1 import steering_pb2
 from reclens.contracts import QueueName, WorkerName
-from reclens.platform.observability.meters import Meters
+from reclens.platform.observability.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -118,7 +118,7 @@ def test_the_reader_of_expressions_finds_series_and_nothing_else() -> None:
 
 
 def test_all_that_is_asked_for_exists(flower_metrics: set[str]) -> None:
-    own = exposed(Meters().registry)
+    own = exposed(Metrics().registry)
     assert "reclens_request_seconds_bucket" in own
     asked = {name for expression in expressions() for name in metric_names(expression)}
     assert asked - own - flower_metrics - REDIS_METRICS - PROMETHEUS_METRICS == set()
@@ -126,7 +126,7 @@ def test_all_that_is_asked_for_exists(flower_metrics: set[str]) -> None:
 
 def test_the_dashboard_shows_every_figure_of_the_servers_but_those_of_administration() -> None:
     own = {
-        metric.name for metric in Meters().registry.collect() if metric.name.startswith("reclens_")
+        metric.name for metric in Metrics().registry.collect() if metric.name.startswith("reclens_")
     }
     text = " ".join(panel_expressions())
     assert {name for name in own if name not in text} == {

@@ -9,8 +9,12 @@ import pytest
 
 from reclens.contracts import BprMfConfig
 from reclens.data import Dataset, Interactions, Items, Split, Users
-from reclens.evaluation.fidelity import fidelity_rows, held_out_users, popularity_quality
-from reclens.evaluation.fidelity_summary import summarise_fidelity
+from reclens.evaluation.fidelity import (
+    fidelity_rows,
+    held_out_users,
+    popularity_quality,
+    summarise_fidelity,
+)
 from reclens.recommenders import build_recommender, evaluate
 
 N_ITEMS = 12

@@ -11,6 +11,7 @@ from reclens.evaluation.statistics import (
     alike_directions,
     best,
     kendall,
+    krippendorff_alpha,
     mean_interval,
     overlap,
     spearman,
@@ -113,3 +114,34 @@ def test_crowded_directions_are_closer_by_chance_than_even_ones() -> None:
 
 def test_a_direction_without_length_is_taken_as_it_is() -> None:
     assert np.isfinite(alike_directions(np.zeros((4, 3)), np.random.default_rng(0))).all()
+
+
+N = np.nan
+OBSERVERS = np.array(
+    [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+        [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+    ]
+)
+"""Four observers, twelve units, five values, some missing (K. Krippendorff, Computing
+Krippendorff's Alpha-Reliability, 2011, section C)."""
+
+
+def test_alpha_is_that_of_the_published_example_with_missing_values():
+    assert krippendorff_alpha(OBSERVERS) == pytest.approx(0.743, abs=5e-4)
+
+
+def test_alpha_of_two_observers_worked_out_by_hand():
+    """Ten units, of which six are alike: 14 zeros and 6 ones give 1 - 8 * 19 / (2 * 14 * 6)."""
+    first = np.array([0, 1, 0, 0, 0, 0, 0, 0, 1, 0.0])
+    second = np.array([1, 1, 1, 0, 0, 1, 0, 0, 0, 0.0])
+    assert krippendorff_alpha(np.array([first, second])) == pytest.approx(1 - 8 * 19 / (2 * 14 * 6))
+
+
+def test_alpha_is_one_for_agreement_and_unknown_where_all_say_the_same():
+    both = np.array([[0, 1, 0, 1.0], [0, 1, 0, 1.0]])
+    assert krippendorff_alpha(both) == 1
+    assert np.isnan(krippendorff_alpha(np.ones((2, 3))))
+    assert np.isnan(krippendorff_alpha(np.full((2, 3), np.nan)))

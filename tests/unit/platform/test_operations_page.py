@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reclens.platform.observability.meters import Meters
+from reclens.platform.observability.metrics import Metrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "operations.md"
 
@@ -13,7 +13,7 @@ def test_every_metric_is_there() -> None:
     text = PAGE.read_text()
     ours = {
         family.name + ("_total" if family.type == "counter" else "")
-        for family in Meters().registry.collect()
+        for family in Metrics().registry.collect()
         if family.name.startswith("reclens_")
     }
     assert len(ours) > 10

@@ -13,7 +13,7 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import DeadlineExceeded, InvalidInput, RecLensError, Unavailable
 from reclens.steering.pushes import ConceptPushes
 
@@ -58,24 +58,24 @@ def pushes() -> ConceptPushes:
     return ConceptPushes(RELEASE, INDEX, ConceptCarriers(SERVED.items, INDEX), 4)
 
 
-def learn(
+def load(
     of: ConceptPushes, service: Service, *names: str, seconds: float = 30.0
 ) -> Coroutine[Any, Any, None]:
     deadline = asyncio.get_running_loop().time() + seconds
-    return of.learn(names, service.propose, deadline, 30)
+    return of.load(names, service.propose, deadline, 30)
 
 
 async def test_push_is_proposed_for_the_items_that_carry_the_concept() -> None:
     service, of = Service(answers), pushes()
-    await learn(of, service, "noir")
+    await load(of, service, "noir")
     (request,) = service.asked
     # Even items are noir; its own latent and the trusted one may be used.
     assert sorted(request.items) == [0, 2, 4, 6, 8, 10]
     assert set(request.weights) == {1.0}
     assert (list(request.latents), request.max_latents) == ([0, 1], 16)
     assert (request.release, request.release_version) == (RELEASE.name, RELEASE.version)
-    push = of.known("noir")
-    assert (push.latents, push.weights, push.shares) == ((1, 0), (1, -0.5), (0.8, -0.6))
+    push = of.get("noir")
+    assert (push.group.latents, push.group.weights, push.shares) == ((1, 0), (1, -0.5), (0.8, -0.6))
 
 
 async def test_it_is_asked_for_once_however_many_wait() -> None:
@@ -86,26 +86,26 @@ async def test_it_is_asked_for_once_however_many_wait() -> None:
         return ANSWER
 
     service, of = Service(later), pushes()
-    waiting = [asyncio.create_task(learn(of, service, "noir", "noir")) for _ in range(5)]
+    waiting = [asyncio.create_task(load(of, service, "noir", "noir")) for _ in range(5)]
     with pytest.raises(DeadlineExceeded):
-        await learn(of, service, "noir", seconds=0.01)
+        await load(of, service, "noir", seconds=0.01)
     waiting[0].cancel()
     go.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert results[1:] == [None] * 4
-    await learn(of, service, "noir")
+    await load(of, service, "noir")
     assert len(service.asked) == 1
 
 
 async def test_failure_fails_all_who_wait_and_is_not_kept() -> None:
     service, of = Service(failing(Unavailable("gone"))), pushes()
     told = await asyncio.gather(
-        *(learn(of, service, "noir") for _ in range(3)), return_exceptions=True
+        *(load(of, service, "noir") for _ in range(3)), return_exceptions=True
     )
     assert [type(error) for error in told] == [Unavailable] * 3
     service.reply = answers
-    await learn(of, service, "noir")
-    assert of.known("noir").shares
+    await load(of, service, "noir")
+    assert of.get("noir").shares
 
 
 async def finds_nothing() -> inference.ProposeResponse:
@@ -122,13 +122,13 @@ async def finds_nothing() -> inference.ProposeResponse:
 )
 async def test_own_latents_are_pushed_where_nothing_is_proposed(name: str, reply: Reply) -> None:
     service, of = Service(reply), pushes()
-    await learn(of, service, name)
+    await load(of, service, name)
     assert len(service.asked) == (name != "nobody")
-    push = of.known(name)
-    assert (push.latents, push.shares) == (INDEX.get(name, field="").latents, ())
+    push = of.get(name)
+    assert (push.group.latents, push.shares) == (INDEX.get(name, field="").latents, ())
 
 
-async def test_only_what_is_added_has_to_be_learnt() -> None:
+async def test_only_what_is_added_has_to_be_loaded() -> None:
     service, of = Service(answers), pushes()
     parts = [pb.BlendPart(concept_id="comedy", weight=1), pb.BlendPart(latent=1, weight=1)]
     edits = [
@@ -139,5 +139,5 @@ async def test_only_what_is_added_has_to_be_learnt() -> None:
         pb.Edit(concept_id="comedy", add=1),
     ]
     assert of.missing(edits) == ["comedy", "nobody"]
-    await learn(of, service, *of.missing(edits))
+    await load(of, service, *of.missing(edits))
     assert of.missing(edits) == []

@@ -9,22 +9,19 @@ from dataclasses import dataclass
 
 import structlog
 
-from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
+from reclens.api.steering.v1 import steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
 from reclens.platform.grpc.server import GrpcServer, until_signalled
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.platform.store.release_watch import ReleaseWatch
-from reclens_gateway.access import RULES
-from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.served_release import ServedRelease, load_served_release
-from reclens_gateway.servicer import SteeringServicer
+from reclens_gateway.resolving.served_release import ServedRelease, load_served_release
+from reclens_gateway.servicer import RULES, SERVICE, SteeringServicer
 from reclens_gateway.settings import GatewaySettings
-
-SERVICE = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"].full_name
 
 logger = structlog.get_logger(__name__)
 
@@ -48,9 +45,9 @@ class ReleaseLoader:
     answers.
     """
 
-    def __init__(self, store: ArtifactStore, peer: InferencePeer, seconds: float) -> None:
+    def __init__(self, store: ArtifactStore, inference: InferenceClient, seconds: float) -> None:
         self._store = store
-        self._peer = peer
+        self._inference = inference
         self._seconds = seconds
 
     async def __call__(self, release: Release, current: ServedRelease | None) -> ServedRelease:
@@ -62,7 +59,7 @@ class ReleaseLoader:
         """
         loaded = await asyncio.to_thread(load_served_release, self._store, release)
         try:
-            await self._peer.model(release.name, release.version, self._seconds)
+            await self._inference.model(release.name, release.version, self._seconds)
         except (Unavailable, DeadlineExceeded) as error:
             if current is not None:
                 raise Unavailable(error.message, remedy=error.remedy) from error
@@ -77,7 +74,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     section = settings.gateway
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "gateway")
-    peer = InferencePeer(
+    inference = InferenceClient(
         section.inference,
         section.max_message_bytes,
         hops=section.hops,
@@ -87,20 +84,21 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     )
 
     async def changed(any_served: bool) -> None:
-        telemetry.set_releases(watch.versions())
-        await server.set_serving(SERVICE, any_served)
+        metrics.set_releases(watch.versions())
+        await server.set_serving(SERVICE.full_name, any_served)
 
-    loader = ReleaseLoader(store, peer, section.load_seconds)
+    loader = ReleaseLoader(store, inference, section.load_seconds)
     watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,
-        peer,
+        inference,
         policies,
         section.default_deadline_seconds,
         session_idle_seconds=section.session_idle_seconds,
     )
-    server.add(steering_pb2_grpc.add_SteeringServiceServicer_to_server, servicer, SERVICE, RULES)
+    add = steering_pb2_grpc.add_SteeringServiceServicer_to_server
+    server.add(add, servicer, SERVICE.full_name, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
         await watch.load_first()
@@ -113,7 +111,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.stop()
         await watch.stop()
         await policies.stop()
-        await peer.close()
+        await inference.close()
 
 
 async def serve(settings: GatewaySettings) -> None:

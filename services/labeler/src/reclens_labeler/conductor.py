@@ -1,7 +1,7 @@
 """Conducts pipelines: plans the stages, chains them, and publishes the release at the end.
 
-These actions never block a queue for long: the one thing that they compute is people's edits, which
-takes seconds.
+These actions never block a queue for long: the one thing that they compute is people's corrections,
+which takes seconds.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def publish(spec: ReleaseSpec, task: Task, runner: JobRunner) -> JobResult:
     """Point a release at its artifacts, after checking that they belong together.
 
     What people said of the autoencoder's concepts stands over any labelling: where there is a log
-    of edits, it is applied first, and the release names the concepts that come of it.
+    of corrections, it is applied first, and the release names the concepts that come of it.
     """
     store = runner.runtime.store
     check_release(store, spec)
     release = _publish(store, spec, _edited(spec, task, runner))
-    # Again where somebody edited meanwhile: what they published, this may have overwritten.
+    # Again where somebody corrected meanwhile: what they published, this may have overwritten.
     while (concepts := _edited(spec, task, runner)) != release.concepts:
         release = _publish(store, spec, concepts)
     return JobResult(artifact=f"releases/{release.name}", metrics={"version": release.version})
 
 
 def _edited(spec: ReleaseSpec, task: Task, runner: JobRunner) -> str:
-    """The concepts with all edits that there are now; made where they were not yet."""
+    """The concepts with all corrections that there are now; made where they were not yet."""
     store = runner.runtime.store
     machine, applied = machine_concepts_of(store, spec.concepts)
-    edits = CorrectionLog(store, spec.autoencoder).read()
-    if len(edits) <= applied:
+    corrections = CorrectionLog(store, spec.autoencoder).read()
+    if len(corrections) <= applied:
         return spec.concepts
-    edit = ConceptCorrectionsSpec.of(machine, edits)
-    runner.make(task, edit)
-    return edit.artifact_ref()
+    correction = ConceptCorrectionsSpec.of(machine, corrections)
+    runner.make(task, correction)
+    return correction.artifact_ref()
 
 
 def _publish(store: ArtifactStore, spec: ReleaseSpec, concepts: str) -> Release:

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from reclens.errors import InvalidInput
 from reclens.ops.local.state import StateFolder
+from reclens.platform.settings.files import setting_names
 from reclens.platform.settings.models import ClientSettings
-from reclens.platform.settings.secret_files import setting_names
 
 if TYPE_CHECKING:
     from reclens.client import SteeringClient

@@ -19,7 +19,7 @@ class KeyCase(Contract):
     activation: float = Field(ge=0)
     """Strongest activation of its latents, in units of their 99th percentile; 0 where silent."""
     user_id: str
-    """Whose case it is."""
+    """User whose case it is."""
 
 
 class KeyQuestion(Contract):
@@ -32,7 +32,7 @@ class KeyQuestion(Contract):
     latents: tuple[int, ...]
     """Latents that carry it."""
     label: str
-    """Its label."""
+    """Label of the concept."""
     confidence: float = Field(ge=0, le=1)
     """The machine's balanced accuracy."""
     trusted: bool

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.concepts.evidence.cases import firing_cases
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import Measurement, mean_or_none
 
@@ -31,7 +32,7 @@ class Example:
     """One latent on all cases of users that its label was neither made nor judged on."""
 
     row: LatentLabel
-    """Its label."""
+    """Row of the latent in the concepts table."""
     activations: np.ndarray
     """float32 [n_cases]; 0 where it is silent."""
     with_concept: np.ndarray
@@ -66,8 +67,8 @@ def example(
         carries: int [n_carriers], items that carry the label.
     """
     values = np.zeros(len(top), np.float32)
-    inside = slice(activations.indptr[row.latent], activations.indptr[row.latent + 1])
-    values[activations.indices[inside]] = activations.data[inside]
+    rows, strength = firing_cases(activations, row.latent)
+    values[rows] = strength
     return Example(row, values, on_top(top, carries))
 
 

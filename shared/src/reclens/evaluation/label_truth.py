@@ -17,10 +17,11 @@ import pyarrow as pa
 from scipy import sparse
 from scipy.stats import pointbiserialr
 
+from reclens.concepts.evidence.cases import firing_cases
 from reclens.concepts.evidence.item_text import MAX_TERM, clean, popularity_standing
 from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_statements
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.rows import names_one_item
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.data.sources.items import most_given
 from reclens.evaluation.carriers import on_top
@@ -191,8 +192,8 @@ def _measures(
     answered = np.nonzero(top != NO_ITEM)[0]
     for latent, carries in carriers.items():
         values = np.zeros(len(top))
-        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
-        values[activations.indices[inside]] = activations.data[inside]
+        rows, strength = firing_cases(activations, latent)
+        values[rows] = strength
         hits = on_top(top[answered], carries)
         found["point_biserial"][latent] = point_biserial(hits, values[answered])
         items = strongest[latent][strongest[latent] != NO_ITEM]

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from reclens.concepts.evidence.cases import firing_cases
 from reclens.concepts.evidence.latent_evidence import N_LEVELS, activation_levels
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import (
     Measurement,
@@ -69,10 +70,9 @@ def count_levels(
     counts: dict[int, LevelCounts] = {}
     for latent, carries in carriers.items():
         hit = on_top(top, carries)
-        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
-        rows = activations.indices[inside]
+        rows, values = firing_cases(activations, latent)
         level = np.zeros(len(top), np.int64)
-        level[rows] = activation_levels(activations.data[inside])
+        level[rows] = activation_levels(values)
         counts[latent] = LevelCounts(
             cases=np.bincount(level, minlength=N_LEVELS + 1),
             hits=np.bincount(level, weights=hit, minlength=N_LEVELS + 1).astype(np.int64),

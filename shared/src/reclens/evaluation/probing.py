@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from reclens.data.dataset import Items
+from reclens.evaluation.carriers import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.evaluation.statistics import mean_or_none
-from reclens.evaluation.tags import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.sae.analysis.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 
 MAX_TAGS = 20
@@ -106,12 +106,12 @@ def _means(probes: Sequence[SparseProbes], measured: str) -> dict[str, Any]:
         return mean_or_none(np.array(values, float))
 
     return {
-        "latents": {
-            str(n): mean([getattr(one.latents[n], measured) for one in probes]) for n in N_FEATURES
-        },
-        "dimensions": {
-            str(n): mean([getattr(one.dimensions[n], measured) for one in probes])
-            for n in N_FEATURES
+        **{
+            kind: {
+                str(n): mean([getattr(getattr(one, kind)[n], measured) for one in probes])
+                for n in N_FEATURES
+            }
+            for kind in ("latents", "dimensions")
         },
         "full": mean([getattr(one.full, measured) for one in probes]),
     }

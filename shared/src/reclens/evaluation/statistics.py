@@ -38,6 +38,25 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.asarray(kendalltau(first, second))[0])
 
 
+def krippendorff_alpha(values: np.ndarray) -> float:
+    """Krippendorff's alpha of nominal values, float [n_raters, n_units] with NaN for no answer.
+
+    1 is perfect agreement, 0 what chance would give. A unit that fewer than two raters answered
+    says nothing; NaN where all answers are the same.
+
+    Source: K. Krippendorff, Content Analysis, 4th ed. (2018), section 12.3.
+    """
+    said = np.unique(values[np.isfinite(values)])
+    counts = (values[:, :, None] == said).sum(axis=0).astype(np.float64)
+    counts = counts[counts.sum(axis=1) >= 2]
+    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
+    coincidences = counts.T @ weighted - np.diag(weighted.sum(axis=0))
+    totals = coincidences.sum(axis=0)
+    n = totals.sum()
+    expected = (n * n - totals @ totals) / (n - 1) if n > 1 else 0.0
+    return float(1 - (n - np.trace(coincidences)) / expected) if expected > 0 else math.nan
+
+
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rho of float [n_items] each; NaN where one is constant.
 
@@ -62,7 +81,7 @@ class Interval(NamedTuple):
     low: float
     """2.5th percentile over resamples."""
     high: float
-    """97.5th percentile."""
+    """97.5th percentile over resamples."""
 
 
 def mean_interval(values: np.ndarray, *, seed: int) -> Interval:
@@ -170,7 +189,7 @@ class PopularityTenths:
 
 
 class Measurement(NamedTuple):
-    """One measurement."""
+    """What a measurement gives: a table to look into, and the figures in sum."""
 
     table: pa.Table
     """Raw numbers; the layouts are in ``reclens.contracts.tables``."""
@@ -194,6 +213,14 @@ def mean_or_none(values: np.ndarray) -> float | None:
     """Mean of [n] without NaN; None where nothing is left."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None
+
+
+def row_means(values: np.ndarray) -> np.ndarray:
+    """Mean of each row of float [n, m] without NaN, float64 [n]; NaN where nothing is left."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
 def interval_json(values: np.ndarray, *, seed: int) -> list[float | None]:

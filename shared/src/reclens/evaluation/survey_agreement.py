@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import krippendorff
 import numpy as np
 
 from reclens.concepts.evidence.classification_metrics import Confusion, wilson_interval
@@ -15,7 +14,13 @@ from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
 from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
-from reclens.evaluation.statistics import mean_interval, spearman, statistic_interval
+from reclens.evaluation.statistics import (
+    json_number,
+    krippendorff_alpha,
+    mean_interval,
+    spearman,
+    statistic_interval,
+)
 
 _LEAST_CONCEPTS: Final = 3  # fewer have no correlation worth the name
 _CODES: Final = {"yes": 1.0, "no": 0.0}
@@ -30,15 +35,15 @@ class ConceptRatings:
     concept_id: str
     """Id within the concepts artifact."""
     label: str
-    """Its label."""
+    """Label of the concept."""
     confidence: float
     """The machine's balanced accuracy."""
     trusted: bool
     """Whether the machine trusts it."""
     answers: int
-    """Yes and no answers."""
+    """Number of answers that were yes or no."""
     cannot_tell: int
-    """Answers that were neither."""
+    """Number of answers that were neither."""
     accuracy: float | None
     """Share of the yes and no answers that tell what the concept did; None without any."""
     recall: float | None
@@ -131,7 +136,6 @@ def _verdict(question: KeyQuestion, answers: Sequence[Answers]) -> ConceptRating
         for case in question.cases
         if (question.question, case.case) in one.cases
     ]
-    counts = _confusion(given)
     clarity = [
         one.clarity[question.question] for one in answers if question.question in one.clarity
     ]
@@ -141,32 +145,33 @@ def _verdict(question: KeyQuestion, answers: Sequence[Answers]) -> ConceptRating
         label=question.label,
         confidence=question.confidence,
         trusted=question.trusted,
-        answers=counts.n_positive + counts.n_negative,
-        cannot_tell=sum(verdict == "cannot tell" for verdict, _ in given),
-        accuracy=_or_none(counts.accuracy),
-        recall=_or_none(counts.recall),
-        specificity=_or_none(counts.specificity),
-        balanced_accuracy=_or_none(counts.balanced_accuracy),
+        **_figures(given),
         clarity=sum(clarity) / len(clarity) if clarity else None,
     )
 
 
-def _confusion(given: Sequence[tuple[str, bool]]) -> Confusion:
-    decided = [(verdict == "yes", fires) for verdict, fires in given if verdict != "cannot tell"]
+def _figures(given: Sequence[tuple[str, bool]]) -> dict[str, Any]:
+    """Of answers and whether the concept fired: how many there are, and how many are right."""
+    decided = [(answer == "yes", fires) for answer, fires in given if answer != "cannot tell"]
     said, fired = np.array(decided, bool).reshape(-1, 2).T
-    return Confusion.of(said, fired)
+    counts = Confusion.of(said, fired)
+    rates = ("accuracy", "recall", "specificity", "balanced_accuracy")
+    return {
+        "answers": len(decided),
+        "cannot_tell": len(given) - len(decided),
+        **{name: json_number(getattr(counts, name)) for name in rates},
+    }
 
 
 def _rater(key: SurveyKey, answers: Answers) -> dict[str, Any]:
     fires = {(one.question, case.case): case.fires for one in key.questions for case in one.cases}
     given = [(verdict, fires[place]) for place, verdict in answers.cases.items()]
-    counts = _confusion(given)
+    figures = _figures(given)
     return {
         "rater": answers.rater,
         "answered": len(given),
         "of": len(fires),
-        "cannot_tell": sum(verdict == "cannot tell" for verdict, _ in given),
-        "balanced_accuracy": _or_none(counts.balanced_accuracy),
+        **{name: figures[name] for name in ("cannot_tell", "balanced_accuracy")},
     }
 
 
@@ -181,8 +186,7 @@ def _correlation(judged: Sequence[ConceptRatings], seed: int) -> dict[str, float
 def _alpha(key: SurveyKey, answers: Sequence[Answers]) -> tuple[float | None, str | None]:
     """Krippendorff's alpha of yes and no over all cases, and why it is missing where it is.
 
-    Source: K. Krippendorff, Content Analysis, 4th ed. (2018), section 12.3; "cannot tell" counts
-    as no answer.
+    "Cannot tell" counts as no answer.
     """
     if len(answers) < 2:
         return None, "one rater agrees with nobody"
@@ -195,12 +199,8 @@ def _alpha(key: SurveyKey, answers: Sequence[Answers]) -> tuple[float | None, st
         return None, "no case has yes or no from two raters"
     if len(np.unique(shared[np.isfinite(shared)])) < 2:
         return None, "all answers are the same, so chance cannot be told from agreement"
-    return float(krippendorff.alpha(shared, level_of_measurement="nominal")), None
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return krippendorff_alpha(shared), None
 
 
 def _known(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _or_none(value) for name, value in values.items()}
+    return {name: json_number(value) for name, value in values.items()}

@@ -10,7 +10,7 @@ from reclens.sae.analysis.metrics import (
     report,
     untrained_like,
 )
-from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.codes import Codes
 from reclens.sae.architectures.losses import auxiliary_loss, fvu
 from reclens.sae.architectures.registry import build_autoencoder, load_autoencoder
@@ -20,6 +20,7 @@ from reclens.sae.training.trainer import AutoencoderTrainer
 
 __all__ = [
     "ActivationSource",
+    "Activations",
     "AutoencoderConfig",
     "AutoencoderReport",
     "AutoencoderTrainer",

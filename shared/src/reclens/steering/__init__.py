@@ -1,35 +1,14 @@
 """Edits of latents, written back into the recommender's forward pass.
 
-``edits`` is what may be asked for and needs no torch, so that the gateway checks requests with
-it; ``engine`` and ``attribution`` are the maths and are imported by their own names.
+``limits`` and ``edits`` say what may be asked for, ``wire`` converts edits from and to messages,
+``policies`` is their stored form and ``pushes`` finds what adding a concept changes; they need no
+torch, so that the gateway runs without it. ``engine``, ``scores`` and ``proposals`` are the maths.
 """
 
-from reclens.steering.edits import (
-    MAX_CONDITIONS,
-    MAX_EDITS,
-    MAX_STRENGTH,
-    Comparison,
-    LatentCondition,
-    LatentEdit,
-    LatentGroup,
-    Mode,
-    Operation,
-    Unit,
-    check_latents,
-    check_strength,
-)
-
-__all__ = [
-    "MAX_CONDITIONS",
-    "MAX_EDITS",
-    "MAX_STRENGTH",
-    "Comparison",
-    "LatentCondition",
-    "LatentEdit",
-    "LatentGroup",
-    "Mode",
-    "Operation",
-    "Unit",
-    "check_latents",
-    "check_strength",
-]
+from reclens.steering.edits import Comparison as Comparison
+from reclens.steering.edits import LatentCondition as LatentCondition
+from reclens.steering.edits import LatentEdit as LatentEdit
+from reclens.steering.edits import LatentGroup as LatentGroup
+from reclens.steering.edits import Mode as Mode
+from reclens.steering.edits import Operation as Operation
+from reclens.steering.edits import Unit as Unit

@@ -9,16 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from reclens.errors import InvalidInput
-
-MAX_STRENGTH = 100.0
-"""Largest strength, weight, share and level by size; far beyond any useful push, far below
-overflow."""
-
-MAX_EDITS = 100
-"""Edits in one request."""
-
-MAX_CONDITIONS = 10
-"""Conditions of one edit."""
+from reclens.steering.limits import MAX_CONDITIONS, MAX_STRENGTH, check_count
 
 
 class Operation(StrEnum):
@@ -152,12 +143,7 @@ class LatentEdit:
         if self.operation is not Operation.ABLATE:
             floor = -MAX_STRENGTH if self.operation is Operation.ADD else 0.0
             check_strength(self.strength, field="strength", minimum=floor)
-        if len(self.conditions) > MAX_CONDITIONS:
-            raise InvalidInput(
-                f"{len(self.conditions)} conditions are too many.",
-                field="conditions",
-                remedy=f"give at most {MAX_CONDITIONS}.",
-            )
+        check_count(len(self.conditions), MAX_CONDITIONS, "conditions", field="conditions")
 
     @classmethod
     def of(
@@ -216,8 +202,14 @@ def _check_indices(latents: Sequence[int]) -> None:
         )
 
 
-def check_strength(value: float, *, field: str, minimum: float = -MAX_STRENGTH) -> None:
-    """Refuse numbers that cannot be a strength.
+def check_strength(
+    value: float,
+    *,
+    field: str,
+    minimum: float = -MAX_STRENGTH,
+    remedy: str = "0.2 is a clear push, 0.5 a drastic one.",
+) -> None:
+    """Refuse numbers that cannot be a strength, a weight or a level.
 
     Raises:
         InvalidInput: ``value`` is not finite or not within [minimum, MAX_STRENGTH].
@@ -227,7 +219,7 @@ def check_strength(value: float, *, field: str, minimum: float = -MAX_STRENGTH) 
         raise InvalidInput(
             f"{value:g} is not a finite number within [{minimum:g}, {MAX_STRENGTH:g}].",
             field=field,
-            remedy="0.2 is a clear push, 0.5 a drastic one.",
+            remedy=remedy,
         )
 
 

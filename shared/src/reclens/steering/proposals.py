@@ -30,12 +30,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from reclens.errors import InvalidInput
+from reclens.steering.limits import DEFAULT_PROPOSED_LATENTS, MAX_PROPOSED_LATENTS, check_count
 from reclens.steering.scores import item_moments
 
-MAX_LATENTS = 64
-"""Latents in one proposal."""
-DEFAULT_LATENTS = 16
-"""More bring next to nothing, see docs/explanation/steering.md."""
 SHRINKAGE = 0.3
 """Rho: chosen on items and users that were kept apart, see docs/decisions/0015."""
 
@@ -131,7 +128,7 @@ class Proposer:
         weights: Sequence[float] | None = None,
         *,
         latents: Sequence[int] | None = None,
-        max_latents: int = DEFAULT_LATENTS,
+        max_latents: int = DEFAULT_PROPOSED_LATENTS,
         nonnegative: bool = False,
     ) -> Proposal:
         """The latents that best move towards ``items``.
@@ -140,19 +137,21 @@ class Proposer:
             items: rows of the items; one is enough.
             weights: how much each counts, negative for items to move away from. None: 1 each.
             latents: those that may be used, as they are or backwards. None: all that are alive.
-            max_latents: most latents to use, 1 to ``MAX_LATENTS``.
+            max_latents: most latents to use, 1 to ``MAX_PROPOSED_LATENTS``.
             nonnegative: use no latent backwards.
 
         Raises:
             InvalidInput: names the field: an item or latent that does not exist, not one finite
                 weight for each item, nothing to move towards.
         """
-        if not 1 <= max_latents <= MAX_LATENTS:
-            raise InvalidInput(
-                f"{max_latents} latents are not within 1 and {MAX_LATENTS}.",
-                field="max_latents",
-                remedy=f"{DEFAULT_LATENTS} do almost all that can be done.",
-            )
+        check_count(
+            max_latents,
+            MAX_PROPOSED_LATENTS,
+            "latents",
+            field="max_latents",
+            least=1,
+            remedy=f"{DEFAULT_PROPOSED_LATENTS} do almost all that can be done.",
+        )
         target = self._target(items, weights)
         candidates = self._candidates(latents)
         atoms = self._alive_atoms if latents is None else self._atoms[candidates]
@@ -254,7 +253,10 @@ def concept_direction(proposer: Proposer, latents: Sequence[int], items: Sequenc
         InvalidInput: see `Proposer.propose`.
     """
     return proposer.propose(
-        items, latents=latents, max_latents=min(len(latents), MAX_LATENTS), nonnegative=True
+        items,
+        latents=latents,
+        max_latents=min(len(latents), MAX_PROPOSED_LATENTS),
+        nonnegative=True,
     )
 
 

@@ -12,12 +12,14 @@ from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, InvalidInput
+from reclens.steering.edits import LatentGroup
+from reclens.steering.limits import PUSH_LATENTS
+from reclens.steering.wire import named_concepts
 
-PUSH_LATENTS = 16
-"""Latents of one push. More bring next to nothing, see docs/explanation/steering.md."""
 MAX_CARRIERS = 10_000
 """Items that a push is made from, the more popular ones."""
-_AT_A_TIME = 2
+_CONCURRENT = 2
+"""Pushes that are looked for at a time."""
 
 Propose = Callable[[inference.ProposeRequest, float], Awaitable[inference.ProposeResponse]]
 """Asks the inference service, within some seconds."""
@@ -25,15 +27,13 @@ Propose = Callable[[inference.ProposeRequest, float], Awaitable[inference.Propos
 
 @dataclass(frozen=True, eq=False)
 class ConceptPush:
-    """The direction that is added, as latents."""
+    """The direction that adding a concept pushes."""
 
-    latents: Sequence[int]
-    """Latents, at least one."""
-    weights: Sequence[float]
-    """Weight of each within one group, see ``LatentGroup.weights`` of the inference service."""
-    shares: Sequence[float] = ()
-    """The same as shares of a blend of latents. None: these are the concept's own latents, as no
-    others were found."""
+    group: LatentGroup
+    """As latents that move together."""
+    shares: tuple[float, ...] = ()
+    """The same as weights in a blend of these latents. Empty: these are the concept's own latents,
+    as no others were found."""
 
 
 class ConceptPushes:
@@ -52,100 +52,101 @@ class ConceptPushes:
         self._concepts = concepts
         self._carriers = carriers
         labels = map(concepts.label, range(n_latents))
-        self._trusted = {one.latent for one in labels if one is not None and one.trusted}
-        self._known: dict[str, ConceptPush] = {}
-        self._asked: dict[str, asyncio.Task[None]] = {}
-        self._turns = asyncio.Semaphore(_AT_A_TIME)
+        self.trusted = {one.latent for one in labels if one is not None and one.trusted}
+        """Latents whose labels are trusted."""
+        self.n_latents = n_latents
+        """Latents of the dictionary."""
+        self._loaded: dict[str, ConceptPush] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_CONCURRENT)
 
-    def known(self, concept_id: str) -> ConceptPush:
-        """The push of a concept that was learnt, see `learn`."""
-        return self._known[concept_id]
+    def get(self, concept_id: str) -> ConceptPush:
+        """The push of a concept that was loaded."""
+        return self._loaded[concept_id]
 
-    def own(self, concept_id: str, *, field: str) -> ConceptPush:
-        """A concept's own latents.
+    def pushed(self, concept_id: str) -> LatentGroup:
+        """The latents that adding a concept pushes, which were loaded."""
+        return self._loaded[concept_id].group
+
+    def own(self, concept_id: str, *, field: str) -> LatentGroup:
+        """The latents that carry a concept.
 
         Raises:
             NotFound: there is no such concept.
         """
         concept = self._concepts.get(concept_id, field=field)
-        return ConceptPush(concept.latents, concept.weights)
+        return LatentGroup(tuple(concept.latents), tuple(concept.weights))
 
     def missing(self, edits: Iterable[steering.Edit]) -> list[str]:
-        """Concepts that edits add and whose push is yet to be learnt, each once."""
-        missing: dict[str, None] = {}
-        for edit in edits:
-            if edit.WhichOneof("operation") != "add":
-                continue
-            if edit.concept_id:
-                if edit.concept_id not in self._known:
-                    missing[edit.concept_id] = None
-            elif edit.HasField("blend"):
-                named = (part.concept_id for part in edit.blend.parts if part.concept_id)
-                missing.update((one, None) for one in named if one not in self._known)
-        return list(missing)
+        """Concepts that edits add and whose push is yet to be loaded, each once."""
+        added = [edit for edit in edits if edit.WhichOneof("operation") == "add"]
+        return [one for one in named_concepts(added) if one not in self._loaded]
 
-    async def learn(
-        self, concept_ids: Iterable[str], propose: Propose, deadline: float, patience: float
+    async def load(
+        self, concept_ids: Iterable[str], propose: Propose, deadline: float, timeout: float
     ) -> None:
-        """Learn what concepts push. Whoever asks for the same one meanwhile waits for the same.
+        """Find what concepts push. Requests for the same concept are coalesced into one.
 
         Args:
             concept_ids: which.
             propose: asks the inference service.
             deadline: how long to wait, in the event loop's time.
-            patience: seconds that the inference service may take for one.
+            timeout: seconds that the inference service may take for one.
 
         Raises:
             NotFound: there is no such concept.
             DeadlineExceeded: they were not known by then.
             RecLensError: the inference service does not answer, or not from this version.
         """
-        waited_for = [
-            asyncio.shield(self._task(one, propose, patience))
+        loading = [
+            asyncio.shield(self._task(one, propose, timeout))
             for one in concept_ids
-            if one not in self._known
+            if one not in self._loaded
         ]
         try:
             async with asyncio.timeout_at(deadline):
-                await asyncio.gather(*waited_for)
+                await asyncio.gather(*loading)
         except TimeoutError:
             raise DeadlineExceeded(
                 "what the concepts push was not found in time.",
                 remedy="ask again, with more time: it is found once for each release.",
             ) from None
 
-    def _task(self, concept_id: str, propose: Propose, patience: float) -> asyncio.Task[None]:
-        task = self._asked.get(concept_id)
+    def _task(self, concept_id: str, propose: Propose, timeout: float) -> asyncio.Task[None]:
+        task = self._loading.get(concept_id)
         if task is None:
-            task = asyncio.create_task(self._find(concept_id, propose, patience))
-            self._asked[concept_id] = task
-            task.add_done_callback(lambda _: self._asked.pop(concept_id, None))
+            task = asyncio.create_task(self._find(concept_id, propose, timeout))
+            self._loading[concept_id] = task
+            task.add_done_callback(lambda _: self._loading.pop(concept_id, None))
         return task
 
-    async def _find(self, concept_id: str, propose: Propose, patience: float) -> None:
+    async def _find(self, concept_id: str, propose: Propose, timeout: float) -> None:
         own = self.own(concept_id, field="concept_id")
         async with self._turns:
             rows = await asyncio.to_thread(self._carriers.popular, concept_id, MAX_CARRIERS)
-            self._known[concept_id] = await self._proposed(rows, own, propose, patience) or own
+            self._loaded[concept_id] = await self._proposed(
+                rows, own, propose, timeout
+            ) or ConceptPush(own)
 
     async def _proposed(
-        self, rows: Sequence[int], own: ConceptPush, propose: Propose, patience: float
+        self, rows: Sequence[int], own: LatentGroup, propose: Propose, timeout: float
     ) -> ConceptPush | None:
         if not rows:
             return None
-        question = inference.ProposeRequest(
+        request = inference.ProposeRequest(
             release=self._release.name,
             release_version=self._release.version,
             items=rows,
             weights=[1.0] * len(rows),
-            latents=sorted(self._trusted.union(own.latents)),
+            latents=sorted(self.trusted.union(own.latents)),
             max_latents=PUSH_LATENTS,
         )
         try:
-            found = await propose(question, patience)
+            found = await propose(request, timeout)
         except InvalidInput:
             # All items carry it, or the dictionary is not of the last site.
             return None
         if not found.latents:
             return None
-        return ConceptPush(tuple(found.latents), tuple(found.weights), tuple(found.shares))
+        group = LatentGroup(tuple(found.latents), tuple(found.weights))
+        return ConceptPush(group, tuple(found.shares))

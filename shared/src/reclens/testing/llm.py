@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from reclens.concepts.llm import ChatMessage, ChatRequest, LlmClient
+from reclens.concepts.llm.chat import ChatMessage, ChatRequest, LlmClient
 from reclens.errors import LlmRefused, LlmUnavailable
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.llm.dialects import DIALECTS, ChatDialect

@@ -14,7 +14,7 @@ import pytest
 
 from reclens.errors import NotFound, StoreRefused, Unavailable
 from reclens.platform.settings.models import S3Settings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 
 _TROUBLE = (
     b"HTTP/1.1 500 Internal Server Error\r\n"
@@ -75,18 +75,18 @@ def failing_first(target: str, times: int) -> AbstractContextManager[str]:
 
 
 @pytest.fixture
-def store(s3: S3Settings) -> ObjectStore:
-    store = ObjectStore(s3)
+def store(s3: S3Settings) -> S3Store:
+    store = S3Store(s3)
     store.ensure_bucket()
     return store
 
 
-def test_bytes_come_back_as_they_were_put(store: ObjectStore):
+def test_bytes_come_back_as_they_were_put(store: S3Store):
     store.put("bytes/a", b"\x00\xff recommender")
     assert store.get("bytes/a") == b"\x00\xff recommender"
 
 
-def test_a_file_of_several_parts_comes_back_in_chunks(store: ObjectStore, tmp_path: Path):
+def test_a_file_of_several_parts_comes_back_in_chunks(store: S3Store, tmp_path: Path):
     content = bytes(range(256)) * 4 * 1024 * 12  # 12 MiB: above one part
     path = tmp_path / "large"
     path.write_bytes(content)
@@ -94,16 +94,16 @@ def test_a_file_of_several_parts_comes_back_in_chunks(store: ObjectStore, tmp_pa
     assert b"".join(store.get_chunks("bytes/large", 1 << 20)) == content
 
 
-def test_of_many_racing_conditional_puts_exactly_one_wins(store: ObjectStore):
+def test_of_many_racing_conditional_puts_exactly_one_wins(store: S3Store):
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda i: store.put_if_absent("race/manifest", b"%d" % i), range(8)))
     assert won.count(True) == 1
     assert store.get("race/manifest") == b"%d" % won.index(True)
 
 
-def test_a_writer_that_dies_after_the_headers_leaves_nothing(s3: S3Settings, store: ObjectStore):
+def test_a_writer_that_dies_after_the_headers_leaves_nothing(s3: S3Settings, store: S3Store):
     with cut_after_headers(s3.endpoint) as address:
-        dying = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        dying = S3Store(s3.model_copy(update={"endpoint": address}))
         with pytest.raises(Unavailable):
             dying.put_if_absent("died/manifest", b"whole")
     assert not store.exists("died/manifest")
@@ -111,35 +111,33 @@ def test_a_writer_that_dies_after_the_headers_leaves_nothing(s3: S3Settings, sto
     assert store.get("died/manifest") == b"whole"
 
 
-def test_a_writer_that_dies_leaves_what_it_was_to_replace(s3: S3Settings, store: ObjectStore):
+def test_a_writer_that_dies_leaves_what_it_was_to_replace(s3: S3Settings, store: S3Store):
     store.put("died/pointer", b"before")
     with cut_after_headers(s3.endpoint) as address:
-        dying = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        dying = S3Store(s3.model_copy(update={"endpoint": address}))
         with pytest.raises(Unavailable):
             dying.put("died/pointer", b"after")
     assert store.get("died/pointer") == b"before"
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_what_the_store_fails_at_is_tried_again(
-    s3: S3Settings, store: ObjectStore, conditional: bool
-):
+def test_what_the_store_fails_at_is_tried_again(s3: S3Settings, store: S3Store, conditional: bool):
     key = f"again/{conditional}"
     store.delete(key)
     with failing_first(s3.endpoint, times=2) as address:
-        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        troubled = S3Store(s3.model_copy(update={"endpoint": address}))
         if conditional:
             assert troubled.put_if_absent(key, b"kept")
         else:
             troubled.put(key, b"kept")
     with failing_first(s3.endpoint, times=2) as address:
-        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        troubled = S3Store(s3.model_copy(update={"endpoint": address}))
         assert troubled.get(key) == b"kept"
 
 
 def test_a_store_that_goes_on_failing_is_unavailable_and_says_so(s3: S3Settings):
     with failing_first(s3.endpoint, times=10) as address:
-        troubled = ObjectStore(s3.model_copy(update={"endpoint": address}))
+        troubled = S3Store(s3.model_copy(update={"endpoint": address}))
         with pytest.raises(Unavailable, match="answered InternalError"):
             troubled.get("anything")
         with pytest.raises(Unavailable, match="answered 500 to a put"):
@@ -147,12 +145,12 @@ def test_a_store_that_goes_on_failing_is_unavailable_and_says_so(s3: S3Settings)
 
 
 def test_without_its_bucket_nothing_is_put(s3: S3Settings):
-    elsewhere = ObjectStore(s3.model_copy(update={"bucket": "never-made"}))
+    elsewhere = S3Store(s3.model_copy(update={"bucket": "never-made"}))
     with pytest.raises(NotFound, match="never-made"):
         elsewhere.put("a", b"1")
 
 
-def test_missing_objects_are_not_found_and_do_not_exist(store: ObjectStore):
+def test_missing_objects_are_not_found_and_do_not_exist(store: S3Store):
     with pytest.raises(NotFound):
         store.get("nowhere/nothing")
     with pytest.raises(NotFound):
@@ -160,7 +158,7 @@ def test_missing_objects_are_not_found_and_do_not_exist(store: ObjectStore):
     assert not store.exists("nowhere/nothing")
 
 
-def test_listing_is_sorted_and_deep(store: ObjectStore):
+def test_listing_is_sorted_and_deep(store: S3Store):
     for key in ("list/b", "list/a/x", "list/c"):
         store.put(key, b"1")
     assert store.list("list/") == ["list/a/x", "list/b", "list/c"]
@@ -169,14 +167,14 @@ def test_listing_is_sorted_and_deep(store: ObjectStore):
     assert store.list("list/") == ["list/a/x", "list/c"]
 
 
-def test_making_the_bucket_twice_keeps_what_is_in_it(store: ObjectStore):
+def test_making_the_bucket_twice_keeps_what_is_in_it(store: S3Store):
     store.put("kept", b"1")
     store.ensure_bucket()
     assert store.get("kept") == b"1"
 
 
 def test_a_wrong_secret_is_refused_with_the_settings_to_check(s3: S3Settings):
-    stranger = ObjectStore(s3.model_copy(update={"secret_key": type(s3.secret_key)("wrong")}))
+    stranger = S3Store(s3.model_copy(update={"secret_key": type(s3.secret_key)("wrong")}))
     with pytest.raises(StoreRefused, match="RECLENS_S3__SECRET_KEY"):
         stranger.get("kept")
     with pytest.raises(StoreRefused):
@@ -187,6 +185,6 @@ def test_a_dead_server_is_unavailable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    store = ObjectStore(S3Settings(endpoint=f"127.0.0.1:{port}"))
+    store = S3Store(S3Settings(endpoint=f"127.0.0.1:{port}"))
     with pytest.raises(Unavailable, match="does not answer"):
         store.get("anything")

@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reclens.contracts import StoredPolicy
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
 from reclens.platform.settings.models import S3Settings
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import ObjectStore, S3Store
 from reclens.platform.store.policy_log import PolicyLog
+from reclens.steering.policies import StoredPolicy
 
 
 @pytest.fixture
 def objects(own_bucket: S3Settings) -> ObjectStore:
-    return ObjectStore(own_bucket)
+    return S3Store(own_bucket)
 
 
 @pytest.fixture

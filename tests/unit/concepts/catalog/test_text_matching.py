@@ -6,8 +6,8 @@ import pytest
 
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.catalog.text_matching import Match, fold, match_text
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.concepts.catalog.text_matching import WeightedItems, fold, match_text
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 ITEMS = ItemCatalog.of(
@@ -31,7 +31,7 @@ def found(text: str) -> dict[str, float]:
     return dict(zip(names, match.weights, strict=True))
 
 
-def match(text: str) -> Match:
+def match(text: str) -> WeightedItems:
     return match_text(text, ITEMS, CONCEPTS)
 
 

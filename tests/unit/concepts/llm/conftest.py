@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from llm_clients import make_client, waiting
 
-from reclens.concepts.llm import EvidenceItem, JudgeQuestion, LabelQuestion
+from reclens.concepts.llm.questions import EvidenceItem, JudgeQuestion, LabelQuestion
 
 __all__ = ["make_client", "waiting"]
 

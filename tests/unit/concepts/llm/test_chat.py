@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import (
-    ChatAnswer,
-    JudgeQuestion,
-    LabelQuestion,
-    ask_judge,
-    ask_label,
-    evidence_hash,
-)
+from reclens.concepts.llm.chat import ChatAnswer, ask_judge, ask_label
+from reclens.concepts.llm.questions import JudgeQuestion, LabelQuestion, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused, LlmUnavailable
 
@@ -54,7 +48,7 @@ def test_a_label_is_asked_for_once(tgi: Lookalike, make_client, noir: LabelQuest
 
 def test_grades_follow_the_cases(tgi: Lookalike, make_client, noir_cases: JudgeQuestion):
     outcome = ask_judge(make_client(tgi), noir_cases, OPTIONS)
-    assert outcome.grades == (1, 9, 9, 1)
+    assert outcome.answer == (1, 9, 9, 1)
     assert (outcome.reason, outcome.usage.abstained) == ("", 0)
 
 
@@ -108,7 +102,7 @@ def test_grades_that_are_invalid_twice_are_none(
 ):
     tgi.always(text='{"grades": [1, 2]}')
     outcome = ask_judge(make_client(tgi), noir_cases, OPTIONS)
-    assert outcome.grades is None
+    assert outcome.answer is None
     assert outcome.reason == '"grades" has 2 numbers, 4 are needed.'
     assert (outcome.usage.abstained, outcome.usage.invalid, outcome.usage.calls) == (1, 1, 2)
 
@@ -153,7 +147,7 @@ def test_a_repaired_answer_is_kept_with_what_both_calls_took(
     first = ask_judge(make_client(tgi), noir_cases, OPTIONS, cache=kept)
     again = ask_judge(make_client(tgi), noir_cases, OPTIONS, cache=kept)
     assert len(tgi.requests) == 2
-    assert again.grades == first.grades == (1, 9, 9, 1)
+    assert again.answer == first.answer == (1, 9, 9, 1)
     assert again.usage.cached_prompt_tokens == first.usage.prompt_tokens
 
 

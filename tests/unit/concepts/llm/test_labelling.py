@@ -14,7 +14,7 @@ from planted_world import World, planted_world
 
 from reclens.concepts.labels.joining import join_latents
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext, prepare_labelling
-from reclens.concepts.llm import ChatAnswer
+from reclens.concepts.llm.chat import ChatAnswer
 from reclens.concepts.llm.labelling import LlmLabeller
 from reclens.contracts import ConceptsOptions
 from reclens.errors import LlmRefused

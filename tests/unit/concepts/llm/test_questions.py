@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reclens.concepts.llm import EvidenceItem, JudgeQuestion, LabelQuestion, evidence_hash
-from reclens.concepts.llm.questions import data_block
-from reclens.concepts.prompts import load_prompt
+from reclens.concepts.llm.questions import (
+    EvidenceItem,
+    JudgeQuestion,
+    LabelQuestion,
+    data_block,
+    evidence_hash,
+    load_prompt,
+)
 from reclens.contracts import LlmOptions
 from reclens.errors import InvalidInput, MissingData
 

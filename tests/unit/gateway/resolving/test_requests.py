@@ -12,12 +12,17 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
-from reclens_gateway.resolving.edits import resolve_edits
-from reclens_gateway.resolving.policies import FittedPolicy, PolicyFits
-from reclens_gateway.resolving.requests import Asked, resolve
-from reclens_gateway.served_release import ServedRelease
+from reclens.steering.edits import LatentGroup
+from reclens.steering.wire import add_latent_edits, resolve_edits
+from reclens_gateway.resolving.requests import (
+    ResolvedPolicy,
+    ResolvedRequest,
+    resolve_policy,
+    resolve_request,
+)
+from reclens_gateway.resolving.served_release import ServedRelease
 
 WEIGHED = ServedRelease(
     release=SERVED.release,
@@ -38,21 +43,21 @@ async def proposed(request: inference.ProposeRequest, seconds: float) -> inferen
     return inference.ProposeResponse(latents=[1, 0], shares=[0.8, -0.6], weights=[1, -0.25])
 
 
-def learnt(served: ServedRelease) -> ServedRelease:
+def loaded(served: ServedRelease) -> ServedRelease:
     """``served``, knowing what its concepts push."""
 
-    async def learn() -> None:
+    async def load() -> None:
         deadline = asyncio.get_running_loop().time() + 30
         names = [concept.concept_id for concept in served.concepts.concepts]
-        await served.pushes.learn(names, proposed, deadline, 30)
+        await served.pushes.load(names, proposed, deadline, 30)
 
-    asyncio.run(learn())
+    asyncio.run(load())
     return served
 
 
-learnt(SERVED)
+loaded(SERVED)
 # No item carries its concept.
-learnt(WEIGHED)
+loaded(WEIGHED)
 
 
 def group(latents, weights, share=1.0) -> inference.LatentGroup:
@@ -60,8 +65,9 @@ def group(latents, weights, share=1.0) -> inference.LatentGroup:
 
 
 def edit(**fields) -> inference.LatentEdit:
-    (resolved,) = resolve_edits(WEIGHED, [pb.Edit(**fields)])
-    return resolved
+    request = inference.RankRequest()
+    add_latent_edits(resolve_edits([pb.Edit(**fields)], WEIGHED.pushes), request.edits)
+    return request.edits[0]
 
 
 def test_latent_is_pushed_by_what_it_does_to_scores() -> None:
@@ -83,7 +89,6 @@ def test_latents_of_a_concept_weigh_as_far_as_its_label_is_right_on_them() -> No
 
 def test_concept_is_added_with_what_raises_its_items_and_set_by_its_own_latents() -> None:
     added, less, fixed = resolve_edits(
-        SERVED,
         [
             pb.Edit(concept_id="noir", add=0.2),
             pb.Edit(
@@ -93,9 +98,10 @@ def test_concept_is_added_with_what_raises_its_items_and_set_by_its_own_latents(
             ),
             pb.Edit(concept_id="noir", set=1),
         ],
+        SERVED.pushes,
     )
-    assert added.groups[0] == group([1, 0], [1, -0.25])
-    assert less.groups[0] == group([1, 0], [1, -0.25], share=-3)
+    assert added.groups[0] == LatentGroup((1, 0), (1, -0.25))
+    assert less.groups[0] == LatentGroup((1, 0), (1, -0.25), share=-3)
     assert list(less.conditions[0].latents) == [0]
     assert list(fixed.groups[0].latents) == [0]
 
@@ -184,7 +190,7 @@ def test_edit_that_cannot_be_resolved_names_its_field(
     fields, kind: type[RecLensError], field: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        resolve_edits(WEIGHED, [pb.Edit(latent=0, add=0), pb.Edit(**fields)])
+        resolve_edits([pb.Edit(latent=0, add=0), pb.Edit(**fields)], WEIGHED.pushes)
     assert caught.value.field == f"edits[1].{field}"
 
 
@@ -201,12 +207,12 @@ def test_edit_that_cannot_be_resolved_names_its_field(
 def test_concept_that_there_is_not_is_found_by_a_check(fields, field: str) -> None:
     # Of these nothing can be learnt, so that what is asked is checked before.
     with pytest.raises(NotFound) as caught:
-        resolve_edits(WEIGHED, [pb.Edit(**fields)], check_only=True)
+        resolve_edits([pb.Edit(**fields)], WEIGHED.pushes, check_only=True)
     assert caught.value.field == f"edits[0].{field}"
 
 
-def asked(**options) -> Asked:
-    return resolve(SERVED, pb.Subject(user_id="u"), 5, include_seen=False, **options)
+def asked(**options) -> ResolvedRequest:
+    return resolve_request(SERVED, pb.Subject(user_id="u"), 5, include_seen=False, **options)
 
 
 def limits(**most: int) -> list[pb.TagLimit]:
@@ -216,17 +222,17 @@ def limits(**most: int) -> list[pb.TagLimit]:
 def test_excluded_ids_become_rows_and_unknown_ones_are_counted() -> None:
     given = pb.Constraints(exclude_item_ids=["3", "x", "1", "3", "y", "x"])
     one = asked(constraints=given)
-    assert sorted(one.question.excluded_items) == [1, 3]
+    assert sorted(one.rank.excluded_items) == [1, 3]
     assert one.unknown_excluded == 2
 
 
-def fitted(**fields) -> FittedPolicy:
+def resolved_policy(**fields) -> ResolvedPolicy:
     policy = pb.Policy(autoencoder=SERVED.release.autoencoder, **fields)
-    return PolicyFits().fit(policy, SERVED, field="policy")
+    return resolve_policy(policy, SERVED, field="policy")
 
 
 def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
-    policy = fitted(
+    policy = resolved_policy(
         policy_id="calm",
         version=4,
         edits=[pb.Edit(concept_id="noir", add=0.1)],
@@ -237,18 +243,18 @@ def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
     )
     own = pb.Constraints(exclude_item_ids=["1", "2"], tag_limits=limits(Comedy=0, Film_Noir=3))
     one = asked(policy=policy, edits=[pb.Edit(latent=1, add=0.2)], constraints=own)
-    assert [edit.strength for edit in one.question.edits] == [0.1, 0.2]
+    assert [edit.strength for edit in one.rank.edits] == [0.1, 0.2]
     assert [edit.WhichOneof("target") for edit in one.edits] == ["concept_id", "latent"]
-    assert sorted(one.question.excluded_items) == [1, 2]
-    kept = {limit.tag: limit.max_items for limit in one.question.tag_limits}
+    assert sorted(one.rank.excluded_items) == [1, 2]
+    kept = {limit.tag: limit.max_items for limit in one.rank.tag_limits}
     assert kept == {"Comedy": 0, "Film-Noir": 1}
-    assert one.question.mode == inference.STEERING_MODE_RECONSTRUCT
+    assert one.rank.mode == inference.STEERING_MODE_RECONSTRUCT
     assert one.policy == pb.PolicyRef(policy_id="calm", version=4)
     again = asked(policy=policy, mode=pb.STEERING_MODE_RESIDUAL)
-    assert again.question.mode == inference.STEERING_MODE_RESIDUAL
+    assert again.rank.mode == inference.STEERING_MODE_RESIDUAL
     # A policy is shared by requests: none of them leaves anything in it.
-    assert [edit.strength for edit in again.question.edits] == [0.1]
-    assert list(again.question.excluded_items) == [1]
+    assert [edit.strength for edit in again.rank.edits] == [0.1]
+    assert list(again.rank.excluded_items) == [1]
     assert again.unknown_excluded == 1
 
 
@@ -260,14 +266,14 @@ def test_more_items_than_one_may_exclude_are_too_many_of_both() -> None:
         n_latents=SERVED.n_latents,
     )
     excluded = pb.Constraints(exclude_item_ids=[str(row) for row in range(6000)])
-    policy = PolicyFits().fit(pb.Policy(constraints=excluded), many, field="policy")
+    policy = resolve_policy(pb.Policy(constraints=excluded), many, field="policy")
     user = pb.Subject(user_id="u")
 
-    def also(last: int) -> Asked:
+    def also(last: int) -> ResolvedRequest:
         own = pb.Constraints(exclude_item_ids=[str(row) for row in range(5000, last)])
-        return resolve(many, user, 5, include_seen=False, constraints=own, policy=policy)
+        return resolve_request(many, user, 5, include_seen=False, constraints=own, policy=policy)
 
-    assert list(also(10_000).question.excluded_items) == list(range(10_000))
+    assert list(also(10_000).rank.excluded_items) == list(range(10_000))
     with pytest.raises(InvalidInput, match="those of the policy included") as refused:
         also(10_001)
     assert refused.value.field == "constraints.exclude_item_ids"
@@ -294,6 +300,6 @@ def test_unknown_tag_comes_with_near_ones() -> None:
 
 
 def test_edits_are_too_many_with_those_of_the_policy() -> None:
-    policy = fitted(policy_id="calm", edits=[pb.Edit(latent=0, add=1)] * 60)
+    policy = resolved_policy(policy_id="calm", edits=[pb.Edit(latent=0, add=1)] * 60)
     with pytest.raises(InvalidInput, match="at most 40 with this policy"):
         asked(policy=policy, edits=[pb.Edit(latent=0, add=1)] * 41)

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reclens_labeler.stages.context import Latest
+from reclens_labeler.stages.context import ExpiringCache
 
 
 def test_threads_that_want_the_same_wait_for_the_one_making_it():
-    kept: Latest[object] = Latest(2)
+    kept: ExpiringCache[object] = ExpiringCache(2)
     made: list[object] = []
     begun, go = threading.Event(), threading.Event()
 
@@ -36,7 +36,7 @@ def test_threads_that_want_the_same_wait_for_the_one_making_it():
 
 
 def test_the_one_used_longest_ago_goes_first():
-    kept: Latest[int] = Latest(2)
+    kept: ExpiringCache[int] = ExpiringCache(2)
     made: list[int] = []
 
     def get(number: int) -> None:
@@ -51,7 +51,7 @@ def test_the_one_used_longest_ago_goes_first():
 
 
 def test_a_failure_is_not_kept():
-    kept: Latest[int] = Latest(1)
+    kept: ExpiringCache[int] = ExpiringCache(1)
 
     def fails() -> int:
         raise ZeroDivisionError
@@ -87,7 +87,7 @@ class Table:
 
 def test_what_nobody_asks_for_is_let_go_of_after_ten_minutes_though_nobody_comes_again():
     clock = Clock()
-    kept: Latest[Table] = Latest(2, now=lambda: clock.now, later=clock.later)
+    kept: ExpiringCache[Table] = ExpiringCache(2, now=lambda: clock.now, later=clock.later)
     freed: list[str] = []
 
     def get(name: str) -> None:
@@ -118,7 +118,7 @@ def test_what_nobody_asks_for_is_let_go_of_after_ten_minutes_though_nobody_comes
 
 def test_an_entry_that_is_due_is_made_anew_though_the_timer_is_late():
     clock = Clock()
-    kept: Latest[int] = Latest(2, now=lambda: clock.now, later=lambda *_: None)
+    kept: ExpiringCache[int] = ExpiringCache(2, now=lambda: clock.now, later=lambda *_: None)
     assert kept.get("a", lambda: 1) == 1
     clock.move(599)
     assert kept.get("a", lambda: 2) == 1
@@ -127,7 +127,7 @@ def test_an_entry_that_is_due_is_made_anew_though_the_timer_is_late():
 
 
 def test_the_timer_is_real():
-    kept: Latest[Table] = Latest(2, seconds=0.01)
+    kept: ExpiringCache[Table] = ExpiringCache(2, seconds=0.01)
     gone = threading.Event()
     weakref.finalize(kept.get("a", Table), gone.set)
     assert gone.wait(10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.concepts.llm import ChatAnswer, ChatMessage, ChatRequest
+from reclens.concepts.llm.chat import ChatAnswer, ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted
 from reclens_labeler.stages.label import TimeBoxedClient
 

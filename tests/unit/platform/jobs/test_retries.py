@@ -21,7 +21,7 @@ from reclens.platform.settings.models import RedisSettings, WorkerSettings
 
 
 class Away(Unavailable):
-    patient: ClassVar[bool] = True
+    long_outage: ClassVar[bool] = True
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from running_lookalike import Lookalike
 from running_stack import wait_for
 
-from reclens.concepts.llm import ChatMessage, ChatRequest
+from reclens.concepts.llm.chat import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.stop_signal import StopSignal

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from running_lookalike import Lookalike
 
-from reclens.concepts.llm import ChatMessage, ChatRequest
+from reclens.concepts.llm.chat import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.ops.local.ports import free_ports
 from reclens.platform.llm.client import HttpLlmClient

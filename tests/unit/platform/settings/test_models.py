@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from reclens.errors import MissingData
+from reclens.platform.settings.files import setting_names
 from reclens.platform.settings.models import (
     ClientSettings,
     DataSettings,
     StoreSettings,
     WorkerSettings,
 )
-from reclens.platform.settings.secret_files import setting_names
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from reclens.errors import DeadlineExceeded, InternalError, Overloaded, Unavailable
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens_recommender.serving.batching import MicroBatcher
 
 
@@ -186,10 +186,10 @@ async def test_closing_ends_the_running_batch_and_refuses_what_waits() -> None:
 
 async def test_the_figure_of_waiting_requests_falls_back_when_they_are_answered() -> None:
     model = Model(held=False)
-    meters = telemetry.enable()
+    meters = metrics.enable()
     try:
         await model.ask("a", "b", "c")
         await asyncio.to_thread(model.batcher.close)
         assert meters.registry.get_sample_value("reclens_requests_waiting") == 0
     finally:
-        telemetry.disable()
+        metrics.disable()

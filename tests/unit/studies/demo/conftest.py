@@ -6,7 +6,7 @@ import pytest
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import Manifest
-from reclens.studies.demo.figures import Figures
+from reclens.studies.demo.report import Figures
 from reclens.studies.demo.story import Average, Choice, Story
 
 COMEDY = pb.Concept(concept_id="comedy", label="Comedy", confidence=0.75, latents=[1, 2])

@@ -8,8 +8,8 @@ import matplotlib.image
 import pytest
 from matplotlib.figure import Figure
 
-from reclens.studies.demo.figures import Figures
 from reclens.studies.demo.plots import draw_plots
+from reclens.studies.demo.report import Figures
 from reclens.studies.demo.story import Story
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from reclens.studies.demo.figures import Figures
-from reclens.studies.demo.report import as_markdown, as_report, as_text
+from reclens.studies.demo.report import Figures, as_markdown, as_report, as_text
 from reclens.studies.demo.story import RULE, Story
 
 

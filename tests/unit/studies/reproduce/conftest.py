@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from reproduction import collected_of, dictionary
 
-from reclens.studies.reproduce.collecting import Collected, Dictionary
-from reclens.studies.reproduce.plan import Role
+from reclens.studies.reproduce.experiment.plan import Role
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
 
 
 @pytest.fixture(scope="session")

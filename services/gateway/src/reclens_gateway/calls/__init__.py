@@ -1,1 +1,1 @@
-"""The calls of SteeringService, a file for each kind."""
+"""The calls of SteeringService, a chapter for each kind: every handler with the right it takes."""

@@ -1,4 +1,4 @@
-"""What all calls share: which release answers, and asking the inference service."""
+"""What all calls share: which release answers, policies, and the right that a handler takes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,36 @@ from typing import Any, TypeVar
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
-from reclens.platform.grpc.call import seconds_left
+from reclens.platform.grpc.auth import Rule, Scope
+from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch
-from reclens_gateway.batching.inference_peer import InferencePeer
+from reclens.steering.limits import DEFAULT_RELEASE
+from reclens.steering.wire import resolve_edits
+from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.calls.paging import Cursor, open_token
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.resolving.edits import resolve_edits
-from reclens_gateway.resolving.policies import FittedPolicy, PolicyFits
-from reclens_gateway.served_release import ServedRelease
+from reclens_gateway.policies.caches import LruCache
+from reclens_gateway.resolving.requests import ResolvedPolicy, resolve_policy
+from reclens_gateway.resolving.served_release import ServedRelease
 
 T = TypeVar("T")
 
-DEFAULT_RELEASE = "default"
-"""Release of requests that name none."""
 MAX_TRIES = 5
 """Times that a request is resolved anew when its release has moved on meanwhile."""
-
+_MAX_POLICY_BYTES = 32 << 20
 _VERSION_FIELD = "release_version"
+
+
+def requires(
+    scope: Scope | Callable[[Any], Scope], *, weight: Callable[[Any], int] | None = None
+) -> Callable[[T], T]:
+    """Declare beside a handler what calling it takes, see `Rule`."""
+
+    def declare(handler: T) -> T:
+        handler.rule = Rule(scope, weight)  # pyright: ignore[reportAttributeAccessIssue]
+        return handler
+
+    return declare
 
 
 def is_of_version(error: RecLensError) -> bool:
@@ -37,7 +50,7 @@ class Calls:
 
     Args:
         watch: the releases.
-        peer: the inference service.
+        inference: the inference service.
         policies: those that are stored.
         default_deadline: seconds that a call may take whose caller set no deadline.
         session_idle_seconds: how long a session may wait for its caller.
@@ -46,19 +59,22 @@ class Calls:
     def __init__(
         self,
         watch: ReleaseWatch[ServedRelease],
-        peer: InferencePeer,
+        inference: InferenceClient,
         policies: PolicyBook,
         default_deadline: float,
         *,
         session_idle_seconds: float = 300,
     ) -> None:
         self.watch = watch
-        self.peer = peer
+        self.inference = inference
         self.policies = policies
-        self._fits = PolicyFits()
+        # Neither a version of a policy nor one of a release changes.
+        self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(_MAX_POLICY_BYTES)
         self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None
+
+    # --- which release answers, and until when ---------------------------------------------------
 
     def served(self, name: str, *, field: str = "release") -> ServedRelease:
         """The version of a release that answers now."""
@@ -110,7 +126,40 @@ class Calls:
             await self._refresh()
         return await answer(self.served(name, field=field))
 
-    async def learn(self, served: ServedRelease, edits: Sequence[pb.Edit], deadline: float) -> None:
+    async def _refresh(self) -> None:
+        # One reading for all requests that met the same swap.
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self.watch.refresh())
+        await asyncio.shield(self._refreshing)
+
+    # --- what requests name ----------------------------------------------------------------------
+
+    async def prepare(
+        self, request: pb.RecommendRequest | pb.Variant, served: ServedRelease, deadline: float
+    ) -> ResolvedPolicy | None:
+        """Load all that ``request`` is resolved with: its policy, and what its concepts push.
+
+        Returns:
+            The stored policy that it names, for ``served``; None where it names none.
+
+        Raises:
+            InvalidInput: a policy without a name, or an edit that cannot be asked.
+            NotFound: there is no such policy or version, or the release lacks what is named.
+            NotReady: the policy names latents of another autoencoder.
+            CorruptArtifact: the policy cannot be read.
+            Unavailable: it is not loaded, and the store does not answer.
+            Overloaded: too many ask for policies that are not loaded.
+            RecLensError: the inference service does not tell what the concepts push.
+        """
+        policy = None
+        if request.HasField("policy"):
+            policy = await self._policy(request.policy, served, deadline)
+        await self.load_pushes(served, request.edits, deadline)
+        return policy
+
+    async def load_pushes(
+        self, served: ServedRelease, edits: Sequence[pb.Edit], deadline: float
+    ) -> None:
         """See to it that ``served`` knows what the concepts push that edits add.
 
         Raises:
@@ -119,34 +168,19 @@ class Calls:
         """
         missing = served.pushes.missing(edits)
         if missing:
-            resolve_edits(served, edits, check_only=True)
-            await self._learn(served, missing, deadline)
+            resolve_edits(edits, served.pushes, check_only=True)
+            await self._load_pushes(served, missing, deadline)
 
-    async def _learn(
+    async def _load_pushes(
         self, served: ServedRelease, concept_ids: Sequence[str], deadline: float
     ) -> None:
-        await served.pushes.learn(concept_ids, self.peer.propose, deadline, self._default_deadline)
+        await served.pushes.load(
+            concept_ids, self.inference.propose, deadline, self._default_deadline
+        )
 
-    async def policy(
-        self,
-        request: pb.RecommendRequest | pb.Variant,
-        served: ServedRelease,
-        deadline: float,
-    ) -> FittedPolicy | None:
-        """The stored policy that a request names, fit for ``served``; None where it names none.
-
-        Raises:
-            RecLensError: the inference service does not tell what its concepts push.
-            InvalidInput: it names one without a name.
-            NotFound: there is no such policy or version, or the release lacks what it names.
-            NotReady: it names latents of another autoencoder.
-            CorruptArtifact: it cannot be read.
-            Unavailable: it is not loaded, and the store does not answer.
-            Overloaded: too many ask for policies that are not loaded.
-        """
-        if not request.HasField("policy"):
-            return None
-        ref = request.policy
+    async def _policy(
+        self, ref: pb.PolicyRef, served: ServedRelease, deadline: float
+    ) -> ResolvedPolicy:
         if not ref.policy_id:
             raise InvalidInput(
                 "the policy has no name.",
@@ -154,14 +188,16 @@ class Calls:
                 remedy="name one, or leave the policy out.",
             )
         policy = await self.policies.get(ref.policy_id, ref.version, field="policy")
-        missing = served.pushes.missing(policy.edits)
-        if missing:
-            self._fits.check(policy, served, field="policy")
-            await self._learn(served, missing, deadline)
-        return self._fits.fit(policy, served, field="policy")
-
-    async def _refresh(self) -> None:
-        # One reading for all requests that met the same swap.
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self.watch.refresh())
-        await asyncio.shield(self._refreshing)
+        release = served.release
+        key = (
+            policy.policy_id, policy.version, policy.changed_at, release.name, release.version
+        )  # fmt: skip
+        resolved = self._resolved.get(key)
+        if resolved is None:
+            missing = served.pushes.missing(policy.edits)
+            if missing:
+                resolve_policy(policy, served, field="policy", check_only=True)
+                await self._load_pushes(served, missing, deadline)
+            resolved = resolve_policy(policy, served, field="policy")
+            self._resolved.keep(key, resolved)
+        return resolved

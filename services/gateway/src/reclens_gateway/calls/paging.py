@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from reclens.errors import InvalidInput
+from reclens.steering.limits import MAX_PAGE_SIZE, check_count
 
 T = TypeVar("T")
 
-MAX_PAGE_SIZE = 1000
-"""Entries on one page."""
 _DIGEST = 16
 
 
@@ -46,12 +45,8 @@ def page_size(asked: int, default: int) -> int:
     Raises:
         InvalidInput: more than a page may have.
     """
-    if asked > MAX_PAGE_SIZE:
-        raise InvalidInput(
-            f"{asked} entries are too many for a page.",
-            field="page_size",
-            remedy=f"ask for at most {MAX_PAGE_SIZE} and follow next_page_token.",
-        )
+    remedy = f"ask for at most {MAX_PAGE_SIZE} and follow next_page_token."
+    check_count(asked, MAX_PAGE_SIZE, "entries of a page", field="page_size", remedy=remedy)
     return asked or default
 
 
@@ -73,9 +68,9 @@ def open_token(token: str, query: str) -> Cursor | None:
         version, made_for, offset = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
         cursor = Cursor(str(version), str(made_for), int(offset))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise unusable() from error
+        raise unusable_token() from error
     if cursor.query != query or cursor.offset < 0:
-        raise unusable()
+        raise unusable_token()
     return cursor
 
 
@@ -94,7 +89,7 @@ def seal(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(state.encode()).decode()
 
 
-def unusable() -> InvalidInput:
+def unusable_token() -> InvalidInput:
     """The error of a token that was made for something else."""
     return InvalidInput(
         "the page token does not belong to this query.",

@@ -4,41 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import StoredPolicy
 from reclens.errors import InvalidInput, NotReady
+from reclens.platform.grpc.auth import Scope
 from reclens.platform.store.policy_log import PolicyChange
-from reclens_gateway.calls.base import Calls
-from reclens_gateway.calls.paging import Cursor, cut, digest, open_token, page_size, seal, unusable
-from reclens_gateway.policies.checking import (
-    check_policy_id,
-    checked_policy,
-    deletion,
+from reclens.steering.limits import (
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_BYTES,
+    MAX_POLICIES,
+    MAX_POLICIES_BYTES,
 )
+from reclens.steering.policies import StoredPolicy
+from reclens_gateway.calls.base import Calls, requires
+from reclens_gateway.calls.paging import (
+    Cursor,
+    cut,
+    digest,
+    open_token,
+    page_size,
+    seal,
+    unusable_token,
+)
+from reclens_gateway.policies.drafts import check_policy_id, checked_policy, deletion
 
-MAX_POLICIES = 10_000
-"""Names of policies, deleted ones included."""
-MAX_BYTES = 256 << 20
-"""Size of all newest versions together: every gateway keeps them in memory."""
-MAX_PAGE_BYTES = 1 << 20
-"""Size of a page of policies; a page has at least one."""
 _DIGITS = 12
 
 
 class PolicyCalls(Calls):
     """Stored policies: written after a check against their release, read from memory."""
 
+    @requires(Scope.ADMIN)
     async def CreatePolicy(  # noqa: N802
         self, request: pb.CreatePolicyRequest, context: Any
     ) -> pb.CreatePolicyResponse:
         draft = self._checked(request.policy)
-        stored = await self._write(
-            context, "create", draft.policy_id, lambda: self.policies.log.create(draft)
-        )
+        stored = await self._write(context, "create", self.policies.log.create, draft)
         return pb.CreatePolicyResponse(policy=stored)
 
+    @requires(Scope.READ)
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Any) -> pb.GetPolicyResponse:  # noqa: N802
         check_policy_id(request.policy_id, field="policy_id")
         async with asyncio.timeout_at(self.deadline(context)):
@@ -48,10 +54,11 @@ class PolicyCalls(Calls):
                 policy = await self.policies.get(request.policy_id)
         return pb.GetPolicyResponse(policy=policy)
 
+    @requires(Scope.READ)
     async def ListPolicies(  # noqa: N802
         self, request: pb.ListPoliciesRequest, context: Any
     ) -> pb.ListPoliciesResponse:
-        size = page_size(request.page_size, default=50)
+        size = page_size(request.page_size, DEFAULT_PAGE_SIZE)
         query = digest("ListPolicies")
         cursor = open_token(request.page_token, query)
         # Names order the list, so that what comes and goes meanwhile shifts no page.
@@ -70,11 +77,12 @@ class PolicyCalls(Calls):
             next_page_token=seal(Cursor(page[-1].policy_id, query, 0)) if more else "",
         )
 
+    @requires(Scope.READ)
     async def ListPolicyVersions(  # noqa: N802
         self, request: pb.ListPolicyVersionsRequest, context: Any
     ) -> pb.ListPolicyVersionsResponse:
         check_policy_id(request.policy_id, field="policy_id")
-        size = page_size(request.page_size, default=50)
+        size = page_size(request.page_size, DEFAULT_PAGE_SIZE)
         query = digest("ListPolicyVersions", request.policy_id)
         cursor = open_token(request.page_token, query)
         async with asyncio.timeout_at(self.deadline(context)):
@@ -84,9 +92,9 @@ class PolicyCalls(Calls):
             first = cursor.version
             # Python refuses to read numbers of thousands of digits.
             if not (first.isdecimal() and len(first) <= _DIGITS):
-                raise unusable()
+                raise unusable_token()
             if not cursor.offset < int(first) <= newest:
-                raise unusable()
+                raise unusable_token()
             numbers = range(int(first), 0, -1)
             policies = await self.policies.versions(
                 request.policy_id, cut(numbers, size, cursor).entries, MAX_PAGE_BYTES
@@ -95,6 +103,7 @@ class PolicyCalls(Calls):
             policies=policies, next_page_token=cut(numbers, len(policies), cursor).next_token
         )
 
+    @requires(Scope.ADMIN)
     async def UpdatePolicy(  # noqa: N802
         self, request: pb.UpdatePolicyRequest, context: Any
     ) -> pb.UpdatePolicyResponse:
@@ -107,32 +116,24 @@ class PolicyCalls(Calls):
                 remedy="get the policy, change it, and send it with the version that it has.",
             )
         draft = self._checked(request.policy)
-        stored = await self._write(
-            context,
-            "update",
-            draft.policy_id,
-            lambda: self.policies.log.update(draft, based_on=based_on),
-        )
+        write = partial(self.policies.log.update, based_on=based_on)
+        stored = await self._write(context, "update", write, draft)
         return pb.UpdatePolicyResponse(policy=stored)
 
+    @requires(Scope.ADMIN)
     async def DeletePolicy(  # noqa: N802
         self, request: pb.DeletePolicyRequest, context: Any
     ) -> pb.DeletePolicyResponse:
         marker = deletion(request.policy_id, request.comment)
-        based_on = request.version
-        stored = await self._write(
-            context,
-            "delete",
-            request.policy_id,
-            lambda: self.policies.log.delete(marker, based_on=based_on),
-        )
+        write = partial(self.policies.log.delete, based_on=request.version)
+        stored = await self._write(context, "delete", write, marker)
         return pb.DeletePolicyResponse(policy=stored)
 
     def _checked(self, policy: pb.Policy) -> StoredPolicy:
         check_policy_id(policy.policy_id, field="policy.policy_id")
         n_policies, n_bytes = self.policies.size()
         full = n_policies >= MAX_POLICIES and not self.policies.knows(policy.policy_id)
-        if full or n_bytes + policy.ByteSize() > MAX_BYTES:
+        if full or n_bytes + policy.ByteSize() > MAX_POLICIES_BYTES:
             raise NotReady(
                 f"there is no room for more: {n_policies} policies take {n_bytes} bytes.",
                 field="policy",
@@ -143,7 +144,11 @@ class PolicyCalls(Calls):
         return checked_policy(policy, self.served(policy.release, field="policy.release"))
 
     async def _write(
-        self, context: Any, operation: str, policy_id: str, act: Callable[[], PolicyChange]
+        self,
+        context: Any,
+        operation: str,
+        write: Callable[[StoredPolicy], PolicyChange],
+        draft: StoredPolicy,
     ) -> pb.Policy:
         async with asyncio.timeout_at(self.deadline(context)):
-            return await self.policies.write(operation, policy_id, act)
+            return await self.policies.write(operation, draft.policy_id, lambda: write(draft))

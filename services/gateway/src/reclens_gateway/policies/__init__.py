@@ -1,1 +1,1 @@
-"""Stored policies: read, checked, changed, audited."""
+"""Stored policies: checked before they are written, read from a snapshot in memory."""

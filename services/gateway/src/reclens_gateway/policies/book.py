@@ -1,17 +1,17 @@
-"""The policies that requests read: every newest version in memory, the store behind it."""
+"""The policies that requests read: a snapshot of every newest version, the store behind it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import POLICY_ID, StoredPolicy
 from reclens.errors import (
     AlreadyExists,
     CorruptArtifact,
@@ -20,35 +20,34 @@ from reclens.errors import (
     StalePolicy,
     Unavailable,
 )
+from reclens.platform.grpc.calls import request_id
+from reclens.platform.observability import metrics
 from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
-from reclens_gateway.policies.audit import log_change
-from reclens_gateway.policies.lookups import Lookups
-from reclens_gateway.policies.messages import policy_message
-from reclens_gateway.policies.reader import Found, PolicyReader
-from reclens_gateway.policies.recent import Recent
+from reclens.steering.policies import POLICY_ID, StoredPolicy
+from reclens_gateway.policies.caches import Clock, LruCache
+from reclens_gateway.policies.reader import PolicyReader, StoredVersion
 
 _POLICY_ID = re.compile(POLICY_ID)
 _READ_TOGETHER = 16
 _MAX_BYTES = 32 << 20
+_AUDITED = ("description", "release", "edits", "mode", "constraints", "autoencoder")
 
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class _Newest:
+class _Newest(NamedTuple):
     """What is known of a name."""
 
     version: int
-    policy: pb.Policy | None
-    """None where it cannot be read."""
-    fault: CorruptArtifact | None
-    """Why it cannot."""
+    """Number of its newest version."""
+    policy: pb.Policy | CorruptArtifact
+    """That version, or why it cannot be read."""
     reading: int
     """The reading of the store that it is at least as young as."""
 
 
 class PolicyBook:
-    """All policies. What is known changes on the event loop only; the store is asked on threads.
+    """All policies. The snapshot changes on the event loop only; the store is asked on threads.
 
     With the store away, what is loaded goes on serving, and what is not known is UNAVAILABLE: never
     is a request answered without the policy that it names. Policies that are returned are shared:
@@ -58,17 +57,15 @@ class PolicyBook:
         log: where policies are.
         poll_seconds: time between readings of the store: for so long, changes of other gateways may
             not be seen.
-        lookups: guards the store against requests for what it does not have.
+        clock: seconds that only rise.
     """
 
-    def __init__(self, log: PolicyLog, poll_seconds: float, lookups: Lookups | None = None) -> None:
+    def __init__(self, log: PolicyLog, poll_seconds: float, clock: Clock = time.monotonic) -> None:
         self.log = log
         self._poll_seconds = poll_seconds
-        self._reader = PolicyReader(log, lookups or Lookups(poll_seconds))
+        self._reader = PolicyReader(log, poll_seconds, clock)
         self._newest: dict[str, _Newest] = {}
-        self._versions: Recent[tuple[str, int], pb.Policy] = Recent(
-            _MAX_BYTES, lambda policy: policy.ByteSize()
-        )
+        self._versions: LruCache[tuple[str, int], pb.Policy] = LruCache(_MAX_BYTES)
         self._reading = asyncio.Lock()
         self._readings = 0
         self._read_at = float("-inf")
@@ -100,8 +97,7 @@ class PolicyBook:
         """
         if not self._readings:
             raise Unavailable("policies are being loaded.", remedy="try again in a moment.")
-        entries = [self._newest[name].policy for name in sorted(self._newest)]
-        return [policy for policy in entries if policy is not None and not policy.deleted]
+        return [policy for _, policy in sorted(self._readable()) if not policy.deleted]
 
     async def get(self, policy_id: str, version: int = 0, *, field: str = "policy_id") -> pb.Policy:
         """A policy to be applied: its newest version, or exactly the one asked for.
@@ -118,11 +114,10 @@ class PolicyBook:
             Overloaded: too many ask for what is not known here.
         """
         newest = await self._known(policy_id, field)
-        if newest.policy is not None and newest.policy.deleted:
-            raise _deleted(newest.policy, field)
+        if isinstance(newest.policy, pb.Policy):
+            _check_not_deleted(newest.policy, field)
         policy = await self._one(newest, policy_id, version or newest.version, field)
-        if policy.deleted:
-            raise _deleted(policy, field)
+        _check_not_deleted(policy, field)
         return policy
 
     async def newest(self, policy_id: str, *, field: str = "policy_id") -> int:
@@ -173,8 +168,7 @@ class PolicyBook:
 
     def size(self) -> tuple[int, int]:
         """How many names are known, deleted ones included, and how many bytes they take."""
-        policies = [entry.policy for entry in self._newest.values() if entry.policy is not None]
-        return len(self._newest), sum(policy.ByteSize() for policy in policies)
+        return len(self._newest), sum(policy.ByteSize() for _, policy in self._readable())
 
     async def refresh(self) -> None:
         """Read what is new in the store.
@@ -195,7 +189,7 @@ class PolicyBook:
             for (name, number), entry in read.items():
                 known = self._newest.get(name)
                 if known is None or known.reading < reading or known.version <= number:
-                    self._learn(name, Found(number, entry), reading - 1)
+                    self._learn(name, StoredVersion(number, entry), reading - 1)
             self._readings = reading
             self._read_at = asyncio.get_running_loop().time()
 
@@ -228,13 +222,13 @@ class PolicyBook:
         except (AlreadyExists, StalePolicy, NotFound):
             # Somebody else's change is in the way, and the caller is going to look at it.
             with contextlib.suppress(RecLensError):
-                if (found := await self._reader.look_up(policy_id)) is not None:
+                if (found := await self._reader.read(policy_id)) is not None:
                     self._catch_up(policy_id, found)
             raise
-        log_change(operation, change)
+        _log_change(operation, change)
         after = change.after
-        self._learn(policy_id, Found(after.version, after), self._readings + 1)
-        return _readable(self._newest[policy_id], "policy_id")
+        self._learn(policy_id, StoredVersion(after.version, after), self._readings + 1)
+        return _whole(self._newest[policy_id].policy, "policy_id")
 
     def _written(self, task: asyncio.Task[pb.Policy]) -> None:
         self._writing.discard(task)
@@ -247,18 +241,18 @@ class PolicyBook:
     async def _known(self, policy_id: str, field: str) -> _Newest:
         known = self._newest.get(policy_id)
         if known is None:
-            known = self._catch_up(policy_id, await self._ask(policy_id, 0, field))
+            known = self._catch_up(policy_id, await self._look_up(policy_id, 0, field))
         return known
 
     async def _one(self, newest: _Newest, policy_id: str, version: int, field: str) -> pb.Policy:
         if version == newest.version:
-            return _readable(newest, field)
+            return _whole(newest.policy, field)
         kept = self._versions.get((policy_id, version))
         if kept is None:
-            kept = self._keep((await self._ask(policy_id, version, field)).entry, field)
+            kept = self._keep((await self._look_up(policy_id, version, field)).entry, field)
         return kept
 
-    async def _ask(self, policy_id: str, version: int, field: str) -> Found:
+    async def _look_up(self, policy_id: str, version: int, field: str) -> StoredVersion:
         known = self._newest.get(policy_id)
         exists = known is not None and version <= known.version
         now = asyncio.get_running_loop().time()
@@ -266,7 +260,7 @@ class PolicyBook:
         found = None
         # What cannot be a name is not looked for, nor remembered: it may be megabytes long.
         if _POLICY_ID.fullmatch(policy_id):
-            found = await self._reader.ask(policy_id, version, exists=exists, fresh=fresh)
+            found = await self._reader.look_up(policy_id, version, exists=exists, fresh=fresh)
         if found is None:
             what = f"has no version {version}" if version else "does not exist"
             raise NotFound(
@@ -276,34 +270,41 @@ class PolicyBook:
             )
         return found
 
-    def _catch_up(self, policy_id: str, found: Found) -> _Newest:
+    def _catch_up(self, policy_id: str, found: StoredVersion) -> _Newest:
         """Take what was just read as the newest version, unless a newer one is known."""
         known = self._newest.get(policy_id)
         if known is None or known.version <= found.version:
             self._learn(policy_id, found, self._readings + 1)
         return self._newest[policy_id]
 
-    def _learn(self, policy_id: str, found: Found, reading: int) -> None:
+    def _learn(self, policy_id: str, found: StoredVersion, reading: int) -> None:
         number, entry = found
         if isinstance(entry, CorruptArtifact):
             before = self._newest.get(policy_id)
             if before is None or before.version != number:
                 logger.error("policy cannot be read", policy_id=policy_id, error=str(entry))
-            self._newest[policy_id] = _Newest(number, None, entry, reading)
+            self._newest[policy_id] = _Newest(number, entry, reading)
         else:
-            policy = self._keep(entry, "policy_id")
-            self._newest[policy_id] = _Newest(number, policy, None, reading)
+            self._newest[policy_id] = _Newest(number, self._keep(entry, "policy_id"), reading)
 
     def _keep(self, entry: StoredPolicy | CorruptArtifact, field: str) -> pb.Policy:
-        if isinstance(entry, CorruptArtifact):
-            raise CorruptArtifact(entry.message, field=field, remedy=entry.remedy)
-        policy = policy_message(entry)
+        policy = _whole(entry if isinstance(entry, CorruptArtifact) else entry.message(), field)
         self._versions.keep((policy.policy_id, policy.version), policy)
         return policy
 
     def _has(self, policy_id: str, version: int) -> bool:
         known = self._newest.get(policy_id)
-        return known is not None and known.version == version and known.policy is not None
+        return (
+            known is not None and known.version == version and isinstance(known.policy, pb.Policy)
+        )
+
+    def _readable(self) -> list[tuple[str, pb.Policy]]:
+        """Newest versions that can be read, with their names."""
+        return [
+            (name, known.policy)
+            for name, known in self._newest.items()
+            if isinstance(known.policy, pb.Policy)
+        ]
 
     async def _run(self) -> None:
         while True:
@@ -316,12 +317,35 @@ class PolicyBook:
             await asyncio.sleep(self._poll_seconds)
 
 
-def _readable(newest: _Newest, field: str) -> pb.Policy:
-    if newest.policy is None:
-        assert newest.fault is not None
-        raise CorruptArtifact(newest.fault.message, field=field, remedy=newest.fault.remedy)
-    return newest.policy
+def _whole(policy: pb.Policy | CorruptArtifact, field: str) -> pb.Policy:
+    if isinstance(policy, CorruptArtifact):
+        raise CorruptArtifact(policy.message, field=field, remedy=policy.remedy)
+    return policy
 
 
-def _deleted(policy: pb.Policy, field: str) -> NotFound:
-    return deleted(policy.policy_id, policy.version, policy.author, policy.changed_at, field=field)
+def _check_not_deleted(policy: pb.Policy, field: str) -> None:
+    if policy.deleted:
+        raise deleted(
+            policy.policy_id, policy.version, policy.author, policy.changed_at, field=field
+        )
+
+
+def _log_change(operation: str, change: PolicyChange) -> None:
+    """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
+    metrics.observe_policy_change(operation)
+    before, after = change.before, change.after
+    logger.info(
+        "policy changed",
+        policy_id=after.policy_id,
+        version=after.version,
+        operation=operation,
+        author=after.author,
+        request_id=request_id(),
+        edits_before=len(before.edits) if before is not None else None,
+        edits_after=len(after.edits),
+        changed=[
+            name
+            for name in _AUDITED
+            if before is None or getattr(before, name) != getattr(after, name)
+        ],
+    )

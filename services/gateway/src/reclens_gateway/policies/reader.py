@@ -7,18 +7,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from reclens.contracts import StoredPolicy
 from reclens.errors import CorruptArtifact, NotFound, Overloaded, Unavailable
 from reclens.platform.store.policy_log import PolicyLog
-from reclens_gateway.policies.lookups import Lookups
+from reclens.steering.policies import StoredPolicy
+from reclens_gateway.policies.caches import Clock, NegativeCache, TokenBucket
 
 T = TypeVar("T")
 
 _THREADS = 4
-_MAX_ASKING = 16
+_MAX_LOOKUPS = 16
+_LOOKUPS_PER_SECOND = 20.0
+_AWAY_SECONDS = 1.0
+"""How long a store that did not answer is left alone."""
 
 
-class Found(NamedTuple):
+class StoredVersion(NamedTuple):
     """What the store has under a name."""
 
     version: int
@@ -28,20 +31,26 @@ class Found(NamedTuple):
 
 
 class PolicyReader:
-    """Asks the store what requests want to know.
+    """Looks up in the store what requests name and the snapshot does not have.
 
-    Threads of its own, as a store that hangs must hold up nothing else.
+    Threads of its own, as a store that hangs must hold up nothing else. Requests for the same are
+    coalesced into one lookup, what is not there is remembered to be missing, and lookups are
+    limited in number and rate.
 
     Args:
         log: the store.
-        lookups: guards it against being asked for what it does not have.
+        missing_seconds: how long something that was not there is taken to be missing still.
+        clock: seconds that only rise.
     """
 
-    def __init__(self, log: PolicyLog, lookups: Lookups) -> None:
+    def __init__(self, log: PolicyLog, missing_seconds: float, clock: Clock) -> None:
         self._log = log
-        self._lookups = lookups
+        self._clock = clock
+        self._missing: NegativeCache[tuple[str, int]] = NegativeCache(missing_seconds, clock=clock)
+        self._rate = TokenBucket(_LOOKUPS_PER_SECOND, clock)
+        self._away_until = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, "policies")
-        self._asking: dict[tuple[str, int], asyncio.Task[Found | None]] = {}
+        self._lookups: dict[tuple[str, int], asyncio.Task[StoredVersion | None]] = {}
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call on a thread."""
@@ -52,8 +61,8 @@ class PolicyReader:
         """Give up what has not begun."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def look_up(self, policy_id: str, version: int = 0) -> Found | None:
-        """Ask the store for a version; 0: the newest. None: there is none.
+    async def read(self, policy_id: str, version: int = 0) -> StoredVersion | None:
+        """Read a version from the store; 0: the newest. None: there is none.
 
         Raises:
             Unavailable: it does not answer.
@@ -63,19 +72,21 @@ class PolicyReader:
             if not version:
                 number = max(await self.run(self._log.versions, policy_id), default=0)
             if number:
-                return Found(number, await self.run(self._log.version, policy_id, number))
+                return StoredVersion(number, await self.run(self._log.version, policy_id, number))
         except NotFound:
             pass
         except CorruptArtifact as error:
-            return Found(number, error)
+            return StoredVersion(number, error)
         except Unavailable:
-            self._lookups.note_away()
+            self._away_until = self._clock() + _AWAY_SECONDS
             raise
-        self._lookups.note_missing((policy_id, version))
+        self._missing.add((policy_id, version))
         return None
 
-    async def ask(self, policy_id: str, version: int, *, exists: bool, fresh: bool) -> Found | None:
-        """As `look_up`, but for requests: together with all who ask the same, and only so often.
+    async def look_up(
+        self, policy_id: str, version: int, *, exists: bool, fresh: bool
+    ) -> StoredVersion | None:
+        """As `read`, but for requests: coalesced, and only so often.
 
         Args:
             policy_id: whose.
@@ -89,15 +100,15 @@ class PolicyReader:
             Overloaded: it has been asked too often.
         """
         name = (policy_id, version)
-        task = self._asking.get(name)
+        task = self._lookups.get(name)
         if task is None:
-            if not exists and self._lookups.is_missing(name):
+            if not exists and name in self._missing:
                 return None
-            if self._lookups.away:
+            if self._clock() < self._away_until:
                 raise Unavailable(
                     "the store of policies does not answer.", remedy="try again in a moment."
                 )
-            wait = 1.0 if len(self._asking) >= _MAX_ASKING else self._lookups.take()
+            wait = 1.0 if len(self._lookups) >= _MAX_LOOKUPS else self._rate.take()
             if wait and fresh and not exists:
                 return None
             if wait:
@@ -106,13 +117,13 @@ class PolicyReader:
                     remedy="ask for newest versions, or less often.",
                     retry_seconds=wait,
                 )
-            task = asyncio.create_task(self.look_up(policy_id, version))
-            self._asking[name] = task
-            task.add_done_callback(lambda done: self._asked(name, done))
+            task = asyncio.create_task(self.read(policy_id, version))
+            self._lookups[name] = task
+            task.add_done_callback(lambda done: self._looked_up(name, done))
         # Others may wait for the same answer when this caller goes away.
         return await asyncio.shield(task)
 
-    def _asked(self, name: tuple[str, int], task: asyncio.Task[Found | None]) -> None:
-        self._asking.pop(name, None)
+    def _looked_up(self, name: tuple[str, int], task: asyncio.Task[StoredVersion | None]) -> None:
+        self._lookups.pop(name, None)
         if not task.cancelled():
             task.exception()

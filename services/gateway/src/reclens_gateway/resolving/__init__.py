@@ -1,1 +1,1 @@
-"""From names in a request to edits of latents and places in the catalogue."""
+"""From names in a request to edits of latents and rows of the catalogue."""

@@ -7,32 +7,47 @@ from dataclasses import dataclass
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
-from reclens.errors import InvalidInput
-from reclens.steering.edits import MAX_EDITS
-from reclens_gateway.resolving.constraints import add_constraints
-from reclens_gateway.resolving.edits import resolve_edits
-from reclens_gateway.resolving.policies import FittedPolicy
-from reclens_gateway.served_release import ServedRelease
+from reclens.errors import InvalidInput, NotFound, NotReady
+from reclens.steering.limits import (
+    DEFAULT_TOP_K,
+    MAX_EDITS,
+    MAX_EXCLUDED,
+    MAX_HISTORY,
+    MAX_TAG_LIMITS,
+    MAX_TOP_K,
+    check_count,
+)
+from reclens.steering.wire import (
+    add_latent_edits,
+    mode_number,
+    names_latents,
+    read_mode,
+    resolve_edits,
+)
+from reclens_gateway.resolving.served_release import ServedRelease
 
-MAX_TOP_K = 1000
-"""Items in one answer."""
-MAX_HISTORY = 10_000
-"""Items in a history."""
-DEFAULT_TOP_K = 10
-"""Items where the request does not say."""
 
-_MODES = {
-    steering.STEERING_MODE_UNSPECIFIED: inference.STEERING_MODE_RESIDUAL,
-    steering.STEERING_MODE_RESIDUAL: inference.STEERING_MODE_RESIDUAL,
-    steering.STEERING_MODE_RECONSTRUCT: inference.STEERING_MODE_RECONSTRUCT,
-}
+@dataclass(frozen=True, eq=False)
+class ResolvedPolicy:
+    """A policy in terms of one version of a release. Shared by requests: not to be changed."""
+
+    policy: steering.Policy
+    """The policy as it is stored."""
+    part: inference.RankRequest
+    """Its edits and constraints, to be merged into a request."""
+    unknown_items: frozenset[str]
+    """Excluded ids that the data set does not have."""
+
+    def ByteSize(self) -> int:  # noqa: N802 (as messages tell their size)
+        """Bytes that it takes."""
+        return self.policy.ByteSize() + self.part.ByteSize()
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, resolved against one version of a release."""
+class ResolvedRequest:
+    """A request in terms of one version of a release."""
 
-    question: inference.RankRequest
+    rank: inference.RankRequest
     """What to ask the inference service."""
     edits: Sequence[steering.Edit] = ()
     """All edits that are applied: the policy's first, then the request's."""
@@ -42,7 +57,7 @@ class Asked:
     """The policy whose edits these are."""
 
 
-def resolve(
+def resolve_request(
     served: ServedRelease,
     subject: steering.Subject,
     top_k: int,
@@ -51,10 +66,10 @@ def resolve(
     edits: Sequence[steering.Edit] = (),
     mode: int = steering.STEERING_MODE_UNSPECIFIED,
     constraints: steering.Constraints | None = None,
-    policy: FittedPolicy | None = None,
+    policy: ResolvedPolicy | None = None,
     include_baseline: bool = False,
     include_latents: bool = False,
-) -> Asked:
+) -> ResolvedRequest:
     """What to ask the inference service.
 
     Args:
@@ -72,72 +87,151 @@ def resolve(
     Raises:
         InvalidInput, NotFound: names the field.
     """
-    if top_k > MAX_TOP_K:
-        raise InvalidInput(
-            f"{top_k} items are too many.", field="top_k", remedy=f"ask for at most {MAX_TOP_K}."
-        )
-    question = inference.RankRequest(
+    check_count(top_k, MAX_TOP_K, "items", field="top_k")
+    rank = inference.RankRequest(
         release=served.release.name,
         release_version=served.release.version,
         top_k=top_k or DEFAULT_TOP_K,
         exclude_seen=not include_seen,
-        mode=_mode(mode or (policy.policy.mode if policy is not None else mode)),
+        mode=mode_number(read_mode(mode or (0 if policy is None else policy.policy.mode))),
         include_baseline=include_baseline,
         include_latents=include_latents,
     )
-    _add_subject(served, subject, question)
-    applied = edits
-    unknown: frozenset[str] = frozenset()
-    if policy is not None:
-        stored = policy.policy
-        applied = [*stored.edits, *edits]
-        if len(applied) > MAX_EDITS:
-            raise InvalidInput(
-                f"{len(applied)} edits, those of the policy included, are too many.",
-                field="edits",
-                remedy=f"send at most {MAX_EDITS - len(stored.edits)} with this policy.",
-            )
-        question.MergeFrom(policy.part)
-        unknown = policy.unknown_items
-    if edits:
-        question.edits.extend(resolve_edits(served, edits))
-    if constraints is not None:
-        unknown |= add_constraints(served, constraints, question)
-    return Asked(question, applied, len(unknown), _ref(policy))
-
-
-def _ref(policy: FittedPolicy | None) -> steering.PolicyRef | None:
+    _add_subject(served, subject, rank)
     if policy is None:
-        return None
-    return steering.PolicyRef(policy_id=policy.policy.policy_id, version=policy.policy.version)
+        ref, applied, unknown = None, edits, frozenset[str]()
+    else:
+        stored = policy.policy
+        ref = steering.PolicyRef(policy_id=stored.policy_id, version=stored.version)
+        applied, unknown = [*stored.edits, *edits], policy.unknown_items
+        check_count(
+            len(applied),
+            MAX_EDITS,
+            "edits, those of the policy included,",
+            field="edits",
+            remedy=f"send at most {MAX_EDITS - len(stored.edits)} with this policy.",
+        )
+        rank.MergeFrom(policy.part)
+    if edits:
+        add_latent_edits(resolve_edits(edits, served.pushes), rank.edits)
+    if constraints is not None:
+        unknown |= add_constraints(served, constraints, rank)
+    return ResolvedRequest(rank, applied, len(unknown), ref)
 
 
-def _mode(mode: int) -> inference.SteeringMode:
+def resolve_policy(
+    policy: steering.Policy, served: ServedRelease, *, field: str, check_only: bool = False
+) -> ResolvedPolicy:
+    """A stored policy for ``served``.
+
+    Args:
+        policy: as it is stored.
+        served: the version that it is for.
+        field: what errors name.
+        check_only: see `resolve_edits`.
+
+    Raises:
+        NotReady: it names latents of another autoencoder.
+        NotFound, InvalidInput: the release does not have what it names.
+    """
+    what = f"version {policy.version} of policy {policy.policy_id!r}"
+    release = served.release
+    if policy.autoencoder != release.autoencoder and names_latents(policy.edits):
+        raise NotReady(
+            f"{what} names latents of {policy.autoencoder}, but release {release.name!r} has "
+            f"{release.autoencoder}, where they mean something else.",
+            field=field,
+            remedy="update the policy for this release; concepts outlive a change of autoencoder.",
+        )
+    part = inference.RankRequest()
     try:
-        return _MODES[mode]  # pyright: ignore[reportArgumentType]
-    except KeyError:
-        raise InvalidInput(
-            f"there is no mode {mode}.",
-            field="mode",
-            remedy=f"use one of {', '.join(steering.SteeringMode.keys())}.",
-        ) from None
+        edits = resolve_edits(policy.edits, served.pushes, check_only=check_only)
+        unknown = add_constraints(served, policy.constraints, part)
+    except (InvalidInput, NotFound) as error:
+        raise type(error)(
+            f"{what} does not fit release {release.name!r}: {error.field}: {error.message}",
+            field=field,
+            remedy=f"update the policy for this release. {error.remedy}".strip(),
+        ) from error
+    add_latent_edits(edits, part.edits)
+    return ResolvedPolicy(policy, part, frozenset(unknown))
+
+
+def add_constraints(
+    served: ServedRelease,
+    constraints: steering.Constraints,
+    rank: inference.RankRequest,
+    *,
+    field: str = "constraints",
+) -> set[str]:
+    """Add ``constraints`` to those of ``rank``: of two limits of a tag the lower one stays.
+
+    Returns:
+        Excluded ids that the data set does not have.
+
+    Raises:
+        InvalidInput: too many, or a tag twice.
+        NotFound: a tag that no item has.
+    """
+    excluded, where = constraints.exclude_item_ids, f"{field}.exclude_item_ids"
+    check_count(len(excluded), MAX_EXCLUDED, "excluded items", field=where)
+    unknown: set[str] = set()
+    if excluded:
+        rows = set(rank.excluded_items)
+        for item_id in excluded:
+            row = served.items.find(item_id)
+            if row is None:
+                unknown.add(item_id)
+            else:
+                rows.add(row)
+        what = "excluded items, those of the policy included,"
+        check_count(len(rows), MAX_EXCLUDED, what, field=where)
+        rank.excluded_items[:] = sorted(rows)
+    if constraints.tag_limits:
+        _add_tag_limits(served, constraints.tag_limits, rank, f"{field}.tag_limits")
+    return unknown
+
+
+def _add_tag_limits(
+    served: ServedRelease,
+    limits: Sequence[steering.TagLimit],
+    rank: inference.RankRequest,
+    field: str,
+) -> None:
+    check_count(len(limits), MAX_TAG_LIMITS, "limits", field=field)
+    named: set[str] = set()
+    before = {limit.tag: limit for limit in rank.tag_limits}
+    for position, limit in enumerate(limits):
+        where = f"{field}[{position}].tag"
+        served.items.check_tag(limit.tag, field=where)
+        if limit.tag in named:
+            raise InvalidInput(
+                f"the tag {limit.tag!r} has two limits.", field=where, remedy="give one."
+            )
+        named.add(limit.tag)
+        if limit.tag in before:
+            before[limit.tag].max_items = min(before[limit.tag].max_items, limit.max_items)
+        else:
+            rank.tag_limits.add(tag=limit.tag, max_items=limit.max_items)
 
 
 def _add_subject(
-    served: ServedRelease, subject: steering.Subject, question: inference.RankRequest
+    served: ServedRelease, subject: steering.Subject, rank: inference.RankRequest
 ) -> None:
     match subject.WhichOneof("subject"):
         case "user_id":
-            question.subject.user_id = subject.user_id
+            rank.subject.user_id = subject.user_id
         case "history":
             item_ids, field = subject.history.item_ids, "subject.history.item_ids"
-            if not 1 <= len(item_ids) <= MAX_HISTORY:
-                raise InvalidInput(
-                    f"a history of {len(item_ids)} items cannot be recommended from.",
-                    field=field,
-                    remedy=f"give 1 to {MAX_HISTORY} item ids, oldest first.",
-                )
-            question.subject.history.items.extend(served.items.rows(item_ids, field=field))
+            check_count(
+                len(item_ids),
+                MAX_HISTORY,
+                "items of a history",
+                field=field,
+                least=1,
+                remedy=f"give 1 to {MAX_HISTORY} item ids, oldest first.",
+            )
+            rank.subject.history.items.extend(served.items.rows(item_ids, field=field))
         case _:
             raise InvalidInput(
                 "nobody to recommend to.",

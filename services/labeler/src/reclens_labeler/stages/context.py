@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import codes_of, scale_of
 
 if TYPE_CHECKING:
     from reclens.concepts.judging.judges import Embed
@@ -29,11 +29,12 @@ def _in_background(seconds: float, act: Callable[[], None]) -> None:
     timer.start()
 
 
-class Latest(Generic[T]):
-    """Keeps what was used last, by key. Threads that want the same wait for the one making it.
+class ExpiringCache(Generic[T]):
+    """An LRU cache whose entries expire once nobody has asked for them for a while. Threads that
+    want the same entry wait for the one making it.
 
     Args:
-        size: entries kept at most.
+        size: entries kept at most; the one used longest ago goes first.
         seconds: an entry is let go of once it has not been asked for this long.
         now: a clock, in seconds.
         later: calls a function after so many seconds, in a thread of its own.
@@ -106,7 +107,7 @@ class Latest(Generic[T]):
             self._watch()
 
 
-_contexts: Latest[LabellingContext] = Latest(_KEPT)
+_contexts: ExpiringCache[LabellingContext] = ExpiringCache(_KEPT)
 
 
 def labelling_context(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:

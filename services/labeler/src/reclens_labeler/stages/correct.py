@@ -1,4 +1,4 @@
-"""Stage: machine-made concepts and people's edits to concepts that say what people say."""
+"""Stage: machine-made concepts and people's corrections to concepts that say what people say."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from reclens_labeler.stages.context import labelling_context
 
 if TYPE_CHECKING:
     from reclens.concepts.judging.confidence import Confidence
-    from reclens.concepts.labels.concepts import LatentLabel
     from reclens.concepts.people.corrections import Measure
     from reclens.contracts import ConceptCorrectionsSpec
+    from reclens.contracts.tables.concepts import LatentLabel
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
 
 def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
-    """Apply the first entries of the autoencoder's log of edits to machine-made concepts.
+    """Apply the first entries of the autoencoder's log of corrections to machine-made concepts.
 
     Object made: ``concepts.parquet``. Cases are read only where a concept must be measured anew.
 
     Raises:
-        InvalidInput: the concepts are edited already, or the log is not the one of the
+        InvalidInput: the concepts are corrected already, or the log is not the one of the
             specification.
     """
     from reclens.concepts.labels.table import read_concepts, write_concepts
@@ -41,15 +41,15 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
         )
     base = job.store.manifest(spec.concepts)
     autoencoder = base.inputs["autoencoder"].artifact
-    edits = CorrectionLog(job.store, autoencoder).read()[: spec.n_edits]
-    if len(edits) != spec.n_edits or corrections_hash(edits) != spec.edits_sha256:
+    corrections = CorrectionLog(job.store, autoencoder).read()[: spec.n_edits]
+    if len(corrections) != spec.n_edits or corrections_hash(corrections) != spec.edits_sha256:
         raise InvalidInput(
             f"the log of edits to {autoencoder} does not begin with the {spec.n_edits} entries "
             "of the specification.",
             field="edits_sha256",
             remedy="publish the release again; that applies the log as it is.",
         )
-    job.progress(Progress(stage="edit", total=len(edits), unit="edits"))
+    job.progress(Progress(stage="edit", total=len(corrections), unit="edits"))
     labelled = ConceptsSpec.parse(base.spec)
 
     @cache
@@ -60,12 +60,12 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
     def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
         return measure_of_labels()(rows)
 
-    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS))
-    rows = apply_corrections(machine, edits, measure)
-    path = job.folder / CONCEPTS
+    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))
+    rows = apply_corrections(machine, corrections, measure)
+    path = job.folder / CONCEPTS.file
     write_concepts(rows, path)
     job.add(path)
-    return corrected_metrics(base.metrics, rows, edits)
+    return corrected_metrics(base.metrics, rows, corrections)
 
 
 def _measure_of(labelled: ConceptsSpec, store: ArtifactStore) -> Measure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reclens.contracts import AutoencoderConfig, ConceptShardSpec, Progress
 from reclens.contracts.tables import CONCEPTS
 from reclens_labeler.stages.context import forget_labelling_context, labelling_context
-from reclens_labeler.stages.label import SHARD, account_of
+from reclens_labeler.stages.label import SHARD, llm_metrics
 
 if TYPE_CHECKING:
     from reclens.concepts.labels.joining import Directions
@@ -42,13 +42,13 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
 
     directions = _directions(spec.autoencoder, job.store)
     labelling = join_latents(context, latents, directions=directions, on_concept=report)
-    path = job.folder / CONCEPTS
+    path = job.folder / CONCEPTS.file
     write_concepts(labelling.rows, path)
     job.add(path)
     forget_labelling_context(spec)
     if not spec.asks_llm:
         return labelling.metrics
-    return {**labelling.metrics, **account_of(latents, job.settings.llm).metrics()}
+    return {**labelling.metrics, **llm_metrics(latents, job.settings.llm)}
 
 
 def _directions(autoencoder: str, store: ArtifactStore) -> Directions:

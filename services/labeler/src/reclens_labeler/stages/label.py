@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
-    from reclens.concepts.llm import ChatAnswer, ChatRequest, LlmAccount, LlmClient
+    from reclens.concepts.llm.chat import ChatAnswer, ChatRequest, LlmClient
     from reclens.contracts import ConceptShardSpec
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.settings.models import LlmSettings
 
 SHARD = "shard.parquet"
-"""The one object of a shard."""
+"""Name of the one object of a shard."""
 LLM_SEGMENT_SECONDS = 30.0
 """A shard that asks a language model makes way for other jobs this often: it mostly waits, and
 would keep a thread from releases and edits meanwhile."""
@@ -61,7 +61,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         "latents": len(rows),
         "labelled": sum(row.label is not None for row in rows),
         "judged": sum(row.confidence is not None for row in rows),
-        **account_of(labelling.done, job.settings.llm).metrics(),
+        **llm_metrics(labelling.done, job.settings.llm),
     }
 
 
@@ -96,16 +96,13 @@ def _segment_seconds(spec: ConceptShardSpec, job: JobContext) -> float:
     return min(LLM_SEGMENT_SECONDS, longest) if spec.asks_llm else longest
 
 
-def account_of(latents: Sequence[LabelledLatent], settings: LlmSettings) -> LlmAccount:
+def llm_metrics(latents: Sequence[LabelledLatent], settings: LlmSettings) -> dict[str, Any]:
     """What a language model was asked for these latents, and what it cost."""
-    from reclens.concepts.llm import LlmAccount
+    from reclens.concepts.labels.llm_usage import Usage
 
-    account = LlmAccount(
+    return sum((one.usage for one in latents), Usage()).metrics(
         prompt_price=settings.prompt_price, completion_price=settings.completion_price
     )
-    for one in latents:
-        account.add(one.usage)
-    return account
 
 
 class TimeBoxedClient:
@@ -152,12 +149,12 @@ class RangeLabelling:
 
     def __init__(self, labeller: Labeller, latents: range) -> None:
         self.done: list[LabelledLatent] = []
-        """Labelled so far, in order."""
+        """Latents labelled so far, in order."""
         self._labeller = labeller
         self._latents = latents
 
     def steps(self) -> Iterator[Progress]:
-        """Label on."""
+        """Label the latents that are left, one a step."""
         for one in self._labeller.label(self._latents[len(self.done) :]):
             self.done.append(one)
             yield Progress(
@@ -165,13 +162,13 @@ class RangeLabelling:
             )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """No tensors, and what is done."""
+        """No tensors, and the latents that are labelled, as JSON."""
         from reclens.concepts.labels.shards import to_json
 
         return {}, {"done": [to_json(one) for one in self.done]}
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Take up such a state."""
+        """Go on from a state that `state` gave."""
         from reclens.concepts.labels.shards import from_json
 
         self.done = [from_json(values) for values in meta["done"]]

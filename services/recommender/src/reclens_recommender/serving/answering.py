@@ -10,7 +10,7 @@ import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
-from reclens.platform.observability import telemetry, tracing
+from reclens.platform.observability import metrics, tracing
 from reclens.platform.store.release_watch import Served
 from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.served_model import ServedModel
@@ -28,7 +28,7 @@ def answer_observed(served: Served[ServedModel], requests: Sequence[Request]) ->
     began = time_ns()
     outcomes = answer(served, requests)
     ended = time_ns()
-    telemetry.observe_batch(len(requests), (ended - began) / 1e9)
+    metrics.observe_batch(len(requests), (ended - began) / 1e9)
     if tracing.tracing():
         contexts = [
             request.traceparent if isinstance(request, pb.RankRequest) else ""

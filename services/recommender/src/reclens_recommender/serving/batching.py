@@ -19,7 +19,7 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 
 K = TypeVar("K")
 Q = TypeVar("Q")
@@ -98,7 +98,7 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._waiting += admitted
                 self._queues.setdefault(key, deque()).append(call)
                 self._wake.notify()
-            telemetry.observe_waiting(self._waiting)
+            metrics.observe_waiting(self._waiting)
         if admitted > 0:
             seconds = max(deadlines) - monotonic()
             try:
@@ -147,7 +147,7 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._work(key, batch)
             with self._wake:
                 self._waiting -= len(batch) + dropped
-                telemetry.observe_waiting(self._waiting)
+                metrics.observe_waiting(self._waiting)
 
     def _take(self) -> tuple[K, list[tuple[_Call[Q, A], int]], int]:
         """The next batch: entries of one key, one of each call in turn."""
@@ -217,18 +217,18 @@ class _Call(Generic[Q, A]):
         return len(self.entries) - self._next
 
     def next(self) -> int:
-        """Begin with an entry."""
+        """The place of the next entry, which is begun with."""
         self._next += 1
         return self._next - 1
 
     def settle(self, place: int, outcome: A | RecLensError) -> bool:
-        """Note an outcome; whether it was the last."""
+        """Note the outcome of an entry; returns whether it was the last one open."""
         self.outcomes[place] = outcome
         self._open -= 1
         return not self._open
 
     def deliver(self) -> None:
-        """Wake who waits."""
+        """Wake the coroutine that waits for the call."""
         self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:

@@ -24,17 +24,17 @@ class RankQuery:
     """Whom to rank for and what to edit, checked against the data set and the dictionary."""
 
     subject: Subject
-    """Whom to rank for."""
+    """The user or history to rank for."""
     top_k: int
-    """Items to return."""
+    """How many items to return."""
     exclude_seen: bool = True
-    """Leave out the history."""
+    """Whether items of the history are left out."""
     excluded: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Further items that are no candidates."""
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     """Most items of a ranking that may carry a tag."""
     edits: tuple[LatentEdit, ...] = ()
-    """Changes of latents."""
+    """Edits of latents."""
     mode: Mode = Mode.RESIDUAL
     """How they are written back."""
     include_baseline: bool = False

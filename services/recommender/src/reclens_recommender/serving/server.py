@@ -13,7 +13,7 @@ from reclens.api.inference.v1 import inference_pb2, inference_pb2_grpc
 from reclens.contracts import Release
 from reclens.device import resolve_device
 from reclens.platform.grpc.server import GrpcServer, until_signalled
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_recommender.serving.answering import answer_observed
@@ -28,7 +28,7 @@ SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_nam
 
 @dataclass(frozen=True)
 class RunningInference:
-    """A server that is up."""
+    """An inference server that is up."""
 
     address: str
     """``host:port`` that it listens on."""
@@ -64,7 +64,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
         return await asyncio.to_thread(load_served_model, store, release, device, options)
 
     async def changed(any_served: bool) -> None:
-        telemetry.set_releases(watch.versions())
+        metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
     watch = ReleaseWatch(store, load, section.poll_seconds, changed)

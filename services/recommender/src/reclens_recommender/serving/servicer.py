@@ -10,17 +10,18 @@ from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Rule, Scope
-from reclens.platform.grpc.call import seconds_left
+from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch, Served
+from reclens.steering.limits import (
+    DEFAULT_RELEASE,
+    MAX_PROPOSE_ITEMS,
+    MAX_RANK_BATCH,
+    check_count,
+)
 from reclens_recommender.serving.answering import Outcome, Request
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.wire import failure_of, timeout_of
-
-MAX_BATCH = 1024
-"""Entries in one BatchRank."""
-DEFAULT_RELEASE = "default"
-"""Release of requests that name none."""
 
 # Its one caller is the gateway, which has checked what its own callers may do.
 RULES: Final = {
@@ -31,8 +32,6 @@ RULES: Final = {
 """What calling each method takes, where tokens are asked for at all."""
 
 Batcher: TypeAlias = MicroBatcher[Served[ServedModel], Request, Outcome]
-MAX_PROPOSE_ITEMS = 10_000
-"""Items in one Propose."""
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -49,41 +48,23 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: pb.BatchRankRequest, context: Any
     ) -> pb.BatchRankResponse:
         deadline = monotonic() + seconds_left(context, self._default_deadline)
-        if not 1 <= len(request.requests) <= MAX_BATCH:
-            raise InvalidInput(
-                f"{len(request.requests)} requests cannot be answered at once.",
-                field="requests",
-                remedy=f"send 1 to {MAX_BATCH}.",
-            )
-        entries = list(request.requests)
-        places: dict[tuple[str, str], list[int]] = {}
-        for place, entry in enumerate(entries):
-            places.setdefault((entry.release, entry.release_version), []).append(place)
-        if len(places) == 1:
-            ((version, _),) = places.items()
-            return pb.BatchRankResponse(outcomes=await self._rank(version, entries, deadline))
-        answered = await asyncio.gather(
-            *(
-                self._rank(version, [entries[place] for place in of_version], deadline)
-                for version, of_version in places.items()
-            )
-        )
-        outcomes = [pb.RankOutcome()] * len(entries)
-        for of_version, found in zip(places.values(), answered, strict=True):
-            for place, outcome in zip(of_version, found, strict=True):
-                outcomes[place] = outcome
-        return pb.BatchRankResponse(outcomes=outcomes)
+        check_count(len(request.requests), MAX_RANK_BATCH, "requests", field="requests", least=1)
+        by_version: dict[tuple[str, str], dict[int, pb.RankRequest]] = {}
+        for place, entry in enumerate(request.requests):
+            by_version.setdefault((entry.release, entry.release_version), {})[place] = entry
+        ranking = [
+            self._rank(*version, entries, deadline) for version, entries in by_version.items()
+        ]
+        # One version is the rule, and a task of its own would cost time.
+        answered = [await ranking[0]] if len(ranking) == 1 else await asyncio.gather(*ranking)
+        outcomes = {place: outcome for some in answered for place, outcome in some.items()}
+        return pb.BatchRankResponse(outcomes=[outcomes[place] for place in range(len(outcomes))])
 
     async def Propose(  # noqa: N802
         self, request: pb.ProposeRequest, context: Any
     ) -> pb.ProposeResponse:
         deadline = monotonic() + seconds_left(context, self._default_deadline)
-        if not 1 <= len(request.items) <= MAX_PROPOSE_ITEMS:
-            raise InvalidInput(
-                f"{len(request.items)} items cannot be moved towards.",
-                field="items",
-                remedy=f"send 1 to {MAX_PROPOSE_ITEMS}.",
-            )
+        check_count(len(request.items), MAX_PROPOSE_ITEMS, "items", field="items", least=1)
         served = await self._served(request.release, request.release_version, deadline)
         (outcome,) = await self._batcher.ask(served, [request], [deadline])
         if isinstance(outcome, RecLensError):
@@ -115,17 +96,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         )
 
     async def _rank(
-        self, version: tuple[str, str], entries: list[pb.RankRequest], deadline: float
-    ) -> list[pb.RankOutcome]:
-        """Outcomes of entries that name the same version."""
+        self, name: str, version: str, entries: dict[int, pb.RankRequest], deadline: float
+    ) -> dict[int, pb.RankOutcome]:
+        """Outcomes, by place, of entries that name the same version of a release."""
         try:
-            served = await self._served(*version, deadline)
+            served = await self._served(name, version, deadline)
         except RecLensError as error:
-            return [failure_of(error)] * len(entries)
+            return dict.fromkeys(entries, failure_of(error))
         now = monotonic()
-        outcomes: list[pb.RankOutcome] = [pb.RankOutcome()] * len(entries)
+        outcomes: dict[int, pb.RankOutcome] = {}
         deadlines: dict[int, float] = {}
-        for place, entry in enumerate(entries):
+        for place, entry in entries.items():
             try:
                 deadlines[place] = min(deadline, now + timeout_of(entry))
             except InvalidInput as error:
@@ -134,10 +115,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             timely = [entries[place] for place in deadlines]
             answered = await self._batcher.ask(served, timely, list(deadlines.values()))
             for place, outcome in zip(deadlines, answered, strict=True):
-                if isinstance(outcome, RecLensError):
-                    outcomes[place] = failure_of(outcome)
-                elif isinstance(outcome, pb.RankOutcome):
-                    outcomes[place] = outcome
+                ranked = failure_of(outcome) if isinstance(outcome, RecLensError) else outcome
+                assert isinstance(ranked, pb.RankOutcome)
+                outcomes[place] = ranked
         return outcomes
 
     async def _served(self, name: str, version: str, deadline: float) -> Served[ServedModel]:

@@ -45,4 +45,4 @@ class InferenceSettings(ComputeSettings):
     """All settings of ``reclens-recommender serve``."""
 
     inference: InferenceSection = InferenceSection()
-    """The server."""
+    """Settings of the server itself."""

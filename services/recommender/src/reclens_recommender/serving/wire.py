@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import grpc
 import numpy as np
@@ -13,56 +12,19 @@ import numpy.typing as npt
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.recommenders.base import UNKNOWN_USER
-from reclens.steering.edits import (
-    MAX_EDITS,
-    Comparison,
-    LatentCondition,
-    LatentEdit,
-    LatentGroup,
-    Mode,
-    Operation,
-    Unit,
-    check_latents,
+from reclens.steering.edits import check_latents
+from reclens.steering.limits import (
+    MAX_EXCLUDED,
+    MAX_HISTORY,
+    MAX_TAG_LIMITS,
+    MAX_TOP_K,
+    check_count,
 )
+from reclens.steering.wire import read_latent_edits, read_mode
 from reclens_recommender.serving.queries import LatentTable, RankQuery, RankResult
 from reclens_recommender.serving.ranking.ranker import RankedItems
 from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel
-
-MAX_TOP_K = 1000
-"""Items in one answer."""
-MAX_HISTORY = 10_000
-"""Items in a history given with a request."""
-MAX_EXCLUDED = 10_000
-"""Items that a request may exclude."""
-MAX_LIMITS = 100
-"""Limits of tags in one request."""
-
-_KEPT_EDITS = 4096
-_LONGEST_KEPT = 4096
-"""Bytes of a message beyond which an edit is not kept: callers could fill the memory with them."""
-
-_OPERATIONS = {
-    pb.EDIT_OPERATION_SET: Operation.SET,
-    pb.EDIT_OPERATION_SCALE: Operation.SCALE,
-    pb.EDIT_OPERATION_ADD: Operation.ADD,
-    pb.EDIT_OPERATION_ABLATE: Operation.ABLATE,
-}
-_UNITS = {
-    pb.STRENGTH_UNIT_UNSPECIFIED: Unit.P99,
-    pb.STRENGTH_UNIT_P99: Unit.P99,
-    pb.STRENGTH_UNIT_INPUT_NORM: Unit.INPUT_NORM,
-    pb.STRENGTH_UNIT_SCORE_SPREAD: Unit.SCORE_SPREAD,
-}
-_COMPARISONS = {
-    pb.COMPARISON_ABOVE: Comparison.ABOVE,
-    pb.COMPARISON_BELOW: Comparison.BELOW,
-}
-_MODES = {
-    pb.STEERING_MODE_UNSPECIFIED: Mode.RESIDUAL,
-    pb.STEERING_MODE_RESIDUAL: Mode.RESIDUAL,
-    pb.STEERING_MODE_RECONSTRUCT: Mode.RECONSTRUCT,
-}
 
 
 def query_of(served: ServedModel, request: pb.RankRequest) -> RankQuery:
@@ -73,18 +35,9 @@ def query_of(served: ServedModel, request: pb.RankRequest) -> RankQuery:
         NotFound: an unknown user, item or tag; names the field.
     """
     subject = _subject(served, request.subject)
-    if not 1 <= request.top_k <= MAX_TOP_K:
-        raise InvalidInput(
-            f"{request.top_k} items cannot be returned.",
-            field="top_k",
-            remedy=f"ask for 1 to {MAX_TOP_K}.",
-        )
-    if request.mode not in _MODES:
-        raise InvalidInput(
-            f"there is no mode {request.mode}.", field="mode", remedy="use one of the enum."
-        )
-    _check_count(request.edits, MAX_EDITS, "edits")
-    edits = tuple(_edit(edit, f"edits[{i}]") for i, edit in enumerate(request.edits))
+    check_count(request.top_k, MAX_TOP_K, "items", field="top_k", least=1)
+    mode = read_mode(request.mode)
+    edits = read_latent_edits(request.edits, field="edits")
     check_latents(edits, served.steering.n_latents)
     return RankQuery(
         subject=subject,
@@ -93,7 +46,7 @@ def query_of(served: ServedModel, request: pb.RankRequest) -> RankQuery:
         excluded=_excluded(served, request),
         limits=_limits(served, request),
         edits=edits,
-        mode=_MODES[request.mode],
+        mode=mode,
         include_baseline=request.include_baseline,
         include_latents=request.include_latents,
     )
@@ -131,12 +84,8 @@ def _subject(served: ServedModel, subject: pb.Subject) -> Subject:
         )
     field = "subject.history.items"
     items = subject.history.items
-    if not 1 <= len(items) <= MAX_HISTORY:
-        raise InvalidInput(
-            f"a history of {len(items)} items cannot be ranked from.",
-            field=field,
-            remedy=f"give 1 to {MAX_HISTORY} items, oldest first.",
-        )
+    remedy = f"give 1 to {MAX_HISTORY} items, oldest first."
+    check_count(len(items), MAX_HISTORY, "items of a history", field=field, least=1, remedy=remedy)
     history = item_rows(items, dataset.n_items, field)
     return Subject(UNKNOWN_USER, history, history.tobytes())
 
@@ -161,7 +110,7 @@ def item_rows(items: Sequence[int], n_items: int, field: str) -> npt.NDArray[np.
 def _excluded(served: ServedModel, request: pb.RankRequest) -> npt.NDArray[np.int64]:
     if not request.excluded_items:
         return _NO_ITEMS
-    _check_count(request.excluded_items, MAX_EXCLUDED, "excluded_items")
+    check_count(len(request.excluded_items), MAX_EXCLUDED, "excluded items", field="excluded_items")
     return np.unique(item_rows(request.excluded_items, served.dataset.n_items, "excluded_items"))
 
 
@@ -169,71 +118,12 @@ _NO_ITEMS = np.zeros(0, np.int64)
 
 
 def _limits(served: ServedModel, request: pb.RankRequest) -> dict[str, int]:
-    _check_count(request.tag_limits, MAX_LIMITS, "tag_limits")
+    check_count(len(request.tag_limits), MAX_TAG_LIMITS, "tag limits", field="tag_limits")
     limits: dict[str, int] = {}
     for position, limit in enumerate(request.tag_limits):
         served.tags.check(limit.tag, f"tag_limits[{position}].tag")
         limits[limit.tag] = min(limit.max_items, limits.get(limit.tag, limit.max_items))
     return limits
-
-
-def _edit(edit: pb.LatentEdit, where: str) -> LatentEdit:
-    try:
-        message = edit.SerializeToString()
-        return (_known_edit if len(message) <= _LONGEST_KEPT else _read_edit)(message)
-    except InvalidInput as error:
-        field = f"{where}.{error.field}"
-        raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
-
-
-def _read_edit(message: bytes) -> LatentEdit:
-    edit = pb.LatentEdit.FromString(message)
-    operation, unit = _OPERATIONS.get(edit.operation), _UNITS.get(edit.unit)
-    if operation is None or unit is None:
-        raise InvalidInput(
-            "the edit does not say what to do.",
-            field="operation",
-            remedy="use SET, SCALE, ADD or ABLATE, and a unit of the enum.",
-        )
-    groups: list[LatentGroup] = []
-    conditions: list[LatentCondition] = []
-    part = ""
-    try:
-        for place, group in enumerate(edit.groups):
-            part = f"groups[{place}]."
-            groups.append(LatentGroup(tuple(group.latents), tuple(group.weights), group.share))
-        for place, condition in enumerate(edit.conditions):
-            part = f"conditions[{place}]."
-            conditions.append(_condition(condition))
-        part = ""
-        return LatentEdit(tuple(groups), operation, edit.strength, unit, tuple(conditions))
-    except InvalidInput as error:
-        field = f"{part}{error.field}"
-        raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
-
-
-_known_edit = lru_cache(_KEPT_EDITS)(_read_edit)
-"""The same edits come again and again, and are checked once."""
-
-
-def _condition(condition: pb.LatentCondition) -> LatentCondition:
-    comparison = _COMPARISONS.get(condition.comparison)
-    if comparison is None:
-        raise InvalidInput(
-            "the condition does not say what must be so.",
-            field="comparison",
-            remedy="use ABOVE or BELOW.",
-        )
-    return LatentCondition(tuple(condition.latents), comparison, condition.level)
-
-
-def _check_count(values: Sequence[object], most: int, field: str) -> None:
-    if len(values) > most:
-        raise InvalidInput(
-            f"{len(values)} {field.replace('_', ' ')} are too many.",
-            field=field,
-            remedy=f"send at most {most}.",
-        )
 
 
 def response_of(result: RankResult) -> pb.RankResponse:

@@ -165,19 +165,12 @@ def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:
     from reclens.concepts.labels.concepts import group_concepts  # noqa: PLC0415
     from reclens.concepts.labels.table import read_concepts  # noqa: PLC0415 - pyarrow
 
-    return group_concepts(read_concepts(store.fetch(release.concepts, CONCEPTS)))
+    return group_concepts(read_concepts(store.fetch(release.concepts, CONCEPTS.file)))
 
 
 def _as_json(concept: Concept) -> dict[str, Any]:
-    return {
-        "concept_id": concept.concept_id,
-        "label": concept.label,
-        "description": concept.description,
-        "source": concept.source,
-        "confidence": concept.confidence,
-        "trusted": concept.trusted,
-        "latents": list(concept.latents),
-    }
+    shown = ("concept_id", "label", "description", "source", "confidence", "trusted", "latents")
+    return {name: getattr(concept, name) for name in shown}
 
 
 def _carriers(concept: Concept) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from reclens.cli.jobs.watching import watch
-from reclens.cli.operations.local_packages import needed_locally
+from reclens.cli.operations.local import needed_locally
 from reclens.cli.output import Json, print_json, say
 from reclens.ops.local.state import StateFolder
 

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
-from reclens.cli.operations.local_packages import needed_locally
 from reclens.cli.output import Json, print_json, print_table, say
+from reclens.errors import MissingData
 from reclens.ops.local.state import StateFolder
 
 if TYPE_CHECKING:
     from reclens.ops.local.stack import LocalStack
 
 app = typer.Typer()
+
+# Modules of the packages in the extras ``local`` and ``plots``.
+_LOCAL_MODULES = frozenset({"jinja2", "matplotlib", "psutil", "supervisor"})
+
+
+@contextmanager
+def needed_locally() -> Iterator[None]:
+    """Around imports of what the local stack takes besides the command line.
+
+    Raises:
+        MissingData: a package of the extra ``local`` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _LOCAL_MODULES:
+            raise
+        raise MissingData(
+            f"the package {package} is not installed.",
+            field="local",
+            remedy="install what the stack on this machine takes: pip install -c constraints.txt "
+            "'./shared[local]'; a stack in containers is `docker compose up`.",
+        ) from error
 
 
 @app.command()

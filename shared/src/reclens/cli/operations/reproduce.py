@@ -9,7 +9,7 @@ import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import describe
-from reclens.cli.operations.local_packages import needed_locally
+from reclens.cli.operations.local import needed_locally
 from reclens.cli.output import Json, print_json, say
 
 app = typer.Typer()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.errors import InvalidInput, NotFound
-from reclens.platform.grpc.token_file import (
+from reclens.platform.grpc.auth import (
     Scope,
     TokenEntry,
     digest,

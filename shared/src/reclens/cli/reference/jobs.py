@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable, Set
-from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from reclens.cli.reference.markdown import markdown_table, prose
+from reclens.cli.reference.markdown import bounds_in_words, markdown_table, prose, type_in_words
 from reclens.contracts import Contract, JobKind, job_kinds
 
 _HEAD = """\
@@ -108,7 +104,7 @@ def _table(
             continue
         for part in _contracts(field.annotation):
             nested.setdefault(part.__name__, part)
-        shown = _type(field.annotation) + _bounds(field)
+        shown = f"{type_in_words(field.annotation)} {bounds_in_words(field)}".strip()
         rows.append([f"`{name}`", shown, _default(field), prose(field.description)])
     return markdown_table(["field", "type", "default", "meaning"], rows)
 
@@ -135,44 +131,6 @@ def _own_fields(contract: type[Contract]) -> Set[str]:
         if issubclass(base, Contract) and "kind" in base.model_fields
     ]
     return set(contract.model_fields) - (common[-1] - {"kind"} if common else set())
-
-
-def _type(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if isinstance(annotation, type) and origin is None:
-        return _plain_type(annotation)
-    if annotation in {Any, JsonValue}:
-        return "any"
-    if origin is Literal:
-        shown = " or ".join(f"`{value}`" for value in arguments)
-    elif origin in {Union, types.UnionType}:
-        shown = " or ".join(_type(part) for part in arguments)
-    elif origin is dict:
-        shown = f"object of {_type(arguments[0])} to {_type(arguments[1])}"
-    elif origin in {list, tuple}:
-        shown = f"list of {_type(arguments[0])}"
-    else:
-        # Annotated: the first argument is the type, the others are its rules.
-        shown = _type(arguments[0])
-    return shown
-
-
-def _plain_type(kind: type) -> str:
-    if issubclass(kind, Contract):
-        return f"[{kind.__name__}](#{kind.__name__.lower()})"
-    if issubclass(kind, Enum):
-        return " or ".join(f"`{member.value}`" for member in kind)
-    names = {type(None): "null", str: "text", int: "integer", float: "number"}
-    return names.get(kind, kind.__name__)
-
-
-def _bounds(field: FieldInfo) -> str:
-    words = []
-    for rule in field.metadata:
-        for kind, sign in ((Ge, "≥"), (Gt, ">"), (Le, "≤"), (Lt, "<")):
-            if isinstance(rule, kind):
-                words.append(f"{sign} {getattr(rule, kind.__name__.lower()):,}")
-    return f", {', '.join(words)}" if words else ""
 
 
 def _default(field: FieldInfo) -> str:

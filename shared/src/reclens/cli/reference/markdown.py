@@ -1,8 +1,30 @@
-"""What the reference pages share: tables and docstrings as Markdown."""
+"""What the reference pages share: tables, docstrings and types of fields as Markdown."""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import JsonValue, SecretStr
+from pydantic.fields import FieldInfo
+
+from reclens.contracts import Contract
+
+_WORDS = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "`true` or `false`",
+    Path: "path",
+    SecretStr: "secret",
+    type(None): "null",
+    Any: "any",
+    JsonValue: "any",
+}
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,6 +42,52 @@ def prose(docstring: str | None) -> str:
 def listed(words: Sequence[str], last: str = "and") -> str:
     """``a, b and c``."""
     return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def type_in_words(annotation: Any) -> str:
+    """What a field takes; a link to its own table where that is a contract."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return _plain_type(annotation)
+    if origin is Literal:
+        return listed([f"`{choice}`" for choice in arguments], "or")
+    if origin is Annotated:
+        arguments = arguments[:1]  # the others are its rules
+    parts = [type_in_words(part) for part in arguments if part is not ...]
+    if origin in {Union, types.UnionType}:
+        return listed(list(dict.fromkeys(parts)), "or")
+    if origin is dict:
+        return f"object of {' to '.join(parts)}"
+    return f"list of {parts[0]}" if origin in {list, tuple} else parts[0]
+
+
+def _plain_type(kind: Any) -> str:
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if issubclass(kind, Contract):
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+    if issubclass(kind, Enum):
+        return listed([f"`{member.value}`" for member in kind], "or")
+    raise TypeError(f"the reference has no word for {kind}")
+
+
+def bounds_in_words(info: FieldInfo) -> str:
+    """Within what bounds: ``from 1 to 5``, or nothing."""
+    bounds: dict[type, Any] = {}
+    words: list[str] = []
+    for rule in info.metadata:
+        for kind in (Ge, Gt, Le, Lt):
+            if isinstance(rule, kind):
+                bounds[kind] = f"{getattr(rule, kind.__name__.lower()):,}"
+        if pattern := getattr(rule, "pattern", None):
+            words.append(f"that matches `{pattern}`")
+    if Ge in bounds and Le in bounds:
+        return " ".join([*words, f"from {bounds[Ge]} to {bounds[Le]}"])
+    signs = {Ge: "of at least", Gt: "above", Le: "at most", Lt: "below"}
+    words.append(
+        ", ".join(f"{sign} {bounds[kind]}" for kind, sign in signs.items() if kind in bounds)
+    )
+    return " ".join(part for part in words if part)
 
 
 def _line(cells: Sequence[str]) -> str:

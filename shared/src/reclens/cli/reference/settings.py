@@ -7,17 +7,20 @@ import re
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from reclens.cli.reference.markdown import listed, markdown_table, prose
+from reclens.cli.reference.markdown import (
+    bounds_in_words,
+    listed,
+    markdown_table,
+    prose,
+    type_in_words,
+)
 from reclens.errors import NotReady
 from reclens.ops.local.state import DEFAULT_STATE_DIR, STATE_DIR_VARIABLE
 
@@ -251,45 +254,11 @@ def _default_of(row: _Row) -> str:
 
 def _value(info: FieldInfo) -> str:
     """What a variable takes, in words."""
-    return " ".join(part for part in (_kind(info.annotation), _range(info)) if part)
-
-
-_KINDS = {str: "text", int: "integer", float: "number", Path: "path", SecretStr: "secret"}
-
-
-def _kind(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation is bool:
-        return "`true` or `false`"
-    if annotation in _KINDS:
-        return _KINDS[annotation]
-    if origin is Literal:
-        return listed([f"`{choice}`" for choice in arguments], "or")
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return listed([f"`{member.value}`" for member in annotation], "or")
-    if origin in {Union, types.UnionType}:
-        # None is what a variable that is not set stands for, not something to set it to.
-        kinds = [_kind(part) for part in arguments if part is not type(None)]
-        return listed(list(dict.fromkeys(kinds)), "or")
-    raise TypeError(f"the page has no word for {annotation}")
-
-
-def _range(info: FieldInfo) -> str:
-    bounds: dict[type, Any] = {}
-    words: list[str] = []
-    for rule in info.metadata:
-        for kind in (Ge, Gt, Le, Lt):
-            if isinstance(rule, kind):
-                bounds[kind] = f"{getattr(rule, kind.__name__.lower()):,}"
-        if pattern := getattr(rule, "pattern", None):
-            words.append(f"that matches `{pattern}`")
-    if Ge in bounds and Le in bounds:
-        return " ".join([*words, f"from {bounds[Ge]} to {bounds[Le]}"])
-    signs = {Ge: "of at least", Gt: "above", Le: "at most", Lt: "below"}
-    words.append(
-        ", ".join(f"{sign} {bounds[kind]}" for kind, sign in signs.items() if kind in bounds)
-    )
-    return " ".join(part for part in words if part)
+    # None is what a variable that is not set stands for, not something to set it to.
+    kinds = [part for part in get_args(info.annotation) if part is not type(None)]
+    union = get_origin(info.annotation) in {Union, types.UnionType}
+    shown = type_in_words(Union[*kinds] if union else info.annotation)
+    return f"{shown} {bounds_in_words(info)}".strip()
 
 
 def _default(info: FieldInfo, value: Any) -> str:

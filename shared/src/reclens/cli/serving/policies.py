@@ -11,9 +11,14 @@ import typer
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.cli.serving.messages import as_json
-from reclens.cli.serving.policy_file import read_policy
-from reclens.cli.serving.policy_text import difference, plain, policy_lines, version_line
+from reclens.cli.serving.messages import (
+    as_json,
+    difference,
+    plain,
+    policy_lines,
+    read_policy,
+    version_line,
+)
 from reclens.cli.serving.steering_options import (
     Blends,
     Exclude,

@@ -11,6 +11,7 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.edits import above, add_latent, below, blend, less, more, when
+from reclens.steering.limits import MAX_TOP_K
 
 DEFAULT_STRENGTH = 0.2
 """A clear push, see ``Edit.add`` in the API."""
@@ -20,7 +21,7 @@ History = Annotated[
     str | None,
     typer.Option(help="Item ids, oldest first, with commas: for anybody else.", show_default=False),
 ]
-TopK = Annotated[int, typer.Option(min=1, max=1000, help="Items to return.")]
+TopK = Annotated[int, typer.Option(min=1, max=MAX_TOP_K, help="Items to return.")]
 Release = Annotated[str, typer.Option(help="Name of the release.")]
 Exclude = Annotated[
     str | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from time import sleep
 from typing import Any
 
@@ -35,21 +35,6 @@ _QUOTED = re.compile(r"“(.+)”")
 _TIME = re.compile(r"(?:(.+) )?(\d{1,4})(s?)")
 
 
-class _Known(dict[int, bool]):
-    """Whether items carry one concept, tested when first asked for."""
-
-    def __init__(self, test: Callable[[int], bool], most: int) -> None:
-        super().__init__()
-        self._test = test
-        self._most = most
-
-    def __missing__(self, row: int) -> bool:
-        if len(self) >= self._most:
-            self.clear()
-        carries = self[row] = self._test(row)
-        return carries
-
-
 class ConceptCarriers:
     """Tells whether an item carries a concept: all terms of its label.
 
@@ -62,16 +47,16 @@ class ConceptCarriers:
         self._items = items
         self._concepts = concepts
         self._terms = frozenset(term for one in concepts.concepts for term in one.keywords)
-        self._of_item: dict[int, frozenset[str]] = {}
-        self._known: dict[str, _Known] = {}
+        self._terms_of = lru_cache(_MAX_KNOWN)(self._read_terms)
+        self._carries: dict[str, Callable[[int], bool]] = {}
 
     def count(self, concept_id: str, rows: Iterable[int]) -> int:
         """How many of these items carry a concept."""
-        known = self._known.get(concept_id)
-        if known is None:
+        carries = self._carries.get(concept_id)
+        if carries is None:
             most = _MAX_TESTED // len(self._concepts.concepts)
-            known = self._known[concept_id] = _Known(self._test(concept_id), most)
-        return sum(map(known.__getitem__, rows))
+            carries = self._carries[concept_id] = lru_cache(most)(self._test(concept_id))
+        return sum(map(carries, rows))
 
     def popular(self, concept_id: str, most: int) -> list[int]:
         """Rows of items that carry a concept, the more popular ones first, at most ``most``.
@@ -117,14 +102,6 @@ class ConceptCarriers:
         return bool(wanted) and (
             not evidence or any(wanted <= self._terms_of(row) for row in evidence)
         )
-
-    def _terms_of(self, row: int) -> frozenset[str]:
-        found = self._of_item.get(row)
-        if found is None:
-            if len(self._of_item) >= _MAX_KNOWN:
-                self._of_item.clear()
-            found = self._of_item[row] = self._read_terms(row)
-        return found
 
     def _read_terms(self, row: int) -> frozenset[str]:
         """Those of an item that are in some label. Its name is one: labels may be of one item."""

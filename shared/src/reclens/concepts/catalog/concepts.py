@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from reclens.concepts.catalog.items import ItemCatalog
-from reclens.concepts.labels.concepts import Concept, LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput, NotFound
-
-MAX_TEXT = 1000
-"""Characters of a text."""
 
 _WORD = re.compile(r"\w+")
 _LABEL_WEIGHT, _KEYWORD_WEIGHT, _TITLE_WEIGHT = 4, 2, 1
@@ -72,14 +70,8 @@ class ConceptIndex:
         Every distinct word counts once, at the place where it weighs most: label, keyword, title.
 
         Raises:
-            InvalidInput: there is no word in ``text``, or it is too long.
+            InvalidInput: there is no word in ``text``.
         """
-        if len(text) > MAX_TEXT:
-            raise InvalidInput(
-                f"{len(text)} characters are too many.",
-                field="text",
-                remedy=f"use at most {MAX_TEXT}.",
-            )
         words = _words(text)
         if not words:
             raise InvalidInput(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,7 +56,8 @@ class ItemCatalog:
         self._ids, self._titles, self._tags, self._years = (
             self.table[name] for name in ("item_id", "title", "tags", "year")
         )
-        self._templates: dict[int, steering.Recommendation] = {}
+        self.template = lru_cache(_MAX_TEMPLATES)(self._template)
+        """The item of a row as a recommendation without score and ranks. To be copied."""
         tags = self._tags.combine_chunks().flatten().unique().to_pylist()
         self.tags: list[str] = sorted(tag for tag in tags if tag)
         """All tags that an item has."""
@@ -156,17 +157,9 @@ class ItemCatalog:
     def _standings(self) -> list[str]:
         return popularity_standing(self.popularity)
 
-    def template(self, row: int) -> steering.Recommendation:
-        """The item of a row as a recommendation without score and ranks. To be copied."""
-        found = self._templates.get(row)
-        if found is None:
-            if len(self._templates) >= _MAX_TEMPLATES:
-                self._templates.clear()
-            entry = self.entry(row)
-            found = self._templates[row] = steering.Recommendation(
-                item_id=entry.item_id, title=entry.title, tags=entry.tags
-            )
-        return found
+    def _template(self, row: int) -> steering.Recommendation:
+        entry = self.entry(row)
+        return steering.Recommendation(item_id=entry.item_id, title=entry.title, tags=entry.tags)
 
     def find(self, item_id: str) -> int | None:
         """Row of an item; None where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +31,7 @@ _SILENT = frozenset(
 
 
 @dataclass(frozen=True)
-class Match:
+class WeightedItems:
     """Items, and how much each counts."""
 
     rows: list[int]
@@ -42,7 +42,7 @@ class Match:
     """Words that nothing was found for, as they were written."""
 
 
-def match_text(text: str, items: ItemCatalog, concepts: ConceptIndex) -> Match:
+def match_text(text: str, items: ItemCatalog, concepts: ConceptIndex) -> WeightedItems:
     """The items that a text stands for.
 
     A word is looked for in tags, decades and years; one that is in none of them among the evidence
@@ -120,15 +120,15 @@ def _by_concept(
     """Rows of the evidence of concepts, by word of their label or keywords."""
     if not words:
         return {}
-    wanted, rows = set(words), _Gathered()
+    wanted, rows = set(words), defaultdict[str, list[int]](list)
     for concept in concepts.concepts:
         said = set().union(*map(_folded, (concept.label, *concept.keywords)))
         evidence = [
             row for item_id in concept.evidence_items if (row := items.find(item_id)) is not None
         ]
         for word in wanted & said:
-            rows.add(word, evidence)
-    return rows.arrays()
+            rows[word] += evidence
+    return _arrays(rows)
 
 
 def _by_title(words: list[str], items: ItemCatalog) -> dict[str, np.ndarray]:
@@ -138,27 +138,20 @@ def _by_title(words: list[str], items: ItemCatalog) -> dict[str, np.ndarray]:
     # One pass finds titles that may have one of the words; only they are taken apart.
     pattern = "|".join(re.escape(word[:-1] if word.endswith("y") else word) for word in words)
     hits = pc.match_substring_regex(items.plain_titles, pattern)  # pyright: ignore[reportAttributeAccessIssue]
-    wanted, rows = set(words), _Gathered()
+    wanted, rows = set(words), defaultdict[str, list[int]](list)
     for row in np.flatnonzero(hits.to_numpy().astype(bool)).tolist():
         for word in wanted & _folded(items.entry(row).title):
-            rows.add(word, [row])
-    return rows.arrays()
+            rows[word].append(row)
+    return _arrays(rows)
 
 
-class _Gathered:
-    """Rows by word."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, list[int]] = {}
-
-    def add(self, word: str, rows: Iterable[int]) -> None:
-        self._rows.setdefault(word, []).extend(rows)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {word: np.unique(np.array(rows)) for word, rows in self._rows.items() if rows}
+def _arrays(rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    return {word: np.unique(np.array(found)) for word, found in rows.items() if found}
 
 
-def _chosen(found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[str]) -> Match:
+def _chosen(
+    found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[str]
+) -> WeightedItems:
     n_words = np.zeros(len(items), np.int32)
     score = np.zeros(len(items))
     for rows in found.values():
@@ -171,4 +164,4 @@ def _chosen(found: dict[str, np.ndarray], items: ItemCatalog, unmatched: list[st
     order = np.lexsort((rows, -items.popularity[rows], -score[rows], -n_words[rows]))
     rows = rows[order[:MAX_ITEMS]]
     weights = score[rows] / score[rows].max()
-    return Match(rows.tolist(), weights.tolist(), unmatched)
+    return WeightedItems(rows.tolist(), weights.tolist(), unmatched)

@@ -26,7 +26,7 @@ class Cases:
     """Cases in the order they were stored."""
 
     user_ids: np.ndarray
-    """str [n_cases]."""
+    """str [n_cases]: whose case each is."""
     top_items: np.ndarray
     """int32 [n_cases, depth]: item indices of the base model's answer, best first; -1 pads."""
     activations: sparse.csr_matrix
@@ -57,6 +57,17 @@ class Cases:
         )
 
 
+def firing_cases(by_latent: sparse.csc_matrix, latent: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the cases that fire a latent, int [n_firing], and its activation in each.
+
+    Args:
+        by_latent: [n_cases, n_latents], `Cases.activations` by column.
+        latent: column.
+    """
+    inside = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
+    return by_latent.indices[inside], np.asarray(by_latent.data[inside])
+
+
 def strongest_activation(
     by_latent: sparse.csc_matrix, latents: Sequence[int], scale: np.ndarray
 ) -> np.ndarray:
@@ -70,9 +81,8 @@ def strongest_activation(
     """
     strongest = np.zeros(by_latent.get_shape()[0])
     for latent in latents:
-        inside = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
-        rows = by_latent.indices[inside]
-        strongest[rows] = np.maximum(strongest[rows], by_latent.data[inside] / scale[latent])
+        rows, values = firing_cases(by_latent, latent)
+        strongest[rows] = np.maximum(strongest[rows], values / scale[latent])
     return strongest
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from reclens.concepts.evidence.cases import Cases
+from reclens.concepts.evidence.cases import Cases, firing_cases
 from reclens.concepts.evidence.classification_metrics import auroc, ranks
 from reclens.concepts.evidence.latent_evidence import Evidence
 from reclens.concepts.evidence.term_statistics import FALSE_LABELS, UserDraws, term_statistics
@@ -131,9 +131,8 @@ class KeywordSelector:
 
     def _sample(self, latent: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the firing and of some silent cases, and which of them fire."""
-        columns = self._by_latent
-        firing = columns.indices[columns.indptr[latent] : columns.indptr[latent + 1]]
-        fires = np.zeros(columns.get_shape()[0], bool)
+        firing, _ = firing_cases(self._by_latent, latent)
+        fires = np.zeros(self._by_latent.get_shape()[0], bool)
         fires[firing] = True
         silent = np.nonzero(~fires)[0]
         if len(silent) > _N_SILENT:

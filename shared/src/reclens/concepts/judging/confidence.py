@@ -203,15 +203,19 @@ class HeldOutCases:
         self._scale = np.where(scale > 0, scale, 1.0)
         self._seed = seed
         n_items = len(evidence.background)
-        self._sides = tuple(_Side.of(cases, n_items) for cases in (construct, verify))
+        self._sides = tuple(
+            _Side(one.top_items, one.item_weights(n_items), sparse.csc_matrix(one.activations))
+            for one in (construct, verify)
+        )
 
     def values(self, side: SideIndex, latents: Sequence[int]) -> np.ndarray:
         """The strongest activation of any of the latents, float64 [n_cases], in their units."""
-        return self._sides[side].values(latents, self._scale)
+        return strongest_activation(self._sides[side].by_latent, latents, self._scale)
 
     def scores(self, side: SideIndex, item_scores: np.ndarray) -> np.ndarray:
         """What each case's answer scores, float64 [n_cases], from what each item does."""
-        return self._sides[side].scores(item_scores)
+        # Rounding makes equal sums equal: their order within a row must not decide a tie.
+        return np.round(np.asarray(self._sides[side].answers @ item_scores), 9)
 
     def sample(
         self, side: SideIndex, latents: Sequence[int], n_judged: int, stream: Sequence[int]
@@ -241,16 +245,3 @@ class _Side:
     top_items: np.ndarray
     answers: sparse.csr_matrix
     by_latent: sparse.csc_matrix
-
-    @classmethod
-    def of(cls, cases: Cases, n_items: int) -> _Side:
-        return cls(
-            cases.top_items, cases.item_weights(n_items), sparse.csc_matrix(cases.activations)
-        )
-
-    def values(self, latents: Sequence[int], scale: np.ndarray) -> np.ndarray:
-        return strongest_activation(self.by_latent, latents, scale)
-
-    def scores(self, item_scores: np.ndarray) -> np.ndarray:
-        # Rounding makes equal sums equal: their order within a row must not decide a tie.
-        return np.round(np.asarray(self.answers @ item_scores), 9)

@@ -32,7 +32,7 @@ class Statement:
     """All that a judge is told of a latent."""
 
     text: str
-    """Its label in words."""
+    """The label in words."""
     keywords: KeywordLabel | None = None
     """Its label in terms of the vocabulary; None where it has none, e.g. in a model's own words."""
 
@@ -42,7 +42,7 @@ class ItemScorer(Protocol):
 
     @property
     def name(self) -> JudgeName:
-        """Which judge it makes."""
+        """Name of the judge that it makes."""
         ...
 
     def item_scores(self, statement: Statement) -> np.ndarray | None:
@@ -113,7 +113,7 @@ class JudgedStatement:
     """A statement with the threshold that was fixed for it."""
 
     statement: Statement
-    """What the judge was told."""
+    """What the judge was told of the latent."""
     threshold: float
     """Score from which it says that the latent fires."""
 

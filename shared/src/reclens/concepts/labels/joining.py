@@ -13,7 +13,6 @@ from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.evidence.item_text import unique_slugs
 from reclens.concepts.judging.confidence import CONSTRUCT
 from reclens.concepts.judging.judges import Embed, Judge, JudgedStatement
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.duplicates import (
     NO_PARENT,
     choose_group_label,
@@ -22,13 +21,14 @@ from reclens.concepts.labels.duplicates import (
     nesting,
 )
 from reclens.concepts.labels.labelling import (
+    KeywordLabeller,
     LabelledLatent,
     LabellingContext,
-    label_range,
     prepare_labelling,
 )
 from reclens.concepts.labels.rows import label_metrics, with_concept, with_control
 from reclens.contracts import ConceptsOptions
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 
@@ -112,7 +112,7 @@ def label_latents(
     `join_latents`.
     """
     context = prepare_labelling(construct, verify, items, scale, options=options, embed=embed)
-    latents = list(label_range(context, range(context.n_latents)))
+    latents = list(KeywordLabeller(context).label(range(context.n_latents)))
     return join_latents(context, latents, directions=directions)
 
 
@@ -164,19 +164,12 @@ def _relabelled(
     if winner.row.source == "keywords":
         row = context.keyword_row(latent, label)
     else:
-        said = winner.row
-        row = LatentLabel(
-            latent,
-            label=said.label,
-            description=said.description,
-            keywords=said.keywords,
+        row = replace(
+            winner.row,
+            latent=latent,
             support=label.support if label else None,
             lift=label.lift if label else None,
             evidence_items=one.row.evidence_items,
-            source=said.source,
-            prompt_version=said.prompt_version,
-            model=said.model,
-            evidence_hash=said.evidence_hash,
         )
     judged = context.judged(row, replace(winner.statement, keywords=label))
     return replace(judged, usage=one.usage)

@@ -32,7 +32,6 @@ from reclens.concepts.judging.judges import (
     KeywordScorer,
     Statement,
 )
-from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import (
     judgement_of,
@@ -41,6 +40,7 @@ from reclens.concepts.labels.rows import (
     with_judgements,
 )
 from reclens.contracts import ConceptsOptions, JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 
@@ -54,15 +54,15 @@ class LabellingContext:
     n_verify: int
     """Cases of the users that they are judged on."""
     items: Items
-    """Of the data set."""
+    """Items of the data set."""
     options: ConceptsOptions
-    """How to label."""
+    """How latents are labelled."""
     vocabulary: Vocabulary
     """Terms of the data set."""
     evidence: Evidence
-    """Of all latents."""
+    """Evidence of all latents."""
     keywords: KeywordSelector
-    """Finds keyword labels."""
+    """Finds the keyword label of any latent."""
     held_out: HeldOutCases
     """What judges are asked about."""
     judges: tuple[Judge, ...]
@@ -174,7 +174,7 @@ def prepare_labelling(
     keywords = KeywordSelector(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
     inverse_frequency = keywords.statistics.inverse_frequency
-    readers = _readers(options, items, vocabulary, inverse_frequency, embed)
+    scorers = _item_scorers(options, items, vocabulary, inverse_frequency, embed)
     return LabellingContext(
         construct,
         len(verify),
@@ -184,16 +184,11 @@ def prepare_labelling(
         evidence,
         keywords,
         held_out,
-        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in readers),
+        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in scorers),
     )
 
 
-def label_range(context: LabellingContext, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-    """Label some latents by keywords; the others are no more than what they are compared with."""
-    return KeywordLabeller(context).label(latents)
-
-
-def _readers(
+def _item_scorers(
     options: ConceptsOptions,
     items: Items,
     vocabulary: Vocabulary,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 _PREFIX = "llm_"
@@ -27,7 +26,7 @@ class Usage:
     cached_prompt_tokens: int = 0
     """Tokens read when the cached answers were made: paid for by an earlier run."""
     cached_completion_tokens: int = 0
-    """Tokens written then."""
+    """Tokens written when the cached answers were made."""
     repaired: int = 0
     """Questions whose first answer was invalid and whose second was valid."""
     abstained: int = 0
@@ -40,55 +39,26 @@ class Usage:
     """Time that the model took, summed over calls: more than wall time where calls overlap."""
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            **{
-                field.name: getattr(self, field.name) + getattr(other, field.name)
-                for field in fields(self)
-            }
-        )
+        return Usage(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
-    def metrics(self) -> dict[str, Any]:
-        """As a manifest keeps it: each figure under its name with ``llm_`` before it."""
-        return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+    def metrics(
+        self, *, prompt_price: float = 0.0, completion_price: float = 0.0
+    ) -> dict[str, Any]:
+        """As a manifest keeps it: each figure under its name with ``llm_`` before it, and what it
+        cost: ``llm_cost``, of what was paid for now; ``llm_cached_cost``, of what earlier runs had
+        paid for.
 
+        Args:
+            prompt_price: of a million tokens read, in any currency.
+            completion_price: of a million tokens written, in the same currency.
+        """
 
-class LlmAccount:
-    """Adds up the usage of a job and says what it cost. Safe to use from several threads.
+        def cost(prompt_tokens: int, completion_tokens: int) -> float:
+            price = prompt_tokens * prompt_price + completion_tokens * completion_price
+            return price / _MILLION
 
-    Args:
-        prompt_price: of a million tokens read, in any currency.
-        completion_price: of a million tokens written, in the same currency.
-    """
-
-    def __init__(self, *, prompt_price: float = 0.0, completion_price: float = 0.0) -> None:
-        self._prompt_price = prompt_price
-        self._completion_price = completion_price
-        self._lock = threading.Lock()
-        self._total = Usage()
-
-    def add(self, usage: Usage) -> None:
-        """Enter what a question, or a whole shard, took."""
-        with self._lock:
-            self._total += usage
-
-    @property
-    def total(self) -> Usage:
-        """The sum so far."""
-        with self._lock:
-            return self._total
-
-    def metrics(self) -> dict[str, Any]:
-        """For the manifest: the fields of `Usage`, each with ``llm_`` before it; ``llm_cost``: of
-        what was paid for now; ``llm_cached_cost``: of what earlier runs had paid for."""
-        total = self.total
         return {
-            **total.metrics(),
-            "llm_cost": self._cost(total.prompt_tokens, total.completion_tokens),
-            "llm_cached_cost": self._cost(
-                total.cached_prompt_tokens, total.cached_completion_tokens
-            ),
+            **{_PREFIX + name: value for name, value in asdict(self).items()},
+            "llm_cost": cost(self.prompt_tokens, self.completion_tokens),
+            "llm_cached_cost": cost(self.cached_prompt_tokens, self.cached_completion_tokens),
         }
-
-    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        price = prompt_tokens * self._prompt_price + completion_tokens * self._completion_price
-        return price / _MILLION

@@ -21,20 +21,20 @@ from reclens.concepts.llm.questions import (
     Question,
     escaped,
     evidence_hash,
+    load_prompt,
 )
-from reclens.concepts.prompts import load_prompt
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmRefused
 
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """One turn."""
+    """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    """Who speaks."""
+    """Whose turn it is."""
     content: str
-    """What is said."""
+    """Text of the turn."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ChatRequest:
     temperature: float
     """Of sampling; 0 takes the likeliest token."""
     seed: int = 0
-    """Seed of sampling."""
+    """Seed of the sampling, where the server knows one."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class ChatAnswer:
     """What a language model said, not yet validated, and what that took."""
 
     text: str
-    """Content of its message."""
+    """Text of the model's message."""
     prompt_tokens: int
-    """Tokens read."""
+    """Tokens that the model read."""
     completion_tokens: int
-    """Tokens written."""
+    """Tokens that the model wrote."""
     model: str
     """Model, as the server calls it."""
     seconds: float
@@ -107,29 +107,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class LabelOutcome:
-    """A label, or an abstention."""
+class Outcome(Generic[T]):
+    """What came of one question."""
 
-    answer: LabelAnswer
-    """Where it abstains, ``reason`` says why: the model's words, or what made it invalid."""
-    evidence_hash: str
-    """Of the question, as kept beside the label."""
-    usage: Usage
-    """What it took."""
-
-
-@dataclass(frozen=True)
-class JudgeOutcome:
-    """Grades, or none."""
-
-    grades: tuple[int, ...] | None
-    """0 to 10 per case, in the order of the question's; None: the answer was invalid twice."""
+    answer: T
+    """What the model said; for grades None where it was invalid twice, or refused."""
     reason: str
-    """What made it invalid; empty where there are grades."""
+    """What made the answer invalid; empty where it is valid."""
     evidence_hash: str
-    """Of the question."""
+    """Hash of the question, as kept beside the label."""
     usage: Usage
-    """What it took."""
+    """What the question took."""
 
 
 def ask_label(
@@ -138,8 +126,9 @@ def ask_label(
     options: LlmOptions,
     *,
     cache: AnswerCache | None = None,
-) -> LabelOutcome:
-    """Let a language model name a latent.
+) -> Outcome[LabelAnswer]:
+    """Let a language model name a latent. Where the answer abstains, its ``reason`` says why: the
+    model's words, or what made it invalid.
 
     Args:
         client: the model.
@@ -152,9 +141,9 @@ def ask_label(
         LlmUnavailable, LlmRefused: from the client.
     """
     asked = _ask(client, question, options, cache, lambda text: read_label(text, question))
-    answer = asked.value or abstention(f"invalid answer: {asked.problem}")
+    answer = asked.answer or abstention(f"invalid answer: {asked.reason}")
     usage = replace(asked.usage, abstained=int(answer.abstain))
-    return LabelOutcome(answer, asked.key, usage)
+    return Outcome(answer, asked.reason, asked.evidence_hash, usage)
 
 
 def ask_judge(
@@ -163,25 +152,17 @@ def ask_judge(
     options: LlmOptions,
     *,
     cache: AnswerCache | None = None,
-) -> JudgeOutcome:
-    """Let a language model grade how well a label fits each case.
+) -> Outcome[tuple[int, ...] | None]:
+    """Let a language model grade how well a label fits each case, 0 to 10, in their order.
 
     Raises:
         InvalidInput: the question has no case, or too many.
         LlmUnavailable, LlmRefused: from the client.
     """
-    asked = _ask(client, question, options, cache, lambda text: read_grades(text, question))
-    grades = None if asked.value is None else tuple(asked.value.grades)
-    usage = replace(asked.usage, abstained=int(grades is None))
-    return JudgeOutcome(grades, asked.problem, asked.key, usage)
-
-
-@dataclass(frozen=True)
-class _Asked(Generic[T]):
-    value: T | None
-    problem: str
-    key: str
-    usage: Usage
+    asked = _ask(
+        client, question, options, cache, lambda text: tuple(read_grades(text, question).grades)
+    )
+    return replace(asked, usage=replace(asked.usage, abstained=int(asked.answer is None)))
 
 
 def _ask(
@@ -190,28 +171,28 @@ def _ask(
     options: LlmOptions,
     cache: AnswerCache | None,
     read: Callable[[str], T],
-) -> _Asked[T]:
+) -> Outcome[T | None]:
     key = evidence_hash(question, options)
     kept = cache.get(question.prompt, key) if cache is not None else None
     if kept is not None:
-        return _known(kept, key, read)
+        return _outcome(kept, key, _usage_of_cached(kept), read)
 
     request = _request(question, options)
     try:
         answer = client.complete(request)
         usage = _usage_of_call(answer, questions=1)
         try:
-            asked = _Asked(read(answer.text), "", key, usage)
+            outcome = Outcome(read(answer.text), "", key, usage)
         except InvalidAnswer as error:
             first_problem = _problem(answer, error)
             answer = client.complete(_repair(request, answer.text, first_problem))
             usage += _usage_of_call(answer)
-            asked = _repaired(answer, key, usage, read)
+            outcome = _outcome(answer, key, usage, read, repaired=1)
     except LlmRefused as error:
         if not error.of_this_request:
             raise
         # Too long, most likely. Others may pass, and asked again it would be refused again.
-        return _Asked(None, error.message, key, Usage(questions=1, refused=1))
+        return Outcome(None, error.message, key, Usage(questions=1, refused=1))
     if cache is not None:
         # With what all calls for it took: that is what the cache saves.
         paid = replace(
@@ -221,23 +202,17 @@ def _ask(
             seconds=usage.seconds,
         )
         cache.put(question.prompt, key, paid)
-    return asked
+    return outcome
 
 
-def _known(kept: ChatAnswer, key: str, read: Callable[[str], T]) -> _Asked[T]:
-    """What an earlier run was told. It may have been invalid twice, and would be again."""
-    usage = _usage_of_cached(kept)
+def _outcome(
+    answer: ChatAnswer, key: str, usage: Usage, read: Callable[[str], T], *, repaired: int = 0
+) -> Outcome[T | None]:
+    """What comes of the last answer there will be: where it is invalid, it would be again."""
     try:
-        return _Asked(read(kept.text), "", key, usage)
+        return Outcome(read(answer.text), "", key, replace(usage, repaired=repaired))
     except InvalidAnswer as error:
-        return _Asked(None, _problem(kept, error), key, replace(usage, invalid=1))
-
-
-def _repaired(answer: ChatAnswer, key: str, usage: Usage, read: Callable[[str], T]) -> _Asked[T]:
-    try:
-        return _Asked(read(answer.text), "", key, replace(usage, repaired=1))
-    except InvalidAnswer as error:
-        return _Asked(None, _problem(answer, error), key, replace(usage, invalid=1))
+        return Outcome(None, _problem(answer, error), key, replace(usage, invalid=1))
 
 
 def _request(question: Question, options: LlmOptions) -> ChatRequest:

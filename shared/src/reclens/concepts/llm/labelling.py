@@ -18,9 +18,8 @@ from reclens.concepts.evidence.item_text import describe_items, popularity_stand
 from reclens.concepts.evidence.keywords import KeywordLabel, described_label
 from reclens.concepts.judging.confidence import MIN_POSITIVE, VERIFY, Confidence, paper_cases
 from reclens.concepts.judging.judges import PAPER, SHUFFLE, Statement
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
-from reclens.concepts.labels.llm_usage import LlmAccount, Usage
+from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
 from reclens.concepts.llm.chat import AnswerCache, LlmClient, ask_judge, ask_label
 from reclens.concepts.llm.questions import (
@@ -30,6 +29,7 @@ from reclens.concepts.llm.questions import (
     JudgeQuestion,
     LabelQuestion,
 )
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6
@@ -83,7 +83,7 @@ class LlmLabeller:
         self._item_texts = describe_items(context.items)
         self._named_once: dict[int, Future[_Named]] = {}
         self._lock = Lock()
-        self._account = LlmAccount()
+        self._asked = Usage()
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn.
@@ -139,9 +139,9 @@ class LlmLabeller:
 
     def _note(self, usage: Usage, reason: str) -> None:
         """Count a question, and give up where the server refuses whatever it is asked."""
-        self._account.add(usage)
-        total = self._account.total
-        refused, asked = total.refused, total.questions
+        with self._lock:
+            self._asked += usage
+            refused, asked = self._asked.refused, self._asked.questions
         if refused == asked >= _ALL_REFUSED:
             raise LlmRefused(
                 f"the language model's server refused every one of {asked} questions, the last one "
@@ -187,14 +187,13 @@ class LlmLabeller:
             rests_on = described_label(
                 latent, terms, self._context.evidence, self._context.vocabulary
             )
-        named = LatentLabel(
-            latent,
+        named = replace(
+            row,
             label=answer.name,
             description=answer.description,
             keywords=tuple(answer.keywords),
             support=rests_on.support if rests_on else None,
             lift=rests_on.lift if rests_on else None,
-            evidence_items=row.evidence_items,
             source="llm",
             prompt_version=LABEL_PROMPT,
             model=self._options.model,
@@ -257,10 +256,10 @@ class LlmLabeller:
         )
         outcome = ask_judge(self._client, question, self._options, cache=self._cache)
         self._note(outcome.usage, outcome.reason)
-        if outcome.grades is None:
+        if outcome.answer is None:
             return None, outcome.usage
         grade = np.zeros(len(values))
-        grade[rows] = outcome.grades
+        grade[rows] = outcome.answer
         says = grade >= FIRES_FROM
         found = Confidence(
             confusion=Confusion.of(says[asked.rows], asked.fires),

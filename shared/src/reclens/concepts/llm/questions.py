@@ -1,16 +1,24 @@
 """What a language model is shown. Item text comes from strangers: it is cleaned, bounded, and
-quoted as JSON inside a block that it cannot close."""
+quoted as JSON inside a block that it cannot close.
+
+Prompts are files, each with a version: a changed text is a new file, so that answers to the old one
+are not taken for answers to the new one.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from string import Template
 from typing import Any, Final
 
 from reclens.concepts.evidence.item_text import MAX_TERM, MAX_TITLE, clean
 from reclens.contracts import LlmOptions, canonical_json, sha256_hex, tokens_of_grades
-from reclens.errors import InvalidInput
+from reclens.errors import InvalidInput, MissingData
 
 LABEL_PROMPT: Final = "label-1"
 """Version of the prompt that asks for a label."""
@@ -35,9 +43,50 @@ MAX_ITEM_TEXT = 120
 """Characters of an item's text in a case."""
 
 
+_SECTION = re.compile(r"^# (system|user)$", re.MULTILINE)
+
 # As these characters open the delimiters of the block and the control tokens of chat templates
 # (<|im_start|>, <s>, [INST]), none of them leaves the quoted data as itself.
 _ESCAPED = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>[]"})
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt with places to fill."""
+
+    version: str
+    """Name of its file, e.g. ``label-1``; part of the key under which an answer is kept."""
+    system: str
+    """What the model is told to be; empty where the prompt goes on with a conversation."""
+    user: Template
+    """What is asked, with ``$name`` places."""
+
+    def ask(self, **places: object) -> str:
+        """The question with its places filled, once: a ``$`` in what is filled in stays one.
+
+        Raises:
+            KeyError: a place is left open.
+        """
+        return self.user.substitute(places)
+
+
+@cache
+def load_prompt(version: str) -> Prompt:
+    """Read the prompt of that version.
+
+    Raises:
+        MissingData: there is no such prompt.
+    """
+    file = resources.files(__package__ or __name__) / "prompts" / f"{version}.md"
+    if not file.is_file():
+        raise MissingData(
+            f"there is no prompt {version!r}.",
+            field="prompt",
+            remedy="install reclens with its package data.",
+        )
+    _, *parts = _SECTION.split(file.read_text(encoding="utf-8"))
+    sections = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+    return Prompt(version, sections.get("system", ""), Template(sections["user"]))
 
 
 @dataclass(frozen=True)
@@ -45,7 +94,7 @@ class EvidenceItem:
     """An item as evidence for, or against, a label. Text may be anything; it is cleaned later."""
 
     title: str
-    """Title."""
+    """Title of the item."""
     tags: tuple[str, ...] = ()
     """Tags, the most telling first."""
     year: int | None = None
@@ -54,7 +103,7 @@ class EvidenceItem:
     """What else speaks, e.g. how popular it is."""
 
     def shown(self) -> dict[str, Any]:
-        """As the model sees it."""
+        """The item as the model sees it, in plain JSON types."""
         entry: dict[str, Any] = {"title": clean(self.title, MAX_TITLE)}
         if tags := _cleaned(self.tags, MAX_TERM, MAX_TAGS):
             entry["tags"] = tags
@@ -67,7 +116,7 @@ class EvidenceItem:
 
 @dataclass(frozen=True)
 class LabelQuestion:
-    """What is a latent about?"""
+    """The question what a latent is about, with the evidence that is shown."""
 
     keywords: tuple[str, ...]
     """Terms that the keyword labeller found, the best first."""

@@ -22,10 +22,11 @@ from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, ite
 from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
 from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Judge, Statement
-from reclens.concepts.labels.concepts import Concept, LatentLabel
+from reclens.concepts.labels.concepts import Concept
 from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
 from reclens.contracts import ConceptCorrection, CorrectionOperation, JudgeName
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 _MAX_SENTENCE = 400
@@ -36,7 +37,7 @@ class CorrectionRequest:
     """What a person asks for."""
 
     concept_id: str
-    """Concept to edit."""
+    """Concept to correct."""
     rename: str | None = None
     """Name to give it."""
     description: str | None = None
@@ -48,7 +49,7 @@ class CorrectionRequest:
     restore: bool = False
     """Give back what the machine says."""
     reason: str = ""
-    """Why."""
+    """Why the person asks for it; kept in the log."""
 
 
 def make_correction(
@@ -59,15 +60,15 @@ def make_correction(
     author: str,
     at: str,
 ) -> ConceptCorrection:
-    """Check a request against the concepts as they are, and word it as an edit.
+    """Check a request against the concepts as they are, and word it as a correction.
 
     A merge without a name keeps the name of ``concept_id``. ``restore`` also finds a concept that
     is no longer there, because it was rejected or renamed, in the log.
 
     Args:
         request: what is asked for.
-        concepts: of the release, edits included.
-        log: edits that the release has applied.
+        concepts: of the release, corrections included.
+        log: corrections that the release has applied.
         author: who asks.
         at: when, UTC, ISO 8601.
 
@@ -162,9 +163,9 @@ def _found(concept_id: str, by_id: dict[str, Concept], field: str) -> Concept:
 def _logged(
     concept_id: str, log: Sequence[ConceptCorrection], by_id: dict[str, Concept]
 ) -> tuple[str, set[int]]:
-    for edit in reversed(log):
-        if edit.concept_id == concept_id:
-            return edit.was, set(edit.latents)
+    for correction in reversed(log):
+        if correction.concept_id == concept_id:
+            return correction.was, set(correction.latents)
     return _found(concept_id, by_id, "concept_id").label, set()
 
 
@@ -180,42 +181,42 @@ their rows as the machine made them. None where there is nothing to judge by, or
 
 
 def apply_corrections(
-    rows: Sequence[LatentLabel], edits: Sequence[ConceptCorrection], measure: Measure
+    rows: Sequence[LatentLabel], corrections: Sequence[ConceptCorrection], measure: Measure
 ) -> list[LatentLabel]:
-    """The labels after all edits.
+    """The labels after all corrections.
 
-    Of the edits to a latent the last one stands. Latents that one edit named carry one concept,
-    whatever the machine says of them; the others keep the machine's. Figures of a latent are
-    always those of the machine's label for it. Those of a concept are kept where its latents are
-    the machine's own concept, and measured anew where they are not. A name that is not the
-    machine's is not trusted, neither for a latent nor for the concept, whatever the figures:
-    nobody measured it.
+    Of the corrections to a latent the last one stands. Latents that one correction named carry one
+    concept, whatever the machine says of them; the others keep the machine's. Figures of a latent
+    are always those of the machine's label for it. Those of a concept are kept where its latents
+    are the machine's own concept, and measured anew where they are not. A name that is not the
+    machine's is not trusted, neither for a latent nor for the concept, whatever the figures: nobody
+    measured it.
 
     A name that people gave has the id of that name; where a machine's concept has it, that one
     gets a number.
 
     Args:
         rows: row j is latent j, as the machine made it.
-        edits: in the order they were made.
+        corrections: in the order they were made.
         measure: called for every concept whose latents no longer are one concept of the machine.
 
     Raises:
-        InvalidInput: an edit is about a latent that there is not.
+        InvalidInput: a correction is about a latent that there is not.
     """
-    standing = _standing(edits, len(rows))
+    standing = _standing(corrections, len(rows))
     edited = list(rows)
     named: dict[int, list[LatentLabel]] = {}
     for latent, number in sorted(standing.items()):
-        if edits[number].operation == "reject":
-            edited[latent] = _rejected(rows[latent], edits[number])
+        if corrections[number].operation == "reject":
+            edited[latent] = _rejected(rows[latent], corrections[number])
         else:
             named.setdefault(number, []).append(rows[latent])
     machine = _members(rows)
     taken: set[str] = set()
     for number, members in sorted(named.items()):
-        concept_id = free_slug(edits[number].name or "", taken)
+        concept_id = free_slug(corrections[number].name or "", taken)
         taken.add(concept_id)
-        for row in _named(members, edits[number], concept_id, machine, measure):
+        for row in _named(members, corrections[number], concept_id, machine, measure):
             edited[row.latent] = row
     left = {
         concept_id: [row for row in members if row.latent not in standing]
@@ -234,14 +235,14 @@ def apply_corrections(
 
 
 def corrected_metrics(
-    base: dict[str, Any], rows: Sequence[LatentLabel], edits: Sequence[ConceptCorrection]
+    base: dict[str, Any], rows: Sequence[LatentLabel], corrections: Sequence[ConceptCorrection]
 ) -> dict[str, Any]:
     """Metrics of the stage: counts and medians anew, the rest as the machine's labels have it.
 
     Args:
         base: metrics of the machine's labels.
-        rows: after the edits.
-        edits: that were applied.
+        rows: after the corrections.
+        corrections: that were applied.
     """
     labelled = [row for row in rows if row.label is not None]
     accuracies = [row.confidence for row in labelled if row.confidence is not None]
@@ -254,25 +255,25 @@ def corrected_metrics(
         "trusted": sum(row.trusted for row in labelled),
         "balanced_accuracy_median": median(accuracies) if accuracies else None,
         "auroc_median": median(areas) if areas else None,
-        "edits": len(edits),
+        "edits": len(corrections),
         "human": len({row.concept_id for row in labelled if row.source == HUMAN}),
         "rejected_latents": sum(row.label is None and row.source == HUMAN for row in rows),
     }
 
 
-def _standing(edits: Sequence[ConceptCorrection], n_latents: int) -> dict[int, int]:
-    """The edit that holds for each latent that people decided on."""
+def _standing(corrections: Sequence[ConceptCorrection], n_latents: int) -> dict[int, int]:
+    """The correction that holds for each latent that people decided on."""
     standing: dict[int, int] = {}
-    for number, edit in enumerate(edits):
-        if edit.latents[-1] >= n_latents:
+    for number, correction in enumerate(corrections):
+        if correction.latents[-1] >= n_latents:
             raise InvalidInput(
-                f"edit {number + 1} is about latent {edit.latents[-1]} of {n_latents}.",
+                f"edit {number + 1} is about latent {correction.latents[-1]} of {n_latents}.",
                 field="edits",
                 remedy="apply a log to labels of its own autoencoder.",
             )
-        for latent in edit.latents:
+        for latent in correction.latents:
             standing.pop(latent, None)
-            if edit.operation != "restore":
+            if correction.operation != "restore":
                 standing[latent] = number
     return standing
 
@@ -285,11 +286,11 @@ def _members(rows: Sequence[LatentLabel]) -> dict[str, list[LatentLabel]]:
     return members
 
 
-def _rejected(row: LatentLabel, edit: ConceptCorrection) -> LatentLabel:
-    why = f": {edit.reason}" if edit.reason else "."
+def _rejected(row: LatentLabel, correction: ConceptCorrection) -> LatentLabel:
+    why = f": {correction.reason}" if correction.reason else "."
     return LatentLabel(
         row.latent,
-        description=f"Rejected by {edit.author}{why}",
+        description=f"Rejected by {correction.author}{why}",
         evidence_items=row.evidence_items,
         source=HUMAN,
     )
@@ -297,7 +298,7 @@ def _rejected(row: LatentLabel, edit: ConceptCorrection) -> LatentLabel:
 
 def _named(
     members: list[LatentLabel],
-    edit: ConceptCorrection,
+    correction: ConceptCorrection,
     concept_id: str,
     machine: dict[str, list[LatentLabel]],
     measure: Measure,
@@ -307,13 +308,13 @@ def _named(
     # Most telling first, as a concept lists its latents.
     ordered = sorted(members, key=lambda row: -1.0 if row.confidence is None else -row.confidence)
     keywords = tuple(dict.fromkeys(word for row in ordered for word in row.keywords))
-    measured = all(row.label == edit.name for row in members)
+    measured = all(row.label == correction.name for row in members)
     return [
         replace(
             row,
             concept_id=concept_id,
-            label=edit.name,
-            description=_description(edit, ordered),
+            label=correction.name,
+            description=_description(correction, ordered),
             keywords=keywords,
             trusted=row.trusted and measured,
             concept_trusted=row.concept_trusted and measured,
@@ -326,7 +327,7 @@ def _named(
     ]
 
 
-def _description(edit: ConceptCorrection, members: Sequence[LatentLabel]) -> str:
+def _description(correction: ConceptCorrection, members: Sequence[LatentLabel]) -> str:
     labels = list(dict.fromkeys(row.label for row in members if row.label is not None))
     shown = " and ".join(f"'{label}'" for label in labels[:_LABELS_NAMED])
     more = f" and {len(labels) - _LABELS_NAMED} more" if len(labels) > _LABELS_NAMED else ""
@@ -336,7 +337,7 @@ def _description(edit: ConceptCorrection, members: Sequence[LatentLabel]) -> str
         if labels
         else "the machine has no label for it, so nothing was measured"
     )
-    return f"{edit.description or ''} {CREDIT}{edit.author}; {measured}.".strip()
+    return f"{correction.description or ''} {CREDIT}{correction.author}; {measured}.".strip()
 
 
 def _measured(members: Sequence[LatentLabel], measure: Measure) -> list[LatentLabel]:

@@ -39,7 +39,7 @@ class SurveyOptions:
     """Which concepts are asked about."""
 
     n: int = 30
-    """Concepts at most."""
+    """Concepts that are asked about at most."""
     seed: int = 0
     """Of the choice of concepts and cases, and of their order."""
     min_confidence: float = 0.0

@@ -41,7 +41,7 @@ class Answers:
     """What one person answered."""
 
     rater: str
-    """Name, ``[A-Za-z0-9._-]``."""
+    """Name of the rater, ``[A-Za-z0-9._-]``."""
     cases: dict[tuple[int, int], CaseAnswer]
     """By question and case; what was left blank is absent."""
     clarity: dict[int, int]

@@ -19,14 +19,14 @@ CorrectionOperation = Literal["rename", "merge", "reject", "restore"]
 
 
 class ConceptCorrection(Contract):
-    """One edit. It belongs to latents: concept ids change when the latents are labelled again."""
+    """One correction. It belongs to latents: concept ids change when they are labelled again."""
 
     operation: CorrectionOperation
-    """What is done."""
+    """What is done to the concept."""
     concept_id: str
-    """Concept that was edited, as it was called then."""
+    """Concept that was corrected, as its id was then."""
     was: str
-    """Its label then."""
+    """Label that it had then."""
     latents: tuple[Latent, ...] = Field(min_length=1)
     """Latents that carried it then; for ``merge`` those of all concepts joined. Rising."""
     name: Line | None = None
@@ -34,11 +34,11 @@ class ConceptCorrection(Contract):
     description: str | None = Field(default=None, min_length=1, max_length=400)
     """Sentence to give with it."""
     author: Line
-    """Who edited."""
+    """Who made the correction."""
     reason: str = Field(default="", max_length=400)
-    """Why."""
+    """Why it was made."""
     at: str
-    """UTC, ISO 8601."""
+    """When it was made, UTC, ISO 8601."""
 
     @model_validator(mode="after")
     def _named_where_it_names(self) -> Self:
@@ -52,13 +52,13 @@ class ConceptCorrection(Contract):
         return self
 
 
-def corrections_hash(edits: Sequence[ConceptCorrection]) -> str:
-    """SHA-256 of the edits in their order, 64 hexadecimal digits."""
-    return sha256_hex(canonical_json([edit.canonical() for edit in edits]))
+def corrections_hash(corrections: Sequence[ConceptCorrection]) -> str:
+    """SHA-256 of the corrections in their order, 64 hexadecimal digits."""
+    return sha256_hex(canonical_json([correction.canonical() for correction in corrections]))
 
 
 class ConceptCorrectionsSpec(JobSpec):
-    """Apply people's edits to machine-made concepts."""
+    """Apply people's corrections to machine-made concepts."""
 
     ALGORITHM: ClassVar[int] = 3
 
@@ -70,9 +70,11 @@ class ConceptCorrectionsSpec(JobSpec):
     """Hash of these entries."""
 
     @classmethod
-    def of(cls, concepts: str, edits: Sequence[ConceptCorrection]) -> ConceptCorrectionsSpec:
-        """The job that applies ``edits``, a log from its beginning, to ``concepts``."""
-        return cls(concepts=concepts, n_edits=len(edits), edits_sha256=corrections_hash(edits))
+    def of(cls, concepts: str, corrections: Sequence[ConceptCorrection]) -> ConceptCorrectionsSpec:
+        """The job that applies ``corrections``, a log from its beginning, to ``concepts``."""
+        return cls(
+            concepts=concepts, n_edits=len(corrections), edits_sha256=corrections_hash(corrections)
+        )
 
     def input_refs(self) -> dict[str, str]:
         return {"concepts": self.concepts}

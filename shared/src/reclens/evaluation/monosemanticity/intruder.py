@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
 from reclens.evaluation.monosemanticity.similarity import DistinctCases
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityTenths, row_means
 
 N_MEMBERS = 5
 """Cases that fire the latent, beside one that does not."""
@@ -61,9 +62,7 @@ def draw_intruders(
         if (items == NO_ITEM).any():
             continue
         possible = top >= 0
-        possible[
-            activations.indices[activations.indptr[latent] : activations.indptr[latent + 1]]
-        ] = False
+        possible[firing_cases(activations, latent)[0]] = False
         possible &= ~np.isin(top, items) & ~np.isin(owner, owner[cases])
         pool = top[possible]
         if not len(pool):
@@ -110,7 +109,4 @@ def intruder_accuracy(
     lowest = of_members.min(axis=2)
     ties = (of_members == of_intruder[..., None]).sum(axis=2)
     right = np.where(of_intruder < lowest, 1.0, np.where(of_intruder > lowest, 0.0, 1 / (1 + ties)))
-    known = np.isfinite(of_intruder) & np.isfinite(lowest)
-    count = known.sum(axis=1)
-    total = np.where(known, right, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(n_latents, np.nan), where=count > 0)
+    return row_means(np.where(np.isfinite(of_intruder) & np.isfinite(lowest), right, np.nan))

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityTenths, row_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,21 +51,28 @@ def distinct_cases(
     cases = np.full((n_latents, n), -1, np.int64)
     values = np.zeros((n_latents, n))
     for latent in range(n_latents):
-        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
-        rows, strength = activations.indices[inside], np.asarray(activations.data[inside])
-        answered = top[rows] >= 0
-        rows, strength = rows[answered], strength[answered]
-        order = np.lexsort((rows, np.negative(strength)))
+        rows, strength = _answered_by_strength(activations, latent, top)
         if user is None:
-            _, first = np.unique(top[rows[order]], return_index=True)
-            chosen = order[np.sort(first)[:n]]
+            _, first = np.unique(top[rows], return_index=True)
+            chosen = np.sort(first)[:n]
         else:
-            chosen = order[_first_of_both(top[rows[order]], user[rows[order]], n)]
+            chosen = _first_of_both(top[rows], user[rows], n)
         size = len(chosen)
         items[latent, :size] = top[rows[chosen]]
         cases[latent, :size] = rows[chosen]
         values[latent, :size] = strength[chosen]
     return DistinctCases(items, cases, values)
+
+
+def _answered_by_strength(
+    activations: sparse.csc_matrix, latent: int, top: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the firing cases that have an answer, strongest first, and the activations."""
+    rows, strength = firing_cases(activations, latent)
+    answered = top[rows] >= 0
+    rows, strength = rows[answered], strength[answered]
+    order = np.lexsort((rows, np.negative(strength)))
+    return rows[order], strength[order]
 
 
 def _first_of_both(items: np.ndarray, users: np.ndarray, n: int) -> list[int]:
@@ -111,10 +119,7 @@ def strongest_items(
     n_latents = len(activations.indptr) - 1
     found = np.full((4, n_latents), NO_ITEM, np.int64)
     for latent in range(n_latents):
-        inside = slice(activations.indptr[latent], activations.indptr[latent + 1])
-        rows, values = activations.indices[inside], np.asarray(activations.data[inside])
-        rows, values = rows[top[rows] >= 0], values[top[rows] >= 0]
-        ordered = rows[np.lexsort((rows, np.negative(values)))]
+        ordered, _ = _answered_by_strength(activations, latent, top)
         if not len(ordered):
             continue
         first = ordered[0]
@@ -151,11 +156,7 @@ def random_case_cosines(
     other = (top[drawn] != first[:, None]) & (user[drawn] != owner[:, None])
     others = np.where(other, top[drawn], NO_ITEM)
     cosines = vectors.cosines(np.repeat(first, _N_RANDOM), others.ravel())
-    cosines = cosines.reshape(len(first), _N_RANDOM)
-    known = np.isfinite(cosines)
-    total = np.where(known, cosines, 0.0).sum(axis=1)
-    count = known.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0)
+    return row_means(cosines.reshape(len(first), _N_RANDOM))
 
 
 N_ITEMS = 30

@@ -6,7 +6,8 @@ All of it may be run any number of times, also twice at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import ClientSettings, RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.objects import S3Store
 
 Say = Callable[[str], None]
 
@@ -101,7 +102,7 @@ def await_bucket(
 
     Args:
         settings: of the store.
-        seconds: patience.
+        seconds: to wait at most.
         say: called with a line when there is something to wait for.
         minio: where the store is MinIO, ``s3/`` of the credentials: its users are made first.
 
@@ -116,7 +117,7 @@ def await_bucket(
         try:
             if minio is not None:
                 make_users(administrator(settings, minio), keys_of(minio), settings.bucket)
-            store = ObjectStore(settings)
+            store = S3Store(settings)
             store.ensure_bucket()
             # One that has just started may name objects whose bytes it does not find yet.
             for key in store.list("releases/")[:1]:
@@ -164,21 +165,21 @@ def submit_once(settings: ClientSettings, spec: PipelineSpec, *, again: bool = F
         Unavailable: Redis or the store does not answer.
     """
     log = JobLog(settings.redis)
-    with _Alone(connect(settings.redis), spec.release):
+    with _submission_lock(connect(settings.redis), spec.release):
         last = _last_job(log, spec.release)
         if again:
             found = Found.NOTHING
         elif _exists(settings, spec.release):
             found = Found.RELEASE
         else:
-            found = _verdict(last)
+            found = _found_in(last)
         if found is not Found.NOTHING:
             return Submission(found, last.id if last else None, None)
         job_id = log.submit(PIPELINE_RUN.task, spec.canonical())
         return Submission(found, job_id, last if last and last.state.final else None)
 
 
-def _verdict(last: JobView | None) -> Found:
+def _found_in(last: JobView | None) -> Found:
     if last is None:
         return Found.NOTHING
     if not last.state.final:
@@ -208,26 +209,23 @@ def _release_of(spec: Any) -> str:
     return str(named or PipelineSpec.model_fields["release"].default)
 
 
-class _Alone:
+@contextmanager
+def _submission_lock(client: Redis, release: str) -> Iterator[None]:
     """Whoever comes second waits, and then finds the job of the first."""
-
-    def __init__(self, client: Redis, release: str) -> None:
-        self._lock = client.lock(
-            f"reclens:init:{release}", timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS
-        )
-
-    def __enter__(self) -> None:
-        try:
-            held = self._lock.acquire()
-        except (RedisError, OSError) as error:
-            raise Unavailable(
-                f"Redis does not answer ({error}).", field="RECLENS_REDIS__URL"
-            ) from error
-        if not held:
-            raise Unavailable("another run has been submitting for a minute.", field="release")
-
-    def __exit__(self, _kind: object, _error: object, _trace: object) -> None:
-        try:
-            self._lock.release()
-        except (LockError, RedisError, OSError):
-            return  # it expires by itself
+    lock = client.lock(
+        f"reclens:init:{release}", timeout=_LOCK_SECONDS, blocking_timeout=_LOCK_SECONDS
+    )
+    try:
+        held = lock.acquire()
+    except (RedisError, OSError) as error:
+        raise Unavailable(
+            f"Redis does not answer ({error}).", field="RECLENS_REDIS__URL"
+        ) from error
+    if not held:
+        raise Unavailable("another run has been submitting for a minute.", field="release")
+    try:
+        yield
+    finally:
+        # Where it cannot be released it expires by itself.
+        with suppress(LockError, RedisError, OSError):
+            lock.release()

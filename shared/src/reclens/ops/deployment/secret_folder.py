@@ -6,6 +6,8 @@ import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +37,7 @@ class SecretFolder:
         self._owner = (os.geteuid(), os.getegid())
 
     def __enter__(self) -> Self:
-        with _translated(self.root):
+        with _system_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True, mode=_ENTERED_BY_OWNER)
             self._handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
@@ -56,7 +58,7 @@ class SecretFolder:
 
     def read(self, name: str) -> str | None:
         """What the file says, without white space around it; None where there is none."""
-        with _translated(self.root / name):
+        with _system_errors(self.root / name):
             try:
                 return (self.root / name).read_text().strip() or None
             except FileNotFoundError:
@@ -71,7 +73,7 @@ class SecretFolder:
             private: nobody but the folder's owner may read it; else all may who get here.
         """
         path = self.root / name
-        with _translated(path):
+        with _system_errors(path):
             if path.parent != self.root:
                 path.parent.mkdir(exist_ok=True)
                 _own(path.parent, _ENTERED_BY_ALL, self._owner)
@@ -105,19 +107,14 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-class _translated:  # noqa: N801 - reads as a statement
+@contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
     """Turns what the system refuses into `Unavailable`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError):
-            raise Unavailable(
-                f"{error.filename or self._path}: {error.strerror}.",
-                field="folder",
-                remedy="run it as the folder's owner, or as root.",
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"{error.filename or path}: {error.strerror}.",
+            field="folder",
+            remedy="run it as the folder's owner, or as root.",
+        ) from error

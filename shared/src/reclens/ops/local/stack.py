@@ -127,14 +127,14 @@ class LocalStack:
         self._supervisor.start(ports)
 
     def _complete(self, report: Report) -> dict[str, str]:
-        from reclens.platform.store.objects import ObjectStore  # noqa: PLC0415
+        from reclens.platform.store.objects import S3Store  # noqa: PLC0415
 
         started = time.monotonic()
         repaired = self._supervisor.ensure_started(SERVERS)
         settings = self.state.settings()
         self._await({"redis": lambda: redis_answers(settings.redis)}, report)
         self._await({"s3": lambda: s3_answers(settings.s3)}, report)
-        ObjectStore(settings.s3).ensure_bucket()
+        S3Store(settings.s3).ensure_bucket()
         begun = self._supervisor.ensure_started(APPLICATIONS)
         if begun:
             report(f"starting {', '.join(begun)}")

@@ -1,4 +1,4 @@
-"""A gRPC server as every service runs it: guarded calls, health, reflection, TLS, drain."""
+"""A gRPC server as every service runs it: intercepted calls, health, reflection, TLS, drain."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from pydantic import Field
 
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.access_log import AccessLog, LogSettings
-from reclens.platform.grpc.admission import Admission, AdmissionSettings
+from reclens.platform.grpc.admission import Admission, AdmissionSettings, RateLimits, Sessions
 from reclens.platform.grpc.auth import AuthSettings, Rule, Scope, TokenBook, require_private
-from reclens.platform.grpc.guard import Guard
-from reclens.platform.grpc.rate_limits import RateLimits
-from reclens.platform.grpc.sessions import Sessions
+from reclens.platform.grpc.calls import AccessLog, LogSettings
+from reclens.platform.grpc.interceptor import Interceptor
 from reclens.platform.grpc.tls import ServerCertificate, TlsSettings
-from reclens.platform.observability import telemetry
+from reclens.platform.observability import metrics
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
 from reclens.platform.settings.models import Section
 
@@ -93,7 +91,7 @@ class GrpcServer:
             if self._tokens
             else None
         )
-        self._guard = Guard(
+        self._interceptor = Interceptor(
             admission=Admission(settings.admission.max_running),
             sessions=Sessions(settings.admission.max_sessions),
             tokens=self._tokens,
@@ -102,7 +100,7 @@ class GrpcServer:
             log=AccessLog(settings.log),
         )
         self._traces = configure_tracing(service, settings.traces)
-        self._metrics: telemetry.MetricsServer | None = None
+        self._metrics: metrics.MetricsServer | None = None
         self._following: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._names: list[str] = []
@@ -140,7 +138,7 @@ class GrpcServer:
             name: full name of the service.
             rules: what calling each method takes; every method has one.
         """
-        register(servicer, _Guarding(self._server, self._guard, rules))
+        register(servicer, _Intercepting(self._server, self._interceptor, rules))
         self._names.append(name)
 
     async def start(self) -> str:
@@ -172,7 +170,7 @@ class GrpcServer:
                 remedy="choose a free host:port.",
             ) from error
         if settings.metrics_listen:
-            self._metrics = telemetry.serve_metrics(settings.metrics_listen)
+            self._metrics = metrics.serve_metrics(settings.metrics_listen)
         if self._tokens is not None:
             self._following = asyncio.create_task(self._follow_tokens(self._tokens))
         await self._server.start()
@@ -202,7 +200,7 @@ class GrpcServer:
         await self._health.enter_graceful_shutdown()
         if grace is None and self._settings.lame_duck_seconds:
             await asyncio.sleep(self._settings.lame_duck_seconds)
-        self._guard.sessions.drain()
+        self._interceptor.sessions.drain()
         await self._server.stop(self._settings.drain_seconds if grace is None else grace)
         if self._following is not None:
             self._following.cancel()
@@ -218,7 +216,7 @@ class GrpcServer:
         servicer = reflection.aio.ReflectionServicer(names)
         rules = {"ServerReflectionInfo": Rule(Scope.READ)}
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            servicer, _Guarding(self._server, self._guard, rules)
+            servicer, _Intercepting(self._server, self._interceptor, rules)
         )
 
     async def _follow_tokens(self, tokens: TokenBook) -> None:
@@ -230,12 +228,14 @@ class GrpcServer:
                 logger.exception("tokens not reloaded, those before stay")
 
 
-class _Guarding:
-    """Stands for a server when a service is added to it, and adds the guarded form."""
+class _Intercepting:
+    """Stands for a server when a service is added to it, and adds the intercepted form."""
 
-    def __init__(self, server: aio.Server, guard: Guard, rules: Mapping[str, Rule]) -> None:
+    def __init__(
+        self, server: aio.Server, interceptor: Interceptor, rules: Mapping[str, Rule]
+    ) -> None:
         self._server = server
-        self._guard = guard
+        self._interceptor = interceptor
         self._rules = rules
 
     def add_generic_rpc_handlers(self, _handlers: Any) -> None:
@@ -244,8 +244,8 @@ class _Guarding:
     def add_registered_method_handlers(
         self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler]
     ) -> None:
-        """Add them, guarded."""
-        service = self._guard.service(name, handlers, self._rules)
+        """Add them, intercepted."""
+        service = self._interceptor.service(name, handlers, self._rules)
         self._server.add_generic_rpc_handlers((service,))
 
 

@@ -20,7 +20,7 @@ from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.memory import PeakMemory
+from reclens.platform.jobs.measures import PeakMemory, RateEstimator
 from reclens.platform.jobs.stop_signal import StopSignal
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
@@ -197,7 +197,7 @@ class JobContext:
                     raise Requeue
         except RecLensError as error:
             # It is going to wait, perhaps for long: what it has done is not done again.
-            if error.patient and advanced:
+            if error.long_outage and advanced:
                 self._save(trainer)
             if isinstance(error, LlmInterrupted):
                 raise Requeue from error
@@ -251,33 +251,6 @@ class JobContext:
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
         )
-
-
-class RateEstimator:
-    """Adds rate and time left to progress that has neither, from how its steps advance."""
-
-    _SMOOTHING = 0.3
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._step = 0
-        self._time = 0.0
-        self._rate: float | None = None
-
-    def measured(self, progress: Progress, now: float) -> Progress:
-        """``progress`` at time ``now`` in seconds, with ``rate`` and ``eta_seconds``."""
-        if progress.stage != self._stage or progress.step < self._step:
-            self._rate = None
-        elif now > self._time:
-            rate = (progress.step - self._step) / (now - self._time)
-            share = self._SMOOTHING if self._rate is not None else 1.0
-            self._rate = share * rate + (1 - share) * (self._rate or 0.0)
-        self._stage, self._step, self._time = progress.stage, progress.step, now
-        rate = progress.rate if progress.rate is not None else self._rate
-        eta = progress.eta_seconds
-        if eta is None and rate and progress.total is not None:
-            eta = max(0, progress.total - progress.step) / rate
-        return progress.model_copy(update={"rate": rate, "eta_seconds": eta})
 
 
 def waiting_key(job_id: str) -> str:

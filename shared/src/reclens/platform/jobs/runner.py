@@ -134,7 +134,7 @@ class JobRunner:
             except (RedisConnectionError, RedisTimeoutError) as error:
                 raise self._retry(task, error) from error
             except RecLensError as error:
-                if error.patient:
+                if error.long_outage:
                     delay = delay_in_outage(task, self.runtime, error)
                     self._send_again(task, countdown=delay)
                     raise Ignore from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reclens.concepts.llm import ChatAnswer
+from reclens.concepts.llm.chat import ChatAnswer
 from reclens.errors import NotFound
 from reclens.platform.store.objects import ObjectStore
 

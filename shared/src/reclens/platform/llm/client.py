@@ -16,7 +16,7 @@ import structlog
 
 from reclens import __version__
 from reclens.concepts.evidence.item_text import clean
-from reclens.concepts.llm import ChatAnswer, ChatRequest
+from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.llm.dialects import DIALECTS
 from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
@@ -51,11 +51,11 @@ class StopEvent(Protocol):
     """An event that is set when the worker stops; of threads or of processes."""
 
     def is_set(self) -> bool:
-        """Whether it stops."""
+        """Whether the worker stops."""
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Wait for it at most ``timeout`` seconds; whether it stops."""
+        """Wait at most ``timeout`` seconds; whether the worker stops."""
         ...
 
 

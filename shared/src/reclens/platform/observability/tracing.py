@@ -15,12 +15,11 @@ import structlog
 from pydantic import Field
 
 from reclens.errors import NotReady
-from reclens.platform.grpc.call import Call
 from reclens.platform.settings.models import Section
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SCOPE: Final = "reclens"
@@ -90,46 +89,43 @@ def tracing() -> bool:
     return _tracer is not None
 
 
-def begin_span(call: Call, parent: str) -> None:
-    """Begin the span of a call.
+def begin_span(path: str, parent: str) -> tuple[Span, str]:
+    """Begin the span of a call; `tracing` has said that there is one.
 
     Args:
-        call: gets the span, and the trace context to send on.
+        path: the method, e.g. ``/reclens.api.steering.v1.SteeringService/Recommend``.
         parent: W3C trace context of the caller; empty or unreadable: a new trace.
+
+    Returns:
+        The span, and the trace context to send on.
     """
-    if _tracer is None:
-        return
     from opentelemetry.trace import SpanKind  # noqa: PLC0415
 
-    service, _, method = call.method.lstrip("/").partition("/")
-    span = call.span = _tracer.start_span(
+    assert _tracer is not None
+    service, _, method = path.lstrip("/").partition("/")
+    span = _tracer.start_span(
         f"{service}/{method}",
         context=_context(parent),
         kind=SpanKind.SERVER,
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": method},
     )
-    call.traceparent = _header(span.get_span_context())
+    return span, _header(span.get_span_context())
 
 
-def end_span(call: Call, code: str, number: int) -> None:
-    """End the span of a call. It names no user, history or item."""
-    span = call.span
-    if span is None:
-        return
-    call.span = None
+def end_span(span: Span, code: str, number: int, **attributes: str | int) -> None:
+    """End the span of a call.
+
+    Args:
+        span: as `begin_span` gave it.
+        code: name of the call's status.
+        number: of the status.
+        attributes: what else is known of the call, without users, histories or items.
+    """
     if span.is_recording():
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415
 
-        span.set_attributes(
-            {
-                "rpc.grpc.status_code": number,
-                "reclens.request_id": call.request_id,
-                "reclens.release": call.release[:128],
-                "reclens.edits": call.edits,
-            }
-        )
-        if call.client:
-            span.set_attribute("reclens.client", call.client)
+        named = {f"reclens.{name}": value for name, value in attributes.items()}
+        span.set_attributes({"rpc.grpc.status_code": number, **named})
         if code in _SERVER_FAULTS:
             span.set_status(Status(StatusCode.ERROR, code))
     span.end()

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import MissingData
-from reclens.platform.settings.secret_files import SecretFiles
+from reclens.platform.settings.files import SecretFiles
 
 
 class Section(BaseModel):
@@ -53,6 +53,15 @@ class S3Settings(Section):
     """Region; most self-hosted stores ignore it."""
     secure: bool = False
     """Use TLS."""
+
+
+class StoreChoice(Section):
+    """Which kind of store artifacts are kept in."""
+
+    kind: str = "s3"
+    """``s3``, or a store that an installed package adds, see docs/how-to/extend/store.md."""
+    address: str = ""
+    """Where a store that was added has its objects, in its own words: a URL, a folder, ..."""
 
 
 class GatewayTarget(Section):
@@ -190,6 +199,8 @@ class StoreSettings(BaseSettings):
 
     s3: S3Settings = S3Settings()
     """Object store."""
+    store: StoreChoice = StoreChoice()
+    """Another store in its place."""
     cache_dir: Path = Path(".reclens/cache")
     """Verified local copies of objects, named by checksum; safe to delete."""
 

@@ -1,4 +1,4 @@
-"""The log of people's edits to the concepts of one autoencoder, in the object store."""
+"""The log of people's corrections to the concepts of one autoencoder, in the object store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CorrectionLog:
 
     Args:
         store: with the autoencoder.
-        autoencoder: ``autoencoders/id``, whose latents the edits are about.
+        autoencoder: ``autoencoders/id``, whose latents the corrections are about.
     """
 
     def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
@@ -38,28 +38,28 @@ class CorrectionLog:
         """
         return self._log.read()
 
-    def append(self, edit: ConceptCorrection, *, seen: int) -> tuple[ConceptCorrection, ...]:
+    def append(self, correction: ConceptCorrection, *, seen: int) -> tuple[ConceptCorrection, ...]:
         """Add an entry at the end and return the log with it.
 
         Args:
-            edit: to add.
+            correction: to add.
             seen: entries that its author knew of.
 
         Raises:
-            StaleCorrection: somebody edited one of its latents after what the author had seen.
+            StaleCorrection: somebody corrected one of its latents after what the author had seen.
         """
         while True:
             entries = self.read()
             for number, other in enumerate(entries[seen:], start=seen + 1):
-                if set(other.latents) & set(edit.latents):
-                    raise _stale(edit, number, other)
+                if set(other.latents) & set(correction.latents):
+                    raise _stale(correction, number, other)
             # Of two who append at once one finds the number taken, and reads again.
-            if self._log.add(len(entries) + 1, edit):
-                return (*entries, edit)
+            if self._log.add(len(entries) + 1, correction):
+                return (*entries, correction)
 
 
 def machine_concepts_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
-    """The machine-made concepts under ``concepts``, and how many edits that has applied."""
+    """The machine-made concepts under ``concepts``, and how many corrections that has applied."""
     manifest = store.manifest(concepts)
     if manifest.task != CONCEPTS_EDIT.task:
         return concepts, 0
@@ -68,14 +68,14 @@ def machine_concepts_of(store: ArtifactStore, concepts: str) -> tuple[str, int]:
 
 
 def labelling_spec_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
-    """How the machine made the labels of ``concepts``, whether people have edited them or not."""
+    """How the machine made the labels of ``concepts``, whether people corrected them or not."""
     return ConceptsSpec.parse(store.manifest(machine_concepts_of(store, concepts)[0]).spec)
 
 
-def _stale(edit: ConceptCorrection, number: int, other: ConceptCorrection) -> StaleCorrection:
+def _stale(correction: ConceptCorrection, number: int, other: ConceptCorrection) -> StaleCorrection:
     done = f"{other.operation} {other.was!r}" + (f" to {other.name!r}" if other.name else "")
     return StaleCorrection(
-        f"{other.author} has changed {edit.was!r} meanwhile (edit {number}: {done}).",
+        f"{other.author} has changed {correction.was!r} meanwhile (edit {number}: {done}).",
         field="concept_id",
         remedy="look at it again (`reclens concepts list`) and edit what it is now; if it still "
         "looks the same, publish that edit first (`reclens concepts edits --apply`).",

@@ -1,20 +1,26 @@
-"""Bytes in a bucket: the few operations that artifacts need, over any S3."""
+"""Bytes under keys: the few operations that artifacts need, and S3, where they are by default.
+
+Another store is a subclass of `ObjectStore` with an entry point of ``reclens.stores``.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from reclens.errors import NotFound, StoreRefused, Unavailable
-from reclens.platform.settings.models import S3Settings
+from reclens.extensions import ExtensionPoint
+from reclens.platform.settings.models import S3Settings, StoreSettings
 
 T = TypeVar("T")
 
@@ -25,8 +31,58 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
 
-class ObjectStore:
-    """One bucket.
+class ObjectStore(ABC):
+    """Objects by key, e.g. ``autoencoders/0123456789abcdef/manifest.json``.
+
+    An object is seen whole or not at all, and what was written is read at once by everybody.
+
+    Raises (all methods):
+        Unavailable: the store does not answer just now.
+        NotFound: the object does not exist.
+    """
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """The store that the settings name; nothing is sent until the first call."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Store ``data``, replacing what was there."""
+
+    @abstractmethod
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """Read a small object whole."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> list[str]:
+        """Keys that begin with ``prefix``, sorted."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; one that does not exist is no error."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file, streamed where the store can."""
+        self.put(key, path.read_bytes())
+
+    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Read an object as a stream of chunks, where the store can."""
+        data = self.get(key)
+        for start in range(0, len(data), chunk_bytes):
+            yield data[start : start + chunk_bytes]
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object called ``key``."""
+        return key in self.list(key)
+
+
+class S3Store(ObjectStore):
+    """One bucket of any store that speaks S3 with conditional puts.
 
     Raises (all methods):
         Unavailable: the store does not answer, or asks to slow down.
@@ -52,6 +108,10 @@ class ObjectStore:
             region=settings.region,
             http_client=self._http,
         )
+
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        return cls(settings.s3)
 
     def ensure_bucket(self) -> None:
         """Make the bucket unless it exists."""
@@ -187,3 +247,20 @@ class ObjectStore:
             field="s3",
             remedy="check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
         )
+
+
+def _flaw(loaded: object) -> str:
+    if not (inspect.isclass(loaded) and issubclass(loaded, ObjectStore)):
+        return "is not a subclass of reclens.platform.store.objects.ObjectStore"
+    lacking = sorted(loaded.__abstractmethods__)
+    return f"lacks {', '.join(lacking)}" if lacking else ""
+
+
+STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
+    "reclens.stores",
+    noun="store",
+    field="store.kind",
+    page="docs/how-to/extend/store.md",
+    flaw=_flaw,
+)
+"""Each a subclass of `ObjectStore`, named as the setting ``RECLENS_STORE__KIND`` names it."""

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from reclens.contracts import POLICY_ID, StoredPolicy
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
 from reclens.platform.store.append_log import AppendLog, entry_number
 from reclens.platform.store.objects import ObjectStore
+from reclens.steering.policies import POLICY_ID, StoredPolicy
 
 _PREFIX: Final = "policies/"
 _POLICY_ID: Final = re.compile(POLICY_ID)

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reclens.studies.demo.figures import Figures
+from reclens.studies.demo.report import Figures, shortened
 from reclens.studies.demo.story import STRENGTH, Story, carrying
 
 # Told apart by colour-blind readers too (Okabe and Ito).
@@ -67,7 +67,7 @@ def _reconstruction(metrics: dict[str, Any]) -> Figure:
 
 
 def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     edges = [step / 40 for step in range(41)]
     axes.hist(confidences, bins=edges, color=_DOWN, alpha=0.85, edgecolor="white", lw=0.5)
@@ -95,9 +95,8 @@ def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
         "whether the latent fires on users that no label was made from"
     )
     axes.set_ylabel("latents")
-    # Room for the legend above the bars.
-    axes.set_ylim(top=axes.get_ylim()[1] * 1.35)
-    axes.legend(frameon=False, loc="upper right")
+    # Beside the axes, where no line can run through it.
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     axes.set_title(
         f"{metrics['labelled']:,} of {metrics['alive']:,} firing latents have a label, "
         f"{len(confidences):,} could be judged, {metrics['trusted']:,} are trusted",
@@ -114,7 +113,9 @@ def _steering(story: Story) -> Figure:
     before = {item.item_id for item in answer.baseline}
     for item in answer.baseline:
         colour = _colour(item, up.label, down.label)
-        _name(axes, 0, item.rank, f"{_short(item.title or item.item_id)}  {item.rank}", colour)
+        _name(
+            axes, 0, item.rank, f"{shortened(item.title or item.item_id, 38)}  {item.rank}", colour
+        )
         if item.item_id in after:
             _line(axes, item.rank, after[item.item_id].rank, colour)
         else:
@@ -123,7 +124,11 @@ def _steering(story: Story) -> Figure:
         colour = _colour(item, up.label, down.label)
         came = "" if item.item_id in before else f"  (was {item.baseline_rank})"
         _name(
-            axes, 1, item.rank, f"{item.rank}  {_short(item.title or item.item_id)}{came}", colour
+            axes,
+            1,
+            item.rank,
+            f"{item.rank}  {shortened(item.title or item.item_id, 38)}{came}",
+            colour,
         )
         if item.item_id not in before:
             _line(axes, _GAP_RANK, item.rank, colour, faint=True)
@@ -175,5 +180,5 @@ def _line(axes: Axes, left: float, right: float, colour: str, *, faint: bool = F
     axes.plot([0, 1], [left, right], color=colour, solid_capstyle="round", **style)
 
 
-def _short(title: str) -> str:
-    return title if len(title) <= 38 else title[:37] + "…"
+def _short(item: Any) -> str:
+    return shortened(item.title or item.item_id, 38)

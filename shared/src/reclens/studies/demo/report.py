@@ -1,15 +1,68 @@
-"""``report.json`` and ``report.md``: what the demo measured and showed."""
+"""``report.json`` and ``report.md``: what the demo measured and showed, in ``templates/``."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.studies.demo.figures import Figures
+from reclens.contracts import Manifest, Release
+from reclens.contracts.tables import CONCEPTS
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.demo.story import RULE, STRENGTH, Story, carrying
+from reclens.studies.templates import template_environment
 
 _HISTORY_SHOWN = 10
 _LATENTS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Manifests of everything behind a release, and the labels' confidences."""
+
+    dataset: Manifest
+    """Data set."""
+    recommender: Manifest
+    """Recommender."""
+    activations: Manifest
+    """Activations."""
+    autoencoder: Manifest
+    """Autoencoder."""
+    concepts: Manifest
+    """Concepts."""
+    confidences: list[float]
+    """Confidence of every label that was judged, one per latent."""
+
+    def manifests(self) -> dict[str, Manifest]:
+        """By stage, in order."""
+        return {
+            "dataset": self.dataset,
+            "recommender": self.recommender,
+            "activations": self.activations,
+            "autoencoder": self.autoencoder,
+            "concepts": self.concepts,
+        }
+
+
+def read_figures(store: ArtifactStore, release: Release) -> Figures:
+    """Read them.
+
+    Raises:
+        NotFound: an artifact of the release is missing.
+        CorruptArtifact: its bytes are not what its manifest says.
+    """
+    lineage = store.lineage(release.concepts)
+    table = pq.read_table(store.fetch(release.concepts, CONCEPTS.file), columns=["confidence"])
+    return Figures(
+        dataset=store.manifest(lineage["dataset"]),
+        recommender=store.manifest(release.recommender),
+        activations=store.manifest(lineage["activations"]),
+        autoencoder=store.manifest(release.autoencoder),
+        concepts=store.manifest(release.concepts),
+        confidences=[value for value in table["confidence"].to_pylist() if value is not None],
+    )
 
 
 def as_report(figures: Figures, story: Story, total_seconds: float) -> dict[str, Any]:
@@ -51,102 +104,39 @@ def as_report(figures: Figures, story: Story, total_seconds: float) -> dict[str,
 
 def as_markdown(report: dict[str, Any], figures: Figures, story: Story) -> str:
     """The same for people, with the history, the latents and the plots."""
-    choice = story.choice
-    up, down = choice.more_of, choice.less_of
-    (model, quality), *_ = report["recommenders"].items()
-    dataset, autoencoder, concepts = report["dataset"], report["autoencoder"], report["concepts"]
-    metrics = figures.concepts.metrics
-    history = [_title(item) for item in story.explanation.history]
-    latents = [
-        [
-            f"{one.latent}",
-            one.label or "(unlabelled)",
-            f"{one.confidence:.2f}" if one.measured else "",
-            f"{one.activation:.2f}",
-        ]
-        for one in list(story.explanation.explanation.latents)[:_LATENTS_SHOWN]
-    ]
-    lines = [
-        f"# From {dataset['interactions']:,} interactions to a steered recommendation",
-        "",
-        f"{dataset['users']:,} users, {dataset['items']:,} items. {model}: "
-        f"HR@10 {quality['hr@10']:.3f}, NDCG@10 {quality['ndcg@10']:.3f} on the test items "
-        "(full ranking, seen items excluded).",
-        "",
-        "## The dictionary",
-        "",
-        f"{figures.autoencoder.metrics['n_latents']:,} latents, {autoencoder['l0']:.0f} active at "
-        f"once, explain {1 - autoencoder['fvu']:.1%} of the variance of the representations of "
-        f"users that it was not trained on (fraction unexplained, FVU: {autoencoder['fvu']:.4f}; "
-        f"an untrained dictionary: {autoencoder['random_fvu']:.2f}; always answering with the "
-        f"mean: 1). {autoencoder['dead_fraction']:.1%} of the latents are dead.",
-        "",
-        "![reconstruction](reconstruction.png)",
-        "",
-        "## The concepts",
-        "",
-        f"{concepts['alive']:,} latents fire, {concepts['labelled']:,} got a label, "
-        f"{concepts['trusted']:,} of the labels are trusted: judged on users that no label was "
-        "made from. Median confidence "
-        f"{metrics['balanced_accuracy_median']:.2f}; with labels shuffled among the latents "
-        f"{metrics['shuffled_balanced_accuracy_median']:.2f}; chance 0.5.",
-        "",
-        "![confidence](concept_confidence.png)",
-        "",
-        f"## User {choice.user_id}: more {up.label}, less {down.label}",
-        "",
-        f"Recent history: {'; '.join(history[-_HISTORY_SHOWN:])}.",
-        "",
-        "Latents that fire, strongest first:",
-        "",
-        *_markdown_table(["latent", "label", "confidence", "activation"], latents),
-        "",
-        f"{up.label} +{STRENGTH} (confidence {up.confidence:.2f}, {len(up.latents)} latents), "
-        f"{down.label} -{STRENGTH} (confidence {down.confidence:.2f}, {len(down.latents)} "
-        "latents):",
-        "",
-        *_markdown_table(["rank", "untouched", "steered", "rank before"], _side_by_side(story)),
-        "",
-        _effect_sentence(story),
-        "",
-        _average_sentence(story),
-        "",
-        "![steering](steering.png)",
-        "",
-        "## How this user and these concepts were chosen",
-        "",
-        RULE,
-        "",
-        "## Versions",
-        "",
-        f"release {story.answer.versions.release} {story.answer.versions.release_version}",
-        *(f"- {manifest.artifact}" for manifest in figures.manifests().values()),
-    ]
-    return "\n".join(lines) + "\n"
+    return _render(
+        "report.md.j2",
+        story,
+        report=report,
+        trained=figures.autoencoder.metrics,
+        judged=figures.concepts.metrics,
+        manifests=figures.manifests().values(),
+        rule=RULE,
+    )
 
 
 def as_text(story: Story) -> str:
     """The story for a terminal."""
-    choice = story.choice
-    up, down = choice.more_of, choice.less_of
-    lines = [f"User {choice.user_id} saw lately:"]
-    lines += [
-        f"  {_title(item)} ({', '.join(item.tags)})"
-        for item in list(story.explanation.history)[-_HISTORY_SHOWN:]
-    ]
-    lines += ["", "Latents that fire, strongest first:"]
-    for one in list(story.explanation.explanation.latents)[:_LATENTS_SHOWN]:
-        said = f"confidence {one.confidence:.2f}" if one.concept_id else "no label"
-        lines.append(f"  {one.latent:>5}  {one.activation:4.2f}  {one.label or '-'}  ({said})")
-    lines += [
-        "",
-        f"More {up.label} (+{STRENGTH}), less {down.label} (-{STRENGTH}):",
-        "",
-        f"      {'untouched':<42}  steered",
-    ]
-    for rank, before, after, moved in _side_by_side(story):
-        lines.append(f"  {rank:>2}  {_cut(before, 42):<42}  {_cut(after, 42):<42}  {moved}")
-    return "\n".join([*lines, "", _effect_sentence(story), _average_sentence(story)])
+    return _render("story.txt.j2", story)
+
+
+def _render(name: str, story: Story, **values: Any) -> str:
+    environment = template_environment("reclens.studies.demo")
+    environment.filters |= {"title_of": _title, "cut": shortened}
+    counts = {
+        f"{side}_{when}": carrying(concept, [list(item.tags) for item in items])
+        for side, concept in (("up", story.choice.more_of), ("down", story.choice.less_of))
+        for when, items in (("before", story.answer.baseline), ("after", story.answer.items))
+    }
+    return environment.get_template(name).render(
+        story=story,
+        counts=counts,
+        strength=STRENGTH,
+        history=list(story.explanation.history)[-_HISTORY_SHOWN:],
+        latents=list(story.explanation.explanation.latents)[:_LATENTS_SHOWN],
+        side_by_side=_side_by_side(story),
+        **values,
+    )
 
 
 def _side_by_side(story: Story) -> list[list[str]]:
@@ -163,39 +153,12 @@ def _marked(story: Story, item: pb.Recommendation) -> str:
     return " ".join([_title(item), *(mark for mark, label in marks if label in item.tags)])
 
 
-def _average_sentence(story: Story) -> str:
-    average, choice = story.average, story.choice
-    return (
-        f"The same edits for {average.users} users, on average: {choice.more_of.label} "
-        f"{average.more_before:.1f} → {average.more_after:.1f}, {choice.less_of.label} "
-        f"{average.less_before:.1f} → {average.less_after:.1f} of {len(story.answer.items)}."
-    )
-
-
-def _effect_sentence(story: Story) -> str:
-    answer, effect = story.answer, story.answer.effect
-    before = [list(item.tags) for item in answer.baseline]
-    after = [list(item.tags) for item in answer.items]
-    said = [
-        f"{concept.label} ({mark}) {carrying(concept, before)} → {carrying(concept, after)}"
-        for mark, concept in (("▲", story.choice.more_of), ("▼", story.choice.less_of))
-    ]
-    return (
-        f"In the top {len(answer.items)}: {', '.join(said)}. {effect.overlap:.0%} of the untouched "
-        f"answer kept; the representation moved by {effect.relative_shift:.0%} of its norm."
-    )
-
-
-def _markdown_table(columns: list[str], rows: list[list[str]]) -> list[str]:
-    body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *body]
-
-
 def _title(item: pb.Recommendation | pb.HistoryItem) -> str:
     return item.title or item.item_id
 
 
-def _cut(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
+    """A text that is not wider than that."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -12,7 +12,7 @@ from reclens.client import SteeringClient
 from reclens.contracts import Release
 from reclens.data import read_dataset
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
-from reclens.ops.local.interruption import terminated_as_interrupted, undisturbed
+from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
 from reclens.platform.jobs.log import JobLog
@@ -20,9 +20,8 @@ from reclens.platform.jobs.spec_file import JobRequest, read_spec_file
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.demo.figures import read_figures
 from reclens.studies.demo.plots import draw_plots
-from reclens.studies.demo.report import as_markdown, as_report, as_text
+from reclens.studies.demo.report import as_markdown, as_report, as_text, read_figures
 from reclens.studies.demo.story import tell
 
 PIPELINE = Path(__file__).with_name("pipeline.yaml")

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from reclens.contracts import Progress
-from reclens.ops.local.interruption import terminated_as_interrupted, undisturbed
+from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.reproduce.collecting import collect
-from reclens.studies.reproduce.plan import Plan, make_plan
-from reclens.studies.reproduce.report import write_report
-from reclens.studies.reproduce.running import JobRun
+from reclens.studies.reproduce.experiment.execution import JobRun
+from reclens.studies.reproduce.experiment.plan import Plan, make_plan
+from reclens.studies.reproduce.experiment.results import collect
+from reclens.studies.reproduce.report.writing import write_report
 
 Say = Callable[[str], None]
 

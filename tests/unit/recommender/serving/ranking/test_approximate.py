@@ -152,7 +152,7 @@ def test_limits_look_deeper_until_enough_are_left() -> None:
 def test_what_the_searched_lists_do_not_hold_is_found_among_all_items() -> None:
     served = served_model("bprmf", n_items=1503)
     few = with_index(served, n_lists=128, recall=0.05)
-    assert index_of(few).report.n_probe == 1
+    assert index_of(few).report.lists_searched == 1
     asked = [
         RankQuery(known(served, user), 300, edits=PUSH, include_latents=True) for user in range(3)
     ]
@@ -164,7 +164,7 @@ def test_an_index_that_misses_items_tells_no_wrong_score_and_is_batch_invariant(
     served = served_model("bprmf", n_items=1503)
     # Few lists are searched, each with enough items for an answer.
     few = with_index(served, n_lists=8, recall=0.05)
-    assert index_of(few).report.n_probe == 1
+    assert index_of(few).report.lists_searched == 1
     asked = [
         RankQuery(known(served, user), 5, exclude_seen=False, edits=edits)
         for user in range(N_USERS)
@@ -200,7 +200,7 @@ def test_a_release_gets_its_index_when_it_is_loaded() -> None:
         served = served_model("sasrec", n_items=603, options=ServingOptions(approximate=True))
     (entry,) = [entry for entry in logs if entry["event"] == "index built"]
     assert entry["recall"] >= 0.99
-    assert (entry["queries"], entry["lists"]) == (N_USERS, index_of(served).report.n_lists)
+    assert (entry["queries"], entry["lists"]) == (N_USERS, index_of(served).report.lists)
     assert entry["seconds"] >= 0
     assert not isinstance(served_model("sasrec").ranker, ApproximateRanker)
 

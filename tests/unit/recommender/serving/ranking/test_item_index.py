@@ -39,7 +39,7 @@ def recall(found: torch.Tensor, truth: np.ndarray) -> float:
 def test_queries_that_it_was_not_measured_on_are_answered_as_well(planted) -> None:
     items, biases, x = planted
     index = build_item_index(items, biases, x[:150], wanted_recall=0.97)
-    assert index.report.n_probe < index.report.n_lists
+    assert index.report.lists_searched < index.report.lists
     assert index.report.recall >= 0.97
     found = index.candidates(x[150:], 50)
     assert found.shape == (150, 50)
@@ -50,7 +50,7 @@ def test_less_recall_searches_fewer_lists(planted) -> None:
     items, biases, x = planted
     little = build_item_index(items, biases, x[:100], wanted_recall=0.3)
     much = build_item_index(items, biases, x[:100], wanted_recall=0.999)
-    assert little.report.n_probe < much.report.n_probe
+    assert little.report.lists_searched < much.report.lists_searched
     assert 0.3 <= little.report.recall < much.report.recall
 
 
@@ -74,7 +74,7 @@ def test_the_bias_counts(planted) -> None:
 def test_rows_are_filled_where_the_catalogue_is_small() -> None:
     items = torch.eye(4)
     index = build_item_index(items, torch.zeros(4), items, wanted_recall=0.2, n_lists=4)
-    assert index.report.n_probe == 1
+    assert index.report.lists_searched == 1
     found = index.candidates(items[:2], 10)
     assert found[:, 0].tolist() == [0, 1]
     assert (found[:, 1:] == NO_CANDIDATE).all()

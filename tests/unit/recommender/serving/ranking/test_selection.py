@@ -87,7 +87,7 @@ def test_best_items_and_places_are_those_of_a_full_sort(
             assert best.items.tolist() == orders[row][: counts[row]]
             assert best.scores.tolist() == exact[row][best.items].tolist()
     for row in range(5):
-        assert found.best_of(row, 4).items.tolist() == orders[row][:4]
+        assert found.best([4], [row])[0].items.tolist() == orders[row][:4]
         places = [orders[row].index(item) + 1 for item in targets[row].tolist()]
         assert found.places(row).tolist() == places
 

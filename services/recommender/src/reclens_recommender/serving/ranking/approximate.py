@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reclens_recommender.serving.ranking.catalogue import Catalogue
+from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
 from reclens_recommender.serving.ranking.item_index import NO_CANDIDATE, ItemIndex
 from reclens_recommender.serving.ranking.ranker import (
     DEEPER,
@@ -92,8 +92,8 @@ class ApproximateRanker:
         while depth <= _MOST_CANDIDATES:
             items = self.index.candidates(x[None], depth)[0].numpy()
             items = items[items != NO_CANDIDATE]
-            left = items[~np.isin(items, query.excluded)]
-            scores = self._catalogue.of_items([x], 0 * left, left)
+            left = _without(items, query.excluded)
+            scores = self._scores(x, left)
             order = np.lexsort((left, -scores))
             candidates = ScoredItems(left[order], scores[order])
             kept = query.within_limits(candidates.items)
@@ -115,6 +115,21 @@ class ApproximateRanker:
         best = after.looked_at.take(after.kept)
         known = {item: rank for rank, item in enumerate(before.looked_at.items.tolist(), start=1)}
         ranks = [known.get(item, UNKNOWN_RANK) for item in best.items.tolist()]
-        x = [query.representation.x]
-        scores = self._catalogue.of_items(x, 0 * best.items, best.items)
+        scores = self._scores(query.representation.x, best.items)
         return result.edited(best, np.array(ranks, dtype=np.int64), scores)
+
+    def _scores(self, x: Tensor, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Exact scores of items that are seldom neighbours."""
+        groups = self._catalogue.exact([x], 0 * items, items // GROUP)
+        return groups[np.arange(len(items)), items % GROUP]
+
+
+def _without(
+    items: npt.NDArray[np.int64], excluded: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Those of ``items`` that are not among ``excluded``, which rise."""
+    if not len(excluded):
+        return items
+    nearest = excluded.searchsorted(items)
+    nearest[nearest == len(excluded)] = 0
+    return items[excluded[nearest] != items]

@@ -19,7 +19,7 @@ from reclens_recommender.serving.ranking.selection import Selection
 from reclens_recommender.serving.representations.scores import (
     NO_ITEMS,
     ScoredItems,
-    SortedScores,
+    SortedCandidates,
     UnsortedScores,
 )
 
@@ -103,7 +103,7 @@ class ForwardPassRanker:
 
 def _by_all_scores(
     query: TopKQuery,
-    untouched: SortedScores | UnsortedScores,
+    untouched: SortedCandidates | UnsortedScores,
     edited: Float[Tensor, " n_items"] | None,
 ) -> TopKResult:
     result = TopKResult.unedited(*query.top_k_of(untouched.best))
@@ -160,6 +160,6 @@ def _top_k(
     first = selection.best([query.top_k for query in queries])
 
     def best(row: int, count: int) -> ScoredItems:
-        return first[row] if count == queries[row].top_k else selection.best_of(row, count)
+        return first[row] if count == queries[row].top_k else selection.best([count], [row])[0]
 
     return [query.top_k_of(partial(best, row)) for row, query in enumerate(queries)]

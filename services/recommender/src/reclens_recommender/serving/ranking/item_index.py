@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,20 +53,20 @@ logger = structlog.get_logger(__name__)
 class IndexReport:
     """What the index turned out to be."""
 
-    n_lists: int
-    """Inverted lists."""
-    n_probe: int
+    lists: int
+    """Inverted lists that the items are divided into."""
+    lists_searched: int
     """Lists that a query looks into."""
     recall: float
     """Share of the ten best items that are found, mean over the sample, 0 to 1."""
     lowest_recall: float
     """The same for the query at the 5th percentile of the sample."""
-    n_queries: int
-    """Queries of the sample."""
-    build_seconds: float
+    queries: int
+    """Queries that the recall was measured on."""
+    seconds: float
     """Time that making and measuring it took."""
-    n_bytes: int
-    """Memory of the lists."""
+    megabytes: int
+    """Memory that the lists take, in MiB."""
 
 
 class ItemIndex:
@@ -125,17 +125,7 @@ def index_of_release(
     """
     sample = _sample(model, site, directions, dataset)
     index = build_item_index(catalogue.weights, catalogue.biases, sample)
-    report = index.report
-    logger.info(
-        "index built",
-        recall=round(report.recall, 4),
-        lowest_recall=round(report.lowest_recall, 4),
-        lists=report.n_lists,
-        lists_searched=report.n_probe,
-        queries=report.n_queries,
-        seconds=round(report.build_seconds, 2),
-        megabytes=report.n_bytes >> 20,
-    )
+    logger.info("index built", **asdict(index.report))
     return index
 
 
@@ -194,13 +184,13 @@ def build_item_index(
     n_probe, recalls = _fewest_lists(index, sample, truth, wanted_recall)
     index.nprobe = n_probe
     report = IndexReport(
-        n_lists=index.nlist,
-        n_probe=n_probe,
-        recall=float(recalls.mean()),
-        lowest_recall=float(np.quantile(recalls, 0.05)),
-        n_queries=len(sample),
-        build_seconds=time.monotonic() - began,
-        n_bytes=vectors.nbytes + 8 * n_items,
+        lists=index.nlist,
+        lists_searched=n_probe,
+        recall=round(float(recalls.mean()), 4),
+        lowest_recall=round(float(np.quantile(recalls, 0.05)), 4),
+        queries=len(sample),
+        seconds=round(time.monotonic() - began, 2),
+        megabytes=(vectors.nbytes + 8 * n_items) >> 20,
     )
     return ItemIndex(index, report, n_items)
 

@@ -68,18 +68,18 @@ class TopKQuery:
     """A query for the best items, before and after an edit."""
 
     representation: Representation
-    """For whom, untouched."""
+    """What the model makes of the subject, untouched."""
     edited: Float[Tensor, " d_model"] | None
     """The edited vector, in memory of its own: kernels may compute otherwise where a vector is not
     aligned. None: nothing was edited."""
     top_k: int
-    """Items to find."""
+    """How many items to find."""
     excluded: npt.NDArray[np.int64]
     """Items that are no candidates, rising."""
     limits: Mapping[str, int]
     """Most items that may carry a tag."""
     tags: TagIndex
-    """What the limits are about."""
+    """Which items carry the tags that are limited."""
 
     def within_limits(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Places, from 0, of those of ``items`` that an answer takes."""
@@ -111,13 +111,13 @@ class RankedItems:
     """Items in order, best first, as columns."""
 
     items: npt.NDArray[np.int64]
-    """Rows of items."""
+    """Rows of the items in the data set."""
     scores: npt.NDArray[np.float32]
     """Scores that they are ordered by."""
     baseline_ranks: npt.NDArray[np.int64]
     """Places by the untouched scores, from 1, among the same candidates, or `UNKNOWN_RANK`."""
     baseline_scores: npt.NDArray[np.float32]
-    """The untouched scores."""
+    """The scores before the edits."""
 
 
 class TopKResult(NamedTuple):

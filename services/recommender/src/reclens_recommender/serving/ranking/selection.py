@@ -43,7 +43,7 @@ class Selection:
         vectors = torch.stack(list(x))
         self._margins = catalogue.margins(vectors)
         self._block = GROUP if catalogue.n_items < _LONG_BLOCKS else 8 * GROUP
-        self._places = _places(targets, self._margins) if targets else []
+        self._places = list(map(_Places, targets, self._margins)) if targets else []
         self._lowest = np.array([places.lowest for places in self._places], dtype=np.float32)
         owners = np.repeat(np.arange(len(x)), [len(items) for items in excluded])
         items = np.concatenate(excluded)
@@ -55,20 +55,44 @@ class Selection:
         self._maxima = torch.empty(len(x), -(-catalogue.n_items // self._block))
         catalogue.visit(vectors, self._search)
 
-    def best(self, counts: Sequence[int]) -> list[ScoredItems]:
-        """The best items of each row, as many as ``counts`` asks or there are candidates."""
-        n_blocks = self._maxima.shape[1]
-        wanted = np.array(counts)
-        highest = self._maxima.topk(min(int(wanted.max()), n_blocks), dim=1).values.numpy()
-        edges = highest[np.arange(len(wanted)), np.minimum(wanted, n_blocks) - 1]
-        edges = np.where(wanted <= n_blocks, edges, -np.inf)
-        return self._best(np.arange(len(wanted)), wanted, edges)
+    def best(self, counts: Sequence[int], rows: Sequence[int] | None = None) -> list[ScoredItems]:
+        """The best items of each row, as many as ``counts`` asks or there are candidates.
 
-    def best_of(self, row: int, count: int) -> ScoredItems:
-        """The best items of one row."""
-        maxima = self._maxima[row]
-        edge = float(maxima.topk(count).values[-1]) if count <= len(maxima) else -np.inf
-        return self._best(np.array([row]), np.array([count]), np.array([edge]))[0]
+        Args:
+            counts: one for each row, at least 1.
+            rows: those that are asked for; None: all.
+        """
+        at, wanted = np.arange(len(counts)) if rows is None else np.array(rows), np.array(counts)
+        of_rows = self._maxima[torch.from_numpy(at)]
+        n_blocks = of_rows.shape[1]
+        highest = of_rows.topk(min(int(wanted.max()), n_blocks), dim=1).values.numpy()
+        edges = highest[np.arange(len(at)), np.minimum(wanted, n_blocks) - 1]
+        edges = np.where(wanted <= n_blocks, edges, -np.inf)
+        # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
+        # exact score stays below that is among the best, and no block whose bound shows it.
+        maxima, margins = of_rows.numpy(), self._margins[at]
+        reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
+        owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
+        per_block = self._block // GROUP
+        groups = blocks
+        if per_block > 1:
+            groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
+            there = groups * GROUP < self._catalogue.n_items
+            owners, groups = np.repeat(owners, per_block)[there], groups[there]
+        exact = self._catalogue.exact(self._x, at[owners], groups)
+        reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
+        lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
+        owners, scores = owners[lines], exact[lines, columns]
+        items = groups[lines] * GROUP + columns
+        allowed = ~self._is_excluded[at[owners], items]
+        owners, scores, items = owners[allowed], scores[allowed], items[allowed]
+        order = np.lexsort((items, -scores, owners))
+        ends = np.searchsorted(owners, np.arange(len(at) + 1))
+        found: list[ScoredItems] = []
+        for place, count in enumerate(counts):
+            chosen = order[ends[place] : min(ends[place] + count, ends[place + 1])]
+            found.append(ScoredItems(items[chosen], scores[chosen]))
+        return found
 
     def places(self, row: int) -> npt.NDArray[np.int64]:
         """Places, from 1, of the row's targets among its candidates."""
@@ -82,40 +106,6 @@ class Selection:
             equal = items[scores == score].searchsorted(places.items.items[targets])
             greater[targets] += np.count_nonzero(scores > score) + equal
         return greater + 1
-
-    def _best(
-        self,
-        rows: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
-        edges: npt.NDArray[np.floating],
-    ) -> list[ScoredItems]:
-        """Best items where ``edges`` are the maxima of the ``counts``-th best blocks."""
-        # As many candidates as are asked for reach ``edges``, give or take a margin. Nothing whose
-        # exact score stays below that is among the best, and no block whose bound shows it.
-        maxima = self._maxima.numpy()[rows]
-        margins = self._margins[rows]
-        reach = np.nextafter((edges - 2 * margins).astype(np.float32), np.float32(-np.inf))
-        owners, blocks = np.nonzero((maxima >= reach[:, None]) & (maxima > -np.inf))
-        per_block = self._block // GROUP
-        groups = blocks
-        if per_block > 1:
-            groups = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
-            there = groups * GROUP < self._catalogue.n_items
-            owners, groups = np.repeat(owners, per_block)[there], groups[there]
-        exact = self._catalogue.exact(self._x, rows[owners], groups)
-        reached = np.nextafter((edges - margins).astype(np.float32), np.float32(-np.inf))
-        lines, columns = np.nonzero((exact >= reached[owners, None]) & (exact > -np.inf))
-        owners, scores = owners[lines], exact[lines, columns]
-        items = groups[lines] * GROUP + columns
-        allowed = ~self._is_excluded[rows[owners], items]
-        owners, scores, items = owners[allowed], scores[allowed], items[allowed]
-        order = np.lexsort((items, -scores, owners))
-        ends = np.searchsorted(owners, np.arange(len(rows) + 1))
-        found: list[ScoredItems] = []
-        for place, count in enumerate(counts.tolist()):
-            chosen = order[ends[place] : min(ends[place] + count, ends[place + 1])]
-            found.append(ScoredItems(items[chosen], scores[chosen]))
-        return found
 
     def _search(self, start: int, scores: Tensor) -> None:
         numbers = scores.numpy()
@@ -134,10 +124,10 @@ class Selection:
 class _Places:
     """Counts the candidates before each of some items while their scores pass by."""
 
-    def __init__(
-        self, items: ScoredItems, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
-    ) -> None:
+    def __init__(self, items: ScoredItems, margin: np.float64) -> None:
         self.items = items
+        low = np.nextafter((items.scores - margin).astype(np.float32), np.float32(-np.inf))
+        high = np.nextafter((items.scores + margin).astype(np.float32), np.float32(np.inf))
         # Equal scores are looked at once: many items may have the same.
         _, firsts, self.level_of = np.unique(items.scores, return_index=True, return_inverse=True)
         """Which of the distinct scores each item has."""
@@ -165,18 +155,6 @@ class _Places:
         for level in np.flatnonzero(near > own * self._is_lone).tolist():
             within = (scores >= self._low[level]) & (scores <= self._high[level])
             self.unsure.append((level, np.flatnonzero(within) + start))
-
-
-def _places(targets: Sequence[ScoredItems], margins: npt.NDArray[np.floating]) -> list[_Places]:
-    sizes = [len(items) for items in targets]
-    scores, margin = np.concatenate([items.scores for items in targets]), np.repeat(margins, sizes)
-    low = np.nextafter((scores - margin).astype(np.float32), np.float32(-np.inf))
-    high = np.nextafter((scores + margin).astype(np.float32), np.float32(np.inf))
-    ends = np.cumsum(sizes).tolist()
-    return [
-        _Places(items, low[end - size : end], high[end - size : end])
-        for items, size, end in zip(targets, sizes, ends, strict=True)
-    ]
 
 
 def _block_maxima(scores: Float[Tensor, "rows size"], block: int) -> Float[Tensor, "rows blocks"]:

@@ -29,10 +29,10 @@ _OVERHEAD_BYTES = 1500
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Whom to rank for."""
+    """The user, or the history alone, that items are ranked for."""
 
     user_index: int
-    """Row of a known user; -1: a history alone."""
+    """Row of a known user in the data set; -1: a history alone."""
     history: npt.NDArray[np.int64]
     """Rows of items, oldest first."""
     key: int | bytes
@@ -48,7 +48,7 @@ class Representation:
     """A subject as the model sees it."""
 
     subject: Subject
-    """Whom it represents."""
+    """The user or history that it represents."""
     seen: npt.NDArray[np.int64]
     """The distinct items of the history, rising."""
     x: Float[Tensor, " d_model"]
@@ -100,7 +100,7 @@ class RepresentationCache:
         self._score = score
         self._kept: OrderedDict[int | bytes, Representation] = OrderedDict()
         self.nbytes = 0
-        """Bytes kept."""
+        """Bytes of all representations that are kept."""
         self.hits = 0
         """Representations that were kept already."""
         self.misses = 0

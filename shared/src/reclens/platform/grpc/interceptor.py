@@ -1,0 +1,352 @@
+"""What every call passes on its way to a handler: admission, identity, rights, rates, figures.
+
+This is one handler around each method, made once when a service is added, and not one of the
+interceptors of `grpc.aio`, which would build their chain anew for every call. It is given the
+message as bytes. So a call that is refused for its load or its token is never parsed, and bytes
+that are no message are the caller's fault and not, as gRPC has it, the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2
+from grpc import aio
+
+from reclens.errors import (
+    DeadlineExceeded,
+    InternalError,
+    InvalidInput,
+    RateLimited,
+    RecLensError,
+    Unavailable,
+)
+from reclens.platform.grpc.admission import Admission, RateLimits, Sessions
+from reclens.platform.grpc.auth import AUTHORIZATION_KEY, Client, Rule, TokenBook, common_name
+from reclens.platform.grpc.calls import (
+    MAX_REQUEST_ID,
+    REQUEST_ID_KEY,
+    TRACE_KEY,
+    AccessLog,
+    Call,
+    LogSettings,
+    begin_call,
+    current_call,
+)
+from reclens.platform.observability import metrics, tracing
+from reclens.rpc_status import abort_with
+
+_GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
+
+logger = structlog.get_logger(__name__)
+
+
+class Interceptor:
+    """Stands before the services of one server.
+
+    Args:
+        admission: bounds calls under way. None: no bound.
+        sessions: the streams that are open.
+        tokens: who may call. None: everybody.
+        limits: counts what clients with a rate send. None: no client has one.
+        certificates: callers without a token are named by their certificates.
+        log: writes lines about calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        admission: Admission | None = None,
+        sessions: Sessions | None = None,
+        tokens: TokenBook | None = None,
+        limits: RateLimits | None = None,
+        certificates: bool = False,
+        log: AccessLog | None = None,
+    ) -> None:
+        self.admission = admission
+        self.sessions = sessions or Sessions(0)
+        self.tokens = tokens
+        self.limits = limits
+        self.certificates = certificates
+        self._log = log or AccessLog(LogSettings())
+        # Any kind of handler can answer any call. This kind answers before the message is read.
+        self._refusing = grpc.stream_stream_rpc_method_handler(self._refuse)
+
+    def service(
+        self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler], rules: Mapping[str, Rule]
+    ) -> grpc.GenericRpcHandler:
+        """The intercepted form of a service.
+
+        Args:
+            name: full name of the service.
+            handlers: by method, as the generated code has them.
+            rules: by method; what calling it takes.
+
+        Raises:
+            ValueError: a method has no rule, so that none is open because it was forgotten.
+        """
+        missing = handlers.keys() - rules.keys()
+        if missing:
+            raise ValueError(f"{name} has methods without a rule: {', '.join(sorted(missing))}")
+        intercepted: dict[str, grpc.RpcMethodHandler] = {}
+        for method, handler in handlers.items():
+            if _implemented(handler):
+                intercepted[f"/{name}/{method}"] = _intercepted(self, handler, rules[method])
+            else:
+                # gRPC answers UNIMPLEMENTED to what it finds no handler for.
+                logger.warning("method is not implemented", service=name, method=method)
+        return _Service(intercepted, self)
+
+    # --- the way in ------------------------------------------------------------------------------
+
+    def begin(self, call: Call) -> grpc.RpcMethodHandler | None:
+        """Take up a call, before its message is read.
+
+        Returns:
+            What refuses it, where the server is full; None: it may go on.
+        """
+        call.started = perf_counter()
+        if self.admission is not None and self.admission.full:
+            return self._refusing
+        if tracing.tracing():
+            call.span, call.traceparent = tracing.begin_span(call.method, call.header(TRACE_KEY))
+        return None
+
+    def authenticate(self, call: Call, context: Any) -> Client | None:
+        """The client that calls; None where nobody is asked.
+
+        Raises:
+            Unauthenticated: it did not prove who it is.
+        """
+        if self.tokens is not None:
+            client = self.tokens.client(
+                call.header(AUTHORIZATION_KEY),
+                lambda: common_name(context) if self.certificates else "",
+            )
+            call.client = client.name
+            return client
+        if self.certificates:
+            call.client = common_name(context)
+        return None
+
+    def identify(self, call: Call, request: Any) -> None:
+        """Give the call its id.
+
+        Raises:
+            InvalidInput: the caller's is too long.
+        """
+        call.identify(getattr(request, "request_id", "") or call.header(REQUEST_ID_KEY))
+
+    async def authorise(self, client: Client, rule: Rule, request: Any) -> None:
+        """Check a client's rights to this message, and count it against its rate.
+
+        Raises:
+            PermissionDenied, RateLimited: not this, or not now.
+        """
+        client.check(rule.required(request))
+        if client.rate is not None and self.limits is not None:
+            weight = rule.weight(request) if rule.weight else 1
+            await self.limits.take(client.name, client.rate, weight)
+
+    # --- the way out -----------------------------------------------------------------------------
+
+    def failure(self, call: Call, error: Exception) -> RecLensError:
+        """What the caller is told of ``error``."""
+        if not call.request_id:
+            # Refused before its message was read.
+            call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
+        if isinstance(error, RecLensError):
+            self._log.refused(call, error)
+            metrics.observe_refusal(call.method, error.reason)
+            return error
+        if isinstance(error, TimeoutError):
+            return DeadlineExceeded("the deadline passed.", remedy="allow more time.")
+        logger.exception("handler failed", method=call.method, request_id=call.request_id)
+        return InternalError(
+            f"the server failed on request {call.request_id}.",
+            remedy="look for that id in the server's log.",
+        )
+
+    def ended(self, call: Call, code: str) -> None:
+        """Count, log and trace a call that has ended."""
+        seconds = perf_counter() - call.started
+        if metrics.enabled():
+            metrics.observe_call(call.method, code, call.release, seconds)
+            running = self.admission.running if self.admission is not None else 0
+            metrics.observe_running(running, self.sessions.open)
+        if self._log.on:
+            self._log.ended(call, code, seconds)
+        if call.span is not None:
+            client = {"client": call.client} if call.client else {}
+            tracing.end_span(
+                call.span,
+                code,
+                code_pb2.Code.Value(code),
+                request_id=call.request_id,
+                release=call.release[:128],
+                edits=call.edits,
+                **client,
+            )
+            call.span = None
+
+    async def _refuse(self, _requests: Any, context: Any) -> None:
+        call = current_call()
+        assert call is not None
+        assert self.admission is not None
+        error = self.failure(call, self.admission.refusal())
+        self.ended(call, error.grpc_code)
+        await abort_with(error, call.request_id, context)
+
+
+class _Service(grpc.GenericRpcHandler):
+    """Finds the handler of a call. gRPC asks it in the task that then runs the handler, so that the
+    current call is known there too."""
+
+    def __init__(
+        self, handlers: Mapping[str, grpc.RpcMethodHandler], interceptor: Interceptor
+    ) -> None:
+        self._handlers = handlers
+        self._interceptor = interceptor
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is None:
+            return None
+        call = begin_call(
+            handler_call_details.method, handler_call_details.invocation_metadata or ()
+        )
+        return self._interceptor.begin(call) or handler
+
+
+def _implemented(handler: Any) -> bool:
+    """Whether the method is ours: those of the generated base are plain functions."""
+    return inspect.iscoroutinefunction(handler.unary_unary) or inspect.isasyncgenfunction(
+        handler.stream_stream
+    )
+
+
+def _intercepted(interceptor: Interceptor, handler: Any, rule: Rule) -> grpc.RpcMethodHandler:
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(_unary(interceptor, handler, rule))
+    return grpc.stream_stream_rpc_method_handler(_stream(interceptor, handler, rule))
+
+
+def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
+    parse, write = handler.request_deserializer, handler.response_serializer
+    behaviour, admission = handler.unary_unary, interceptor.admission
+    open_to_all = interceptor.tokens is None and not interceptor.certificates
+
+    async def answer(message: bytes, context: Any) -> bytes:
+        call = current_call()
+        assert call is not None
+        entered, code = False, "OK"
+        try:
+            if admission is not None:
+                admission.enter(context.time_remaining())
+                entered = True
+            client = None if open_to_all else interceptor.authenticate(call, context)
+            request = _parsed(parse, message)
+            interceptor.identify(call, request)
+            call.release = getattr(request, "release", "")
+            call.edits = len(getattr(request, "edits", ()))
+            if client is not None:
+                await interceptor.authorise(client, rule, request)
+            return write(await behaviour(request, context))
+        except (aio.AbortError, asyncio.CancelledError):
+            code = _given_up(context)
+            raise
+        except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
+            failure = interceptor.failure(call, error)
+            code = failure.grpc_code
+        finally:
+            if entered:
+                assert admission is not None
+                admission.leave(answered=code not in _GIVEN_UP)
+            interceptor.ended(call, code)
+        return await abort_with(failure, call.request_id, context)
+
+    return answer
+
+
+def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
+    parse, write = handler.request_deserializer, handler.response_serializer
+    behaviour, sessions = handler.stream_stream, interceptor.sessions
+    open_to_all = interceptor.tokens is None and not interceptor.certificates
+
+    async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
+        call = current_call()
+        assert call is not None
+        code, failure = "OK", None
+        session = None
+        try:
+            client = None if open_to_all else interceptor.authenticate(call, context)
+            interceptor.identify(call, None)
+            session = sessions.enter()
+
+            async def requests() -> AsyncIterator[Any]:
+                async for message in session.until_drained(messages):
+                    request = _parsed(parse, message)
+                    if client is not None:
+                        await _authorise_step(interceptor, client, rule, request)
+                    yield request
+
+            # Closed at once when the caller has gone, not whenever it is collected.
+            async with aclosing(behaviour(requests(), context)) as responses:
+                async for response in responses:
+                    await context.write(write(response))
+            if session.drained:
+                raise Unavailable(
+                    "the server is being stopped.",
+                    remedy="open the session anew; another server takes it.",
+                    retry_seconds=0.1,
+                )
+        except (aio.AbortError, asyncio.CancelledError):
+            code = _given_up(context)
+            raise
+        except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
+            failure = interceptor.failure(call, error)
+            code = failure.grpc_code
+        finally:
+            if session is not None:
+                sessions.leave(session)
+            interceptor.ended(call, code)
+        if failure is not None:
+            await abort_with(failure, call.request_id, context)
+
+    return answer
+
+
+async def _authorise_step(
+    interceptor: Interceptor, client: Client, rule: Rule, request: Any
+) -> None:
+    # A session that is too fast is slowed down, not ended: of steps that wait, the newest counts.
+    while True:
+        try:
+            await interceptor.authorise(client, rule, request)
+        except RateLimited as error:
+            await asyncio.sleep(error.retry_seconds)
+        else:
+            return
+
+
+def _parsed(parse: Callable[[bytes], Any] | None, message: bytes) -> Any:
+    try:
+        return parse(message) if parse is not None else message
+    except DecodeError as error:
+        raise InvalidInput(
+            "the bytes are not a message of this method.",
+            remedy="encode the request with the published protos; strings are UTF-8.",
+        ) from error
+
+
+def _given_up(context: Any) -> str:
+    left = context.time_remaining()
+    return "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"

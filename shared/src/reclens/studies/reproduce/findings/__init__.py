@@ -1,1 +1,0 @@
-"""What the report says was found, and how published claims fare."""

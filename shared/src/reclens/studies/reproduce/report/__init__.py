@@ -1,0 +1,1 @@
+"""The report of an experiment: claims, findings, tables and figures, written by templates."""

@@ -1,0 +1,278 @@
+"""``report.md``, ``report.html`` and ``report.json`` with the plots and raw numbers beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from reclens.concepts.judging.confidence import MIN_POSITIVE
+from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
+from reclens.evaluation.levels import MIN_FIRING
+from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION, interpretable_share
+from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.report import prose
+from reclens.studies.reproduce.report.claims import Claim, check_claims, summary
+from reclens.studies.reproduce.report.concept_figures import confidence, examples, levels
+from reclens.studies.reproduce.report.dictionary_figures import (
+    pareto,
+    prediction_aware,
+    quality,
+)
+from reclens.studies.reproduce.report.findings import what_it_shows
+from reclens.studies.reproduce.report.plot import STYLE, Plot
+from reclens.studies.reproduce.report.tables import Column, Table, all_tables
+
+RAW = "data"
+"""Folder with the raw tables, within a report's."""
+
+ALL_FIDELITY = "all_fidelity.parquet"
+"""Fidelity user by user of every evaluated dictionary, behind T3b, F4 and F8: ``dictionary``,
+``user_id``, ``split``, ``origin``, ``variant`` (base, reconstruction) and the measures."""
+ALL_CONCEPTS = "all_concepts.parquet"
+"""Labels and confidences of every evaluated dictionary, behind T5 and F2: ``dictionary`` and the
+columns of the concepts table."""
+
+_AFTER_TABLE = {"T4": "F7", "T5": "F2"}
+"""Figures that belong to a table; the others follow in order."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading with the tables or the figure under it."""
+
+    key: str
+    """``T1`` and so on."""
+    title: str
+    """The heading without its key."""
+    tables: tuple[Table, ...] = ()
+    """Tables of that key."""
+    plot: Plot | None = None
+    """Figure of that key."""
+
+    @property
+    def heading(self) -> str:
+        """The whole heading."""
+        return f"{self.key}. {self.title}"
+
+
+def write_report(collected: Collected, folder: Path, *, seconds: float) -> dict[str, Any]:
+    """Write everything.
+
+    Args:
+        collected: what the jobs made.
+        folder: made if need be; files of an earlier report are replaced.
+        seconds: wall time of this run, reused artifacts included at no cost.
+
+    Returns:
+        The content of ``report.json``.
+    """
+    raw = folder / RAW
+    raw.mkdir(parents=True, exist_ok=True)
+    tables, plots, claims = all_tables(collected), all_plots(collected), check_claims(collected)
+    for plot in plots:
+        plot.save(folder)
+    for name, table in _raw_tables(collected).items():
+        pq.write_table(table, raw / name, compression="zstd")
+    report = as_json(collected, claims, seconds=seconds)
+    _write_json(folder / "report.json", report)
+    by_key = {key: [one.as_json() for one in own] for key, own in _by_key(tables).items()}
+    _write_json(folder / "tables.json", by_key)
+    (folder / "report.md").write_text(as_markdown(collected, tables, plots, claims))
+    (folder / "report.html").write_text(as_html(collected, tables, plots, claims, folder))
+    return report
+
+
+def all_plots(collected: Collected) -> list[Plot]:
+    """All figures in order; one that there are no data for is left out."""
+    drawn = (confidence, examples, quality, levels, pareto, prediction_aware)
+    with mpl.rc_context(STYLE):
+        plots = [draw(collected) for draw in drawn]
+    return [plot for plot in plots if plot is not None]
+
+
+def as_markdown(
+    collected: Collected, tables: list[Table], plots: list[Plot], claims: list[Claim]
+) -> str:
+    """The report for people."""
+    return prose.render("report.md.j2", **_content(collected, tables, plots, claims))
+
+
+def as_html(
+    collected: Collected,
+    tables: list[Table],
+    plots: list[Plot],
+    claims: list[Claim],
+    folder: Path,
+) -> str:
+    """The same as one page that needs no other file; plots are read from ``folder``."""
+    drawn = {plot.key: _inline(folder / f"{plot.name}.svg") for plot in plots}
+    content = _content(collected, tables, plots, claims)
+    return prose.render("report.html.j2", drawn=drawn, **content)
+
+
+def _content(
+    collected: Collected, tables: list[Table], plots: list[Plot], claims: list[Claim]
+) -> dict[str, Any]:
+    """What both forms of the report show."""
+    judged = [claim.as_json() for claim in claims]
+    names = ("claim", "source", "measured", "control", "verdict")
+    return {
+        "title": f"{collected.dataset_name}, {collected.model_name}: tables and figures",
+        "opening": opening(collected),
+        "found": what_it_shows(collected),
+        "summary": summary(claims),
+        "claims": Table(
+            "",
+            "",
+            tuple(Column(name) for name in names),
+            [[claim[name] for name in names] for claim in judged],
+        ),
+        "terms": terms(collected),
+        "sections": _sections(tables, plots),
+        "stages": collected.stages,
+    }
+
+
+def opening(collected: Collected) -> list[str]:
+    """First paragraphs: what was run, and on what."""
+    trained = [one for one in collected.dictionaries if not one.is_control]
+    return prose.paragraphs(
+        "opening.j2",
+        collected=collected,
+        main=collected.main,
+        epochs=sorted({one.config.get("n_epochs", 0) for one in trained}),
+    )
+
+
+def terms(collected: Collected) -> dict[str, str]:
+    """Words of the tables and what they mean."""
+    main = collected.main
+    values = {
+        "main": main,
+        "levels": main.measured["levels"]["labelled"],
+        "MIN_POSITIVE": MIN_POSITIVE,
+        "TRUSTED_CONFIDENCE": TRUSTED_CONFIDENCE,
+        "MIN_FIRING": MIN_FIRING,
+    }
+    meanings = prose.layout("terms.yaml")
+    return {term: prose.text(meaning, **values) for term, meaning in meanings.items()}
+
+
+def _sections(tables: list[Table], plots: list[Plot]) -> list[Section]:
+    """Tables of one key under one heading, each figure after its table or at the end."""
+    waiting = {plot.key: plot for plot in plots}
+    sections: list[Section] = []
+    for key, own in _by_key(tables).items():
+        sections.append(Section(key, own[0].title, tuple(own)))
+        plot = waiting.pop(_AFTER_TABLE.get(key, ""), None)
+        if plot is not None:
+            sections.append(Section(plot.key, plot.title, plot=plot))
+    sections += [Section(plot.key, plot.title, plot=plot) for plot in waiting.values()]
+    return sections
+
+
+def _by_key(tables: list[Table]) -> dict[str, list[Table]]:
+    found: dict[str, list[Table]] = {}
+    for table in tables:
+        found.setdefault(table.key, []).append(table)
+    return found
+
+
+def _inline(path: Path) -> str:
+    """The ``<svg>`` element of a file, for the body of a page."""
+    text = path.read_text()
+    return text[text.index("<svg") :]
+
+
+def _raw_tables(collected: Collected) -> dict[str, pa.Table]:
+    """Raw tables of the main dictionary; of all evaluated ones each row has the dictionary's
+    name."""
+    found = dict(collected.tables)
+    if collected.main.labels is not None:
+        found["concepts.parquet"] = collected.main.labels
+    fidelity, concepts = [], []
+    for one in collected.evaluated:
+        if one.labels is not None:
+            concepts.append(_named(one, one.labels))
+        if one.fidelity_rows is not None:
+            # The controls of one dictionary are dictionaries themselves, or in its own table.
+            kept = pc.is_in(  # type: ignore[attr-defined]
+                one.fidelity_rows["variant"], pa.array(["base", RECONSTRUCTION])
+            )
+            fidelity.append(_named(one, one.fidelity_rows.filter(kept)))
+    parts = {ALL_FIDELITY: fidelity, ALL_CONCEPTS: concepts}
+    return found | {name: pa.concat_tables(own) for name, own in parts.items() if own}
+
+
+def _named(one: Dictionary, table: pa.Table) -> pa.Table:
+    return table.add_column(0, "dictionary", pa.array([one.name] * len(table), pa.string()))
+
+
+def as_json(collected: Collected, claims: list[Claim], *, seconds: float) -> dict[str, Any]:
+    """The figures that others read, under names that do not change."""
+    main = collected.main
+    held_out = main.fidelity()["variants"]
+    test_users = main.fidelity("test").get("variants", held_out)
+    test = collected.recommender.metrics["test"]
+    return {
+        "dataset": {
+            "name": collected.dataset_name,
+            **_pick(collected.dataset.metrics, "users", "items", "interactions"),
+        },
+        "recommender": {"kind": collected.model_name, **_pick(test, "hr@10", "ndcg@10")},
+        "autoencoder": _pick(
+            main.health, "fvu", "l0", "dead_fraction", "random_fvu", "n_latents", "k"
+        ),
+        "fidelity": _without_intervals(test_users),
+        "fidelity_held_out": _without_intervals(held_out),
+        "concepts": {
+            **_pick(
+                main.labelling,
+                "alive",
+                "labelled",
+                "judged",
+                "distinct",
+                "trusted",
+                "auroc_median",
+                "auroc_share_08",
+                # Of the judged, as all names without another denominator.
+                "paper_p_share_08",
+                "shuffled_auroc_median",
+                "shuffled_paper_p_share_08",
+            ),
+            "paper_p_share_08_of_alive": interpretable_share(main),
+        },
+        **_pick(main.measured, "similarity", "similarity_text", "label_truth"),
+        "origins": collected.origins,
+        "findings": what_it_shows(collected),
+        "claims": [claim.as_json() for claim in claims],
+        "missing": collected.missing,
+        "artifacts": {stage: manifest.artifact for stage, manifest in collected.stages.items()},
+        "versions": main.autoencoder.versions,
+        "seconds": {
+            **{stage: manifest.seconds for stage, manifest in collected.stages.items()},
+            "this_run": round(seconds, 3),
+        },
+    }
+
+
+def _without_intervals(variants: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        variant: {name: value for name, value in means.items() if name != "intervals"}
+        for variant, means in variants.items()
+    }
+
+
+def _pick(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: values[name] for name in names}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
