@@ -108,7 +108,7 @@ def _make(
     scale, shards = scale_of(store, autoencoder), codes_of(store, autoencoder)
     drawn = {"max_cases": _MAX_CASES, "seed": options.seed}
     return make_survey(
-        group_concepts(read_concepts(store.fetch(artifact, CONCEPTS))),
+        group_concepts(read_concepts(store.fetch(artifact, CONCEPTS.file))),
         read_cases(shards, split, items.ids, len(scale), **drawn),
         read_histories(shards, split, last=HISTORY_SHOWN, **drawn),
         items,

@@ -311,4 +311,4 @@ def scale_of(store: ArtifactStore, autoencoder: str) -> np.ndarray:
     """
     import pyarrow.parquet as pq  # noqa: PLC0415 - not before a command reads
 
-    return pq.read_table(store.fetch(autoencoder, LATENTS), columns=["p99"])["p99"].to_numpy()
+    return pq.read_table(store.fetch(autoencoder, LATENTS.file), columns=["p99"])["p99"].to_numpy()
