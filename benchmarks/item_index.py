@@ -92,7 +92,9 @@ def _trained() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from reclens.platform.settings.models import WorkerSettings
     from reclens.recommenders import RecommenderTrainer, UserBatch
 
-    folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
+    folder = obtain(
+        "ml-100k", Path(".reclens/cache"), WorkerSettings().data.folder("ml-100k")
+    ).folder
     dataset = prepare(DatasetSpec(), folder)
     trainer = RecommenderTrainer(SasRecConfig(d_model=D_MODEL, max_epochs=8), dataset, seed=0)
     for _ in trainer.steps():

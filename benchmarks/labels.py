@@ -27,8 +27,7 @@ from reclens.contracts import ConceptsOptions
 from reclens.data import Items, read_dataset
 from reclens.platform.llm.sentence_embedding import SentenceEmbedder
 from reclens.platform.settings.models import StoreSettings
-from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import ArtifactStore, codes_of, scale_of
 
 JUDGES = ("keywords", "embedding")
 RESULTS = Path(__file__).parent / "results" / "labels.json"

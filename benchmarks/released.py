@@ -168,7 +168,7 @@ def load(store: ArtifactStore, reference: str) -> Released:
     dataset = read_dataset(store.fetch_all(lineage["dataset"]))
     model = load_recommender(store.fetch_all(lineage["recommender"])).eval()
     sae = load_autoencoder(store.fetch_all(lineage["autoencoder"]))
-    latents = pq.read_table(store.fetch(lineage["autoencoder"], LATENTS))
+    latents = pq.read_table(store.fetch(lineage["autoencoder"], LATENTS.file))
     users = [u for u in range(dataset.n_users) if len(dataset.history(u, (Split.TEST,)))]
     histories = [dataset.history(u, (Split.TRAIN, Split.VALID)) for u in users]
     return Released(
@@ -180,7 +180,7 @@ def load(store: ArtifactStore, reference: str) -> Released:
         W_dec=sae.W_dec.detach(),
         input_scale=sae.input_scale.detach(),
         p99=torch.from_numpy(latents["p99"].to_numpy().copy()),
-        concepts=group_concepts(read_concepts(store.fetch(concepts, CONCEPTS))),
+        concepts=group_concepts(read_concepts(store.fetch(concepts, CONCEPTS.file))),
         x=_representations(model, histories, users),
         seen=seen_mask(histories, dataset.n_items),
         held_out=[dataset.history(u, (Split.TEST,)) for u in users],

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
@@ -35,6 +34,7 @@ from reclens.contracts import (
     SplitSpec,
 )
 from reclens.contracts.tables import CONCEPTS, INTERACTIONS, ITEMS, LATENTS, USERS
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender
 from reclens.sae import build_autoencoder
@@ -146,12 +146,12 @@ def publish_world(store: ArtifactStore, folder: Path, catalogue: Catalogue, seed
 
     def write_autoencoder(at: Path) -> None:
         sae.save(at)
-        _write_latents(at / LATENTS, dense)
+        _write_latents(at / LATENTS.file, dense)
 
     commit(autoencoder, write_autoencoder)
     concepts = ConceptsSpec(autoencoder=autoencoder.artifact_ref(), dataset=dataset.artifact_ref())
     rows, concept_ids = _concepts(catalogue, dense, rng)
-    commit(concepts, lambda at: write_concepts(rows, at / CONCEPTS))
+    commit(concepts, lambda at: write_concepts(rows, at / CONCEPTS.file))
     pointer = ReleaseSpec(
         name="default",
         recommender=recommender.artifact_ref(),
@@ -217,7 +217,11 @@ def _write_dataset(
         "user_id": pa.array([user_id(u) for u in range(n_users)]),
         "attributes": pa.array([[]] * n_users, pa.map_(pa.string(), pa.string())),
     }
-    for name, columns in ((INTERACTIONS, interactions), (ITEMS, catalog), (USERS, people)):
+    for name, columns in (
+        (INTERACTIONS.file, interactions),
+        (ITEMS.file, catalog),
+        (USERS.file, people),
+    ):
         pq.write_table(pa.table(columns), folder / name)
 
 

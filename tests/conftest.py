@@ -107,4 +107,4 @@ def artifact_store(s3: S3Settings, tmp_path: Path) -> ArtifactStore:
 @pytest.fixture(scope="session")
 def ml_100k_folder() -> Path:
     """MovieLens-100K, obtained as the project obtains it and kept between runs."""
-    return obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
+    return obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.folder("ml-100k")).folder

@@ -28,7 +28,9 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with MovieLens-100K, so that no test depends on where it is published."""
     folder = tmp_path_factory.mktemp("datasets")
     folder.chmod(0o755)
-    raw = obtain("ml-100k", ROOT / ".reclens" / "cache", WorkerSettings().data.ml_100k).folder
+    raw = obtain(
+        "ml-100k", ROOT / ".reclens" / "cache", WorkerSettings().data.folder("ml-100k")
+    ).folder
     (folder / "ml-100k").mkdir(mode=0o755)
     for file in raw.iterdir():
         (folder / "ml-100k" / file.name).write_bytes(file.read_bytes())

@@ -36,7 +36,7 @@ def released(stack: Stack, pipeline_job: str) -> None:
 
 def concepts(stack: Stack) -> list[Concept]:
     artifact = stack.store.release(RELEASE).concepts
-    return group_concepts(read_concepts(stack.store.fetch(artifact, CONCEPTS)))
+    return group_concepts(read_concepts(stack.store.fetch(artifact, CONCEPTS.file)))
 
 
 def of_latents(stack: Stack, latents: list[int]) -> list[Concept]:
@@ -112,7 +112,7 @@ def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stac
 
     assert edit(stack, "both", "--reject", "--reason", "too wide")["after"] == []
     artifact = stack.store.release(RELEASE).concepts
-    rows = read_concepts(stack.store.fetch(artifact, CONCEPTS))
+    rows = read_concepts(stack.store.fetch(artifact, CONCEPTS.file))
     assert {rows[one].description for one in latents} == {"Rejected by ann: too wide"}
 
     edit(stack, "both", "--restore")

@@ -46,7 +46,7 @@ def test_a_model_names_the_latents_and_every_answer_is_paid_once(
     view = stack.finish(stack.submit(30, **_options(30)))
     assert view.state is JobState.SUCCEEDED, view
     ref = spec(30, **_options(30)).artifact_ref()
-    rows = read_concepts(bucket.fetch(ref, CONCEPTS))
+    rows = read_concepts(bucket.fetch(ref, CONCEPTS.file))
     assert [row.label for row in rows[: len(TAGS)]] == TAGS
     assert {(row.source, row.model) for row in rows[: len(TAGS)]} == {("llm", "test-30")}
     metrics = bucket.manifest(ref).metrics
@@ -64,7 +64,7 @@ def test_a_model_names_the_latents_and_every_answer_is_paid_once(
     assert tgi.requests == []
     again = bucket.manifest(ref).metrics
     assert (again["llm_calls"], again["llm_cached"]) == (0, metrics["llm_questions"])
-    assert read_concepts(bucket.fetch(ref, CONCEPTS)) == rows
+    assert read_concepts(bucket.fetch(ref, CONCEPTS.file)) == rows
 
 
 def test_a_killed_worker_loses_no_label_and_pays_again_for_what_was_in_flight_only(
@@ -75,7 +75,7 @@ def test_a_killed_worker_loses_no_label_and_pays_again_for_what_was_in_flight_on
     assert stack.workers[-1].wait(60) == -signal.SIGKILL
     stack.start_worker()
     assert stack.finish(job_id).state is JobState.SUCCEEDED
-    rows = read_concepts(bucket.fetch(spec(31, **_options(31)).artifact_ref(), CONCEPTS))
+    rows = read_concepts(bucket.fetch(spec(31, **_options(31)).artifact_ref(), CONCEPTS.file))
     assert [row.label for row in rows[: len(TAGS)]] == TAGS
     asked = _asked(tgi)
     assert max(asked.values()) <= 2

@@ -89,5 +89,5 @@ def test_a_release_is_published_while_more_shards_than_threads_wait_for_a_slow_m
     assert set(asked.values()) == {1}
     assert stack.runs(41)[0] > 2
     ref = spec(41, **_OPTIONS).artifact_ref()
-    rows = read_concepts(artifact_store.fetch(ref, CONCEPTS))
+    rows = read_concepts(artifact_store.fetch(ref, CONCEPTS.file))
     assert [row.label for row in rows[: len(TAGS)]] == TAGS

@@ -59,7 +59,7 @@ def test_a_real_model_is_asked_for_every_latent_and_once_only(
     assert view.state is JobState.SUCCEEDED, view
     ref = spec(0, **OPTIONS).artifact_ref()
     metrics = store.manifest(ref).metrics
-    rows = read_concepts(store.fetch(ref, CONCEPTS))
+    rows = read_concepts(store.fetch(ref, CONCEPTS.file))
     named = [row for row in rows if row.source == "llm"]
     asked = metrics["llm_questions"]
     assert asked == N_LATENTS

@@ -48,7 +48,9 @@ def test_the_same_embeddings_are_smoothed_alike() -> None:
 
 @pytest.mark.timeout(3600)
 def test_the_same_examples_teach_both_the_same() -> None:
-    folder = obtain("ml-100k", Path(".reclens/cache"), WorkerSettings().data.ml_100k).folder
+    folder = obtain(
+        "ml-100k", Path(".reclens/cache"), WorkerSettings().data.folder("ml-100k")
+    ).folder
     dataset = prepare(DatasetSpec(split=SplitSpec(kind="ratio")), folder)
     theirs = evaluate(trained_by_pytorch_geometric(dataset), dataset, Split.TEST)
     trainer = RecommenderTrainer(CONFIG, dataset, seed=0)

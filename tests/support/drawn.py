@@ -125,7 +125,7 @@ def drawn_collected() -> Collected:
             drawn_dictionary(Role.UNTRAINED, "untrained"),
             drawn_dictionary(Role.PREDICTION, "prediction-aware", weight=1.0),
         ),
-        tables={EXAMPLES: examples, LEVELS: levels},
+        tables={EXAMPLES.file: examples, LEVELS.file: levels},
     )
 
 

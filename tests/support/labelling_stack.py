@@ -145,5 +145,5 @@ def assert_complete(bucket: ArtifactStore, seed: int) -> None:
         options=spec(seed),
     )
     ref = spec(seed).artifact_ref()
-    assert read_concepts(bucket.fetch(ref, CONCEPTS)) == whole.rows
+    assert read_concepts(bucket.fetch(ref, CONCEPTS.file)) == whole.rows
     assert bucket.manifest(ref).metrics == whole.metrics

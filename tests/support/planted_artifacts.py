@@ -75,7 +75,7 @@ def _write_codes(world: World, folder: Path) -> None:
     ):
         pq.write_table(_codes(world, split, cases), folder / f"codes-{number:05d}.parquet")
     p99 = pa.array(np.full(world.n_latents, 2.0), pa.float32())
-    pq.write_table(pa.table({"p99": p99}), folder / LATENTS)
+    pq.write_table(pa.table({"p99": p99}), folder / LATENTS.file)
     config = AutoencoderConfig(d_model=world.n_latents, n_latents=world.n_latents, k=2)
     (folder / CONFIG).write_bytes(canonical_json(config.canonical()))
     directions = np.eye(world.n_latents, dtype=np.float32)

@@ -288,6 +288,6 @@ def collected_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> Collect
         recommender=manifest("recommenders", 2, {"valid": quality(0.12), "test": quality(0.1)}),
         activations=manifest("activations", 3, {"train_cases": 500}),
         dictionaries=dictionaries,
-        tables={EXAMPLES: examples, LEVELS: level_counts()},
+        tables={EXAMPLES.file: examples, LEVELS.file: level_counts()},
         missing={},
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.contracts import Release
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens_gateway.resolving.served_release import ServedRelease
 
 RELEASE = Release(

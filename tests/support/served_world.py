@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.concepts.labels.table import write_concepts
 from reclens.contracts import (
     AutoencoderConfig,
@@ -28,6 +27,7 @@ from reclens.contracts import (
     SiteSpec,
     SplitSpec,
 )
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data import Dataset, Interactions, Items, Users, write_dataset
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 from reclens.recommenders import Recommender, UserBatch, build_recommender, save_recommender

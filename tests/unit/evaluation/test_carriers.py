@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reclens.concepts.evidence.vocabulary import build_vocabulary
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.carriers import Carriers
 

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.stats import pearsonr
 
 from reclens.concepts.evidence.vocabulary import Term, TermKind, Vocabulary, build_vocabulary
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.label_truth import TagTruth, measure_label_truth, point_biserial
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation import levels
 from reclens.evaluation.levels import MIN_FIRING, count_levels, exchanged, measure_levels
 

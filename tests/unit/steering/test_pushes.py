@@ -13,7 +13,7 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import DeadlineExceeded, InvalidInput, RecLensError, Unavailable
 from reclens.steering.pushes import ConceptPushes
 

@@ -24,7 +24,7 @@ from reclens.contracts import (
 from reclens.errors import InvalidInput, JobCancelled, Partial, RecLensError
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.jobs.view import JobState
-from reclens.platform.store.latents import scale_of
+from reclens.platform.store.artifacts import scale_of
 
 _MAX_ROUNDS = 5
 

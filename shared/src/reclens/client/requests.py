@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput
@@ -89,6 +89,17 @@ def subject(user_id: str | None, history: Iterable[str] | None) -> pb.Subject:
     return pb.Subject(history=pb.ItemHistory(item_ids=history))
 
 
+def _subject_fields(options: SubjectOptions) -> dict[str, Any]:
+    """The fields that all requests about a subject have."""
+    return {
+        "release": options.get("release", ""),
+        "subject": subject(options.get("user_id"), options.get("history")),
+        "top_k": options.get("top_k", DEFAULT_TOP_K),
+        "include_seen": options.get("include_seen", False),
+        "request_id": options.get("request_id", ""),
+    }
+
+
 def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendRequest:
     """A request of Recommend; also an entry of BatchRecommend and the start of a session.
 
@@ -100,15 +111,11 @@ def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendReques
             that is no number.
     """
     request = pb.RecommendRequest(
-        release=options.get("release", ""),
-        subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", DEFAULT_TOP_K),
-        include_seen=options.get("include_seen", False),
+        **_subject_fields(options),
         edits=options.get("edits", ()),
         mode=steering_mode(options.get("mode")),
         include_baseline=options.get("include_baseline", False),
         explain=options.get("explain", False),
-        request_id=options.get("request_id", ""),
         policy=policy_ref(options.get("policy", "")),
     )
     limited = constraints(options.get("exclude", ()), options.get("limits", {}))
@@ -123,13 +130,7 @@ def explain_request(**options: Unpack[SubjectOptions]) -> pb.ExplainRequest:
     Raises:
         InvalidInput: not exactly one of ``user_id`` and ``history``.
     """
-    return pb.ExplainRequest(
-        release=options.get("release", ""),
-        subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", DEFAULT_TOP_K),
-        include_seen=options.get("include_seen", False),
-        request_id=options.get("request_id", ""),
-    )
+    return pb.ExplainRequest(**_subject_fields(options))
 
 
 def compare_request(
@@ -156,13 +157,9 @@ def compare_request(
     else:
         named = variants
     return pb.CompareRequest(
-        release=options.get("release", ""),
-        subject=subject(options.get("user_id"), options.get("history")),
-        top_k=options.get("top_k", DEFAULT_TOP_K),
-        include_seen=options.get("include_seen", False),
+        **_subject_fields(options),
         constraints=constraints(exclude, limits or {}),
         variants=named,
-        request_id=options.get("request_id", ""),
     )
 
 

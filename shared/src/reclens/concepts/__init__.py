@@ -4,7 +4,8 @@
 made of need scipy and scikit-learn, so they are not imported here.
 """
 
-from reclens.concepts.labels.concepts import Concept, LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts, write_concepts
+from reclens.contracts.tables.concepts import LatentLabel
 
 __all__ = ["Concept", "LatentLabel", "group_concepts", "read_concepts", "write_concepts"]

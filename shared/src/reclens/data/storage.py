@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reclens.contracts.tables import INTERACTIONS, ITEM_TAGS, ITEMS, USERS
+from reclens.contracts.tables import INTERACTIONS, ITEM_TAGS, ITEMS, USERS, Table
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
 from reclens.errors import MalformedData, MissingData
 
 _LABELS: Final = [split.label for split in sorted(Split)]
-
-_SCHEMAS: Final = {
-    INTERACTIONS: pa.schema(
-        [
-            pa.field("user_index", pa.int32(), nullable=False),
-            pa.field("item_index", pa.int32(), nullable=False),
-            pa.field("timestamp", pa.int64(), nullable=False),
-            pa.field("rating", pa.float32()),
-            pa.field("split", pa.string(), nullable=False),
-        ]
-    ),
-    ITEMS: pa.schema(
-        [
-            pa.field("item_id", pa.string(), nullable=False),
-            pa.field("title", pa.string(), nullable=False),
-            pa.field("tags", pa.list_(pa.string()), nullable=False),
-            pa.field("year", pa.int16()),
-            pa.field("popularity", pa.int32(), nullable=False),
-        ]
-    ),
-    USERS: pa.schema(
-        [
-            pa.field("user_id", pa.string(), nullable=False),
-            pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
-        ]
-    ),
-    ITEM_TAGS: pa.schema(
-        [
-            pa.field("item_index", pa.int32(), nullable=False),
-            pa.field("tag", pa.string(), nullable=False),
-            pa.field("users", pa.int32(), nullable=False),
-        ]
-    ),
-}
-
-
-_HELD_OUT: Final = pa.field("held_out_users", pa.int32(), nullable=False)
+_HELD_OUT: Final = "held_out_users"
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
@@ -62,37 +25,50 @@ def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     seen, items, users = dataset.interactions, dataset.items, dataset.users
     labels = pa.array(_LABELS).take(pa.array(seen.split))
-    rating = pa.nulls(len(seen), pa.float32()) if seen.rating is None else pa.array(seen.rating)
-    columns = {
-        INTERACTIONS: [seen.user_index, seen.item_index, seen.timestamp, rating, labels],
-        ITEMS: [items.ids, items.titles, items.tags, items.years, items.popularity],
-        USERS: [users.ids, [list(attributes.items()) for attributes in users.attributes]],
+    rating = pa.nulls(len(seen), pa.float32()) if seen.rating is None else seen.rating
+    tables: dict[Table, dict[str, Any]] = {
+        INTERACTIONS: {
+            "user_index": seen.user_index,
+            "item_index": seen.item_index,
+            "timestamp": seen.timestamp,
+            "rating": rating,
+            "split": labels,
+        },
+        ITEMS: {
+            "item_id": items.ids,
+            "title": items.titles,
+            "tags": items.tags,
+            "year": items.years,
+            "popularity": items.popularity,
+        },
+        USERS: {
+            "user_id": users.ids,
+            "attributes": [list(attributes.items()) for attributes in users.attributes],
+        },
     }
-    schemas = dict(_SCHEMAS)
     if items.tag_users is not None:
-        columns[ITEM_TAGS], schemas[ITEM_TAGS] = _item_tags(items.tag_users, items)
-    for name, values in columns.items():
-        schema = schemas[name]
-        arrays = [pa.array(v, type=t) for v, t in zip(values, schema.types, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=schema)
-        pq.write_table(table, folder / name, compression="zstd")
-    return list(columns)
+        tables[ITEM_TAGS] = _item_tags(items.tag_users, items.held_out_tag_users)
+    for table, columns in tables.items():
+        table.write(table.build(columns), folder / table.file)
+    return [table.file for table in tables]
 
 
-def _item_tags(tag_users: list[dict[str, int]], items: Items) -> tuple[list[list], pa.Schema]:
+def _item_tags(
+    tag_users: list[dict[str, int]], held_out: list[dict[str, int]] | None
+) -> dict[str, list[Any]]:
     """Columns of the table of tags; with one more where taggers were held out."""
     rows = [
         (index, tag, count)
         for index, counts in enumerate(tag_users)
         for tag, count in sorted(counts.items())
     ]
-    columns = [[row[column] for row in rows] for column in range(3)]
-    schema = _SCHEMAS[ITEM_TAGS]
-    held_out = items.held_out_tag_users
-    if held_out is None:
-        return columns, schema
-    columns.append([held_out[index].get(tag, 0) for index, tag, _ in rows])
-    return columns, schema.append(_HELD_OUT)
+    columns: dict[str, list[Any]] = {
+        name: [row[place] for row in rows]
+        for place, name in enumerate(("item_index", "tag", "users"))
+    }
+    if held_out is not None:
+        columns[_HELD_OUT] = [held_out[index].get(tag, 0) for index, tag, _ in rows]
+    return columns
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -103,7 +79,7 @@ def read_dataset(folder: Path) -> Dataset:
         MalformedData: a table lacks a column, has one of another type, is not sorted, or refers
             to a user or item that does not exist.
     """
-    seen, items, users = (_read(folder, name) for name in (INTERACTIONS, ITEMS, USERS))
+    seen, items, users = (_read(folder, table) for table in (INTERACTIONS, ITEMS, USERS))
     user_index = _numpy(seen, "user_index")
     item_index = _numpy(seen, "item_index")
     timestamp = _numpy(seen, "timestamp")
@@ -139,41 +115,39 @@ def read_dataset(folder: Path) -> Dataset:
     )
 
 
-def _read(folder: Path, name: str, *optional: pa.Field) -> pa.Table:
-    schema = _SCHEMAS[name]
-    path = folder / name
+def _read(folder: Path, table: Table) -> pa.Table:
+    path = folder / table.file
     if not path.is_file():
         raise MissingData(
-            f"there is no {name} in {folder}.",
-            field=name,
+            f"there is no {table.file} in {folder}.",
+            field=table.file,
             remedy="give the folder of a data set that RecLens wrote.",
         )
     try:
-        # ParquetFile, because read_table takes folder names like a=b for columns.
-        table = pq.ParquetFile(path).read()
-        for column in optional:
-            if column.name in table.column_names:
-                schema = schema.append(column)
-        return table.select(schema.names).cast(schema)
+        stored = table.read(path)
+        names = set(table.schema.names) - ({_HELD_OUT} - set(stored.column_names))
+        wanted = pa.schema([column for column in table.schema if column.name in names])
+        return stored.select(wanted.names).cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, ValueError) as error:
-        raise _malformed(name, f"it does not have the layout of this table ({error})") from error
+        problem = f"it does not have the layout of this table ({error})"
+        raise _malformed(table, problem) from error
 
 
 def _tag_users(
     folder: Path, n_items: int
 ) -> tuple[list[dict[str, int]] | None, list[dict[str, int]] | None]:
     """Of all users, and of those that were held out; None where the data set does not tell."""
-    if not (folder / ITEM_TAGS).is_file():
+    if not (folder / ITEM_TAGS.file).is_file():
         return None, None
-    table = _read(folder, ITEM_TAGS, _HELD_OUT)
+    table = _read(folder, ITEM_TAGS)
     _check_range("item_index", _numpy(table, "item_index"), n_items, ITEM_TAGS)
     counts: list[dict[str, int]] = [{} for _ in range(n_items)]
     held_out: list[dict[str, int]] = [{} for _ in range(n_items)]
     for row in table.to_pylist():
         counts[row["item_index"]][row["tag"]] = row["users"]
-        if row.get(_HELD_OUT.name):
-            held_out[row["item_index"]][row["tag"]] = row[_HELD_OUT.name]
-    return counts, held_out if _HELD_OUT.name in table.column_names else None
+        if row.get(_HELD_OUT):
+            held_out[row["item_index"]][row["tag"]] = row[_HELD_OUT]
+    return counts, held_out if _HELD_OUT in table.column_names else None
 
 
 def _numpy(table: pa.Table, name: str) -> npt.NDArray:
@@ -190,18 +164,20 @@ def _split_codes(seen: pa.Table) -> npt.NDArray[np.uint8]:
     return codes[encoded.indices.to_numpy()]
 
 
-def _check_range(name: str, index: npt.NDArray[np.int32], n: int, file: str = INTERACTIONS) -> None:
+def _check_range(
+    name: str, index: npt.NDArray[np.int32], n: int, table: Table = INTERACTIONS
+) -> None:
     outside = np.flatnonzero((index < 0) | (index >= n))
     if len(outside):
         row = int(outside[0])
         raise MalformedData.at(
-            file, row + 1, name, int(index[row]), f"an index is from 0 to {n - 1}"
+            table.file, row + 1, name, int(index[row]), f"an index is from 0 to {n - 1}"
         )
 
 
-def _malformed(name: str, problem: str, field: str = "") -> MalformedData:
+def _malformed(table: Table, problem: str, field: str = "") -> MalformedData:
     return MalformedData(
-        f"{name}: {problem}.",
+        f"{table.file}: {problem}.",
         field=field,
         remedy="write it as the tables of `reclens.contracts.tables` are described.",
     )

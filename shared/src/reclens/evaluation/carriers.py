@@ -9,8 +9,8 @@ import numpy as np
 
 from reclens.concepts.evidence.item_text import item_names
 from reclens.concepts.evidence.vocabulary import Vocabulary
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.rows import names_one_item
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 
 MIN_SHARE = 0.01

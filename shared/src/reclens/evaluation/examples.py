@@ -10,7 +10,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import Measurement, mean_or_none
 

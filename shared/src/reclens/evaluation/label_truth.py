@@ -20,8 +20,8 @@ from scipy.stats import pointbiserialr
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.concepts.evidence.item_text import MAX_TERM, clean, popularity_standing
 from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_statements
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.rows import names_one_item
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.data.sources.items import most_given
 from reclens.evaluation.carriers import on_top

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.concepts.evidence.latent_evidence import N_LEVELS, activation_levels
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import (
     Measurement,

@@ -11,8 +11,7 @@ import pytest
 
 from reclens.contracts import AutoencoderSpec
 from reclens.errors import NotFound
-from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter, codes_of, scale_of
 
 ACTIVATIONS = f"activations/{7:016x}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,10 +12,9 @@ import yaml
 from reclens.cli.reference.command_line import cli_reference
 from reclens.cli.reference.jobs import jobs_reference
 from reclens.cli.reference.settings import settings_reference
-from reclens.contracts import (
-    PIPELINE_RUN,
-    job_kinds,
-)
+from reclens.cli.reference.tables import docstrings, tables_reference
+from reclens.contracts import PIPELINE_RUN, job_kinds
+from reclens.contracts.tables import TABLES
 from reclens.platform.jobs.spec_file import complete
 
 _DOCS = Path(__file__).parents[4] / "docs" / "reference"
@@ -26,6 +26,7 @@ _DOCS = Path(__file__).parents[4] / "docs" / "reference"
         ("jobs.md", jobs_reference),
         ("cli.md", cli_reference),
         ("settings.md", settings_reference),
+        ("tables.md", tables_reference),
     ],
 )
 def test_the_committed_page_is_fresh(page: str, fresh):
@@ -54,3 +55,12 @@ def test_every_command_of_the_cli_page_takes_json():
 def test_the_example_job_validates():
     (example,) = re.findall(r"```yaml\n(.*?)```", jobs_reference(), re.S)
     assert complete(yaml.safe_load(example)).task == PIPELINE_RUN.task
+
+
+def test_every_column_is_described():
+    for table in (table for tables in TABLES.values() for table in tables):
+        described = docstrings(table.row)
+        assert set(described) >= {field.name for field in dataclasses.fields(table.row)}
+        assert all(described.values())
+        assert table.row.__doc__
+        assert not table.row.__doc__.startswith(f"{table.row.__name__}(")

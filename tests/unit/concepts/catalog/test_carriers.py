@@ -9,7 +9,7 @@ from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
 from reclens.concepts.evidence.item_text import item_terms
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 
 ITEMS = ItemCatalog.of(
     [

@@ -6,7 +6,8 @@ import pytest
 
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
-from reclens.concepts.labels.concepts import Concept, LatentLabel
+from reclens.concepts.labels.concepts import Concept
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 

@@ -7,7 +7,7 @@ import pytest
 from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
 from reclens.concepts.catalog.text_matching import WeightedItems, fold, match_text
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 ITEMS = ItemCatalog.of(

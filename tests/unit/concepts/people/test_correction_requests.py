@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reclens.concepts.labels.concepts import LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.people.corrections import CorrectionRequest, make_correction
 from reclens.contracts import ConceptCorrection
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, InvalidSpec, NotFound
 
 CONCEPTS = group_concepts(

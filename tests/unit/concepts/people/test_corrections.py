@@ -8,9 +8,10 @@ import pytest
 
 from reclens.concepts.evidence.classification_metrics import Confusion
 from reclens.concepts.judging.confidence import Confidence
-from reclens.concepts.labels.concepts import LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.people.corrections import apply_corrections, corrected_metrics
 from reclens.contracts import ConceptCorrection
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput
 
 

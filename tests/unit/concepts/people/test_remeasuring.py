@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.joining import label_latents
 from reclens.concepts.labels.labelling import prepare_labelling
 from reclens.concepts.people.corrections import measure_by_keywords
 from reclens.contracts import ConceptsOptions
+from reclens.contracts.tables.concepts import LatentLabel
 
 OPTIONS = ConceptsOptions(seed=3, n_judged=60)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.monosemanticity.item_vectors import text_vectors
 from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity

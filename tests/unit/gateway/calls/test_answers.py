@@ -9,7 +9,8 @@ from served_by_hand import SERVED
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.concepts.labels.concepts import Judgement, LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import group_concepts
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.steering.wire import named_concepts
 from reclens_gateway.calls.answers import add_effect, concept_message
 from reclens_gateway.resolving.requests import ResolvedRequest

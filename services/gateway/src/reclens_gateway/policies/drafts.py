@@ -68,7 +68,7 @@ def check_policy_id(policy_id: str, *, field: str) -> None:
     """
     if not _POLICY_ID.fullmatch(policy_id):
         raise InvalidInput(
-            f"{policy_id[:100]!r} is no name of a policy.",
+            f"{policy_id[:100]!r} cannot be the name of a policy.",
             field=field,
             remedy="use 1 to 63 of a-z, 0-9 and -, beginning with a letter.",
         )

@@ -62,11 +62,11 @@ def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease
             field="concepts",
             remedy="release concepts with the autoencoder that they label.",
         )
-    n_latents = pq.read_metadata(store.fetch(release.autoencoder, LATENTS)).num_rows
+    n_latents = pq.read_metadata(store.fetch(release.autoencoder, LATENTS.file)).num_rows
     return ServedRelease(
         release=release,
-        items=ItemCatalog.read(store.fetch(lineage["dataset"], ITEMS)),
-        concepts=ConceptIndex.read(store.fetch(release.concepts, CONCEPTS), n_latents),
+        items=ItemCatalog.read(store.fetch(lineage["dataset"], ITEMS.file)),
+        concepts=ConceptIndex.read(store.fetch(release.concepts, CONCEPTS.file), n_latents),
         n_latents=n_latents,
     )
 

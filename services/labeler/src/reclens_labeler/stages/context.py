@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import codes_of, scale_of
 
 if TYPE_CHECKING:
     from reclens.concepts.judging.judges import Embed

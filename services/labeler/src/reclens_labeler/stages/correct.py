@@ -14,9 +14,9 @@ from reclens_labeler.stages.context import labelling_context
 
 if TYPE_CHECKING:
     from reclens.concepts.judging.confidence import Confidence
-    from reclens.concepts.labels.concepts import LatentLabel
     from reclens.concepts.people.corrections import Measure
     from reclens.contracts import ConceptCorrectionsSpec
+    from reclens.contracts.tables.concepts import LatentLabel
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
@@ -60,9 +60,9 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
     def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
         return measure_of_labels()(rows)
 
-    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS))
+    machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))
     rows = apply_corrections(machine, corrections, measure)
-    path = job.folder / CONCEPTS
+    path = job.folder / CONCEPTS.file
     write_concepts(rows, path)
     job.add(path)
     return corrected_metrics(base.metrics, rows, corrections)

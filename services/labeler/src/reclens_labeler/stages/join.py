@@ -42,7 +42,7 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
 
     directions = _directions(spec.autoencoder, job.store)
     labelling = join_latents(context, latents, directions=directions, on_concept=report)
-    path = job.folder / CONCEPTS
+    path = job.folder / CONCEPTS.file
     write_concepts(labelling.rows, path)
     job.add(path)
     forget_labelling_context(spec)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -209,13 +208,13 @@ def _site(store: ArtifactStore, activations: str, model: Recommender) -> ProbeSi
 
 
 def _percentiles(store: ArtifactStore, autoencoder: str, n_latents: int) -> Tensor:
-    table = pq.read_table(store.fetch(autoencoder, LATENTS), columns=["latent", "p99"])
+    table = LATENTS.read(store.fetch(autoencoder, LATENTS.file), ["latent", "p99"])
     latents = table["latent"].to_numpy()
     p99 = table["p99"].to_numpy().astype(np.float32)
     if not np.array_equal(latents, np.arange(n_latents)) or not np.isfinite(p99).all():
         raise CorruptArtifact(
-            f"{LATENTS} does not list latents 0 to {n_latents - 1} with finite percentiles.",
-            field=f"{autoencoder}/{LATENTS}",
+            f"{LATENTS.file} does not list latents 0 to {n_latents - 1} with finite percentiles.",
+            field=f"{autoencoder}/{LATENTS.file}",
             remedy="train the autoencoder again.",
         )
     return torch.from_numpy(p99)

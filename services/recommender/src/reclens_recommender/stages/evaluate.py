@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reclens.contracts import EvaluationSpec, Progress
 from reclens.contracts.tables import (
@@ -20,6 +19,7 @@ from reclens.contracts.tables import (
     FIDELITY,
     LATENT_QUALITY,
     LEVELS,
+    Table,
 )
 from reclens.errors import InvalidInput, MissingData
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from reclens.concepts import LatentLabel
     from reclens.concepts.evidence.cases import Cases, CaseSplit
     from reclens.data import Dataset
-    from reclens.evaluation.statistics import Measurement
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
     from reclens.probing import ProbeSite
@@ -103,7 +102,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
-    _store(job, quality.beside(truth), LATENT_QUALITY)
+    _store(job, quality.beside(truth).table, LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
     carriers = Carriers(read.dataset.items, vocabulary).of_all(read.labels)
@@ -115,9 +114,9 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
-    _store(job, levels, LEVELS)
+    _store(job, levels.table, LEVELS)
     examples = measure_examples(activations, top, carriers, read.labels, n=spec.n_examples)
-    _store(job, examples, EXAMPLES)
+    _store(job, examples.table, EXAMPLES)
     job.progress(Progress(stage="origins"))
     return {
         **fidelity,
@@ -158,8 +157,8 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
     from reclens.concepts.labels.table import read_concepts
     from reclens.data import read_dataset
     from reclens.device import device_label, resolve_device
+    from reclens.platform.store.artifacts import codes_of
     from reclens.platform.store.label_corrections import labelling_spec_of
-    from reclens.platform.store.latents import codes_of
     from reclens.probing import ProbeSite
     from reclens.recommenders import load_recommender
     from reclens.sae import load_autoencoder
@@ -174,7 +173,7 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         model=model,
         site=model.site if site is None else ProbeSite(**site),
         sae=load_autoencoder(store.fetch_all(spec.autoencoder), device),
-        labels=read_concepts(store.fetch(spec.concepts, CONCEPTS)),
+        labels=read_concepts(store.fetch(spec.concepts, CONCEPTS.file)),
         min_items=labelling_spec_of(store, spec.concepts).min_items,
         codes=codes_of(store, spec.autoencoder),
         activations=_activations(store, lineage["activations"]),
@@ -272,8 +271,7 @@ def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, A
             keys = {"user_id": dataset.users.ids[user], "split": splits[user], "origin": origin}
             rows.append({**keys, **row})
             job.progress(Progress(stage="fidelity", step=len(rows), total=total, unit="lists"))
-    pq.write_table(pa.Table.from_pylist(rows), job.folder / FIDELITY, compression="zstd")
-    job.add(job.folder / FIDELITY)
+    _store(job, pa.Table.from_pylist(rows), FIDELITY)
     return {
         "fidelity": summarise_fidelity(rows, seed=spec.seed),
         "eligible": {
@@ -303,6 +301,6 @@ def _replacements(sae: SparseAutoencoder) -> dict[str, Callable[[Any], Any]]:
     }
 
 
-def _store(job: JobContext, measured: Measurement, name: str) -> None:
-    pq.write_table(measured.table, job.folder / name, compression="zstd")
-    job.add(job.folder / name)
+def _store(job: JobContext, rows: pa.Table, table: Table) -> None:
+    table.write(rows, job.folder / table.file)
+    job.add(job.folder / table.file)

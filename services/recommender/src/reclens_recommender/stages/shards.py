@@ -1,4 +1,4 @@
-"""Parquet shards of captured cases; the layout is `contracts.tables.ACTIVATION_SHARD`."""
+"""Parquet shards of captured cases; tables ``ACTIVATION_SHARD``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reclens.contracts import CaptureSpec, UserSplit
 from reclens.contracts.tables import ACTIVATION_SHARD
@@ -16,8 +15,6 @@ from reclens.recommenders import ORIGINS
 if TYPE_CHECKING:
     from reclens.data import Dataset
     from reclens.recommenders import CaseBatch
-
-_ROW_GROUP = 8192
 
 
 class ShardWriter:
@@ -55,9 +52,8 @@ class ShardWriter:
 
     def _write_rows(self, rows: int, folder: Path) -> Path:
         table = pa.concat_tables(self._waiting)
-        path = folder / ACTIVATION_SHARD.format(self.shards)
-        # Representations do not compress; ids repeat.
-        pq.write_table(table.slice(0, rows), path, compression="zstd", row_group_size=_ROW_GROUP)
+        path = folder / ACTIVATION_SHARD.file.format(self.shards)
+        ACTIVATION_SHARD.write(table.slice(0, rows), path)
         self._waiting = [table.slice(rows)]
         self._n_waiting -= rows
         self.shards += 1

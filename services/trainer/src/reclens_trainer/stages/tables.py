@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from reclens.contracts.tables import CODE_SHARD, LATENTS
 from reclens.sae.analysis.encoding import encode_rows
 
 if TYPE_CHECKING:
@@ -19,22 +19,20 @@ CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]
 
 
 def write_latents(statistics: LatentStatistics, path: Path) -> None:
-    """Write one row per latent; the layout is `contracts.tables.LATENTS`."""
+    """Write one row per latent, the table ``LATENTS``."""
     n_latents = len(statistics.density)
-    table = pa.table(
-        {
-            "latent": pa.array(np.arange(n_latents), pa.int32()),
-            "density": pa.array(statistics.density, pa.float64()),
-            "mean": pa.array(statistics.mean, pa.float32()),
-            "p99": pa.array(statistics.p99, pa.float32()),
-            "maximum": pa.array(statistics.maximum, pa.float32()),
-        }
-    )
-    pq.write_table(table, path)
+    columns = {
+        "latent": np.arange(n_latents),
+        "density": statistics.density,
+        "mean": statistics.mean,
+        "p99": statistics.p99,
+        "maximum": statistics.maximum,
+    }
+    LATENTS.write(LATENTS.build(columns), path)
 
 
 def write_codes(sae: SparseAutoencoder, shards: ActivationShards, i: int, path: Path) -> int:
-    """Encode the cases of shard ``i``; the layout is `contracts.tables.CODE_SHARD`.
+    """Encode the cases of shard ``i``; a table ``CODE_SHARD``.
 
     Only latents that fire are listed: a zero that TopK picked for want of better is not one.
 
@@ -54,7 +52,7 @@ def write_codes(sae: SparseAutoencoder, shards: ActivationShards, i: int, path: 
     table = cases.append_column(
         "latents", _lists(offsets, np.concatenate(latents), pa.int32())
     ).append_column("values", _lists(offsets, np.concatenate(values), pa.float32()))
-    pq.write_table(table, path)
+    CODE_SHARD.write(table, path)
     return len(x)
 
 

@@ -59,13 +59,13 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
     job.progress(Progress(stage="report"))
     measured = report(sae, held_out, activations_seen=trainer.activations_seen, curve=trainer.curve)
     job.progress(Progress(stage="latents"))
-    write_latents(latent_statistics(sae, trained), job.folder / LATENTS)
-    job.add(job.folder / LATENTS)
+    write_latents(latent_statistics(sae, trained), job.folder / LATENTS.file)
+    job.add(job.folder / LATENTS.file)
 
     written = 0
     for i in range(len(held_out)):
         job.progress(Progress(stage="encode", step=i, total=len(held_out), unit="shards"))
-        path = job.folder / CODE_SHARD.format(written)
+        path = job.folder / CODE_SHARD.file.format(written)
         if write_codes(sae, held_out, i, path):
             job.add(path)
             path.unlink()

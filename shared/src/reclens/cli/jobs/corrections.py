@@ -165,7 +165,7 @@ def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:
     from reclens.concepts.labels.concepts import group_concepts  # noqa: PLC0415
     from reclens.concepts.labels.table import read_concepts  # noqa: PLC0415 - pyarrow
 
-    return group_concepts(read_concepts(store.fetch(release.concepts, CONCEPTS)))
+    return group_concepts(read_concepts(store.fetch(release.concepts, CONCEPTS.file)))
 
 
 def _as_json(concept: Concept) -> dict[str, Any]:

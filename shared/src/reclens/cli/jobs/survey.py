@@ -13,8 +13,7 @@ from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import SurveyKey
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import InvalidInput, MissingData
-from reclens.platform.store.artifacts import ArtifactStore
-from reclens.platform.store.latents import codes_of, scale_of
+from reclens.platform.store.artifacts import ArtifactStore, codes_of, scale_of
 
 if TYPE_CHECKING:
     from reclens.concepts.people.survey import Survey, SurveyOptions
@@ -109,7 +108,7 @@ def _make(
     scale, shards = scale_of(store, autoencoder), codes_of(store, autoencoder)
     drawn = {"max_cases": _MAX_CASES, "seed": options.seed}
     return make_survey(
-        group_concepts(read_concepts(store.fetch(artifact, CONCEPTS))),
+        group_concepts(read_concepts(store.fetch(artifact, CONCEPTS.file))),
         read_cases(shards, split, items.ids, len(scale), **drawn),
         read_histories(shards, split, last=HISTORY_SHOWN, **drawn),
         items,

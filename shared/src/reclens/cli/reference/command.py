@@ -11,6 +11,7 @@ from reclens.cli.output import Json, print_json
 from reclens.cli.reference.command_line import cli_reference
 from reclens.cli.reference.jobs import jobs_reference
 from reclens.cli.reference.settings import settings_reference
+from reclens.cli.reference.tables import tables_reference
 
 app = typer.Typer()
 
@@ -20,12 +21,13 @@ def reference(
     folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs/reference"),
     json: Json = False,
 ) -> None:
-    """Write jobs.md, cli.md and settings.md from the code."""
+    """Write jobs.md, cli.md, settings.md and tables.md from the code."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "jobs.md": jobs_reference(),
         "cli.md": cli_reference(),
         "settings.md": settings_reference(),
+        "tables.md": tables_reference(),
     }
     for name, text in pages.items():
         (folder / name).write_text(text)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from reclens.concepts.catalog.items import ItemCatalog
-from reclens.concepts.labels.concepts import Concept, LatentLabel, group_concepts
+from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput, NotFound
 
 _WORD = re.compile(r"\w+")

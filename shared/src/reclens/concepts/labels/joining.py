@@ -13,7 +13,6 @@ from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.evidence.item_text import unique_slugs
 from reclens.concepts.judging.confidence import CONSTRUCT
 from reclens.concepts.judging.judges import Embed, Judge, JudgedStatement
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.duplicates import (
     NO_PARENT,
     choose_group_label,
@@ -29,6 +28,7 @@ from reclens.concepts.labels.labelling import (
 )
 from reclens.concepts.labels.rows import label_metrics, with_concept, with_control
 from reclens.contracts import ConceptsOptions
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 

@@ -32,7 +32,6 @@ from reclens.concepts.judging.judges import (
     KeywordScorer,
     Statement,
 )
-from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import (
     judgement_of,
@@ -41,6 +40,7 @@ from reclens.concepts.labels.rows import (
     with_judgements,
 )
 from reclens.contracts import ConceptsOptions, JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 

@@ -16,8 +16,8 @@ from reclens.concepts.evidence.latent_evidence import Evidence
 from reclens.concepts.evidence.vocabulary import Vocabulary
 from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Statement
-from reclens.concepts.labels.concepts import Judgement, LatentLabel
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 
 TRUSTED_CONFIDENCE = 0.7

@@ -14,7 +14,8 @@ from reclens.concepts.evidence.keywords import KeywordLabel
 from reclens.concepts.judging.judges import Statement
 from reclens.concepts.labels.labelling import LabelledLatent
 from reclens.concepts.labels.llm_usage import Usage
-from reclens.concepts.labels.table import SCHEMA, row_of
+from reclens.concepts.labels.table import row_of
+from reclens.contracts.tables import CONCEPTS
 from reclens.errors import CorruptArtifact
 
 _KEYWORDS: Final = pa.struct(
@@ -27,7 +28,7 @@ _KEYWORDS: Final = pa.struct(
 )
 SHARD_SCHEMA: Final = pa.schema(
     [
-        *SCHEMA,
+        *CONCEPTS.schema,
         pa.field("statement", pa.struct([("text", pa.string()), ("keywords", _KEYWORDS)])),
         pa.field(
             "thresholds", pa.list_(pa.struct([("judge", pa.string()), ("score", pa.float64())]))
@@ -76,7 +77,7 @@ def to_json(one: LabelledLatent) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> LabelledLatent:
     """Take up what `to_json` gave."""
-    row = row_of({name: values[name] for name in SCHEMA.names})
+    row = row_of({name: values[name] for name in CONCEPTS.schema.names})
     thresholds = {entry["judge"]: entry["score"] for entry in values["thresholds"]}
     usage = Usage(**values["usage"])
     return LabelledLatent(row, _statement(values["statement"]), thresholds, usage)

@@ -1,42 +1,16 @@
-"""The concepts table: one row a latent, as ``reclens.contracts.tables.CONCEPTS`` lays it out."""
+"""The concepts table: one row a latent, as `reclens.contracts.tables` lays it out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reclens.concepts.labels.concepts import Judgement, LatentLabel
+from reclens.contracts.tables.concepts import CONCEPTS, Judgement, LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput
-
-_SCALARS: Final = {
-    "int": pa.int32(),
-    "int | None": pa.int32(),
-    "bool": pa.bool_(),
-    "str": pa.string(),
-    "str | None": pa.string(),
-    "float": pa.float64(),
-    "float | None": pa.float64(),
-}
-_TYPES: Final = {
-    **_SCALARS,
-    "tuple[str, ...]": pa.list_(pa.string()),
-    "tuple[Judgement, ...]": pa.list_(
-        pa.struct([(field.name, _SCALARS[str(field.type)]) for field in fields(Judgement)])
-    ),
-}
-
-SCHEMA: Final = pa.schema(
-    [
-        pa.field(field.name, _TYPES[str(field.type)], nullable="None" in str(field.type))
-        for field in fields(LatentLabel)
-    ]
-)
-"""Columns in the order of the fields of `LatentLabel`."""
 
 _LATER: Final = ("evidence_hash", "judgements", "duplicate_group", "parent")
 """Columns that tables made before them lack."""
@@ -54,7 +28,8 @@ def write_concepts(rows: Sequence[LatentLabel], path: Path) -> None:
             field="rows",
             remedy="give one row per latent, in order, the unlabelled included.",
         )
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), path)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=CONCEPTS.schema)
+    CONCEPTS.write(table, path)
 
 
 def read_concepts(path: Path) -> list[LatentLabel]:
@@ -64,8 +39,9 @@ def read_concepts(path: Path) -> list[LatentLabel]:
     Raises:
         CorruptArtifact: a column is missing, or row j is not latent j.
     """
-    table = pq.read_table(path)
-    known = [name for name in SCHEMA.names if name in table.column_names or name not in _LATER]
+    table = CONCEPTS.read(path)
+    names = CONCEPTS.schema.names
+    known = [name for name in names if name in table.column_names or name not in _LATER]
     missing = [name for name in known if name not in table.column_names]
     if missing:
         raise _corrupt(path, f"has no column {', '.join(missing)}")

@@ -18,7 +18,6 @@ from reclens.concepts.evidence.item_text import describe_items, popularity_stand
 from reclens.concepts.evidence.keywords import KeywordLabel, described_label
 from reclens.concepts.judging.confidence import MIN_POSITIVE, VERIFY, Confidence, paper_cases
 from reclens.concepts.judging.judges import PAPER, SHUFFLE, Statement
-from reclens.concepts.labels.concepts import LatentLabel
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
@@ -30,6 +29,7 @@ from reclens.concepts.llm.questions import (
     JudgeQuestion,
     LabelQuestion,
 )
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6

@@ -22,10 +22,11 @@ from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, ite
 from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
 from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Judge, Statement
-from reclens.concepts.labels.concepts import Concept, LatentLabel
+from reclens.concepts.labels.concepts import Concept
 from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
 from reclens.contracts import ConceptCorrection, CorrectionOperation, JudgeName
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 _MAX_SENTENCE = 400

@@ -15,7 +15,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.concepts import LatentLabel
+from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.monosemanticity.intruder import (
     N_MEMBERS,

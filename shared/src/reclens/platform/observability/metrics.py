@@ -7,6 +7,7 @@ only where the tokens file knows them, the rest together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -36,74 +37,57 @@ class Metrics:
         process_collector.ProcessCollector(registry=registry)
         platform_collector.PlatformCollector(registry=registry)
         gc_collector.GCCollector(registry=registry)
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
         self._calls: dict[tuple[str, str, str], Histogram] = {}
         self._refusals: dict[tuple[str, str], Counter] = {}
-        self.request_seconds = Histogram(
+        self.request_seconds = histogram(
             "reclens_request_seconds",
             "Time from taking up a call to its answer.",
             ["method", "code", "release"],
             buckets=_SECONDS,
-            registry=registry,
         )
-        self.running = Gauge("reclens_requests_running", "Calls under way.", registry=registry)
-        self.sessions = Gauge("reclens_sessions_open", "Streams open.", registry=registry)
-        self.refusals = Counter(
-            "reclens_refusals", "Calls refused, by reason.", ["method", "reason"], registry=registry
+        self.running = gauge("reclens_requests_running", "Calls under way.")
+        self.sessions = gauge("reclens_sessions_open", "Streams open.")
+        self.refusals = counter(
+            "reclens_refusals", "Calls refused, by reason.", ["method", "reason"]
         )
-        self.rate_limited = Counter(
-            "reclens_rate_limited", "Calls refused for a rate.", ["client"], registry=registry
-        )
-        self.rate_store_failures = Counter(
+        self.rate_limited = counter("reclens_rate_limited", "Calls refused for a rate.", ["client"])
+        self.rate_store_failures = counter(
             "reclens_rate_store_failures",
             "Calls whose rate could not be counted, as Redis did not answer.",
-            registry=registry,
         )
-        self.waiting = Gauge(
-            "reclens_requests_waiting", "Requests that wait for a batch.", registry=registry
-        )
-        self.hop_size = Histogram(
+        self.waiting = gauge("reclens_requests_waiting", "Requests that wait for a batch.")
+        self.hop_size = histogram(
             "reclens_hop_requests",
             "Requests in one hop from the gateway to inference.",
             buckets=_SIZES,
-            registry=registry,
         )
-        self.batch_size = Histogram(
-            "reclens_batch_requests",
-            "Requests in one pass of the model.",
-            buckets=_SIZES,
-            registry=registry,
+        self.batch_size = histogram(
+            "reclens_batch_requests", "Requests in one pass of the model.", buckets=_SIZES
         )
-        self.batch_seconds = Histogram(
-            "reclens_batch_seconds",
-            "Time of one pass of the model.",
-            buckets=_SECONDS,
-            registry=registry,
+        self.batch_seconds = histogram(
+            "reclens_batch_seconds", "Time of one pass of the model.", buckets=_SECONDS
         )
-        self.edits = Counter(
-            "reclens_edits", "Edits applied, by operation.", ["operation"], registry=registry
-        )
-        self.overlap = Histogram(
+        self.edits = counter("reclens_edits", "Edits applied, by operation.", ["operation"])
+        self.overlap = histogram(
             "reclens_effect_overlap",
             "Share of the untouched answer that is left after the edits.",
             ["release"],
             buckets=_SHARES,
-            registry=registry,
         )
-        self.relative_shift = Histogram(
+        self.relative_shift = histogram(
             "reclens_effect_relative_shift",
             "How far edits move the representation, as a share of its norm.",
             ["release"],
             buckets=_SHIFTS,
-            registry=registry,
         )
-        self.policy_changes = Counter(
-            "reclens_policy_changes", "Policies written, by kind.", ["kind"], registry=registry
+        self.policy_changes = counter(
+            "reclens_policy_changes", "Policies written, by kind.", ["kind"]
         )
-        self.release_info = Gauge(
-            "reclens_release_info",
-            "Releases served now.",
-            ["release", "version"],
-            registry=registry,
+        self.release_info = gauge(
+            "reclens_release_info", "Releases served now.", ["release", "version"]
         )
 
     # Finding a child by its labels takes a lock and costs more than counting does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import platform
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from reclens.contracts import (
     ArtifactKind,
@@ -23,11 +24,16 @@ from reclens.contracts import (
     sha256_hex,
     split_ref,
 )
+from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.objects import STORES, ObjectStore
 
+if TYPE_CHECKING:
+    import numpy as np
+
 MANIFEST = "manifest.json"
+_CODES: Final = "codes-*.parquet"
 _LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
 _READ_BYTES = 1 << 20
 _PARTS = {ArtifactKind.CONCEPT_SHARDS}
@@ -274,3 +280,35 @@ def _corrupt(ref: str, name: str, what: str) -> CorruptArtifact:
         field=f"{ref}/{name}",
         remedy=f"delete the folder {ref}/ in the bucket and submit the job again.",
     )
+
+
+# --- what an autoencoder's artifact holds of its latents -----------------------------------------
+
+
+def codes_of(store: ArtifactStore, autoencoder: str) -> list[Path]:
+    """Verified local copies of its shards of codes, in their order.
+
+    Args:
+        store: with the autoencoder.
+        autoencoder: ``autoencoders/id``.
+
+    Raises:
+        NotFound: there is no such artifact.
+    """
+    names = (entry.name for entry in store.manifest(autoencoder).objects)
+    return [store.fetch(autoencoder, name) for name in sorted(fnmatch.filter(names, _CODES))]
+
+
+def scale_of(store: ArtifactStore, autoencoder: str) -> np.ndarray:
+    """The 99th percentile of each latent's activation, float32 [n_latents]; 0 where it never fires.
+
+    Args:
+        store: with the autoencoder.
+        autoencoder: ``autoencoders/id``.
+
+    Raises:
+        NotFound: there is no such artifact.
+    """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - not before a command reads
+
+    return pq.read_table(store.fetch(autoencoder, LATENTS.file), columns=["p99"])["p99"].to_numpy()

@@ -54,7 +54,7 @@ def read_figures(store: ArtifactStore, release: Release) -> Figures:
         CorruptArtifact: its bytes are not what its manifest says.
     """
     lineage = store.lineage(release.concepts)
-    table = pq.read_table(store.fetch(release.concepts, CONCEPTS), columns=["confidence"])
+    table = pq.read_table(store.fetch(release.concepts, CONCEPTS.file), columns=["confidence"])
     return Figures(
         dataset=store.manifest(lineage["dataset"]),
         recommender=store.manifest(release.recommender),

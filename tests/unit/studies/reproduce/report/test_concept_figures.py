@@ -96,7 +96,7 @@ def with_examples(collected: Collected, *shown: Any) -> Collected:
         }
     )
     changed = with_main(collected, evaluation=evaluation)
-    return replace(changed, tables={**collected.tables, EXAMPLES: table})
+    return replace(changed, tables={**collected.tables, EXAMPLES.file: table})
 
 
 def test_shared_traits_come_before_single_items_and_confidence_orders_both(
@@ -228,12 +228,12 @@ def test_markers_of_silent_cases_stand_side_by_side(collected: Collected) -> Non
 
 
 def test_a_level_that_no_latent_reaches_has_no_value(collected: Collected) -> None:
-    table = collected.tables[LEVELS]
+    table = collected.tables[LEVELS.file]
     level = table["level"].to_numpy()
     at = table.column_names.index("cases")
     cases = np.where(level == 10, 0, 10)
     emptied = table.set_column(at, "cases", pa.array(cases, pa.int64()))
-    curves = level_curves(replace(collected, tables={LEVELS: emptied}), least_p=0.0)
+    curves = level_curves(replace(collected, tables={LEVELS.file: emptied}), least_p=0.0)
     assert curves is not None
     assert np.isnan(curves.own[10]).all()
     assert np.isfinite(curves.own[:10]).all()

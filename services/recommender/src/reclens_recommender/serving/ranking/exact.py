@@ -19,7 +19,7 @@ from reclens_recommender.serving.ranking.selection import Selection
 from reclens_recommender.serving.representations.scores import (
     NO_ITEMS,
     ScoredItems,
-    SortedScores,
+    SortedCandidates,
     UnsortedScores,
 )
 
@@ -103,7 +103,7 @@ class ForwardPassRanker:
 
 def _by_all_scores(
     query: TopKQuery,
-    untouched: SortedScores | UnsortedScores,
+    untouched: SortedCandidates | UnsortedScores,
     edited: Float[Tensor, " n_items"] | None,
 ) -> TopKResult:
     result = TopKResult.unedited(*query.top_k_of(untouched.best))

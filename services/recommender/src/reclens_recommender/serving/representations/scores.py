@@ -5,7 +5,6 @@ Equal scores are in order of the item's row.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,19 +57,31 @@ class SortedScores:
         self._place = np.empty(len(order), dtype)
         self._place[order] = np.arange(len(order), dtype=dtype)
 
-        self._excluded = np.zeros(0, dtype)
-
     @property
     def nbytes(self) -> int:
         """Bytes that the arrays take."""
         return self.scores.nbytes + self._order.nbytes + self._place.nbytes
 
-    def without(self, excluded: npt.NDArray[np.int64]) -> SortedScores:
-        """The same scores, but with distinct items that are no candidates."""
-        left = copy(self)
-        left._excluded = self._place[excluded]
-        left._excluded.sort()
-        return left
+    def without(self, excluded: npt.NDArray[np.int64]) -> SortedCandidates:
+        """The candidates that are left without some distinct items."""
+        return SortedCandidates(self.scores, self._order, self._place, self._place[excluded])
+
+
+class SortedCandidates:
+    """Candidates by scores that are sorted already, see `SortedScores`."""
+
+    __slots__ = ("_excluded", "_order", "_place", "scores")
+
+    def __init__(
+        self,
+        scores: npt.NDArray[np.float32],
+        order: npt.NDArray[np.signedinteger],
+        place: npt.NDArray[np.signedinteger],
+        excluded: npt.NDArray[np.signedinteger],
+    ) -> None:
+        self.scores = scores
+        """[n_items]"""
+        self._order, self._place, self._excluded = order, place, excluded
 
     def best(self, count: int) -> ScoredItems:
         """The best items, as many as ``count``, which is at least 1, or there are candidates."""
@@ -84,8 +95,8 @@ class SortedScores:
 
     def places(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Places of candidates, from 1, among the candidates."""
-        place = self._place[items]
-        return place.astype(np.int64) - self._excluded.searchsorted(place) + 1
+        place, excluded = self._place[items], np.sort(self._excluded)
+        return place.astype(np.int64) - excluded.searchsorted(place) + 1
 
 
 class UnsortedScores:

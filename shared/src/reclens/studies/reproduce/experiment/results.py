@@ -15,7 +15,7 @@ from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALIT
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.reproduce.experiment.plan import CONTROLS, Plan, PlannedDictionary, Role
 
-EVALUATION_TABLES = (FIDELITY, LATENT_QUALITY, LEVELS, EXAMPLES)
+EVALUATION_TABLES = (FIDELITY.file, LATENT_QUALITY.file, LEVELS.file, EXAMPLES.file)
 """Objects of an evaluation."""
 
 ORIGINS = ("history", "learned", "folded")
@@ -205,8 +205,8 @@ def _dictionary(
         autoencoder=store.manifest(planned.autoencoder.artifact_ref()),
         concepts=store.manifest(concepts) if concepts else None,
         evaluation=store.manifest(evaluation) if evaluation else None,
-        labels=pq.read_table(store.fetch(concepts, CONCEPTS)) if concepts else None,
-        fidelity_rows=pq.read_table(store.fetch(evaluation, FIDELITY)) if evaluation else None,
+        labels=pq.read_table(store.fetch(concepts, CONCEPTS.file)) if concepts else None,
+        fidelity_rows=pq.read_table(store.fetch(evaluation, FIDELITY.file)) if evaluation else None,
     )
 
 

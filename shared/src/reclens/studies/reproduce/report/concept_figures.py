@@ -107,7 +107,7 @@ def _histogram(axes: Axes, one: Dictionary, values: np.ndarray, label: str, fill
 
 def examples(collected: Collected) -> Plot | None:
     """F3: activations of the best-labelled latents with and without their concept."""
-    table = collected.tables.get(EXAMPLES)
+    table = collected.tables.get(EXAMPLES.file)
     shown = chosen_examples(collected)
     if table is None or not shown:
         return None
@@ -219,7 +219,7 @@ def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
     resample takes labels with replacement, with all latents that carry them.
     """
     main = collected.main
-    table = collected.tables.get(LEVELS)
+    table = collected.tables.get(LEVELS.file)
     if table is None or main.labels is None or main.evaluation is None:
         return None
     table = table.sort_by([("latent", "ascending"), ("level", "ascending")])
