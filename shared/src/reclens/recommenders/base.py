@@ -1,11 +1,14 @@
-"""What every recommender offers: a batch of users in, one vector per user, scores for all items."""
+"""What every recommender offers: a batch of users in, one vector per user, scores for all items.
+
+And what one is trained on: the examples of an epoch, and the loss of a batch of them.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +20,6 @@ from reclens.probing import ProbeSite
 
 if TYPE_CHECKING:
     from reclens.data import Dataset
-    from reclens.recommenders.objective import Objective
 
 NO_ITEM = -1
 """Fills the left of a short history."""
@@ -201,3 +203,18 @@ class Recommender(nn.Module, ABC):
                 field="history",
                 remedy="give the items that the user interacted with, oldest first.",
             )
+
+
+class Objective(Protocol):
+    """Training examples and loss of one model, drawn from the train split alone."""
+
+    def epoch(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """All examples of one epoch in the order of their use: arrays of equal first dimension.
+
+        Every epoch has the same number of examples.
+        """
+        ...
+
+    def loss(self, model: Recommender, *examples: Tensor) -> Tensor:
+        """Mean loss (a scalar) of a batch: rows of the arrays of ``epoch``."""
+        ...

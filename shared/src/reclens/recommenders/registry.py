@@ -1,22 +1,43 @@
-"""Which class stands behind the ``kind`` of a configuration."""
+"""Which class stands behind a configuration: one of RecLens, or one of an installed package."""
 
 from __future__ import annotations
 
+import inspect
+
 from reclens.contracts import ModelConfig, ModuleConfig
 from reclens.errors import InvalidInput
+from reclens.extensions import ExtensionPoint
 from reclens.recommenders.base import Recommender
-from reclens.recommenders.installed import installed_recommender
 from reclens.recommenders.models.bprmf import BprMf
 from reclens.recommenders.models.lightgcn import LightGcn
 from reclens.recommenders.models.sasrec import SasRec
 from reclens.recommenders.randomness import seeded
+
+
+def _flaw(loaded: object) -> str:
+    if not (inspect.isclass(loaded) and issubclass(loaded, Recommender)):
+        return "is not a subclass of reclens.recommenders.Recommender"
+    lacking = sorted(loaded.__abstractmethods__)
+    lacking += [name for name in ("site", "reads_history") if not hasattr(loaded, name)]
+    return f"lacks {', '.join(lacking)}" if lacking else ""
+
+
+RECOMMENDERS: ExtensionPoint[type[Recommender]] = ExtensionPoint(
+    "reclens.recommenders",
+    noun="recommender",
+    field="model.name",
+    page="docs/how-to/extend/recommender.md",
+    flaw=_flaw,
+)
+"""Each a subclass of ``Recommender``."""
 
 REGISTRY: dict[str, type[Recommender]] = {
     "sasrec": SasRec,
     "bprmf": BprMf,
     "lightgcn": LightGcn,
 }
-"""To add a recommender: one file, one line here, one config in ``contracts.models``."""
+"""Those that come with RecLens, by the ``kind`` of their configuration. To add one: one file, one
+line here, one configuration in `reclens.contracts.specs.recommender`."""
 
 
 def recommender_class(config: ModelConfig) -> type[Recommender]:
@@ -46,3 +67,20 @@ def build_recommender(config: ModelConfig, n_users: int, n_items: int, seed: int
     """
     with seeded(seed):
         return recommender_class(config)(config, n_users, n_items)
+
+
+def installed_recommender(config: ModuleConfig) -> type[Recommender]:
+    """The class that an installed package offers under ``config.name``.
+
+    Raises:
+        NotFound: no installed package offers it.
+        InvalidInput: it is of another version, cannot be imported or is not a ``Recommender``.
+    """
+    version = RECOMMENDERS.version(config.name)
+    if config.version not in (None, version):
+        raise InvalidInput(
+            f"recommender {config.name!r} is installed in version {version}, not {config.version}.",
+            field="model.version",
+            remedy=f"install that version on every worker, or ask for {version}.",
+        )
+    return RECOMMENDERS.load(config.name)

@@ -15,9 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from reclens.contracts import ModelConfig, Progress
 from reclens.data import Dataset, Split
 from reclens.errors import InvalidInput, NotReady
-from reclens.recommenders.base import Recommender
+from reclens.recommenders.base import Objective, Recommender
 from reclens.recommenders.evaluation import evaluate
-from reclens.recommenders.objective import Objective
 from reclens.recommenders.randomness import derived_seed, seeded
 from reclens.recommenders.registry import build_recommender, recommender_class
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from reclens.contracts import QueueName
 from reclens.errors import Unavailable
@@ -31,17 +31,9 @@ _QUEUE_OF = {
 
 
 @dataclass(frozen=True)
-class PartStatus:
-    """One part of the stack."""
+class PartStatus(ProgramStatus):
+    """One part of the stack: its program, and whether it answers."""
 
-    name: str
-    """Name of the program."""
-    state: str
-    """supervisord's state, e.g. ``RUNNING``."""
-    pid: int | None
-    """Process id while it runs."""
-    up_seconds: int
-    """Seconds since its start."""
     healthy: bool
     """Whether it answers."""
     detail: str
@@ -106,10 +98,7 @@ class LocalStack:
             details = list(pool.map(lambda name: self._probe(name, queues), names))
         return [
             PartStatus(
-                name=name,
-                state=programs[name].state,
-                pid=programs[name].pid,
-                up_seconds=programs[name].up_seconds,
+                **asdict(programs[name]),
                 healthy=_running(programs[name]) and healthy,
                 detail=detail,
             )

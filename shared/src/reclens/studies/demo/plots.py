@@ -87,7 +87,10 @@ def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
             f"median: {metrics['balanced_accuracy_median']:.2f}",
         ),
     ):
-        axes.axvline(value, color=colour, ls=style, lw=2, label=label)
+        # Chance over the control, which is often the same.
+        axes.axvline(
+            value, color=colour, ls=style, lw=2, label=label, zorder=3 if style == ":" else 2
+        )
     low = min([0.3, *confidences])
     axes.set_xlim(max(0.0, low - 0.02), 1)
     axes.set_xlabel(
