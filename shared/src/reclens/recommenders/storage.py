@@ -14,7 +14,7 @@ from safetensors.torch import load, load_file, save_file
 
 from reclens.contracts import ModelConfig, ModuleConfig, WeightsFile
 from reclens.data import Dataset
-from reclens.errors import CorruptArtifact, InvalidInput, MissingData
+from reclens.errors import CorruptArtifact, InvalidInput, MissingData, RecLensError
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.registry import build_recommender, recommender_class
 
