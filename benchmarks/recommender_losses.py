@@ -29,7 +29,7 @@ from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import Objective, Recommender, RecommenderTrainer, full_softmax_loss
 from reclens.recommenders.base import NO_ITEM
 from reclens.recommenders.models.bprmf import BprMf
-from reclens.recommenders.models.negatives import NegativeSampler
+from reclens.recommenders.models.pairwise import NegativeSampler
 from reclens.recommenders.models.sasrec import SasRec, training_windows
 
 RESULTS = Path(__file__).parent / "results" / "recommender_losses.json"

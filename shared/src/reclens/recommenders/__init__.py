@@ -1,7 +1,6 @@
 """Recommenders: models, training, full-ranking evaluation, capture of representations."""
 
 from reclens.recommenders.base import Objective, Recommender, UserBatch
-from reclens.recommenders.bringing import bring_recommender
 from reclens.recommenders.capture import (
     ORIGINS,
     CaseBatch,
@@ -14,7 +13,7 @@ from reclens.recommenders.checking import check_recommender
 from reclens.recommenders.evaluation import evaluate, seen_mask
 from reclens.recommenders.models.full_softmax import full_softmax_loss
 from reclens.recommenders.registry import build_recommender
-from reclens.recommenders.storage import load_recommender, save_recommender
+from reclens.recommenders.storage import bring_recommender, load_recommender, save_recommender
 from reclens.recommenders.training import RecommenderTrainer
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""A recommender on disk: ``config.json`` and ``weights.safetensors``."""
+"""A recommender on disk: ``config.json`` and ``weights.safetensors``, or weights from elsewhere."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
-from reclens.contracts import ModelConfig
-from reclens.errors import CorruptArtifact, MissingData, RecLensError
+from reclens.contracts import ModelConfig, ModuleConfig, WeightsFile
+from reclens.data import Dataset
+from reclens.errors import CorruptArtifact, InvalidInput, MissingData, RecLensError
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.registry import build_recommender, recommender_class
 
@@ -70,6 +72,57 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
         raise _corrupt(folder, e) from e
     return model.to(device).eval()
+
+
+def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Dataset) -> Recommender:
+    """Build the model of ``config`` and give it ``weights``; it is in eval mode.
+
+    The weights must be of the users and items of ``dataset``, in its order of indices: natural
+    order of ids (``2`` before ``10``).
+
+    Raises:
+        NotFound: no installed package offers the model.
+        MissingData: there is no such file.
+        InvalidInput: the file is another than the specification pins, is not safetensors, or does
+            not fit the model.
+    """
+    path = Path(weights.path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MissingData(
+            f"cannot read {path} ({error.strerror}).",
+            field="model.weights.path",
+            remedy="put the file where every worker can read it.",
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != weights.sha256:
+        raise InvalidInput(
+            f"{path} has the SHA-256 {found}, not {weights.sha256}.",
+            field="model.weights.sha256",
+            remedy="bring the file that the specification pins, or pin this one.",
+        )
+    model = build_recommender(config, dataset.n_users, dataset.n_items, seed=0)
+    model.observe(dataset)
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise InvalidInput(
+            f"{path} is not a safetensors file ({error}).",
+            field="model.weights.path",
+            remedy="write it with safetensors.torch.save_file(model.state_dict(), path); pickled "
+            "checkpoints are not read.",
+        ) from error
+    try:
+        model.load_weights(tensors)
+    except (RuntimeError, KeyError) as error:
+        raise InvalidInput(
+            f"the weights in {path} do not fit {config.name!r}: {error}",
+            field="model.weights.path",
+            remedy=f"the data set has {dataset.n_users} users and {dataset.n_items} items; correct "
+            "`options`, or the model's `load_weights`.",
+        ) from error
+    return model.eval()
 
 
 def _corrupt(folder: Path, error: Exception) -> CorruptArtifact:

@@ -11,7 +11,39 @@ from reclens.contracts.base import Contract
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
-class SasRecConfig(Contract):
+class TrainingConfig(Contract):
+    """How any recommender is trained: Adam, until NDCG@10 on valid stops rising."""
+
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    """Adam step size."""
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """L2 penalty."""
+    batch_size: int = Field(default=256, ge=1, le=1048576)
+    """Examples of the model's objective a step."""
+    max_epochs: int = Field(default=100, ge=1, le=10000)
+    """Upper bound of passes over the training data."""
+    validate_every: int = Field(default=2, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=3, ge=1, le=1000)
+    """Validations without a better NDCG@10 before training stops."""
+
+
+class PairwiseConfig(TrainingConfig):
+    """A model with one vector per user and one per item, trained on pairs of items."""
+
+    d_model: int = Field(default=64, ge=2, le=4096)
+    """Width of the user and item embeddings."""
+    weight_decay: float = Field(default=1e-6, ge=0, le=1)
+    """L2 penalty."""
+    max_epochs: int = Field(default=200, ge=1, le=10000)
+    """Upper bound of passes over the training data."""
+    validate_every: int = Field(default=5, ge=1, le=1000)
+    """Epochs between validations."""
+    patience: int = Field(default=4, ge=1, le=1000)
+    """Validations without a better NDCG@10 before training stops."""
+
+
+class SasRecConfig(TrainingConfig):
     """Self-attentive sequential recommendation (Kang and McAuley 2018, arXiv 1808.09781)."""
 
     kind: Literal["sasrec"] = "sasrec"
@@ -28,62 +60,34 @@ class SasRecConfig(Contract):
     """Dropout probability while training."""
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     """Adam step size."""
-    weight_decay: float = Field(default=0.0, ge=0, le=1)
-    """L2 penalty."""
     batch_size: int = Field(default=32, ge=1, le=65536)
     """Training sequences (of up to ``max_length`` items) a step."""
     max_epochs: int = Field(default=20, ge=1, le=10000)
     """Upper bound of passes over the training data."""
-    validate_every: int = Field(default=2, ge=1, le=1000)
-    """Epochs between validations."""
-    patience: int = Field(default=3, ge=1, le=1000)
-    """Validations without a better NDCG@10 before training stops."""
 
 
-class BprMfConfig(Contract):
+class BprMfConfig(PairwiseConfig):
     """Matrix factorisation with the BPR loss (Rendle et al. 2009, arXiv 1205.2618)."""
 
     kind: Literal["bprmf"] = "bprmf"
     """Model family."""
-    d_model: int = Field(default=64, ge=2, le=4096)
-    """Width of the user and item embeddings."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    """Adam step size."""
-    weight_decay: float = Field(default=1e-6, ge=0, le=1)
-    """L2 penalty."""
     batch_size: int = Field(default=2048, ge=1, le=1048576)
     """Training pairs a step."""
-    max_epochs: int = Field(default=200, ge=1, le=10000)
-    """Upper bound of passes over the training data."""
-    validate_every: int = Field(default=5, ge=1, le=1000)
-    """Epochs between validations."""
-    patience: int = Field(default=4, ge=1, le=1000)
-    """Validations without a better NDCG@10 before training stops."""
 
 
-class LightGcnConfig(Contract):
+class LightGcnConfig(PairwiseConfig):
     """Embeddings smoothed over the graph of interactions (He et al. 2020, arXiv 2002.02126)."""
 
     kind: Literal["lightgcn"] = "lightgcn"
     """Model family."""
-    d_model: int = Field(default=64, ge=2, le=4096)
-    """Width of the user and item embeddings."""
     n_layers: int = Field(default=3, ge=0, le=16)
     """Steps to the neighbours; vectors are averaged over them and the start."""
     initial_std: float = Field(default=0.1, gt=0, le=10)
     """Standard deviation of the embeddings before training."""
     learning_rate: float = Field(default=1e-2, gt=0, le=1)
     """Adam step size."""
-    weight_decay: float = Field(default=1e-6, ge=0, le=1)
-    """L2 penalty."""
     batch_size: int = Field(default=8192, ge=1, le=1048576)
     """Training pairs a step. The graph is walked once a step, so large batches make it cheap."""
-    max_epochs: int = Field(default=200, ge=1, le=10000)
-    """Upper bound of passes over the training data."""
-    validate_every: int = Field(default=5, ge=1, le=1000)
-    """Epochs between validations."""
-    patience: int = Field(default=4, ge=1, le=1000)
-    """Validations without a better NDCG@10 before training stops."""
 
 
 class WeightsFile(Contract):
@@ -95,7 +99,7 @@ class WeightsFile(Contract):
     """Checksum of the file; the worker refuses other bytes."""
 
 
-class ModuleConfig(Contract):
+class ModuleConfig(TrainingConfig):
     """Any PyTorch model that an installed package offers as a recommender.
 
     See docs/how-to/extend/recommender.md.
@@ -112,18 +116,6 @@ class ModuleConfig(Contract):
     """Passed to the model as they are, e.g. its sizes."""
     weights: WeightsFile | None = None
     """Bring these instead of training."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    """Adam step size."""
-    weight_decay: float = Field(default=0.0, ge=0, le=1)
-    """L2 penalty."""
-    batch_size: int = Field(default=256, ge=1, le=1048576)
-    """Examples of the model's objective a step."""
-    max_epochs: int = Field(default=100, ge=1, le=10000)
-    """Upper bound of passes over the training data."""
-    validate_every: int = Field(default=2, ge=1, le=1000)
-    """Epochs between validations."""
-    patience: int = Field(default=3, ge=1, le=1000)
-    """Validations without a better NDCG@10 before training stops."""
 
 
 ModelConfig = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reclens.recommenders.models.negatives import NegativeSampler
+from reclens.recommenders.models.pairwise import NegativeSampler
 
 # User 0 knows 0, 1, 2 of five items; user 1 knows 4; user 2 knows all of them.
 USERS = np.array([0, 0, 0, 0, 1, 2, 2, 2, 2, 2])
