@@ -136,5 +136,7 @@ class StoredPolicy(Contract):
 
     def message(self) -> pb.Policy:
         """This version, as the API says it."""
-        fields = {name: getattr(self, name) for name in pb.Policy.DESCRIPTOR.fields_by_name}
-        return pb.Policy(**fields | {"mode": _MODE_PREFIX + self.mode.upper()})
+        names = pb.Policy.DESCRIPTOR.fields_by_name
+        fields: dict[str, Any] = {name: getattr(self, name) for name in names}
+        fields["mode"] = _MODE_PREFIX + self.mode.upper()
+        return pb.Policy(**fields)

@@ -182,7 +182,7 @@ def _ask(
         answer = client.complete(request)
         usage = _usage_of_call(answer, questions=1)
         try:
-            outcome = Outcome(read(answer.text), "", key, usage)
+            outcome: Outcome[T | None] = Outcome(read(answer.text), "", key, usage)
         except InvalidAnswer as error:
             first_problem = _problem(answer, error)
             answer = client.complete(_repair(request, answer.text, first_problem))
