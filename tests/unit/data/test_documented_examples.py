@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from reclens.contracts import DatasetSpec
+from reclens.contracts import ColumnNames, DatasetSpec
 from reclens.contracts.datasets import DATASETS
 from reclens.data import Split, prepare
-from reclens.data.reading import READERS
+from reclens.data.reading import READERS, Reader
 from reclens.platform.settings.models import WorkerSettings, data_setting
+from reclens.testing.readers import ReaderSuite
 
 _PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "datasets.md"
 _BLOCK = re.compile(r"^```(?:text|json) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -89,3 +90,24 @@ def test_the_counted_sizes_are_those_of_the_data(
     found = [dataset.n_users, dataset.n_items, len(dataset.interactions)]
     found += [dataset.interactions.count(split) for split in Split]
     assert [int(count.replace(",", "")) for count in re.findall(r"[\d,]+", counts)] == found
+
+
+@pytest.mark.parametrize("example", _examples(), ids=lambda example: example.spec["name"])
+class TestReaders(ReaderSuite):
+    """What every reader must do, on the page's example of its format."""
+
+    @pytest.fixture
+    def reader(self, example: _Example) -> Reader:
+        return READERS.load(example.spec["source"]["format"])
+
+    @pytest.fixture
+    def columns(self, example: _Example) -> ColumnNames:
+        return ColumnNames(**example.spec["source"].get("columns", {}))
+
+    @pytest.fixture
+    def source(self, example: _Example, tmp_path: Path) -> Path:
+        folder = tmp_path / "data"
+        folder.mkdir()
+        for name, text in example.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return tmp_path / example.spec["source"]["path"]

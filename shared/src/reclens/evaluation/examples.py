@@ -10,21 +10,13 @@ import pyarrow as pa
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
+from reclens.contracts.tables import EXAMPLES
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.evaluation.carriers import on_top
 from reclens.evaluation.statistics import Measurement, mean_or_none
 
 MIN_POSITIVE = 50
 """Firing verification cases that an example was judged on at least."""
-
-_SCHEMA = pa.schema(
-    [
-        ("latent", pa.int32()),
-        ("label", pa.string()),
-        ("activation", pa.float32()),
-        ("with_concept", pa.bool_()),
-    ]
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,4 +109,5 @@ def measure_examples(
         }
         for one in shown
     ]
-    return Measurement(pa.concat_tables([_SCHEMA.empty_table(), *tables]), {"examples": described})
+    table = pa.concat_tables([EXAMPLES.schema.empty_table(), *tables])
+    return Measurement(table, {"examples": described})

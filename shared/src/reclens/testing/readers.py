@@ -26,7 +26,8 @@ class ReaderSuite:
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
-        """A folder below ``tmp_path`` with a data set of the format, written by this fixture."""
+        """A folder below ``tmp_path`` with a data set of the format, or its file of interactions,
+        written by this fixture."""
         raise NotImplementedError
 
     @pytest.fixture
