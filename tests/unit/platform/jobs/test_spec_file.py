@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reclens.contracts import PipelineSpec, job_kinds
-from reclens.errors import InvalidSpec, MissingData
+from reclens.errors import InvalidSpec, MissingData, NotFound
 from reclens.platform.jobs.spec_file import complete, read_spec_file
 from reclens.studies.demo.run import PIPELINE
 
@@ -102,3 +102,19 @@ def test_files_that_are_not_there_or_not_yaml_are_refused(tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("task: [")
     with pytest.raises(InvalidSpec, match="is not YAML"):
         read_spec_file(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"task": "reclens.pipeline.run.v1", "spec": {"autoencoder": {"config": {"kind": "topq"}}}},
+        {
+            "task": "reclens.autoencoder.train.v1",
+            "spec": {"activations": f"activations/{1:016x}", "config": {"kind": "topq"}},
+        },
+    ],
+)
+def test_a_kind_of_autoencoder_that_nobody_offers_is_told_before_it_is_sent(document):
+    with pytest.raises(NotFound, match="autoencoder 'topq'") as caught:
+        complete(document)
+    assert "matryoshka" in caught.value.remedy

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from reclens.contracts import DatasetSpec, PipelineSpec, job_kinds
+from reclens.contracts import AutoencoderSpec, DatasetSpec, PipelineSpec, job_kinds
+from reclens.contracts.specs.autoencoder import AUTOENCODERS
 from reclens.data import checksums
 from reclens.errors import InvalidSpec, MissingData
 
@@ -52,6 +53,7 @@ def complete(document: Any) -> JobRequest:
     Raises:
         InvalidSpec: the specification does not validate.
         MissingData: a part of the source is missing.
+        NotFound: no package that is installed here offers the kind of autoencoder.
     """
     if not isinstance(document, dict) or set(document) - {"task", "spec"}:
         raise InvalidSpec(
@@ -69,7 +71,10 @@ def complete(document: Any) -> JobRequest:
     if isinstance(spec, DatasetSpec):
         spec = _pinned(spec)
     elif isinstance(spec, PipelineSpec):
+        AUTOENCODERS.version(spec.autoencoder.config.kind)
         spec = spec.model_copy(update={"dataset": _pinned(spec.dataset)})
+    elif isinstance(spec, AutoencoderSpec):
+        AUTOENCODERS.version(spec.config.kind)
     return JobRequest(task, spec.canonical())
 
 
