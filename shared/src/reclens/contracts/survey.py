@@ -53,6 +53,6 @@ class SurveyKey(Contract):
     split: UserSplit
     """Users that the cases come from."""
     seed: int
-    """Of the choice and the order."""
+    """Seed of which cases are chosen, and of the order in which they are shown."""
     questions: tuple[KeyQuestion, ...] = Field(min_length=1)
     """Concepts in the order shown."""

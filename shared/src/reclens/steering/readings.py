@@ -38,9 +38,9 @@ class Reading:
     """One representation on the host, with the latents that fire in it."""
 
     x: npt.NDArray[np.floating]
-    """[d_model]"""
+    """The representation [d_model]."""
     norm: float
-    """Of x."""
+    """Euclidean norm of x."""
     spread: float
     """Standard deviation, over all items, of the scores that x gives; its norm where it is not
     known how x gives scores."""

@@ -68,9 +68,9 @@ class LatentQualityRow:
     purity_10: float | None
     """Share of its ten strongest items that have the label."""
     purity_20: float | None
-    """Of its twenty strongest."""
+    """Share of its twenty strongest items that have the label."""
     purity_50: float | None
-    """Of its fifty strongest."""
+    """Share of its fifty strongest items that have the label."""
 
 
 @dataclass(frozen=True)

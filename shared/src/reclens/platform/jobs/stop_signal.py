@@ -15,7 +15,7 @@ POLL_SECONDS = 1.0
 
 
 class Event(Protocol):
-    """Of threads or of processes."""
+    """What `threading.Event` and `multiprocessing.Event` have in common."""
 
     def is_set(self) -> bool:
         """Whether it has happened."""

@@ -105,15 +105,15 @@ class Series(NamedTuple):
     """Dictionaries that differ in k alone."""
 
     label: str
-    """For the legend."""
+    """Text in the legend."""
     members: Sequence[Dictionary]
-    """By L0, rising."""
+    """Dictionaries in order of rising L0."""
     colour: str
-    """Of line and marker."""
+    """Colour of line and markers."""
     marker: str
-    """Its shape."""
+    """Shape of the markers."""
     line: str
-    """Dashes; empty for single points."""
+    """Style of the line; empty for single points."""
 
 
 def pareto(collected: Collected) -> Plot:
