@@ -85,6 +85,7 @@ def test_workers_and_servers_read_the_same_variable(
 def test_a_worker_has_not_touched_torch_before_it_forks() -> None:
     code = (
         "import sys; from reclens.platform.settings.models import WorkerSettings; WorkerSettings();"
-        "import reclens_trainer.main, reclens_recommender.worker; sys.exit('torch' in sys.modules)"
+        "import reclens_trainer.main, reclens_recommender.main, reclens.platform.celery.worker;"
+        "from reclens.contracts import job_kinds; job_kinds(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
