@@ -7,7 +7,8 @@ not by who can write to its queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -92,3 +93,21 @@ class ExtensionPoint(Generic[T]):
             remedy=f"install it wherever jobs run; here there are: "
             f"{', '.join(sorted(offered)) or 'none'}.",
         )
+
+
+def subclass_flaw(
+    loaded: object, base: type, importable: str, attributes: Sequence[str] = ()
+) -> str:
+    """What keeps ``loaded`` from being a complete subclass of ``base``, as ``flaw`` tells it.
+
+    Args:
+        loaded: what an entry point named.
+        base: class to derive from.
+        importable: where authors import ``base`` from.
+        attributes: names that it must have besides.
+    """
+    if not (inspect.isclass(loaded) and issubclass(loaded, base)):
+        return f"is not a subclass of {importable}"
+    lacking = sorted(getattr(loaded, "__abstractmethods__", ()))
+    lacking += [name for name in attributes if not hasattr(loaded, name)]
+    return f"lacks {', '.join(lacking)}" if lacking else ""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-
 from reclens.contracts import ModelConfig, ModuleConfig
 from reclens.errors import InvalidInput
-from reclens.extensions import ExtensionPoint
+from reclens.extensions import ExtensionPoint, subclass_flaw
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.models.bprmf import BprMf
 from reclens.recommenders.models.lightgcn import LightGcn
@@ -15,11 +13,9 @@ from reclens.recommenders.randomness import seeded
 
 
 def _flaw(loaded: object) -> str:
-    if not (inspect.isclass(loaded) and issubclass(loaded, Recommender)):
-        return "is not a subclass of reclens.recommenders.Recommender"
-    lacking = sorted(loaded.__abstractmethods__)
-    lacking += [name for name in ("site", "reads_history") if not hasattr(loaded, name)]
-    return f"lacks {', '.join(lacking)}" if lacking else ""
+    return subclass_flaw(
+        loaded, Recommender, "reclens.recommenders.Recommender", ("site", "reads_history")
+    )
 
 
 RECOMMENDERS: ExtensionPoint[type[Recommender]] = ExtensionPoint(

@@ -7,7 +7,6 @@ a dialect is chosen, not guessed. Packages add others by the entry points ``recl
 
 from __future__ import annotations
 
-import inspect
 import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
-from reclens.extensions import ExtensionPoint
+from reclens.extensions import ExtensionPoint, subclass_flaw
 
 _MAX_MODEL_NAME = 300
 
@@ -90,10 +89,7 @@ class OpenAiDialect(ChatDialect):
 
 
 def _flaw(loaded: object) -> str:
-    if not (inspect.isclass(loaded) and issubclass(loaded, ChatDialect)):
-        return "is not a subclass of reclens.platform.llm.dialects.ChatDialect"
-    lacking = sorted(loaded.__abstractmethods__)
-    return f"lacks {', '.join(lacking)}" if lacking else ""
+    return subclass_flaw(loaded, ChatDialect, "reclens.platform.llm.dialects.ChatDialect")
 
 
 DIALECTS: ExtensionPoint[type[ChatDialect]] = ExtensionPoint(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -19,7 +18,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from reclens.errors import NotFound, StoreRefused, Unavailable
-from reclens.extensions import ExtensionPoint
+from reclens.extensions import ExtensionPoint, subclass_flaw
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
 T = TypeVar("T")
@@ -250,10 +249,7 @@ class S3Store(ObjectStore):
 
 
 def _flaw(loaded: object) -> str:
-    if not (inspect.isclass(loaded) and issubclass(loaded, ObjectStore)):
-        return "is not a subclass of reclens.platform.store.objects.ObjectStore"
-    lacking = sorted(loaded.__abstractmethods__)
-    return f"lacks {', '.join(lacking)}" if lacking else ""
+    return subclass_flaw(loaded, ObjectStore, "reclens.platform.store.objects.ObjectStore")
 
 
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
