@@ -228,16 +228,21 @@ class Handler(BaseHTTPRequestHandler):
             case "/v1/chat/completions":
                 behaviour = self.state.enter(body, {k.lower(): v for k, v in self.headers.items()})
                 try:
-                    self.chat(body, behaviour)
+                    self.linger(behaviour)
                 finally:
+                    # Before the answer: a client that has it may send its next request at once.
                     self.state.leave()
+                self.chat(body, behaviour)
             case _:
                 self.reply(404, error("no such path", "not_found"))
 
-    def chat(self, body: Json, behaviour: Json) -> None:
+    def linger(self, behaviour: Json) -> None:
+        """Be in flight for as long as this request is to be."""
         if "hold_until" in behaviour:
             self.state.wait_for(behaviour["hold_until"])
         time.sleep(behaviour.get("slow", 0))
+
+    def chat(self, body: Json, behaviour: Json) -> None:
         if "status" in behaviour:
             words = behaviour.get("error", "Model is overloaded")
             self.reply(
