@@ -5,41 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from reclens.contracts.tables import SERVED_SPLITS
-
-if TYPE_CHECKING:
-    from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.contracts.tables import ACTIVATION_SHARD, CODE_SHARD, SERVED_SPLITS
+from reclens.sae.analysis.metrics import measure
+from reclens.sae.architectures.base import SparseAutoencoder
 
 
 def split_of_user(shards: Sequence[Path]) -> dict[str, str]:
     """Division of every user whose codes are stored."""
-    found: dict[str, str] = {}
-    for path in shards:
-        table = pq.read_table(path, columns=["user_id", "split"])
-        pairs = table.group_by(["user_id", "split"]).aggregate([])
-        found.update(zip(pairs["user_id"].to_pylist(), pairs["split"].to_pylist(), strict=True))
-    return found
+    table = pa.concat_tables(CODE_SHARD.read(path, ["user_id", "split"]) for path in shards)
+    users = table.group_by(["user_id", "split"]).aggregate([])
+    return dict(zip(users["user_id"].to_pylist(), users["split"].to_pylist(), strict=True))
 
 
 def representations(shards: Sequence[Path], split: str) -> np.ndarray:
     """Representations of the users of one division in stored order, float32 [n_cases, d_model]."""
     parts = []
     for path in shards:
-        table = pq.read_table(path, columns=["split", "representation"])
+        table = ACTIVATION_SHARD.read(path, ["split", "representation"])
         parts.append(_rows(table)[table["split"].to_numpy() == split])
     return np.concatenate(parts)
 
 
 def count_origins(shards: Sequence[Path]) -> dict[str, dict[str, int]]:
     """``cases`` and ``users`` whose codes are stored, by origin of the representation."""
-    table = pa.concat_tables(pq.read_table(path, columns=["user_id", "origin"]) for path in shards)
+    table = pa.concat_tables(CODE_SHARD.read(path, ["user_id", "origin"]) for path in shards)
     counted = table.group_by("origin").aggregate(
         [("user_id", "count"), ("user_id", "count_distinct")]
     )
@@ -66,7 +61,8 @@ class OriginShards:
 
     def load(self, i: int) -> np.ndarray:
         """float32 [rows, d_model] of shard ``i``."""
-        table = pq.read_table(self._shards[i], columns=["split", "origin", "representation"])
+        columns = ["split", "origin", "representation"]
+        table = ACTIVATION_SHARD.read(self._shards[i], columns)
         wanted = pc.and_(  # type: ignore[attr-defined]
             pc.is_in(table["split"], pa.array(SERVED_SPLITS)),  # type: ignore[attr-defined]
             pc.equal(table["origin"], self._origin),  # type: ignore[attr-defined]
@@ -86,8 +82,6 @@ def measure_origins(
         codes: its code shards.
         activations: the shards that it was trained on and measured on.
     """
-    from reclens.sae.analysis.metrics import measure
-
     found: dict[str, dict[str, Any]] = {**count_origins(codes)}
     if len(found) > 1:
         for origin, counts in found.items():
