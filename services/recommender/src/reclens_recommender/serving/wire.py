@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import grpc
 import numpy as np
 import numpy.typing as npt
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.recommenders.base import UNKNOWN_USER
+from reclens.rpc_status import failure_fields
 from reclens.steering.edits import check_latents
 from reclens.steering.limits import (
     MAX_EXCLUDED,
@@ -172,13 +172,4 @@ def _latents(table: LatentTable) -> list[pb.LatentActivation]:
 
 def failure_of(error: RecLensError) -> pb.RankOutcome:
     """The outcome of an entry that was refused."""
-    return pb.RankOutcome(
-        failure=pb.RankFailure(
-            code=grpc.StatusCode[error.grpc_code].value[0],
-            reason=error.reason,
-            field=error.field,
-            message=error.message,
-            remedy=error.remedy,
-            retry_seconds=error.retry_seconds,
-        )
-    )
+    return pb.RankOutcome(failure=pb.RankFailure(**failure_fields(error)))
