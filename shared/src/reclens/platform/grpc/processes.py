@@ -6,7 +6,6 @@ import asyncio
 import gc
 import multiprocessing
 import os
-import random
 import signal
 import socket
 import sys
@@ -21,9 +20,9 @@ import structlog
 from pydantic import BaseModel
 
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.backoff import backoff_seconds
 from reclens.platform.grpc.server import ServerSettings
 from reclens.platform.observability.logs import configure_logging
-from reclens.platform.settings.backoff import backoff_seconds
 
 T = TypeVar("T")
 
@@ -94,7 +93,7 @@ class _Slot(Generic[T]):
         elif self.process is not None and not self.process.is_alive():
             if now - self._started > _SETTLED_SECONDS:
                 self._deaths = 0
-            wait_seconds = backoff_seconds(self._deaths, random.random())
+            wait_seconds = backoff_seconds(self._deaths)
             self._deaths += 1
             self._start_at = now + wait_seconds
             logger.error(
