@@ -12,8 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reclens.errors import NotReady
-from reclens.ops.local.ports import LOOPBACK, keep_or_draw
-from reclens.ops.local.servers import S3_PORTS, redis_settings, s3_settings, write_identity
+from reclens.ops.local.servers import (
+    LOOPBACK,
+    S3_PORTS,
+    keep_or_draw,
+    redis_settings,
+    s3_settings,
+    write_identity,
+)
 from reclens.platform.settings.models import ClientSettings, GatewayTarget
 
 STATE_DIR_VARIABLE = "RECLENS_STATE_DIR"
