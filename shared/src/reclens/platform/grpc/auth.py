@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +38,7 @@ from reclens.errors import (
     RecLensError,
     Unauthenticated,
 )
-from reclens.platform.settings.files import file_stamp
+from reclens.platform.settings.files import file_stamp, write_atomically
 from reclens.platform.settings.models import Section
 
 TOKEN_BYTES: Final = 32
@@ -201,15 +199,10 @@ def write_tokens(path: Path, entries: list[TokenEntry]) -> None:
     content = {"tokens": [_plain(entry) for entry in entries]}
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w") as file:
-        if path.suffix in {".yaml", ".yml"}:
-            yaml.safe_dump(content, file, sort_keys=False)
-        else:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-    Path(name).chmod(mode)
-    Path(name).replace(path)
+    text = json.dumps(content, indent=2) + "\n"
+    if path.suffix in {".yaml", ".yml"}:
+        text = yaml.safe_dump(content, sort_keys=False)
+    write_atomically(path, text, mode)
 
 
 def _plain(entry: TokenEntry) -> dict[str, Any]:
