@@ -7,11 +7,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
+from reclens.concepts import LatentLabel
+from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
+from reclens.concepts.evidence.vocabulary import build_vocabulary
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import EvaluationSpec, Progress
 from reclens.contracts.tables import (
     CONCEPTS,
@@ -21,21 +26,35 @@ from reclens.contracts.tables import (
     LEVELS,
     Table,
 )
+from reclens.data import Dataset, read_dataset
+from reclens.device import device_label, resolve_device
 from reclens.errors import InvalidInput, MissingData
+from reclens.evaluation.carriers import Carriers, described_items
+from reclens.evaluation.examples import measure_examples
+from reclens.evaluation.fidelity import (
+    HELD_OUT,
+    TEST,
+    fidelity_rows,
+    held_out_users,
+    popularity_quality,
+    summarise_fidelity,
+)
+from reclens.evaluation.label_truth import measure_label_truth
+from reclens.evaluation.levels import measure_levels
+from reclens.evaluation.monosemanticity.item_vectors import text_vectors
+from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.probing import ProbedCases, probe_tags
+from reclens.evaluation.statistics import alike_directions
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.store.artifacts import ArtifactStore, codes_of
+from reclens.platform.store.label_corrections import labelling_spec_of
+from reclens.probing import ProbeSite
+from reclens.recommenders import Recommender, load_recommender
+from reclens.sae import SparseAutoencoder, load_autoencoder, untrained_like
+from reclens.sae.analysis.stability import decoder_stability
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
 
-if TYPE_CHECKING:
-    from reclens.concepts import LatentLabel
-    from reclens.concepts.evidence.cases import Cases, CaseSplit
-    from reclens.data import Dataset
-    from reclens.platform.jobs.context import JobContext
-    from reclens.platform.store.artifacts import ArtifactStore
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import Recommender
-    from reclens.sae.architectures.base import SparseAutoencoder
-
 _SHARDS: Final = "shard-*.parquet"
-_TEST: Final = "test"
 
 
 def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
@@ -57,17 +76,6 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         MissingData: no held-out user has something to be found.
         NotReady: the worker's device is not there.
     """
-    from scipy import sparse
-
-    from reclens.concepts.evidence.vocabulary import build_vocabulary
-    from reclens.evaluation.carriers import Carriers, described_items
-    from reclens.evaluation.examples import measure_examples
-    from reclens.evaluation.fidelity import popularity_quality
-    from reclens.evaluation.label_truth import measure_label_truth
-    from reclens.evaluation.levels import measure_levels
-    from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-    from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
-
     lineage = job.store.lineage(spec.concepts)
     if lineage.get("autoencoder") != spec.autoencoder:
         raise InvalidInput(
@@ -81,7 +89,7 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
 
     job.progress(Progress(stage="similarity"))
     # Labels were made on construct and judged on verify users; these are the others.
-    test = read.cases(_TEST, max_cases=spec.max_cases, seed=spec.seed)
+    test = read.cases(TEST, max_cases=spec.max_cases, seed=spec.seed)
     quality = measure_monosemanticity(
         test,
         read.labels,
@@ -147,22 +155,11 @@ class _Read:
 
     def cases(self, split: CaseSplit, *, max_cases: int, seed: int) -> Cases:
         """The coded cases of one kind of user; drawn where there are more than ``max_cases``."""
-        from reclens.concepts.evidence.cases import read_cases
-
         items, n_latents = self.dataset.items.ids, len(self.labels)
         return read_cases(self.codes, split, items, n_latents, max_cases=max_cases, seed=seed)
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
-    from reclens.concepts.labels.table import read_concepts
-    from reclens.data import read_dataset
-    from reclens.device import device_label, resolve_device
-    from reclens.platform.store.artifacts import codes_of
-    from reclens.platform.store.label_corrections import labelling_spec_of
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import load_recommender
-    from reclens.sae import load_autoencoder
-
     store = job.store
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
@@ -187,8 +184,6 @@ def _activations(store: ArtifactStore, ref: str) -> list[Path]:
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
     """Sparse probing, chosen and fitted on construct users, measured on test users."""
-    from reclens.evaluation.probing import ProbedCases, probe_tags
-
     job.progress(Progress(stage="probing"))
 
     def side(split: CaseSplit) -> ProbedCases:
@@ -197,17 +192,13 @@ def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, An
         x = representations(read.activations, split)
         return ProbedCases(cases.activations, x, cases.top_items[:, 0])
 
-    return probe_tags(side("construct"), side(_TEST), read.dataset.items, seed=spec.seed)
+    return probe_tags(side("construct"), side(TEST), read.dataset.items, seed=spec.seed)
 
 
 def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any] | None:
     """Directions of this training beside those of the other, and beside random ones."""
     if spec.retrained is None:
         return None
-    from reclens.evaluation.statistics import alike_directions
-    from reclens.sae import load_autoencoder
-    from reclens.sae.analysis.stability import decoder_stability
-
     own = read.sae.W_dec.cpu().numpy()
     other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()
     rng = np.random.default_rng(spec.seed)
@@ -226,14 +217,6 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
 
 
 def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
-    from reclens.evaluation.fidelity import (
-        HELD_OUT,
-        TEST,
-        fidelity_rows,
-        held_out_users,
-        summarise_fidelity,
-    )
-
     dataset, model = read.dataset, read.model
     splits = {
         dataset.users.index_of(user): split for user, split in split_of_user(read.codes).items()
@@ -287,13 +270,11 @@ def choose_users(splits: Mapping[int, str], max_users: int, seed: int) -> list[i
     if len(users) <= max_users:
         return users
     drawn = np.random.default_rng(seed).permutation(users).tolist()
-    drawn.sort(key=lambda user: splits[user] != _TEST)
+    drawn.sort(key=lambda user: splits[user] != TEST)
     return sorted(drawn[:max_users])
 
 
 def _replacements(sae: SparseAutoencoder) -> dict[str, Callable[[Any], Any]]:
-    from reclens.sae import untrained_like
-
     return {
         "reconstruction": sae.forward,
         "random_sae": untrained_like(sae).forward,
