@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ def fidelity_rows(
                 }
 
 
-TEST = "test"
+TEST: Final = "test"
 """Users that nothing was made from or judged on."""
 HELD_OUT = "held_out"
 """All users that the autoencoder was not trained on."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -38,17 +38,14 @@ from reclens.evaluation.monosemanticity.item_vectors import text_vectors
 from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
 from reclens.evaluation.probing import ProbedCases, probe_tags
 from reclens.evaluation.statistics import alike_directions
+from reclens.platform.jobs.context import JobContext
 from reclens.platform.store.artifacts import codes_of
 from reclens.platform.store.label_corrections import labelling_spec_of
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, load_recommender
-from reclens.sae import load_autoencoder, untrained_like
+from reclens.sae import SparseAutoencoder, load_autoencoder, untrained_like
 from reclens.sae.analysis.stability import decoder_stability
-from reclens.sae.architectures.base import SparseAutoencoder
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
-
-if TYPE_CHECKING:
-    from reclens.platform.jobs.context import JobContext
 
 _SHARDS: Final = "shard-*.parquet"
 
