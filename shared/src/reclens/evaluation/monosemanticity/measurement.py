@@ -35,7 +35,7 @@ from reclens.evaluation.monosemanticity.similarity import (
 )
 from reclens.evaluation.statistics import (
     Measurement,
-    PopularityTenths,
+    PopularityDeciles,
     interval_json,
     json_number,
     mean_or_none,
@@ -122,7 +122,7 @@ class _Chosen:
         self._seed = seed
         self._top = cases.top_items[:, 0].astype(np.int64)
         self._user = cases.user_ids.astype(str)
-        self._tenths = PopularityTenths(self._top, items.popularity)
+        self._deciles = PopularityDeciles(self._top, items.popularity)
         self.found = strongest_items(activations, self._top, self._user)
         self.strongest = distinct_cases(activations, self._top, n=N_ITEMS)
         self.members = distinct_cases(activations, self._top, n=N_MEMBERS, user=self._user)
@@ -131,14 +131,14 @@ class _Chosen:
             activations,
             self._top,
             self._user,
-            tenths=self._tenths,
+            deciles=self._deciles,
             rng=self._rng(_INTRUDERS),
         )
 
     def measure(self, vectors: ItemVectors) -> Mapping[str, np.ndarray]:
         """By name, float64 [n_latents]."""
         found, members = self.found, self.members.items
-        alike = coherence(self.strongest, self._user, vectors, self._tenths, self._rng(_COHERENCE))
+        alike = coherence(self.strongest, self._user, vectors, self._deciles, self._rng(_COHERENCE))
         return {
             "intra": vectors.cosines(found.first, found.second),
             "intra_distinct": vectors.cosines(found.first, found.distinct),
