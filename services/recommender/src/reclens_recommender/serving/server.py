@@ -18,7 +18,7 @@ from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_recommender.serving.answering import answer_observed
 from reclens_recommender.serving.batching import MicroBatcher
-from reclens_recommender.serving.ranking.item_index import require_index_library
+from reclens_recommender.serving.ranking.approximate import index_library
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.servicer import RULES, InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
@@ -46,7 +46,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     section = settings.inference
     device = resolve_device(settings.device)
     if section.index == "approximate":
-        require_index_library("RECLENS_INFERENCE__INDEX")
+        index_library("RECLENS_INFERENCE__INDEX")
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
     batcher = MicroBatcher(
@@ -65,7 +65,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
-        await watch.load_first()
+        await watch.poll()
     address = await server.start()
     await watch.start()
     try:

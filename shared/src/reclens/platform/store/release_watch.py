@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import difflib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import structlog
 
 from reclens.contracts import Release
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+from reclens.platform.store.polling import Polled
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class ReleaseState(Generic[T]):
     """Why the newest pointer is not served; empty where it is, or where it is still loading."""
 
 
-class ReleaseWatch(Generic[T]):
+class ReleaseWatch(Polled, Generic[T]):
     """Keeps the current and the previous version of every release loaded.
 
     States are replaced whole, and only on the event loop, so a request sees one version from its
@@ -71,30 +71,13 @@ class ReleaseWatch(Generic[T]):
         poll_seconds: float,
         changed: Callable[[bool], Awaitable[None]],
     ) -> None:
+        super().__init__("releases", poll_seconds)
         self._source = source
         self._load = load
-        self._poll_seconds = poll_seconds
         self._changed = changed
         self._states: dict[str, ReleaseState[T]] = {}
-        self._polling = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._polled = False
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Poll now and go on polling in the background."""
-        self._task = asyncio.create_task(self._run())
-
-    async def load_first(self) -> None:
-        """Poll once, before anybody asks. That the pointers cannot be read is no error yet."""
-        await self._poll()
-
-    async def stop(self) -> None:
-        """Stop polling."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     def versions(self) -> dict[str, str]:
         """Versions that answer, by name of the release."""
@@ -185,7 +168,7 @@ class ReleaseWatch(Generic[T]):
         Raises:
             RecLensError: the pointers cannot be read; what is loaded goes on serving.
         """
-        async with self._polling:
+        async with self._refreshing:
             pointers = {item.name: item for item in await asyncio.to_thread(self._source.releases)}
             for name in self._states.keys() - pointers.keys():
                 logger.info("release withdrawn", release=name)
@@ -224,16 +207,3 @@ class ReleaseWatch(Generic[T]):
             return ReleaseState(pointer, current, state.previous, refusal=refusal)
         log.info("release loaded")
         return ReleaseState(pointer, Served(pointer, loaded), current)
-
-    async def _run(self) -> None:
-        while True:
-            await self._poll()
-            await asyncio.sleep(self._poll_seconds)
-
-    async def _poll(self) -> None:
-        try:
-            await self.refresh()
-        except RecLensError as error:
-            logger.warning("releases cannot be read", error=error.sentence)
-        except Exception:
-            logger.exception("releases cannot be read")

@@ -18,10 +18,13 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import UserBatch
 from reclens.steering import LatentEdit, Mode, Operation, Unit
 from reclens_recommender.serving.queries import RankQuery, rank
-from reclens_recommender.serving.ranking.approximate import ApproximateRanker
+from reclens_recommender.serving.ranking.approximate import (
+    ApproximateRanker,
+    ItemIndex,
+    build_item_index,
+)
 from reclens_recommender.serving.ranking.exact import FilteredRanker, ForwardPassRanker
-from reclens_recommender.serving.ranking.item_index import ItemIndex, build_item_index
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSection, InferenceSettings
