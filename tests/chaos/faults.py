@@ -19,11 +19,11 @@ from chaos.servers import clock_library
 from chaos.serving import swap
 from chaos.wires import Answer, Cut, Late, StoreRequest, Verdict
 from chaos.world import World
-from reclens.contracts import DATASET_IMPORT
+from reclens.contracts import DATASET_IMPORT, ArtifactKind
 from reclens.platform.jobs.app import make_app
 
-_CUT_OFF_SECONDS = 8.0
-_ROOM_BYTES = 8 << 20
+_CUT_OFF_SECONDS = 4.0
+_ARTIFACTS = tuple(f"{kind.value}/" for kind in ArtifactKind)
 
 
 class Fault:
@@ -114,16 +114,46 @@ class Stopped(Fault):
 
 
 class CutOff(Stopped):
-    """The same, and as it wakes it cannot reach Redis: only the store."""
+    """The same, and it wakes while the other worker uploads, unable to reach Redis: only the store.
+
+    The other one's upload waits meanwhile, so that whatever the first does falls before it.
+    """
 
     explains = ("ConnectionError", "Unavailable")
 
+    def __init__(self, world: World, plan: Plan) -> None:
+        super().__init__(world, plan)
+        self._uploads = 0
+        self._woken = threading.Event()
+        self._lock = threading.Lock()
+
+    def strike(self, job_ids: list[str]) -> None:
+        super().strike(job_ids)
+        self.world.traffic.rule = self._rule
+
     def heal(self) -> None:
-        wire = self.world.redis_wires[self.victim.name]
-        wire.cut()
-        super().heal()
+        self._wake()
+        self.world.traffic.rule = None
+        self.world.redis_wires[self.victim.name].mend()
+
+    def _rule(self, request: StoreRequest) -> None:
+        if request.method == "PUT" and request.client not in ("", self.victim.name):
+            if not request.key.startswith(_ARTIFACTS):
+                return
+            with self._lock:
+                self._uploads += 1
+                last = request.key.endswith("/manifest.json")
+                due = last if self.plan.variant == "manifest" else self._uploads > 1
+                if due and not self._woken.is_set():
+                    self._wake()
+
+    def _wake(self) -> None:
+        if self._woken.is_set():
+            return
+        self._woken.set()
+        self.world.redis_wires[self.victim.name].cut()
+        self.victim.send(signal.SIGCONT)
         time.sleep(_CUT_OFF_SECONDS)
-        wire.mend()
 
 
 # --- Redis ---------------------------------------------------------------------------------------
@@ -148,6 +178,19 @@ class RedisRolledBack(RedisKilled):
     def strike(self, job_ids: list[str]) -> None:
         super().strike(job_ids)
         self.world.redis.forget(1.0)
+
+
+class RedisForgets(RedisRolledBack):
+    """The same while the job's message waits in its queue, so that no worker knows of it."""
+
+    def prepare(self) -> None:
+        for wire in self.world.redis_wires.values():
+            wire.cut()
+
+    def heal(self) -> None:
+        super().heal()
+        for wire in self.world.redis_wires.values():
+            wire.mend()
 
 
 class RedisFull(Fault):
@@ -340,7 +383,7 @@ class MemoryShort(Fault):
 
 def _used_bytes(pid: int) -> int:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).memory_info().vms + _ROOM_BYTES
+        return psutil.Process(pid).memory_info().vms
     return resource.RLIM_INFINITY
 
 
@@ -477,6 +520,7 @@ CLASSES: dict[str, type[Fault]] = {
     "redis-full": RedisFull,
     "redis-read-only": RedisReadOnly,
     "redis-rolled-back": RedisRolledBack,
+    "redis-forgets": RedisForgets,
     "store-killed": StoreKilled,
     "store-down": StoreDown,
     "store-slow": StoreSlow,

@@ -74,7 +74,9 @@ FAULTS: dict[str, FaultKind] = {
     ),
     "redis-read-only": FaultKind(seconds=(2.0, 6.0), variants=("replica", "no-replicas")),
     "store-409": FaultKind(seconds=(4.0,), variants=("1", "3", "all")),
-    "worker-cut-off": FaultKind(jobs=_STAGES, seconds=(12.0,), standby=True),
+    "worker-cut-off": FaultKind(
+        jobs=_STAGES, seconds=(14.0,), standby=True, variants=("manifest", "upload")
+    ),
     "store-killed": FaultKind(seconds=(0.5, 4.0)),
     "message-poisoned": FaultKind(
         seconds=(0.2,),
@@ -91,7 +93,8 @@ FAULTS: dict[str, FaultKind] = {
         jobs=(*_STAGES, "labelling"), seconds=(0.2,), at_submission=True, variants=("+1h", "-1h")
     ),
     "store-late": FaultKind(seconds=(8.0,)),
-    "memory-short": FaultKind(seconds=(4.0,)),
+    "memory-short": FaultKind(seconds=(6.0,)),
+    "redis-forgets": FaultKind(seconds=(0.5,), at_submission=True),
 }
 """Kinds of fault; a round takes its own from its seed by their order, so that neighbours differ."""
 

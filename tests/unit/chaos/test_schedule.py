@@ -11,7 +11,7 @@ def test_a_seed_always_draws_the_same_round():
     assert [draw(seed) for seed in range(1, 60)] == [draw(seed) for seed in range(1, 60)]
 
 
-def test_twenty_five_rounds_in_a_row_have_every_kind_of_fault():
+def test_as_many_rounds_in_a_row_as_there_are_kinds_have_every_one():
     assert {draw(seed).fault for seed in range(40, 40 + len(FAULTS))} == set(FAULTS)
 
 
