@@ -51,6 +51,7 @@ class Program:
         self._answers = answers
         self._process: subprocess.Popen[bytes] | None = None
         self._down = True
+        self._groups: list[int] = []
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -124,6 +125,10 @@ class Program:
             self.hold()
             self.send(signal.SIGCONT)
             self.send(signal.SIGKILL)
+            # Children outlive a main process that was killed.
+            while self._groups:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._groups.pop(), signal.SIGKILL)
             if self._process is not None:
                 self._process.wait(10)
                 self._process = None
@@ -139,6 +144,7 @@ class Program:
                 cwd=tempfile.gettempdir(),
                 start_new_session=True,
             )
+            self._groups.append(self._process.pid)
 
     def tail(self, lines: int = 12) -> str:
         """The end of its log, the lines cut short."""
