@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from reclens.cli.connection import client_settings
+from reclens.cli.options import Release
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import SurveyKey
 from reclens.contracts.tables import CONCEPTS
@@ -46,7 +47,7 @@ def export(
         str | None,
         typer.Option(help="concepts/id, instead of a release's.", show_default=False),
     ] = None,
-    release: Annotated[str, typer.Option(help="Name of the release.")] = "default",
+    release: Release = "default",
     json: Json = False,
 ) -> None:
     """Write a survey: `survey.html` and `survey.csv` for raters, `key.json` for yourself.
