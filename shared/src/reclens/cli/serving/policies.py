@@ -185,16 +185,10 @@ def _given(edits: Edits, limits: Limits, about: About) -> dict[str, Any]:
 def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
     """Replace what options say."""
     said = policy_message("", **given)
-    if said.edits:
-        policy.ClearField("edits")
-        policy.edits.extend(said.edits)
-    if said.HasField("constraints"):
-        policy.constraints.CopyFrom(said.constraints)
-    if said.mode:
-        policy.mode = said.mode
-    for name in ("description", "release"):
-        if name in given:
-            setattr(policy, name, given[name])
+    emptied = given.keys() & {"description", "release"}
+    for name in {field.name for field, _ in said.ListFields()} | emptied:
+        policy.ClearField(name)
+    policy.MergeFrom(said)
 
 
 def _history(client: SteeringClient, policy_id: str, last: int) -> list[pb.Policy]:
