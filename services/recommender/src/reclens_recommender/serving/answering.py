@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from time import time_ns
 from typing import TypeAlias
 
-import grpc
 import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
 from reclens.platform.observability import metrics, tracing
 from reclens.platform.store.release_watch import Served
+from reclens.rpc_status import write_failure
 from reclens_recommender.serving.queries import RankQuery, item_rows, query_of, rank
 from reclens_recommender.serving.served_model import ServedModel
 
@@ -114,13 +114,6 @@ def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutc
 
 def failure_of(error: RecLensError) -> pb.RankOutcome:
     """The outcome of an entry that was refused."""
-    return pb.RankOutcome(
-        failure=pb.RankFailure(
-            code=grpc.StatusCode[error.grpc_code].value[0],
-            reason=error.reason,
-            field=error.field,
-            message=error.message,
-            remedy=error.remedy,
-            retry_seconds=error.retry_seconds,
-        )
-    )
+    outcome = pb.RankOutcome()
+    write_failure(error, outcome.failure)
+    return outcome
