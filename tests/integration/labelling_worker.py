@@ -61,7 +61,7 @@ class Misbehaving:
         self._note("runs", str(os.getpid()))
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-        for one in self._labeller.label(latents):
+        for one in self._labeller(latents):
             self._misbehave(one.row.latent)
             self._note("latents", str(one.row.latent))
             yield one
@@ -128,7 +128,7 @@ def _misbehaving(
     spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
     with _labeller_of(spec, context, job) as labeller:
-        yield Misbehaving(labeller, spec)
+        yield Misbehaving(labeller, spec).label
 
 
 _FOUND = (DATASET_IMPORT, RECOMMENDER_TRAIN, ACTIVATIONS_CAPTURE, AUTOENCODER_TRAIN)

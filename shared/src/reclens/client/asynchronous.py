@@ -20,7 +20,7 @@ from reclens.client.connection import (
     DEFAULT_TIMEOUT,
     SESSION_TIMEOUT,
     Connection,
-    channel_options,
+    client_channel_options,
     session_ended,
 )
 from reclens.client.requests import (
@@ -69,9 +69,9 @@ class AsyncSteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            aio.insecure_channel(target, options=channel_options())
+            aio.insecure_channel(target, options=client_channel_options())
             if secure is None
-            else aio.secure_channel(target, secure, options=channel_options())
+            else aio.secure_channel(target, secure, options=client_channel_options())
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)

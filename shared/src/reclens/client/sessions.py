@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import grpc
 from grpc import aio
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.requests import constraints
 from reclens.errors import RecLensError
-from reclens.rpc_status import CODES, from_parts
+from reclens.rpc_status import failure_error
 
 END: Final[Any] = aio.EOF  # pyright: ignore[reportAttributeAccessIssue]
 """What a stream reads after the last answer."""
@@ -52,17 +51,6 @@ def answer_of(message: pb.StreamRecommendResponse) -> SessionAnswer:
         superseded=message.superseded,
         response=None if refused else message.response,
         error=failure_error(message.failure) if refused else None,
-    )
-
-
-def failure_error(failure: pb.RecommendFailure) -> RecLensError:
-    """The error that an entry, a variant or a step was refused with."""
-    return from_parts(
-        CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
-        reason=failure.reason,
-        message=failure.message,
-        field=failure.field,
-        retry_seconds=failure.retry_seconds,
     )
 
 

@@ -16,7 +16,7 @@ from reclens.client.connection import (
     DEFAULT_TIMEOUT,
     SESSION_TIMEOUT,
     Connection,
-    channel_options,
+    client_channel_options,
     session_ended,
 )
 from reclens.client.requests import (
@@ -65,9 +65,9 @@ class SteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            grpc.insecure_channel(target, options=channel_options())
+            grpc.insecure_channel(target, options=client_channel_options())
             if secure is None
-            else grpc.secure_channel(target, secure, options=channel_options())
+            else grpc.secure_channel(target, secure, options=client_channel_options())
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)

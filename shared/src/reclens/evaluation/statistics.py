@@ -83,6 +83,10 @@ class Interval(NamedTuple):
     high: float
     """97.5th percentile over resamples."""
 
+    def as_json(self) -> list[float | None]:
+        """All three; None for what is NaN."""
+        return [json_number(value) for value in self]
+
 
 def mean_interval(values: np.ndarray, *, seed: int) -> Interval:
     """Mean of float [n] with its percentile bootstrap interval; NaN values are left out.
@@ -225,4 +229,4 @@ def row_means(values: np.ndarray) -> np.ndarray:
 
 def interval_json(values: np.ndarray, *, seed: int) -> list[float | None]:
     """Mean, low and high of `mean_interval` for JSON; NaN values are left out."""
-    return [json_number(value) for value in mean_interval(values, seed=seed)]
+    return mean_interval(values, seed=seed).as_json()

@@ -71,12 +71,11 @@ def test_intruders_are_silent_cases_of_others_with_other_items() -> None:
         draw_intruders(members, sparse_activations, top, user, tenths=tenths, rng=rng)
         for _ in range(50)
     ]
-    random = np.concatenate([one.random[0] for one in drawn])
-    hard = np.concatenate([one.hard[0] for one in drawn])
-    assert set(random.tolist()) == set(range(7, 20))
-    assert set(hard.tolist()) == {7, 8, 9}, "as rare as the members"
-    assert (drawn[0].random[1] == -1).all()
-    assert (drawn[0].hard[1] == -1).all()
+    # [draws, random or hard, latent, intruders]
+    random, hard = np.array(drawn).transpose(1, 2, 0, 3)[:, 0]
+    assert set(random.ravel().tolist()) == set(range(7, 20))
+    assert set(hard.ravel().tolist()) == {7, 8, 9}, "as rare as the members"
+    assert (np.array(drawn)[:, :, 1] == -1).all()
 
 
 def test_a_latent_that_always_fires_has_no_intruder() -> None:
@@ -87,5 +86,5 @@ def test_a_latent_that_always_fires_has_no_intruder() -> None:
     rng = np.random.default_rng(0)
     drawn = draw_intruders(members, activations, top, user, tenths=tenths, rng=rng)
     assert isinstance(members, DistinctCases)
-    assert (drawn.random == -1).all()
-    assert (drawn.hard == -1).all()
+    assert (drawn[0] == -1).all()
+    assert (drawn[1] == -1).all()

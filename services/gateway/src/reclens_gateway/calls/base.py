@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
+from reclens.lru_cache import LruCache
 from reclens.platform.grpc.auth import Rule, Scope
 from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch
@@ -16,7 +17,6 @@ from reclens.steering.wire import resolve_edits
 from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.calls.paging import Cursor, open_token
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.policies.caches import LruCache
 from reclens_gateway.resolving.requests import ResolvedPolicy, resolve_policy
 from reclens_gateway.resolving.served_release import ServedRelease
 
@@ -69,7 +69,9 @@ class Calls:
         self.inference = inference
         self.policies = policies
         # Neither a version of a policy nor one of a release changes.
-        self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(_MAX_POLICY_BYTES)
+        self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(
+            _MAX_POLICY_BYTES, lambda one: one.n_bytes
+        )
         self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None

@@ -38,7 +38,8 @@ class ResolvedPolicy:
     unknown_items: frozenset[str]
     """Excluded ids that the data set does not have."""
 
-    def ByteSize(self) -> int:  # noqa: N802 (as messages tell their size)
+    @property
+    def n_bytes(self) -> int:
         """Bytes that it takes."""
         return self.policy.ByteSize() + self.part.ByteSize()
 

@@ -18,13 +18,13 @@ from reclens.concepts.evidence.vocabulary import Vocabulary
 from reclens.concepts.judging.confidence import (
     CONSTRUCT,
     VERIFY,
-    Confidence,
     HeldOutCases,
     SideIndex,
     best_threshold,
     measure_confidence,
 )
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import Judgement
 
 
 @dataclass(frozen=True)
@@ -108,90 +108,85 @@ class EmbeddingScorer:
 JUDGED, PAPER, CONCEPT, SHUFFLE = range(4)
 
 
-@dataclass(frozen=True)
-class JudgedStatement:
-    """A statement with the threshold that was fixed for it."""
-
-    statement: Statement
-    """What the judge was told of the latent."""
-    threshold: float
-    """Score from which it says that the latent fires."""
-
-
 class Judge:
     """Says from a label alone which cases fire a latent. Safe to share between threads.
 
     Args:
-        reader: what the label says for each item.
+        scorer: what the label says for each item.
         cases: of both divisions of users.
         n_judged: firing cases of a judgement at most, and as many silent ones.
     """
 
-    def __init__(self, reader: ItemScorer, cases: HeldOutCases, *, n_judged: int) -> None:
-        self._reader = reader
+    def __init__(self, scorer: ItemScorer, cases: HeldOutCases, *, n_judged: int) -> None:
+        self.name: JudgeName = scorer.name
+        """Which judge it is."""
+        self._scorer = scorer
         self._cases = cases
         self._n_judged = n_judged
 
-    @property
-    def name(self) -> JudgeName:
-        """Which judge it is."""
-        return self._reader.name
-
     def case_scores(self, side: SideIndex, statement: Statement) -> np.ndarray | None:
         """What each case scores by the label, float64 [n_cases]; None: it cannot be read."""
-        item_scores = self._reader.item_scores(statement)
+        item_scores = self._scorer.item_scores(statement)
         return None if item_scores is None else self._cases.scores(side, item_scores)
 
-    def judge_latent(self, latent: int, statement: Statement) -> Confidence | None:
-        """What the label is worth for one latent; None where it cannot be measured or read."""
-        return self._judge([latent], statement, [JUDGED, latent])
+    def threshold(self, latent: int, statement: Statement) -> float | None:
+        """Score from which it says that the latent fires, fixed on the construct users; None where
+        it cannot read the label."""
+        return self._threshold([latent], statement, [JUDGED, latent])
 
-    def judge_concept(self, latents: Sequence[int], statement: Statement) -> Confidence | None:
+    def judge_latent(self, latent: int, statement: Statement, threshold: float) -> Judgement | None:
+        """What the label is worth for one latent; None where it cannot be measured or read.
+
+        Args:
+            latent: whose verification cases are asked about.
+            statement: its label, or as a control another one's.
+            threshold: that was fixed for the label.
+        """
+        return self._judge([latent], statement, threshold, [JUDGED, latent])
+
+    def judge_concept(self, latents: Sequence[int], statement: Statement) -> Judgement | None:
         """What it is worth for a concept, which fires where any of its latents does."""
-        return self._judge(latents, statement, [CONCEPT, *latents])
+        stream = [CONCEPT, *latents]
+        threshold = self._threshold(latents, statement, stream)
+        return None if threshold is None else self._judge(latents, statement, threshold, stream)
 
-    def shuffled(self, judged: Mapping[int, JudgedStatement]) -> dict[int, Confidence]:
+    def shuffled(self, judged: Mapping[int, tuple[Statement, float]]) -> dict[int, Judgement]:
         """What the judge achieves on each judged latent's own cases with another one's label.
 
         Labels and their thresholds move on by one place in a random order, so that no latent
         keeps its own. The cases are the very ones that its own label was judged on.
 
         Args:
-            judged: by latent, in rising order.
+            judged: by latent, in rising order: its label, and the threshold that was fixed for it.
         """
         order = self._cases.rng([SHUFFLE]).permutation(list(judged))
-        results: dict[int, Confidence] = {}
+        results: dict[int, Judgement] = {}
         for latent, other in zip(order.tolist(), np.roll(order, 1).tolist(), strict=True):
-            if latent == other:
-                continue
-            borrowed = judged[other]
-            found = self._on_verify(
-                [latent], borrowed.statement, borrowed.threshold, [JUDGED, latent]
-            )
-            if found is not None:
+            found = self.judge_latent(latent, *judged[other])
+            if found is not None and latent != other:
                 results[latent] = found
         return results
 
-    def _judge(
+    def _threshold(
         self, latents: Sequence[int], statement: Statement, stream: list[int]
-    ) -> Confidence | None:
+    ) -> float | None:
         scores = self.case_scores(CONSTRUCT, statement)
         if scores is None:
             return None
         asked = self._cases.sample(CONSTRUCT, latents, self._n_judged, stream)
-        threshold = best_threshold(scores[asked.rows], asked.fires)
-        return self._on_verify(latents, statement, threshold, stream)
+        return best_threshold(scores[asked.rows], asked.fires)
 
-    def _on_verify(
+    def _judge(
         self, latents: Sequence[int], statement: Statement, threshold: float, stream: list[int]
-    ) -> Confidence | None:
+    ) -> Judgement | None:
         scores = self.case_scores(VERIFY, statement)
         if scores is None:
             return None
         return measure_confidence(
+            self.name,
             scores,
             self._cases.values(VERIFY, latents),
             threshold,
-            self._cases.sample(VERIFY, latents, self._n_judged, stream),
-            self._cases.rng([PAPER, *stream]),
+            judged=self._cases.sample(VERIFY, latents, self._n_judged, stream),
+            rng=self._cases.rng([PAPER, *stream]),
         )

@@ -20,13 +20,12 @@ import numpy as np
 
 from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, item_names, slug
 from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
-from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.judging.judges import Judge, Statement
 from reclens.concepts.labels.concepts import Concept
 from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
 from reclens.contracts import ConceptCorrection, CorrectionOperation, JudgeName
-from reclens.contracts.tables.concepts import LatentLabel
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 _MAX_SENTENCE = 400
@@ -175,7 +174,7 @@ CREDIT: Final = "Named by "
 """Begins what is said, after a description that people gave, of who gave the name."""
 _LABELS_NAMED: Final = 3
 
-Measure = Callable[[Sequence[LatentLabel]], Confidence | None]
+Measure = Callable[[Sequence[LatentLabel]], Judgement | None]
 """Judges the union of some latents by the union of the keywords that the machine gave them: takes
 their rows as the machine made them. None where there is nothing to judge by, or too few cases."""
 
@@ -371,7 +370,7 @@ def measure_by_keywords(context: LabellingContext) -> Measure:
                 found[item] += math.log1p(mean_terms / share)
         return found if found.any() else None
 
-    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+    def measure(rows: Sequence[LatentLabel]) -> Judgement | None:
         reader = _Known(item_scores(rows))
         judge = Judge(reader, context.held_out, n_judged=context.options.n_judged)
         return judge.judge_concept([row.latent for row in rows], Statement(""))

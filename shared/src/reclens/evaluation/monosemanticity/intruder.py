@@ -7,8 +7,6 @@ cosines to the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import sparse
 
@@ -24,16 +22,6 @@ CHANCE = 1 / (N_MEMBERS + 1)
 _N_DRAWS = 10  # intruders a latent: one would be noise
 
 
-@dataclass(frozen=True, eq=False)
-class Intruders:
-    """Items of silent cases, several a latent; -1 where there is no such case."""
-
-    random: np.ndarray
-    """int64 [n_latents, draws]: drawn from all cases."""
-    hard: np.ndarray
-    """int64 [n_latents, draws]: of the tenth of popularity of one of the members."""
-
-
 def draw_intruders(
     members: DistinctCases,
     activations: sparse.csc_matrix,
@@ -42,7 +30,7 @@ def draw_intruders(
     *,
     tenths: PopularityTenths,
     rng: np.random.Generator,
-) -> Intruders:
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw cases in which each latent is silent, of other users and with other items on top.
 
     A latent with fewer than ``N_MEMBERS`` members gets none. An intruder may well be what the
@@ -55,6 +43,10 @@ def draw_intruders(
         user: [n_cases], whose case it is.
         tenths: of items by popularity.
         rng: of the draws.
+
+    Returns:
+        Items of silent cases, int64 [n_latents, draws] twice, -1 where there is no such case: drawn
+        from all cases; and of the tenth of popularity of one of the members.
     """
     random, hard = np.full((2, len(members.items), _N_DRAWS), NO_ITEM, np.int64)
     _, owner = np.unique(user, return_inverse=True)
@@ -73,7 +65,7 @@ def draw_intruders(
             alike = pool[of_pool == tenths.of_item[member]]
             if len(alike):
                 hard[latent, draw] = rng.choice(alike)
-    return Intruders(random, hard)
+    return random, hard
 
 
 def intruder_accuracy(
