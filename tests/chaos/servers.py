@@ -16,9 +16,9 @@ from redis import Redis
 
 from chaos.programs import Program
 from reclens.ops.local.health import redis_answers, s3_answers
-from reclens.ops.local.ports import free_ports
 from reclens.ops.local.servers import (
     S3_PORTS,
+    free_ports,
     redis_command,
     redis_settings,
     remove_s3_sockets,

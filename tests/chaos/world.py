@@ -32,7 +32,7 @@ from reclens.contracts import (
 )
 from reclens.errors import RecLensError
 from reclens.ops.local.health import grpc_status
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore
