@@ -264,6 +264,19 @@ class StalePolicy(RecLensError):
     grpc_code = "ABORTED"
 
 
+class StaleRelease(RecLensError):
+    """A version of the release is newest that this change does not follow."""
+
+    reason = "STALE_RELEASE"
+    grpc_code = "ABORTED"
+
+
+class ReleasePinned(NotReady):
+    """The release is to stay as it is; nothing is published under its name."""
+
+    reason = "RELEASE_PINNED"
+
+
 class Cancelled(RecLensError):
     """The call was given up by the caller or by a server that shuts down."""
 

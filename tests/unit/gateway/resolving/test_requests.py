@@ -212,8 +212,9 @@ def test_concept_that_there_is_not_is_found_by_a_check(fields, field: str) -> No
     assert caught.value.field == f"edits[0].{field}"
 
 
-def asked(**options) -> ResolvedRequest:
-    return resolve_request(SERVED, pb.Subject(user_id="u"), 5, include_seen=False, **options)
+def asked(policy: ResolvedPolicy | None = None, **fields) -> ResolvedRequest:
+    request = pb.RecommendRequest(subject=pb.Subject(user_id="u"), top_k=5, **fields)
+    return resolve_request(SERVED, request, policy)
 
 
 def limits(**most: int) -> list[pb.TagLimit]:
@@ -268,11 +269,11 @@ def test_more_items_than_one_may_exclude_are_too_many_of_both() -> None:
     )
     excluded = pb.Constraints(exclude_item_ids=[str(row) for row in range(6000)])
     policy = resolve_policy(pb.Policy(constraints=excluded), many, field="policy")
-    user = pb.Subject(user_id="u")
 
     def also(last: int) -> ResolvedRequest:
         own = pb.Constraints(exclude_item_ids=[str(row) for row in range(5000, last)])
-        return resolve_request(many, user, 5, include_seen=False, constraints=own, policy=policy)
+        request = pb.RecommendRequest(subject=pb.Subject(user_id="u"), constraints=own)
+        return resolve_request(many, request, policy)
 
     assert list(also(10_000).rank.excluded_items) == list(range(10_000))
     with pytest.raises(InvalidInput, match="those of the policy included") as refused:

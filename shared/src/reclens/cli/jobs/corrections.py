@@ -60,7 +60,7 @@ def edit(
     from reclens.concepts.people.corrections import make_correction  # noqa: PLC0415 - scipy
 
     store = ArtifactStore.from_settings(client_settings())
-    pointer = store.release(release)
+    pointer = store.releases.head(release)
     log = CorrectionLog(store, pointer.autoencoder)
     _, seen = machine_concepts_of(store, pointer.concepts)
     before = _concepts(store, pointer)
@@ -113,7 +113,7 @@ def edits(
 ) -> None:
     """List what people changed of a release's concepts, and what of it the release has."""
     store = ArtifactStore.from_settings(client_settings())
-    pointer = store.release(release)
+    pointer = store.releases.head(release)
     entries = CorrectionLog(store, pointer.autoencoder).read()
     if apply:
         pointer = _publish(store, pointer)
@@ -145,6 +145,8 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
         recommender=pointer.recommender,
         autoencoder=pointer.autoencoder,
         concepts=machine_concepts_of(store, pointer.concepts)[0],
+        # It is still what was ordered then: a pipeline under way may follow it.
+        ordered_at=pointer.ordered_at or pointer.published_at,
     )
     log = JobLog(client_settings().redis)
     job_id = log.submit(RELEASE_PUBLISH.task, spec.canonical())
@@ -156,7 +158,7 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
             remedy=f"the edit is logged; see `reclens jobs show {job_id}`, then "
             "`reclens concepts edits --apply`.",
         )
-    return store.release(pointer.name)
+    return store.releases.head(pointer.name)
 
 
 def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:

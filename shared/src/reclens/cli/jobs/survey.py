@@ -60,7 +60,7 @@ def export(
     from reclens.concepts.people.survey_sheet import as_sheet  # noqa: PLC0415
 
     store = ArtifactStore.from_settings(client_settings())
-    artifact = concepts or store.release(release).concepts
+    artifact = concepts or store.releases.head(release).concepts
     options = SurveyOptions(
         n=n, seed=seed, min_confidence=min_confidence, trusted_only=trusted_only
     )
