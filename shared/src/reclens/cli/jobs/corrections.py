@@ -10,6 +10,7 @@ import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
+from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
 from reclens.contracts.tables import CONCEPTS
@@ -21,8 +22,6 @@ from reclens.platform.store.label_corrections import CorrectionLog, machine_conc
 
 if TYPE_CHECKING:
     from reclens.concepts.labels.concepts import Concept
-
-ReleaseName = Annotated[str, typer.Option(help="Name of the release.")]
 
 
 def edit(
@@ -44,7 +43,7 @@ def edit(
     author: Annotated[
         str | None, typer.Option(help="Who edits; you, unless told otherwise.", show_default=False)
     ] = None,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """Rename, merge, reject or restore a concept, and publish the release with it.
@@ -108,7 +107,7 @@ def edits(
     apply: Annotated[
         bool, typer.Option("--apply", help="Publish the release with all of them.")
     ] = False,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """List what people changed of a release's concepts, and what of it the release has."""
