@@ -126,10 +126,7 @@ protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/, and th
 	deploy/generate-protos.sh
 	$(BIN)/python deploy/generate-sync-client.py
 
-published-lock: $(DEVELOPMENT) ## Write locks/ anew after a change of what is required (OPTIONS="--upgrade": new versions)
-	deploy/lock.sh $(OPTIONS)
-
-protos: $(DEVELOPMENT) ## Take the public API as it is for published: from now on nothing in it may break
+published-protos: $(DEVELOPMENT) ## Take the public API as it is for published: from now on nothing in it may break
 	cd protos && ../$(BIN)/buf build --path reclens/api/steering --exclude-source-info -o published.json
 
 clean: ## Remove what was installed or computed here
