@@ -57,7 +57,7 @@ results: ## Copy the reports of out/reproduce to docs/results, without raw table
 test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers (WORKERS=2 processes)
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --no-loadscope-reorder
 
-check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
+check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos, licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -65,6 +65,7 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	cd protos && ../$(BIN)/buf lint
 	deploy/check-protos.sh
 	$(BIN)/python deploy/generate-sync-client.py --check
+	$(BIN)/python deploy/supply/licences.py
 	@$(MAKE) --no-print-directory docs
 
 docs: $(DEVELOPMENT) ## The documentation as a site, in out/site; a broken link is an error
@@ -120,7 +121,7 @@ down-local: $(RUNTIME) ## Stop it
 	@$(BIN)/reclens down
 
 lock: $(DEVELOPMENT) ## Write locks/ anew after a change of what is required (OPTIONS="--upgrade": new versions)
-	deploy/lock.sh $(OPTIONS)
+	deploy/supply/lock.sh $(OPTIONS)
 
 protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/, and the blocking client
 	deploy/generate-protos.sh

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Writes locks/: for whoever installs something, each package with its version and the hashes of its
-# files. What is locked stays as it is; new versions are taken by `deploy/lock.sh --upgrade`, or
+# files. What is locked stays as it is; new versions are taken by `make lock OPTIONS=--upgrade`, or
 # `--upgrade-package NAME`. docs/how-to/release.md tells more.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 uv=$PWD/.venv/bin/uv
 options=("$@")
 
