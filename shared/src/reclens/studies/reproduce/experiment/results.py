@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from reclens.contracts import JobSpec, Manifest
 from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.reproduce.experiment.plan import CONTROLS, Plan, PlannedDictionary, Role
+from reclens.studies.reproduce.experiment.plan import CONTROLS, PlannedDictionary, Role, StudyPlan
 
 EVALUATION_TABLES = (FIDELITY.file, LATENT_QUALITY.file, LEVELS.file, EXAMPLES.file)
 """Objects of an evaluation."""
@@ -106,7 +106,7 @@ class Dictionary:
 
 
 @dataclass(frozen=True)
-class Collected:
+class StudyResults:
     """Everything that a report is made of."""
 
     dataset_name: str
@@ -161,7 +161,9 @@ class Collected:
         return {stage: manifest for stage, manifest in stages.items() if manifest is not None}
 
 
-def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Collected:
+def read_results(
+    plan: StudyPlan, store: ArtifactStore, failures: Mapping[str, str]
+) -> StudyResults:
     """Read everything that was made.
 
     Raises:
@@ -176,7 +178,7 @@ def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Co
     )
     evaluation = dictionaries[0].evaluation
     assert evaluation is not None
-    return Collected(
+    return StudyResults(
         dataset_name=plan.dataset_name,
         model_name=plan.model_name,
         dataset=store.manifest(plan.dataset.artifact_ref()),

@@ -17,7 +17,7 @@ from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.levels import MIN_FIRING, exchanged
 from reclens.evaluation.statistics import N_RESAMPLES
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report.plot import (
     BLUE,
     COLUMN,
@@ -47,12 +47,12 @@ _N_LEVELS = 1 + N_LEVELS  # silent, then 1 to 10
 # --- F2 ------------------------------------------------------------------------------------------
 
 
-def confidence(collected: Collected) -> Plot:
+def confidence(results: StudyResults) -> Plot:
     """F2: confidence of the labels, the main dictionary's over the controls'."""
     figure, (axes,) = panels(COLUMN, 4.3)
-    main = collected.main
+    main = results.main
     lowest = 0.4
-    for one in collected.evaluated:
+    for one in results.evaluated:
         if one is not main and not one.is_control:
             continue
         values = one.judged("confidence")
@@ -75,7 +75,7 @@ def confidence(collected: Collected) -> Plot:
     axes.set_xlabel("confidence of a label (balanced accuracy; chance 0.5)")
     axes.set_ylabel("share of its judged latents [%]")
     figure.legend(loc="outside lower left")
-    return plot("F2", figure, collected, least=MIN_JUDGED)
+    return plot("F2", figure, results, least=MIN_JUDGED)
 
 
 def _judged(one: Dictionary, values: np.ndarray) -> str:
@@ -105,10 +105,10 @@ def _histogram(axes: Axes, one: Dictionary, values: np.ndarray, label: str, fill
 # --- F3 ------------------------------------------------------------------------------------------
 
 
-def examples(collected: Collected) -> Plot | None:
+def examples(results: StudyResults) -> Plot | None:
     """F3: activations of the best-labelled latents with and without their concept."""
-    table = collected.tables.get(EXAMPLES.file)
-    shown = chosen_examples(collected)
+    table = results.tables.get(EXAMPLES.file)
+    shown = chosen_examples(results)
     if table is None or not shown:
         return None
     columns = min(3, len(shown))
@@ -135,27 +135,27 @@ def examples(collected: Collected) -> Plot | None:
     return plot(
         "F3",
         figure,
-        collected,
+        results,
         cases=shown[0]["cases"],
         most_of_one_item=MAX_ONE_ITEM,
-        untitled=_is_untitled(collected, shown),
+        untitled=_is_untitled(results, shown),
     )
 
 
-def chosen_examples(collected: Collected) -> list[dict[str, Any]]:
+def chosen_examples(results: StudyResults) -> list[dict[str, Any]]:
     """Those of the measured examples that are drawn, best first."""
-    measured = collected.main.evaluation.metrics["examples"] if collected.main.evaluation else []
+    measured = results.main.evaluation.metrics["examples"] if results.main.evaluation else []
     telling = [
         one for one in measured if (one["fires_with"] or 0.0) > (one["fires_without"] or 0.0)
     ]
     telling.sort(key=lambda one: (-one["confidence"], one["latent"]))
-    shared = [one for one in telling if not _names_one_item(collected, one)]
-    single = [one for one in telling if _names_one_item(collected, one)]
+    shared = [one for one in telling if not _names_one_item(results, one)]
+    single = [one for one in telling if _names_one_item(results, one)]
     return [*shared, *single[:MAX_ONE_ITEM]][:MAX_EXAMPLES]
 
 
-def _names_one_item(collected: Collected, one: dict[str, Any]) -> bool:
-    labels = collected.main.labels
+def _names_one_item(results: StudyResults, one: dict[str, Any]) -> bool:
+    labels = results.main.labels
     assert labels is not None
     return names_one_item(one["label"], labels["source"][one["latent"]].as_py())
 
@@ -182,13 +182,13 @@ def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
     )
 
 
-def _is_untitled(collected: Collected, shown: list[dict[str, Any]]) -> bool:
+def _is_untitled(results: StudyResults, shown: list[dict[str, Any]]) -> bool:
     """Whether items have ids alone: a label by one item then names its id."""
-    labels = collected.main.labels
+    labels = results.main.labels
     assert labels is not None
     evidence = labels["evidence_items"]
     return any(
-        _names_one_item(collected, one)
+        _names_one_item(results, one)
         and one["label"].removeprefix(ONE_ITEM) in evidence[one["latent"]].as_py()
         for one in shown
     )
@@ -212,14 +212,14 @@ class LevelCurves(NamedTuple):
     """Distinct labels among them."""
 
 
-def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
+def level_curves(results: StudyResults, *, least_p: float) -> LevelCurves | None:
     """Curves of the labelled latents with P of at least ``least_p``; None without any.
 
     Latents that share a label share its items too, so intervals are drawn over labels: each
     resample takes labels with replacement, with all latents that carry them.
     """
-    main = collected.main
-    table = collected.tables.get(LEVELS.file)
+    main = results.main
+    table = results.tables.get(LEVELS.file)
     if table is None or main.labels is None or main.evaluation is None:
         return None
     table = table.sort_by([("latent", "ascending"), ("level", "ascending")])
@@ -277,14 +277,14 @@ def _over_labels(ratios: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
     return np.column_stack([mean, *low_high])
 
 
-def levels(collected: Collected) -> Plot | None:
+def levels(results: StudyResults) -> Plot | None:
     """F5: concept hit ratio by activation level."""
-    if collected.main.evaluation is None:
+    if results.main.evaluation is None:
         return None
-    least_p = _measured_with(collected.main.evaluation, "interpretable")
+    least_p = _measured_with(results.main.evaluation, "interpretable")
     groups = {
-        f"P ≥ {least_p:g}": level_curves(collected, least_p=least_p),
-        "all labelled": level_curves(collected, least_p=0.0),
+        f"P ≥ {least_p:g}": level_curves(results, least_p=least_p),
+        "all labelled": level_curves(results, least_p=0.0),
     }
     found = {name: curves for name, curves in groups.items() if curves is not None}
     if not found:
@@ -300,7 +300,7 @@ def levels(collected: Collected) -> Plot | None:
         )
     figure.axes[0].set_ylabel("concept hit ratio of the top item")
     legend_below(figure, 3)
-    return plot("F5", figure, collected, least=MIN_FIRING)
+    return plot("F5", figure, results, least=MIN_FIRING)
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:

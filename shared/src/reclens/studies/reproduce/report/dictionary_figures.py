@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 from reclens.studies.reproduce.experiment.plan import GRID_LATENTS, PREDICTION_K, Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report.plot import (
     BLUE,
     COLUMN,
@@ -44,20 +44,20 @@ _POINTS: dict[str, Any] = {"ms": 6, "lw": 1.2, "capsize": 2.5}  # of F8
 # --- F4 ------------------------------------------------------------------------------------------
 
 
-def quality(collected: Collected) -> Plot:
+def quality(results: StudyResults) -> Plot:
     """F4: distinct concepts against recommendation quality."""
     figure, (axes,) = panels(COLUMN, 4.9)
-    base = collected.main.fidelity()["variants"]["base"]["ndcg@10"]
+    base = results.main.fidelity()["variants"]["base"]["ndcg@10"]
     axes.axvline(0, color=INK, ls=":", lw=1.4, label=f"base, untouched: NDCG@10 {base:.4f}")
     markers = iter(_MARKERS)
     highest = 1
-    for one in collected.evaluated:
+    for one in results.evaluated:
         if one.has(Role.PREDICTION):
             continue
         height = one.labelling["distinct"]
         highest = max(highest, height)
         lost = one.fidelity()["difference"]["reconstruction"]["ndcg@10"]
-        colour, marker, fill = _look(collected, one, markers)
+        colour, marker, fill = _look(results, one, markers)
         points(
             axes,
             [height],
@@ -65,9 +65,9 @@ def quality(collected: Collected) -> Plot:
             upright=False,
             color=colour,
             marker=marker,
-            ms=10 if one is collected.main else 7,
+            ms=10 if one is results.main else 7,
             mfc=fill,
-            mec=INK if one is collected.main else colour,
+            mec=INK if one is results.main else colour,
             lw=1,
             capsize=2,
             label=one.title,
@@ -79,15 +79,15 @@ def quality(collected: Collected) -> Plot:
     axes.set_xlabel("NDCG@10 of the reconstruction less the base's")
     axes.set_ylabel("distinct labels")
     figure.legend(loc="outside lower left", ncols=2)
-    return plot("F4", figure, collected)
+    return plot("F4", figure, results)
 
 
-def _look(collected: Collected, one: Dictionary, markers: Iterator[str]) -> tuple[str, str, str]:
+def _look(results: StudyResults, one: Dictionary, markers: Iterator[str]) -> tuple[str, str, str]:
     """Colour, marker, filling."""
     if one.is_control:
         colour, _, marker = control_look(one)
         return colour, marker, colour
-    if one is collected.main:
+    if one is results.main:
         return BLUE, "o", BLUE
     return BLUE, next(markers, "o"), "white"
 
@@ -116,67 +116,65 @@ class Series(NamedTuple):
     """Style of the line; empty for single points."""
 
 
-def pareto(collected: Collected) -> Plot:
+def pareto(results: StudyResults) -> Plot:
     """F7: what is left unexplained against how many latents it takes."""
     figure, (left, right) = panels(PAGE, 5.0, columns=2)
-    series = pareto_series(collected)
+    series = pareto_series(results)
     for one in series:
         _curve(left, one)
-    _far_off(left, collected)
-    _ring(left, [(collected.main.health["l0"], collected.main.health["fvu"])])
+    _far_off(left, results)
+    _ring(left, [(results.main.health["l0"], results.main.health["fvu"])])
     left.set_xscale("log", base=2)
     left.xaxis.set_major_formatter(ScalarFormatter())
     left.set_xlabel("L0: latents that fire per case (log scale)")
     left.set_ylabel("FVU on held-out users (log scale)")
     left.set_title("by L0, as measured", loc="left")
-    _side_by_side(right, series, collected.main)
+    _side_by_side(right, series, results.main)
     for axes in (left, right):
         axes.set_yscale("log")
         axes.grid(True, axis="both" if axes is left else "y", color=GRID, lw=0.8)
     # Less than a decade has no power of ten to read heights by.
     right.yaxis.set_minor_formatter(NullFormatter())
     legend_below(figure, 3)
-    return plot("F7", figure, collected, widest=_widest(collected))
+    return plot("F7", figure, results, widest=_widest(results))
 
 
-def _widest(collected: Collected) -> Dictionary | None:
+def _widest(results: StudyResults) -> Dictionary | None:
     """The dictionary with thresholds whose L0 is farthest above its k, if one is far."""
     wide = [
         one
-        for one in collected.dictionaries
+        for one in results.dictionaries
         if one.kind in THRESHOLD_KINDS and one.health["l0"] > FAR_FROM_K * one.health["k"]
     ]
     return max(wide, key=lambda one: one.health["l0"] / one.health["k"], default=None)
 
 
-def pareto_series(collected: Collected) -> list[Series]:
+def pareto_series(results: StudyResults) -> list[Series]:
     """What F7 shows, the main dictionary among them even where no grid has its shape."""
     found: list[Series] = []
     for kind, (colour, marker) in KIND_LOOK.items():
         own = [
             one
-            for one in collected.dictionaries
+            for one in results.dictionaries
             if one.kind == kind and (one.has(Role.VARIANT) or one.has(Role.GRID_K))
         ]
         if own:
             latents = own[0].health["n_latents"]
             found.append(Series(f"{kind}, {latents:,} latents", _by_l0(own), colour, marker, "-"))
     sizes = [
-        one
-        for one in collected.dictionaries
-        if one.has(Role.GRID_SIZE) and not one.has(Role.GRID_K)
+        one for one in results.dictionaries if one.has(Role.GRID_SIZE) and not one.has(Role.GRID_K)
     ]
     sizes.sort(key=lambda one: one.health["n_latents"])
     for one, marker in zip(sizes, "v<>", strict=False):
         found.append(
             Series(f"{one.kind}, {one.health['n_latents']:,} latents", [one], BLUE, marker, "")
         )
-    if not any(collected.main in one.members for one in found):
-        main = collected.main
+    if not any(results.main in one.members for one in found):
+        main = results.main
         label = f"{main.kind}, {main.health['n_latents']:,} latents, k {main.health['k']}"
         found.append(Series(label, [main], BLUE, "h", ""))
     for kind, role in _CLOSED_FORMS.items():
-        own = [one for one in collected.dictionaries if one.kind == kind and one.is_control]
+        own = [one for one in results.dictionaries if one.kind == kind and one.is_control]
         if own:
             colour, line, marker = CONTROL_LOOK[role]
             found.append(Series(f"control: {role}", _by_l0(own), colour, marker, line))
@@ -203,9 +201,9 @@ def _curve(axes: Axes, one: Series) -> None:
     )
 
 
-def _far_off(axes: Axes, collected: Collected) -> None:
+def _far_off(axes: Axes, results: StudyResults) -> None:
     """The controls that explain nothing."""
-    for one in collected.dictionaries:
+    for one in results.dictionaries:
         if one.has(Role.UNTRAINED):
             colour, _, marker = control_look(one)
             axes.plot(
@@ -264,14 +262,14 @@ def _side_by_side(axes: Axes, series: list[Series], main: Dictionary) -> None:
 # --- F8 ------------------------------------------------------------------------------------------
 
 
-def prediction_aware(collected: Collected) -> Plot | None:
+def prediction_aware(results: StudyResults) -> Plot | None:
     """F8: variance unexplained and agreement with the recommender, by weight of the term."""
-    series = {k: _by_coefficient(collected, k) for k in PREDICTION_K}
+    series = {k: _by_coefficient(results, k) for k in PREDICTION_K}
     series = {k: members for k, members in series.items() if len(members) > 1}
     if not series:
         return None
     weights = sorted({weight for members in series.values() for weight in members})
-    controls = [one for one in collected.evaluated if any(one.has(role) for role in _REFERENCES)]
+    controls = [one for one in results.evaluated if any(one.has(role) for role in _REFERENCES)]
     figure, grid = panels(PAGE, 5.2, rows=2, columns=2)
     for axes, (name, shown) in zip(grid, _MEASURES.items(), strict=True):
         for (k, members), colour, marker, aside in zip(
@@ -292,7 +290,7 @@ def prediction_aware(collected: Collected) -> Plot | None:
         _places(axes, weights, controls)
         axes.set_ylabel(shown, fontsize=9.5)
     legend_below(figure, 4)
-    return plot("F8", figure, collected, n_latents=GRID_LATENTS)
+    return plot("F8", figure, results, n_latents=GRID_LATENTS)
 
 
 def _measured(one: Dictionary, name: str) -> tuple[float, float, float]:
@@ -324,10 +322,10 @@ def _places(axes: Axes, weights: list[float], controls: list[Dictionary]) -> Non
     horizontal_grid(axes)
 
 
-def _by_coefficient(collected: Collected, k: int) -> dict[float, Dictionary]:
+def _by_coefficient(results: StudyResults, k: int) -> dict[float, Dictionary]:
     """Evaluated dictionaries of the grid with this ``k``, by the weight of the term, rising."""
     found: dict[float, Dictionary] = {}
-    for one in collected.evaluated:
+    for one in results.evaluated:
         config = one.config
         if (one.has(Role.GRID_K) or one.has(Role.PREDICTION)) and config["k"] == k:
             found[config.get("prediction_coefficient", 0.0)] = one

@@ -17,7 +17,7 @@ import yaml
 
 from reclens.studies.reproduce.experiment import comparison
 from reclens.studies.reproduce.experiment.comparison import Bounds
-from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.templates import template_environment
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,9 +86,9 @@ def function(called: F) -> F:
 
 
 @function
-def held_out_cases(collected: Collected) -> str:
+def held_out_cases(results: StudyResults) -> str:
     """Cases of users that were not trained on, by origin where there are several."""
-    origins = collected.origins
+    origins = results.origins
     names = {origin: f" {origin}" if len(origins) > 1 else "" for origin in origins}
     counts = [f"{origins[origin]['cases']:,}{name}" for origin, name in names.items()]
     return " and ".join(counts) + " cases"
