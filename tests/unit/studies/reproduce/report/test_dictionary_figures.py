@@ -24,7 +24,7 @@ from reclens.studies.reproduce.report.dictionary_figures import (
     prediction_aware,
     quality,
 )
-from reclens.studies.reproduce.report.plot import BLUE, INK
+from reclens.studies.reproduce.report.drawing import BLUE, INK
 from reclens.studies.reproduce.report.writing import all_plots
 
 

@@ -16,19 +16,23 @@ from reproduction import fidelity as fidelity_of
 from reproduction import fidelity_rows
 
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
-from reclens.studies.reproduce.report.claims import check_claims
-from reclens.studies.reproduce.report.plot import plot
+from reclens.studies.reproduce.report import prose
+from reclens.studies.reproduce.report.claims import Claim, check_claims
+from reclens.studies.reproduce.report.drawing import captioned
 from reclens.studies.reproduce.report.prose import anchor
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
 from reclens.studies.reproduce.report.writing import (
     ALL_CONCEPTS,
     ALL_FIDELITY,
     RAW,
-    as_html,
-    as_markdown,
+    content_of,
     opening,
     write_report,
 )
+
+
+def markdown_of(results: StudyResults, tables: list[Table], claims: list[Claim]) -> str:
+    return prose.render("report.md.j2", **content_of(results, tables, [], claims))
 
 
 def tables_of(results: StudyResults, key: str) -> list[Table]:
@@ -152,7 +156,7 @@ def test_without_usable_tags_no_figure_is_given(results: StudyResults) -> None:
     assert table.rows == []
     assert table.note.startswith("No usable tags: it takes 3")
     assert "these data have 1" in table.note
-    assert "| from |" not in as_markdown(results, [table], [], [])
+    assert "| from |" not in markdown_of(results, [table], [])
 
 
 class _Links(HTMLParser):
@@ -180,8 +184,8 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], folder: Path) -> N
 
 def test_what_is_missing_is_said(results: StudyResults, tmp_path: Path) -> None:
     incomplete = replace(results, missing={"autoencoder of <PCA>": "it broke"})
-    assert "autoencoder of <PCA> (it broke)" in as_markdown(incomplete, [], [], [])
-    html = as_html(incomplete, [], [], [], tmp_path)
+    assert "autoencoder of <PCA> (it broke)" in markdown_of(incomplete, [], [])
+    html = prose.render("report.html.j2", drawn={}, **content_of(incomplete, [], [], []))
     assert "autoencoder of &lt;PCA&gt; (it broke)" in html, "text of strangers is escaped"
 
 
@@ -284,7 +288,7 @@ def test_how_known_users_are_served_comes_first(results: StudyResults) -> None:
     [("", "text", "text"), (".3f", 0.12345, "0.123"), (",d", 1234, "1,234"), (".1f", None, "n/a")],
 )
 def test_cells(shown: str, value: Any, cell: str) -> None:
-    assert Column("x", shown).cell(value) == cell
+    assert Table("", "", (Column("x", shown),), [[value]]).cells() == [[cell]]
 
 
 def _of_two_origins(one: Dictionary) -> Dictionary:
@@ -315,13 +319,13 @@ def test_each_origin_is_told_apart_throughout(results: StudyResults) -> None:
     assert table.columns[1].name == "vectors"
     assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
     assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
-    notes = {key: plot(key, Figure(), two, least=30).note for key in ("F4", "F5")}
+    notes = {key: captioned(key, Figure(), two, least=30).note for key in ("F4", "F5")}
     assert "Cases with learned and with folded vectors together." in notes["F5"]
     assert "With learned vectors; T3b has the others too." in notes["F4"]
     for key in notes:
-        note = plot(key, Figure(), results, least=30).note
+        note = captioned(key, Figure(), results, least=30).note
         assert "vectors" not in note
-    markdown = as_markdown(two, all_tables(two), [], check_claims(two))
+    markdown = markdown_of(two, all_tables(two), check_claims(two))
     assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
     assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown
     assert "weight 1, learned vectors)" in markdown

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from reclens.evaluation.monosemanticity.intruder import CHANCE
 from reclens.studies.reproduce.experiment.comparison import (
     Verdict,
     above,
@@ -38,14 +37,8 @@ LABELLED_SHARE = 0.5
 
 def what_it_shows(results: StudyResults) -> list[str]:
     """Sentences, most important first."""
-    return prose.paragraphs(
-        "findings.j2",
-        results=results,
-        main=results.main,
-        CHANCE=CHANCE,
-        FOUND_AGAIN=FOUND_AGAIN,
-        MANY_DEAD=MANY_DEAD,
-    )
+    constants = {"FOUND_AGAIN": FOUND_AGAIN, "MANY_DEAD": MANY_DEAD}
+    return prose.paragraphs("findings.j2", results=results, main=results.main, **constants)
 
 
 @prose.function
@@ -97,32 +90,12 @@ def lacks_descriptions(main: Dictionary) -> bool:
 
 
 @prose.function
-def above_random(one: Dictionary) -> list[float] | None:
-    """What the likeness of a latent's cases is above that of random ones; None: unknown."""
-    return _known(one.measured["similarity"]["firing"]["above_random"])
-
-
-@prose.function
-def intruder_by_vectors(one: Dictionary) -> list[float] | None:
-    """How often the case that does not fire is told by the recommender's item vectors."""
-    return _known(one.measured["similarity"]["firing"]["intruder"])
-
-
-@prose.function
-def intruder_by_text(one: Dictionary) -> list[float] | None:
-    """How often the case that does not fire is told by text; None without text."""
-    measured = one.measured["similarity_text"]
-    return _known(measured["firing"]["intruder"]) if measured else None
-
-
-@prose.function
-def above_shuffled(one: Dictionary) -> list[float] | None:
-    """What the correlation of latent and label is above that with another latent's label."""
-    return _known(one.measured["label_truth"]["labelled"]["point_biserial"]["above_shuffled"])
-
-
-def _known(interval: list[Any]) -> list[float] | None:
-    return None if None in interval else interval
+def measured_interval(one: Dictionary, name: str) -> list[float] | None:
+    """An interval of what was measured of a dictionary, by its dotted name; None: unknown."""
+    found: Any = one.measured
+    for key in name.split("."):
+        found = found and found[key]
+    return None if found is None or None in found else found
 
 
 @prose.function

@@ -10,24 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reclens.contracts import Manifest
-from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
-from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
-from reclens.evaluation.monosemanticity.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION
 from reclens.studies.reproduce.experiment.plan import Role
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 from reclens.studies.templates import number
 
-_PROTOCOL = {
-    "N_ITEMS": N_ITEMS,
-    "N_MEMBERS": N_MEMBERS,
-    "CHANCE": CHANCE,
-    "MIN_TAGS": MIN_TAGS,
-    "MIN_SHARE": MIN_SHARE,
-    "MAX_SHARE": MAX_SHARE,
-}
-"""How things were measured, for the notes."""
 _VARIANTS = {
     "base": "base, untouched",
     "reconstruction": "reconstruction",
@@ -44,10 +32,6 @@ class Column:
     """Heading, with the unit where there is one."""
     shown: str = ""
     """Format specification of its numbers, e.g. ``.3f``; empty: as text."""
-
-    def cell(self, value: Any) -> str:
-        """One value for people."""
-        return number(value, self.shown)
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,7 @@ class Table:
     def cells(self) -> list[list[str]]:
         """All rows for people."""
         return [
-            [column.cell(value) for column, value in zip(self.columns, row, strict=True)]
+            [number(value, column.shown) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
@@ -84,7 +68,7 @@ class Table:
 
 def all_tables(results: StudyResults) -> list[Table]:
     """All tables that there are results for, in order."""
-    scope = {"results": results, "main": results.main, **_PROTOCOL}
+    scope = {"results": results, "main": results.main}
     return [
         _table(layout, {**scope, "each": each})
         for layout in prose.layout("tables.yaml")
@@ -123,13 +107,10 @@ def _flat(columns: list[Any]) -> Iterator[list[str]]:
 def rankings(results: StudyResults) -> list[dict[str, Any]]:
     """Quality of the base model's rankings, and of the most popular items."""
     metrics = results.recommender.metrics
-    found = [
-        {"name": f"{results.model_name}, {split}", "means": metrics[split]}
-        for split in ("valid", "test")
-    ]
     popular = (results.main.evaluation or results.dataset).metrics.get("popularity")
-    control = {"name": "control: most popular first, test", "means": popular}
-    return [*found, *([control] if popular is not None else [])]
+    found = {f"{results.model_name}, {split}": metrics[split] for split in ("valid", "test")}
+    found["control: most popular first, test"] = popular
+    return [{"name": name, "means": means} for name, means in found.items() if means is not None]
 
 
 @prose.function
@@ -137,15 +118,13 @@ def replacements(results: StudyResults) -> list[dict[str, Any]]:
     """For each origin of the vector and each group of users, what takes the vector's place."""
     found: list[dict[str, Any]] = []
     for origin, groups in results.main.fidelity_by_origin.items():
-        for group in ("held_out", "test"):
-            if group not in groups:
-                continue
-            measured = groups[group]
+        for group, measured in sorted(groups.items()):
+            differences = measured["difference"]
             rows = [
                 {
                     "name": name,
                     "means": measured["variants"][variant],
-                    "less_base": measured["difference"].get(variant, {}).get("ndcg@10"),
+                    "less_base": differences.get(variant, {}).get("ndcg@10"),
                 }
                 for variant, name in _VARIANTS.items()
             ]
@@ -181,20 +160,15 @@ def healths(results: StudyResults) -> list[dict[str, Any]]:
     """Health of every dictionary; of the main one by origin too, where there are several."""
     rows: list[dict[str, Any]] = []
     for one in results.dictionaries:
-        architecture = one.title if one.is_control else one.kind
-        rows.append(
-            {"architecture": architecture, "part": _part(one), "one": one, "found": one.health}
-        )
+        kind = one.title if one.is_control else one.kind
+        parts = {_part(one): one.health}
         if one is results.main and len(results.origins) > 1:
-            rows += [
-                {
-                    "architecture": one.kind,
-                    "part": f"main, {origin} vectors alone ({measured['cases']:,} cases)",
-                    "one": one,
-                    "found": measured,
-                }
-                for origin, measured in results.origins.items()
-            ]
+            for origin, measured in results.origins.items():
+                parts[f"main, {origin} vectors alone ({measured['cases']:,} cases)"] = measured
+        rows += [
+            {"architecture": kind, "part": part, "one": one, "found": found}
+            for part, found in parts.items()
+        ]
     return rows
 
 
@@ -211,7 +185,7 @@ def narrow_controls(results: StudyResults) -> list[Dictionary]:
     return [
         one
         for one in results.controls
-        if (one.has(Role.DIMENSIONS) or one.has(Role.PCA))
+        if one.has(Role.DIMENSIONS, Role.PCA)
         and one.health["n_latents"] < results.main.health["n_latents"]
     ]
 

@@ -12,20 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
-from reclens.evaluation.levels import MIN_FIRING
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION, interpretable_share
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 from reclens.studies.reproduce.report.claims import Claim, check_claims, summary
 from reclens.studies.reproduce.report.concept_figures import confidence, examples, levels
-from reclens.studies.reproduce.report.dictionary_figures import (
-    pareto,
-    prediction_aware,
-    quality,
-)
+from reclens.studies.reproduce.report.dictionary_figures import pareto, prediction_aware, quality
+from reclens.studies.reproduce.report.drawing import STYLE, Plot
 from reclens.studies.reproduce.report.findings import what_it_shows
-from reclens.studies.reproduce.report.plot import STYLE, Plot
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
 from reclens.studies.templates import pick
 
@@ -84,8 +78,10 @@ def write_report(results: StudyResults, folder: Path, *, seconds: float) -> dict
     _write_json(folder / "report.json", report)
     by_key = {key: [one.as_json() for one in own] for key, own in _by_key(tables).items()}
     _write_json(folder / "tables.json", by_key)
-    (folder / "report.md").write_text(as_markdown(results, tables, plots, claims))
-    (folder / "report.html").write_text(as_html(results, tables, plots, claims, folder))
+    drawn = {plot.key: _inline(folder / f"{plot.name}.svg") for plot in plots}
+    content = content_of(results, tables, plots, claims)
+    (folder / "report.md").write_text(prose.render("report.md.j2", **content))
+    (folder / "report.html").write_text(prose.render("report.html.j2", drawn=drawn, **content))
     return report
 
 
@@ -97,44 +93,21 @@ def all_plots(results: StudyResults) -> list[Plot]:
     return [plot for plot in plots if plot is not None]
 
 
-def as_markdown(
-    results: StudyResults, tables: list[Table], plots: list[Plot], claims: list[Claim]
-) -> str:
-    """The report for people."""
-    return prose.render("report.md.j2", **_content(results, tables, plots, claims))
-
-
-def as_html(
-    results: StudyResults,
-    tables: list[Table],
-    plots: list[Plot],
-    claims: list[Claim],
-    folder: Path,
-) -> str:
-    """The same as one page that needs no other file; plots are read from ``folder``."""
-    drawn = {plot.key: _inline(folder / f"{plot.name}.svg") for plot in plots}
-    content = _content(results, tables, plots, claims)
-    return prose.render("report.html.j2", drawn=drawn, **content)
-
-
-def _content(
+def content_of(
     results: StudyResults, tables: list[Table], plots: list[Plot], claims: list[Claim]
 ) -> dict[str, Any]:
-    """What both forms of the report show."""
-    judged = [claim.as_json() for claim in claims]
+    """What both forms of the report show: ``report.md.j2``, and ``report.html.j2``, which is one
+    page that needs no other file and is given ``drawn``, the plots by key, too."""
     names = ("claim", "source", "measured", "control", "verdict")
+    judged = [[getattr(claim, name) for name in names] for claim in claims]
+    terms = prose.layout("terms.yaml")
     return {
         "title": f"{results.dataset_name}, {results.model_name}: tables and figures",
         "opening": opening(results),
         "found": what_it_shows(results),
         "summary": summary(claims),
-        "claims": Table(
-            "",
-            "",
-            tuple(Column(name) for name in names),
-            [[claim[name] for name in names] for claim in judged],
-        ),
-        "terms": terms(results),
+        "claims": Table("", "", tuple(map(Column, names)), judged),
+        "terms": {term: prose.text(meaning, main=results.main) for term, meaning in terms.items()},
         "sections": _sections(tables, plots),
         "stages": results.stages,
     }
@@ -142,27 +115,7 @@ def _content(
 
 def opening(results: StudyResults) -> list[str]:
     """First paragraphs: what was run, and on what."""
-    trained = [one for one in results.dictionaries if not one.is_control]
-    return prose.paragraphs(
-        "opening.j2",
-        results=results,
-        main=results.main,
-        epochs=sorted({one.config.get("n_epochs", 0) for one in trained}),
-    )
-
-
-def terms(results: StudyResults) -> dict[str, str]:
-    """Words of the tables and what they mean."""
-    main = results.main
-    values = {
-        "main": main,
-        "levels": main.measured["levels"]["labelled"],
-        "MIN_POSITIVE": MIN_POSITIVE,
-        "TRUSTED_CONFIDENCE": TRUSTED_CONFIDENCE,
-        "MIN_FIRING": MIN_FIRING,
-    }
-    meanings = prose.layout("terms.yaml")
-    return {term: prose.text(meaning, **values) for term, meaning in meanings.items()}
+    return prose.paragraphs("opening.j2", results=results)
 
 
 def _sections(tables: list[Table], plots: list[Plot]) -> list[Section]:
@@ -197,17 +150,18 @@ def _raw_tables(results: StudyResults) -> dict[str, pa.Table]:
     found = dict(results.tables)
     if results.main.labels is not None:
         found["concepts.parquet"] = results.main.labels
-    fidelity, concepts = [], []
-    for one in results.evaluated:
-        if one.labels is not None:
-            concepts.append(_named(one, one.labels))
-        if one.fidelity_rows is not None:
-            # The controls of one dictionary are dictionaries themselves, or in its own table.
-            kept = pc.is_in(  # type: ignore[attr-defined]
-                one.fidelity_rows["variant"], pa.array(["base", RECONSTRUCTION])
-            )
-            fidelity.append(_named(one, one.fidelity_rows.filter(kept)))
-    parts = {ALL_FIDELITY: fidelity, ALL_CONCEPTS: concepts}
+    # The controls of one dictionary are dictionaries themselves, or in its own table.
+    kept = pc.field("variant").isin(["base", RECONSTRUCTION])
+    parts = {
+        ALL_FIDELITY: [
+            _named(one, one.fidelity_rows.filter(kept))
+            for one in results.evaluated
+            if one.fidelity_rows is not None
+        ],
+        ALL_CONCEPTS: [
+            _named(one, one.labels) for one in results.evaluated if one.labels is not None
+        ],
+    }
     return found | {name: pa.concat_tables(own) for name, own in parts.items() if own}
 
 

@@ -103,7 +103,7 @@ class Plot:
         return paths
 
 
-def plot(key: str, figure: Figure, results: StudyResults, **values: Any) -> Plot:
+def captioned(key: str, figure: Figure, results: StudyResults, **values: Any) -> Plot:
     """A figure with its caption, which stands in ``templates/figures.yaml``.
 
     Args:
