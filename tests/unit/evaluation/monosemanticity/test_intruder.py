@@ -9,7 +9,7 @@ from scipy import sparse
 from reclens.evaluation.monosemanticity.intruder import CHANCE, draw_intruders, intruder_accuracy
 from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
 from reclens.evaluation.monosemanticity.similarity import DistinctCases, distinct_cases
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityDeciles
 
 # Items 0 to 5 point right, 6 up, 7 left, 8 has no vector.
 PLANE = ItemVectors(np.array([[1.0, 0.0]] * 6 + [[0.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]))
@@ -65,10 +65,10 @@ def test_intruders_are_silent_cases_of_others_with_other_items() -> None:
     members = distinct_cases(sparse_activations, top, n=5, user=user)
     assert members.items.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, -1]]
     # Items 0 to 9 are rare, 10 to 19 popular.
-    tenths = PopularityTenths(top, np.repeat([1, 100], 10))
+    deciles = PopularityDeciles(top, np.repeat([1, 100], 10))
     rng = np.random.default_rng(0)
     drawn = [
-        draw_intruders(members, sparse_activations, top, user, tenths=tenths, rng=rng)
+        draw_intruders(members, sparse_activations, top, user, deciles=deciles, rng=rng)
         for _ in range(50)
     ]
     # [draws, random or hard, latent, intruders]
@@ -82,9 +82,9 @@ def test_a_latent_that_always_fires_has_no_intruder() -> None:
     activations = sparse.csc_matrix(np.ones((6, 1)))
     top, user = np.arange(6), np.arange(6).astype(str)
     members = distinct_cases(activations, top, n=5, user=user)
-    tenths = PopularityTenths(top, np.ones(6, int))
+    deciles = PopularityDeciles(top, np.ones(6, int))
     rng = np.random.default_rng(0)
-    drawn = draw_intruders(members, activations, top, user, tenths=tenths, rng=rng)
+    drawn = draw_intruders(members, activations, top, user, deciles=deciles, rng=rng)
     assert isinstance(members, DistinctCases)
     assert (drawn[0] == -1).all()
     assert (drawn[1] == -1).all()

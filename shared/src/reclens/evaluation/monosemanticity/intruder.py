@@ -13,7 +13,7 @@ from scipy import sparse
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
 from reclens.evaluation.monosemanticity.similarity import DistinctCases
-from reclens.evaluation.statistics import PopularityTenths, row_means
+from reclens.evaluation.statistics import PopularityDeciles, row_means
 
 N_MEMBERS = 5
 """Cases that fire the latent, beside one that does not."""
@@ -28,7 +28,7 @@ def draw_intruders(
     top: np.ndarray,
     user: np.ndarray,
     *,
-    tenths: PopularityTenths,
+    deciles: PopularityDeciles,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw cases in which each latent is silent, of other users and with other items on top.
@@ -41,7 +41,7 @@ def draw_intruders(
         activations: float [n_cases, n_latents].
         top: int [n_cases], the item on top of each answer, -1 for none.
         user: [n_cases], whose case it is.
-        tenths: of items by popularity.
+        deciles: of items by popularity.
         rng: of the draws.
 
     Returns:
@@ -60,9 +60,9 @@ def draw_intruders(
         if not len(pool):
             continue
         random[latent] = rng.choice(pool, size=_N_DRAWS)
-        of_pool = tenths.of_item[pool]
+        of_pool = deciles.of_item[pool]
         for draw, member in enumerate(rng.choice(items, size=_N_DRAWS)):
-            alike = pool[of_pool == tenths.of_item[member]]
+            alike = pool[of_pool == deciles.of_item[member]]
             if len(alike):
                 hard[latent, draw] = rng.choice(alike)
     return random, hard

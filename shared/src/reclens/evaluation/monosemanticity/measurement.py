@@ -32,7 +32,7 @@ from reclens.evaluation.monosemanticity.similarity import (
 )
 from reclens.evaluation.statistics import (
     Measurement,
-    PopularityTenths,
+    PopularityDeciles,
     interval_json,
     json_number,
     mean_or_none,
@@ -74,18 +74,18 @@ def measure_monosemanticity(
     activations = sparse.csc_matrix(cases.activations)
     top, user = cases.top_items[:, 0].astype(np.int64), cases.user_ids.astype(str)
     # Cases and items that are compared are the same whatever they are compared by.
-    tenths = PopularityTenths(top, items.popularity)
+    deciles = PopularityDeciles(top, items.popularity)
     second = second_items(activations, top)
     strongest = distinct_cases(activations, top, n=N_ITEMS)
     members = distinct_cases(activations, top, n=N_MEMBERS, user=user)
     intruders, hard_intruders = draw_intruders(
-        members, activations, top, user, tenths=tenths, rng=_rng(seed, _INTRUDERS)
+        members, activations, top, user, deciles=deciles, rng=_rng(seed, _INTRUDERS)
     )
     first, distinct = members.items[:, 0], members.items[:, 1]
 
     def measure(by: ItemVectors) -> dict[str, np.ndarray]:
         random_case = random_case_cosines(members, top, user, by, _rng(seed, _RANDOM_CASES))
-        own, random = coherence(strongest, user, by, tenths, _rng(seed, _COHERENCE))
+        own, random = coherence(strongest, user, by, deciles, _rng(seed, _COHERENCE))
         return {
             "intra": by.cosines(first, second),
             "intra_distinct": by.cosines(first, distinct),

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
-from reclens.evaluation.statistics import PopularityTenths, row_means
+from reclens.evaluation.statistics import PopularityDeciles, row_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def coherence(
     found: DistinctCases,
     user: np.ndarray,
     vectors: ItemVectors,
-    tenths: PopularityTenths,
+    deciles: PopularityDeciles,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare the strongest items of every latent, and random ones in their place.
@@ -160,7 +160,7 @@ def coherence(
         found: strongest cases of each latent.
         user: [n_cases], whose case it is.
         vectors: of items.
-        tenths: of items by popularity.
+        deciles: of items by popularity.
         rng: of the draws.
 
     Returns:
@@ -177,7 +177,7 @@ def coherence(
         own[latent] = weighted_pairwise(items[:size], values[:size], owner, vectors)
         if not math.isnan(own[latent]):
             drawn = [
-                weighted_pairwise(tenths.draw(items[:size], rng), values[:size], owner, vectors)
+                weighted_pairwise(deciles.draw(items[:size], rng), values[:size], owner, vectors)
                 for _ in range(_N_DRAWS)
             ]
             known = [one for one in drawn if not math.isnan(one)]
