@@ -10,6 +10,7 @@ import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
+from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
 from reclens.contracts.tables import CONCEPTS
@@ -21,8 +22,6 @@ from reclens.platform.store.label_corrections import CorrectionLog, machine_conc
 
 if TYPE_CHECKING:
     from reclens.concepts.labels.concepts import Concept
-
-ReleaseName = Annotated[str, typer.Option(help="Name of the release.")]
 
 
 def edit(
@@ -44,7 +43,7 @@ def edit(
     author: Annotated[
         str | None, typer.Option(help="Who edits; you, unless told otherwise.", show_default=False)
     ] = None,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """Rename, merge, reject or restore a concept, and publish the release with it.
@@ -57,7 +56,7 @@ def edit(
         InvalidInput: not exactly one thing is asked for, or the name is taken.
         StaleCorrection: somebody else has changed the concept meanwhile.
     """
-    from reclens.concepts.people.corrections import CorrectionRequest, make_correction  # noqa: PLC0415 - scipy
+    from reclens.concepts.people.corrections import make_correction  # noqa: PLC0415 - scipy
 
     store = ArtifactStore.from_settings(client_settings())
     pointer = store.releases.head(release)
@@ -65,19 +64,17 @@ def edit(
     _, seen = machine_concepts_of(store, pointer.concepts)
     before = _concepts(store, pointer)
     wanted = make_correction(
-        CorrectionRequest(
-            concept_id=concept_id,
-            rename=rename,
-            description=description,
-            merge=tuple(merge or ()),
-            reject=reject,
-            restore=restore,
-            reason=reason,
-        ),
+        concept_id,
         before,
         log.read()[:seen],
         author=author or getpass.getuser(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rename=rename,
+        description=description,
+        merge=merge or (),
+        reject=reject,
+        restore=restore,
+        reason=reason,
     )
     entries = log.append(wanted, seen=seen)
     say(f"edit {len(entries)} logged; publishing release {release!r} with it")
@@ -110,7 +107,7 @@ def edits(
     apply: Annotated[
         bool, typer.Option("--apply", help="Publish the release with all of them.")
     ] = False,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """List what people changed of a release's concepts, and what of it the release has."""
