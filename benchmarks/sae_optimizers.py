@@ -26,7 +26,7 @@ import reclens.sae.training.trainer as trainer_module
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer, report
 from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.analysis.stability import recovered_share
-from reclens.sae.training.optimizer import AveragedSignDescent, Descending
+from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
 
 RESULTS = Path(__file__).parent / "results" / "sae_optimizers.json"
 ADAM_RATES = (1e-3, 3e-3, 1e-2, 2e-2)
@@ -48,7 +48,7 @@ CAPTURED = ({"n_latents": 1024, "k": 16}, {"n_latents": 2048, "k": 32})
 class Adam:
     """PyTorch's Adam behind the interface of `AveragedSignDescent`."""
 
-    def __init__(self, parameters: Iterable[Descending]) -> None:
+    def __init__(self, parameters: Iterable[ParameterState]) -> None:
         self._parameters = list(parameters)
         self._adam = torch.optim.Adam([{"params": [p.parameter]} for p in self._parameters])
 

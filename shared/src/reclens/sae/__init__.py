@@ -12,11 +12,9 @@ from reclens.sae.analysis.metrics import (
 )
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.codes import Codes
-from reclens.sae.architectures.losses import auxiliary_loss, fvu
+from reclens.sae.architectures.losses import Scorer, auxiliary_loss, fvu
 from reclens.sae.architectures.registry import build_autoencoder, load_autoencoder
-from reclens.sae.training.prediction import Scorer
-from reclens.sae.training.train import train_autoencoder
-from reclens.sae.training.trainer import AutoencoderTrainer
+from reclens.sae.training.trainer import AutoencoderTrainer, train_autoencoder
 
 __all__ = [
     "ActivationSource",

@@ -35,7 +35,7 @@ from reclens.sae.architectures.fused import offers_fused_training
 from reclens.sae.architectures.registry import architecture
 from reclens.sae.cpu.selection import compiled_kernels
 from reclens.sae.training.dense import DenseDifferentiation
-from reclens.sae.training.step import Differentiation, Objective
+from reclens.sae.training.step import Differentiation, TrainingBatch
 
 
 def trained_kinds() -> list[str]:
@@ -93,13 +93,12 @@ def train_on_planted(kind: str, **own: Any) -> Trained:
 
 
 def gradients_of(
-    make: Callable[[Objective], Differentiation], sae: SparseAutoencoder, x: torch.Tensor
+    make: Callable[[SparseAutoencoder], Differentiation], sae: SparseAutoencoder, x: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Metrics of one late step on normalised ``x``, and the gradients by parameter."""
     sae.zero_grad()
     dead = torch.arange(sae.n_latents) % 7 == 0
-    differentiate = make(Objective(sae, sae.config, k_auxiliary=4))
-    metrics = differentiate(x, dead, 3, 0.9).metrics
+    metrics = make(sae)(TrainingBatch(x, dead, step=3, progress=0.9)).metrics
     return metrics, {
         name: parameter.grad.clone()
         for name, parameter in sae.named_parameters()
@@ -206,7 +205,7 @@ class AutoencoderSuite:
 
     def test_gradients_are_finite(self, drawn: SparseAutoencoder) -> None:
         x = 2 * torch.randn(77, 8, generator=torch.Generator().manual_seed(2))
-        metrics, gradients = gradients_of(_dense, drawn, x)
+        metrics, gradients = gradients_of(DenseDifferentiation, drawn, x)
         assert metrics.isfinite().all()
         assert {"W_enc", "b_enc", "W_dec", "b_dec"} <= gradients.keys()
         for name, gradient in gradients.items():
@@ -219,7 +218,7 @@ class AutoencoderSuite:
         from reclens.sae.training.fused import FusedDifferentiation  # noqa: PLC0415 - numba
 
         x = 2 * torch.randn(77, 8, generator=torch.Generator().manual_seed(2))
-        want_metrics, want = gradients_of(_dense, drawn, x)
+        want_metrics, want = gradients_of(DenseDifferentiation, drawn, x)
         metrics, got = gradients_of(FusedDifferentiation, drawn, x)
         torch.testing.assert_close(metrics, want_metrics.double(), rtol=1e-5, atol=1e-6)
         for name, gradient in want.items():
@@ -300,7 +299,3 @@ def saved_bytes(trainer: AutoencoderTrainer, folder: Path) -> bytes:
     trainer.sae.save(folder)
     weights = (folder / "weights.safetensors").read_bytes()
     return weights + json.dumps([trainer.curve, trainer.activations_seen]).encode()
-
-
-def _dense(objective: Objective) -> DenseDifferentiation:
-    return DenseDifferentiation(objective, compiled=False)

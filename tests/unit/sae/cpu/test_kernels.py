@@ -77,17 +77,18 @@ torch.set_num_threads(1)
 from reclens.sae import AutoencoderConfig, build_autoencoder
 from reclens.sae.cpu import kernels
 from reclens.sae.training.fused import FusedDifferentiation
-from reclens.sae.training.step import Objective
+from reclens.sae.training.step import TrainingBatch
 counts = [torch.get_num_threads()]
 g = torch.Generator().manual_seed(0)
-sae = build_autoencoder(AutoencoderConfig(kind="matryoshka", n_latents=517, k=19), 13)
+config = AutoencoderConfig(kind="matryoshka", n_latents=517, k=19, k_auxiliary=7)
+sae = build_autoencoder(config, 13)
 x, last = torch.randn(331, 13, generator=g), torch.randn(517, 13, generator=g)
 dead, taken = torch.arange(517) % 5 == 0, torch.randn(331, 19, generator=g)
 digests = []
 for threads in (1, 2, 1):
     torch.set_num_threads(threads)
     sae.zero_grad()
-    FusedDifferentiation(Objective(sae, sae.config, k_auxiliary=7))(x, dead, 0, 0.0)
+    FusedDifferentiation(sae)(TrainingBatch(x, dead, 0, 0.0))
     point, z, mean = sae.W_dec.detach().clone(), last.clone(), last.clone()
     options = {"rate": 0.1, "share": 0.5, "nearness": 0.8, "unit_rows": True}
     kernels.descend(sae.W_dec.grad, point, z, mean, **options)

@@ -22,8 +22,6 @@ from reclens.sae import (
 from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.cpu.selection import compiled_kernels
 from reclens.sae.training.dense import DenseDifferentiation
-from reclens.sae.training.prediction import PredictionTerm
-from reclens.sae.training.step import Objective
 from reclens.testing.autoencoders import trained_kinds
 
 KINDS = trained_kinds()
@@ -36,12 +34,10 @@ CONFIG = AutoencoderConfig.parse(COMMON)
 class DenseTrainer(AutoencoderTrainer):
     """Takes dense steps on a CPU, as the trainer does where numba is not installed."""
 
-    def _differentiation(
-        self, sae: SparseAutoencoder, prediction: PredictionTerm | None
-    ) -> DenseDifferentiation:
+    def _differentiation(self, sae: SparseAutoencoder) -> DenseDifferentiation:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("reclens.sae.training.trainer.compiled_kernels", lambda _: None)
-            step = super()._differentiation(sae, prediction)
+            step = super()._differentiation(sae)
         assert isinstance(step, DenseDifferentiation)
         return step
 
@@ -106,7 +102,7 @@ def test_bfloat16_trains_to_the_same_error(
 def test_bfloat16_multiplies_in_bfloat16_and_keeps_all_else(activations: np.ndarray) -> None:
     config = CONFIG.model_copy(update={"precision": "bfloat16"})
     sae = build_autoencoder(config, 8)
-    differentiation = DenseDifferentiation(Objective(sae, config, k_auxiliary=4), compiled=False)
+    differentiation = DenseDifferentiation(sae)
     x = torch.from_numpy(activations[:50])
     none = torch.zeros(64, dtype=torch.bool)
     losses = differentiation.losses((x - x.mean(0)) / x.std(), none, early=True)
@@ -140,8 +136,7 @@ def test_the_compiled_step_is_the_step(activations: np.ndarray, kind: str, early
     found = []
     for compiled in (False, True):
         sae = build_autoencoder(config, 8)
-        objective = Objective(sae, config, k_auxiliary=4)
-        losses = DenseDifferentiation(objective, compiled=compiled)._losses(x, dead, early)
+        losses = DenseDifferentiation(sae, compiled=compiled)._losses(x, dead, early)
         losses.loss.backward()
         grads = [parameter.grad for parameter in sae.parameters()]
         found.append([losses.loss.detach(), losses.passed.values.detach(), *grads])

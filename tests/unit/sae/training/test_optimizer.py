@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reclens.sae.training import optimizer as optimizer_module
-from reclens.sae.training.optimizer import AveragedSignDescent, Descending
+from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
 
 
 @pytest.fixture(autouse=True, params=["compiled", "torch"])
@@ -27,7 +27,7 @@ def take(optimizer: AveragedSignDescent, rate: float, p: nn.Parameter, *grad: fl
 
 def test_two_steps_are_averaged_with_weights_t_squared_times_the_squared_rate() -> None:
     p = parameter(1.0)
-    optimizer = AveragedSignDescent([Descending("p", p)])
+    optimizer = AveragedSignDescent([ParameterState("p", p)])
     take(optimizer, 0.1, p, 30.0)
     assert p.item() == pytest.approx(0.9)
     take(optimizer, 0.2, p, -0.001)
@@ -41,7 +41,7 @@ def test_two_steps_are_averaged_with_weights_t_squared_times_the_squared_rate() 
 
 def test_what_has_no_gradient_stays() -> None:
     p, other = parameter(1.0, 2.0), parameter(3.0)
-    optimizer = AveragedSignDescent([Descending("p", p), Descending("other", other)])
+    optimizer = AveragedSignDescent([ParameterState("p", p), ParameterState("other", other)])
     take(optimizer, 0.1, p, 0.0, 1.0)
     assert p.tolist() == pytest.approx([1.0, 1.9])
     assert other.item() == 3.0
@@ -49,7 +49,7 @@ def test_what_has_no_gradient_stays() -> None:
 
 def test_a_parameter_may_move_faster() -> None:
     p, fast = parameter(0.0), parameter(0.0)
-    optimizer = AveragedSignDescent([Descending("p", p), Descending("fast", fast, 10.0)])
+    optimizer = AveragedSignDescent([ParameterState("p", p), ParameterState("fast", fast, 10.0)])
     fast.grad = torch.tensor([1.0])
     take(optimizer, 0.1, p, 1.0)
     assert (p.item(), fast.item()) == pytest.approx((-0.1, -1.0))
@@ -57,12 +57,12 @@ def test_a_parameter_may_move_faster() -> None:
 
 def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
     p = parameter(1.0, -1.0)
-    whole = AveragedSignDescent([Descending("p", p)])
+    whole = AveragedSignDescent([ParameterState("p", p)])
     take(whole, 0.1, p, 1.0, 2.0)
     tensors, numbers = whole.state()
     tensors = {name: value.clone() for name, value in tensors.items()}
     q = nn.Parameter(p.detach().clone())
-    second = AveragedSignDescent([Descending("p", q)])
+    second = AveragedSignDescent([ParameterState("p", q)])
     second.restore(tensors, list(numbers))
     take(whole, 0.3, p, -1.0, 2.0)
     take(second, 0.3, q, -1.0, 2.0)
@@ -74,7 +74,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
 
 def test_rows_of_unit_length_turn_and_keep_their_length() -> None:
     rows = nn.Parameter(torch.tensor([[1.0, 0.0], [0.6, 0.8]]))
-    optimizer = AveragedSignDescent([Descending("rows", rows, unit_rows=True)])
+    optimizer = AveragedSignDescent([ParameterState("rows", rows, unit_rows=True)])
     # What lies along the row (1, 0) is dropped: (0, 2) is left. (4, -3) lies across (0.6, 0.8).
     rows.grad = torch.tensor([[5.0, 2.0], [4.0, -3.0]])
     optimizer.step(0.1)
@@ -88,7 +88,7 @@ def test_rows_of_unit_length_turn_and_keep_their_length() -> None:
 def test_a_matrix_that_is_stored_by_column_moves_alike() -> None:
     by_column = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).T)
     assert not by_column.is_contiguous()
-    optimizer = AveragedSignDescent([Descending("p", by_column)])
+    optimizer = AveragedSignDescent([ParameterState("p", by_column)])
     by_column.grad = torch.tensor([[1.0, -1.0], [0.0, 1.0], [-2.0, 0.0]]).T
     optimizer.step(0.5)
     assert by_column.detach().T.tolist() == [[0.5, 2.5], [3.0, 3.5], [5.5, 6.0]]

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from reclens.sae.architectures.base import Product, TrainingPass
+from reclens.sae.architectures.base import Product, SparseAutoencoder, TrainingPass
 from reclens.sae.architectures.codes import top_k_mask
-from reclens.sae.architectures.losses import auxiliary_loss, fvu
+from reclens.sae.architectures.losses import PredictionTerm, auxiliary_loss, fvu
 from reclens.sae.architectures.topk import MULTI_TOPK_SHARE
-from reclens.sae.training.step import Differentiated, Objective
+from reclens.sae.training.step import BatchGradients, Differentiation, TrainingBatch
 
 
 def multiply_float32(a: Tensor, b: Tensor) -> Tensor:
@@ -41,46 +41,47 @@ class Losses(NamedTuple):
     passed: TrainingPass
 
 
-class DenseDifferentiation:
+class DenseDifferentiation(Differentiation):
     """Differentiates any architecture on the device of its weights, whichever that is.
 
     Dead latents are a mask in place of a list, so AuxK is computed at every step and weighs nothing
     while none is dead: a list would have a length that the host has to wait for.
 
     Args:
-        objective: what is to be made small.
+        sae: the autoencoder.
+        prediction: the prediction-aware term, where there is one.
         compiled: whether forward, losses and their gradients are compiled as one.
     """
 
-    def __init__(self, objective: Objective, *, compiled: bool) -> None:
-        self._objective = objective
-        self._multiply = PRODUCTS[objective.config.precision]
+    def __init__(
+        self,
+        sae: SparseAutoencoder,
+        prediction: PredictionTerm | None = None,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(sae, prediction)
+        self._multiply = PRODUCTS[sae.config.precision]
         self._losses = (
             cast("Any", torch.compile(self.losses, fullgraph=True)) if compiled else self.losses
         )
 
-    def __call__(
-        self,
-        x: Float[Tensor, "batch d_model"],
-        dead: Bool[Tensor, " n_latents"],
-        step: int,
-        progress: float,
-    ) -> Differentiated:
-        prediction = self._objective.prediction
+    def __call__(self, batch: TrainingBatch) -> BatchGradients:
+        x, dead, step, progress = batch
         loss, unexplained, passed = self._losses(x, dead, progress < MULTI_TOPK_SHARE)
-        if prediction is not None:
-            term = prediction(x, passed.reconstructions[passed.main], step)
-            loss = loss + self._objective.config.prediction_coefficient * term
+        if self._prediction is not None:
+            term = self._prediction(x, passed.reconstructions[passed.main], step)
+            loss = loss + self._sae.config.prediction_coefficient * term
         loss.backward()
         fires = passed.values.detach() > 0
         metrics = torch.stack([loss.detach(), unexplained.detach(), fires.sum() / len(x)])
-        return Differentiated(metrics, fires.any(0))
+        return BatchGradients(metrics, fires.any(0))
 
     def losses(
         self, x: Float[Tensor, "batch d_model"], dead: Bool[Tensor, " n_latents"], early: bool
     ) -> Losses:
         """FVU of all levels, what the architecture adds, and AuxK."""
-        sae, config = self._objective.sae, self._objective.config
+        sae, coefficient = self._sae, self._sae.config.auxiliary_coefficient
         passed = sae.training_pass(x, self._multiply, early=early)
         # Normalised activations vary by d_model around zero, by the definition of the scale.
         unexplained = [fvu(x, level, variance=sae.d_model) for level in passed.reconstructions]
@@ -89,24 +90,19 @@ class DenseDifferentiation:
         ).sum()
         if passed.penalty is not None:
             loss = loss + passed.penalty
-        if config.auxiliary_coefficient:
-            loss = loss + config.auxiliary_coefficient * self._auxiliary(x, passed, dead)
+        if coefficient:
+            loss = loss + coefficient * self._auxiliary(x, passed, dead)
         return Losses(loss, unexplained[passed.main], passed)
 
     def _auxiliary(
         self, x: Tensor, passed: TrainingPass, dead: Bool[Tensor, " n_latents"]
     ) -> Float[Tensor, ""]:
-        sae, k_auxiliary = self._objective.sae, self._objective.k_auxiliary
+        sae, k = self._sae, self._k_auxiliary
         # The shift by b_dec has no part in reviving: its gradient is the living latents' alone.
         pre = sae.add_biases(passed.products, sae.b_dec.detach())
         ranked = pre.detach().masked_fill(~dead, -torch.inf)
         # Where fewer are dead than may take part, the top k has living ones too.
-        taken = top_k_mask(ranked, min(k_auxiliary, sae.n_latents)) & dead
+        taken = top_k_mask(ranked, min(k, sae.n_latents)) & dead
         residual_hat = self._multiply(pre * taken, sae.W_dec)
-        return auxiliary_loss(
-            x,
-            passed.reconstructions[passed.main],
-            residual_hat,
-            n_dead=dead.sum(),
-            k_auxiliary=k_auxiliary,
-        )
+        x_hat = passed.reconstructions[passed.main]
+        return auxiliary_loss(x, x_hat, residual_hat, n_dead=dead.sum(), k_auxiliary=k)

@@ -17,8 +17,8 @@ _RECENCY = 2.0
 """The average weighs step t by ``t`` to this power."""
 
 
-class Descending(NamedTuple):
-    """A parameter on its way down."""
+class ParameterState(NamedTuple):
+    """A parameter that the optimizer moves, and how."""
 
     name: str
     """Its name in the model."""
@@ -46,7 +46,7 @@ class AveragedSignDescent:
     equations 3 to 5, with weights ``t² lr²``.
     """
 
-    def __init__(self, parameters: Iterable[Descending]) -> None:
+    def __init__(self, parameters: Iterable[ParameterState]) -> None:
         self._parameters = list(parameters)
         self._last = {p.name: p.parameter.detach().clone() for p in self._parameters}
         self._average = {p.name: p.parameter.detach().clone() for p in self._parameters}
@@ -60,13 +60,13 @@ class AveragedSignDescent:
         weight = self._steps**_RECENCY * learning_rate**2
         self._weight += weight
         share = weight / self._weight if self._weight else 1.0
-        for descending in self._parameters:
-            if descending.parameter.grad is not None:
-                self._move(descending, learning_rate * descending.factor, share)
-                descending.parameter.grad = None
+        for moved in self._parameters:
+            if moved.parameter.grad is not None:
+                self._move(moved, learning_rate * moved.factor, share)
+                moved.parameter.grad = None
 
-    def _move(self, descending: Descending, rate: float, share: float) -> None:
-        name, parameter, _, unit_rows = descending
+    def _move(self, moved: ParameterState, rate: float, share: float) -> None:
+        name, parameter, _, unit_rows = moved
         last, average = self._last[name], self._average[name]
         gradient = parameter.grad
         assert gradient is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -11,20 +12,26 @@ import torch
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig, Progress
+from reclens.device import resolve_device
 from reclens.errors import InvalidInput
 from reclens.sae.activations.batches import ShuffledBatches
 from reclens.sae.activations.moments import Moments
-from reclens.sae.activations.sources import ActivationSource, load_shard
+from reclens.sae.activations.sources import ActivationSource, RowShare, as_source, load_shard
+from reclens.sae.analysis.metrics import AutoencoderReport, report
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.fused import offers_fused_training
+from reclens.sae.architectures.losses import PredictionTerm, Scorer
 from reclens.sae.architectures.registry import architecture, build_autoencoder
 from reclens.sae.cpu.selection import compiled_kernels
 from reclens.sae.training.dense import DenseDifferentiation
-from reclens.sae.training.optimizer import AveragedSignDescent, Descending
-from reclens.sae.training.prediction import PredictionTerm, Scorer
-from reclens.sae.training.step import Differentiation, Objective, TrainingStep, read_metrics
+from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
+from reclens.sae.training.step import Differentiation, TrainingBatch
 
+HELD_OUT_SHARE = 0.1
+"""Share of the rows that is not trained on where no held-out activations are given."""
+METRICS: tuple[str, ...] = ("loss", "fvu", "l0", "dead_fraction")
+"""What a step tells, in this order."""
 READ_EVERY = 50
 """Steps whose figures are read together on an accelerator: reading waits until it has caught up."""
 CALIBRATION_BATCHES = 200
@@ -151,7 +158,7 @@ class AutoencoderTrainer:
         self._rows = rows
         self._silent_for = silent_for.to(self._device)
         self._optimizer = AveragedSignDescent(
-            Descending(name, parameter, sae.learning_rate_factor(name), name == "W_dec")
+            ParameterState(name, parameter, sae.learning_rate_factor(name), name == "W_dec")
             for name, parameter in sae.named_parameters()
         )
         self._batches = ShuffledBatches(
@@ -165,43 +172,40 @@ class AutoencoderTrainer:
         )
         self._n_epochs = 0 if isinstance(sae, ClosedFormAutoencoder) else self._config.n_epochs
         self.total_steps = self._batches.per_epoch * self._n_epochs
-        prediction = None
-        if self._scorer is not None and self._config.prediction_coefficient:
+        self._differentiate = self._differentiation(sae)
+        self._read_every = 1 if self._device.type == "cpu" else READ_EVERY
+
+    def _differentiation(self, sae: SparseAutoencoder) -> Differentiation:
+        config, prediction = self._config, None
+        if self._scorer is not None and config.prediction_coefficient:
             prediction = PredictionTerm(
                 self._scorer,
                 sae.input_mean,
                 sae.input_scale,
-                n_items=self._config.prediction_items,
-                seed=self._config.seed,
+                n_items=config.prediction_items,
+                seed=config.seed,
             )
-        self._take_step = TrainingStep(
-            self._differentiation(sae, prediction),
-            self._optimizer,
-            self._silent_for,
-            self._config.dead_after,
-        )
-        self._read_every = 1 if self._device.type == "cpu" else READ_EVERY
-
-    def _differentiation(
-        self, sae: SparseAutoencoder, prediction: PredictionTerm | None
-    ) -> Differentiation:
-        k_auxiliary = self._config.k_auxiliary or max(1, sae.d_model // 2)
-        objective = Objective(sae, self._config, k_auxiliary, prediction)
         if (
-            self._config.precision == "float32"
+            config.precision == "float32"
             and offers_fused_training(sae)
             and compiled_kernels(self._device) is not None
         ):
             from reclens.sae.training.fused import FusedDifferentiation  # noqa: PLC0415 - numba
 
-            return FusedDifferentiation(objective)
-        return DenseDifferentiation(objective, compiled=self._compiled)
+            return FusedDifferentiation(sae, prediction)
+        return DenseDifferentiation(sae, prediction, compiled=self._compiled)
 
     # --- one step --------------------------------------------------------------------------------
 
     def _train_on(self, x: Tensor) -> dict[str, float]:
+        dead = self._silent_for >= self._config.dead_after
         progress = self._step / self.total_steps
-        self._unread.append(self._take_step(x, self._step, progress, self._learning_rate()))
+        metrics, fired = self._differentiate(TrainingBatch(x, dead, self._step, progress))
+        self._optimizer.step(self._learning_rate())
+        self._silent_for += len(x)
+        self._silent_for.masked_fill_(fired, 0)
+        dead_fraction = dead.sum(dtype=metrics.dtype) / len(dead)
+        self._unread.append(torch.cat([metrics, dead_fraction[None]]))
         self._step += 1
         self.activations_seen += len(x)
         # The first one soon, so that progress has figures from the start.
@@ -210,11 +214,20 @@ class AutoencoderTrainer:
         return self._metrics
 
     def _read_metrics(self) -> None:
-        read = read_metrics(self._unread, self._step, self._config.peak_learning_rate)
+        """Take in the figures of the steps since the last reading; waits for the device once."""
+        if not self._unread:
+            return
+        rows = torch.stack(self._unread).tolist()
+        for step, row in enumerate(rows, self._step - len(rows) + 1):
+            self._metrics = dict(zip(METRICS, row, strict=True))
+            if not math.isfinite(self._metrics["loss"]):
+                raise InvalidInput(
+                    f"training diverged at step {step}: the loss is {self._metrics['loss']}.",
+                    field="learning_rate",
+                    remedy=f"set it below {self._config.peak_learning_rate:.2g}.",
+                )
+            self._record(self._metrics["loss"], self._metrics["fvu"], step)
         self._unread.clear()
-        for step, metrics in enumerate(read, self._step - len(read) + 1):
-            self._record(metrics["loss"], metrics["fvu"], step)
-            self._metrics = metrics
 
     def _learning_rate(self) -> float:
         config, total = self._config, self.total_steps
@@ -282,6 +295,55 @@ class AutoencoderTrainer:
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
         self._sums = list(meta["sums"])
+
+
+def train_autoencoder(
+    x: Any,
+    config: AutoencoderConfig | None = None,
+    *,
+    held_out: Any = None,
+    device: str = "cpu",
+    compiled: bool = False,
+) -> tuple[SparseAutoencoder, AutoencoderReport]:
+    """Train a sparse autoencoder on activations and measure it on others.
+
+    Args:
+        x: array or tensor [rows, d_model], a sequence or iterator of such shards, or an
+            `ActivationSource`. Shards are never in memory all at once.
+        config: architecture and training. None: the defaults.
+        held_out: activations for the report, in any of the same forms. None: a tenth of the rows
+            of ``x``, by the config's seed. Rows of one user are alike: to hold out users, give
+            their activations here.
+        device: where to train: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        compiled: compile the step on a GPU with ``torch.compile``.
+
+    Returns:
+        The autoencoder, on ``device`` and ready for use, and its held-out report. The same data,
+        config and machine give the same bytes.
+
+    Raises:
+        InvalidInput: the data are empty, constant, not finite, or not ``config.d_model`` wide.
+        NotReady: the device is not there.
+    """
+    config = config or AutoencoderConfig()
+    source = as_source(x)
+    if not len(source):
+        raise InvalidInput(
+            "there are no activations to train on.", field="x", remedy="pass at least one shard."
+        )
+    if held_out is None:
+        share, seed = 1 - HELD_OUT_SHARE, config.seed
+        trained = RowShare(source, share=share, seed=seed, side="keep")
+        measured = RowShare(source, share=share, seed=seed, side="drop")
+    else:
+        trained, measured = source, as_source(held_out)
+    trainer = AutoencoderTrainer(trained, config, device=resolve_device(device), compiled=compiled)
+    for _ in trainer.steps():
+        pass
+    sae = trainer.sae
+    return sae, report(
+        sae, measured, activations_seen=trainer.activations_seen, curve=trainer.curve
+    )
 
 
 def _foreign(what: str, field: str) -> InvalidInput:
