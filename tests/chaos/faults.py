@@ -69,23 +69,26 @@ class Fault:
 
 
 class Killed(Fault):
-    """SIGKILL to a worker, whole, that stays down for a while; or to its pool of processes."""
-
-    part = "whole"
+    """SIGKILL to a worker that stays down for a while: to the whole of it, or to its main process,
+    which leaves those of its pool without a parent."""
 
     def strike(self, job_ids: list[str]) -> None:
-        if self.part == "whole":
-            self.victim.hold()
-        self.victim.send(signal.SIGKILL, self.part)
+        self.victim.hold()
+        self.victim.send(signal.SIGKILL, self.part())
+
+    def part(self) -> str:
+        """Of the process, see `Program.send`."""
+        return self.plan.variant
 
     def heal(self) -> None:
         self.victim.start()
 
 
-class PoolKilled(Killed):
+class PoolKilled(Fault):
     """Its pool alone; a worker of threads has none, and is killed."""
 
-    part = "pool"
+    def strike(self, job_ids: list[str]) -> None:
+        self.victim.send(signal.SIGKILL, "pool")
 
 
 class ServingKilled(Killed):
@@ -94,6 +97,9 @@ class ServingKilled(Killed):
     def strike(self, job_ids: list[str]) -> None:
         self.victim = self.world.programs[self.plan.variant]
         super().strike(job_ids)
+
+    def part(self) -> str:
+        return "whole"
 
 
 class Terminated(Fault):

@@ -55,7 +55,7 @@ class FaultKind:
 
 
 FAULTS: dict[str, FaultKind] = {
-    "worker-killed": FaultKind(seconds=(0.2, 2.0, 6.0)),
+    "worker-killed": FaultKind(seconds=(0.2, 2.0, 6.0), variants=("whole", "main")),
     "redis-killed": FaultKind(seconds=(0.5, 4.0)),
     "store-down": FaultKind(seconds=(2.0, 6.0, 20.0)),
     "pool-killed": FaultKind(seconds=(0.2,)),
