@@ -119,7 +119,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.set_serving(SERVICE.full_name, any_served)
 
     load = partial(load_release, store, inference, section.load_seconds)
-    watch = ReleaseWatch(store, load, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases, load, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,

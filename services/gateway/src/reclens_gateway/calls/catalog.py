@@ -131,11 +131,12 @@ class CatalogCalls(Calls):
 
 
 def _release(state: ReleaseState[ServedRelease]) -> pb.Release:
-    newest, current = state.newest, state.current
-    return pb.Release(
-        name=newest.name,
-        versions=versions(newest),
-        published_at=newest.published_at,
-        serving=current is not None and current.release.version == newest.version,
-        refusal=state.refusal,
+    current = state.current.release if state.current is not None else None
+    message = pb.Release(name=state.name, refusal=state.refusal)
+    if shown := state.newest or current:
+        message.versions.CopyFrom(versions(shown))
+        message.published_at = shown.published_at
+    message.serving = (
+        current is not None and state.newest is not None and current.version == state.newest.version
     )
+    return message
