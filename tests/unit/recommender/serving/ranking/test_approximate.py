@@ -230,7 +230,7 @@ async def test_without_the_library_the_server_does_not_start(
     settings = InferenceSettings(
         device="cpu", inference=InferenceSection(listen="127.0.0.1:0", index="approximate")
     )
-    with pytest.raises(NotReady, match=r"shared\[index\]") as raised:
+    with pytest.raises(NotReady, match=r"locks/index\.txt") as raised:
         async with running_inference(settings):
             pass
     assert raised.value.field == "RECLENS_INFERENCE__INDEX"
