@@ -34,9 +34,9 @@ from reclens.evaluation.fidelity import (
 from reclens.evaluation.label_truth import measure_label_truth
 from reclens.evaluation.levels import measure_levels
 from reclens.evaluation.matching_items import described_items, matching_items
-from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.monosemanticity import measure_monosemanticity
 from reclens.evaluation.probing import ProbedCases, probe_tags
+from reclens.evaluation.similarity import text_vectors
 from reclens.evaluation.statistics import alike_directions
 from reclens.platform.jobs.context import JobContext
 from reclens.platform.store.artifacts import codes_of

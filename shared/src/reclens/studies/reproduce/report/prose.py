@@ -18,8 +18,8 @@ import yaml
 from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
 from reclens.evaluation.levels import MIN_FIRING
 from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
-from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
-from reclens.evaluation.monosemanticity.similarity import N_ITEMS
+from reclens.evaluation.monosemanticity import CHANCE, N_MEMBERS
+from reclens.evaluation.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment import comparison
 from reclens.studies.reproduce.experiment.comparison import Bounds
 from reclens.studies.reproduce.experiment.results import StudyResults
