@@ -34,16 +34,13 @@ from reclens.contracts.jobs.progress import (
 )
 from reclens.contracts.specs.activations import (
     ACTIVATIONS_CAPTURE as ACTIVATIONS_CAPTURE,
-    CaptureOptions as CaptureOptions,
     CaptureSpec as CaptureSpec,
     SiteSpec as SiteSpec,
-    UserShares as UserShares,
     UserSplit as UserSplit,
 )
 from reclens.contracts.specs.autoencoder import (
     AUTOENCODER_TRAIN as AUTOENCODER_TRAIN,
     AutoencoderConfig as AutoencoderConfig,
-    AutoencoderOptions as AutoencoderOptions,
     AutoencoderSpec as AutoencoderSpec,
 )
 from reclens.contracts.specs.concepts import (
@@ -74,7 +71,6 @@ from reclens.contracts.specs.dataset import (
 )
 from reclens.contracts.specs.evaluation import (
     AUTOENCODER_EVALUATE as AUTOENCODER_EVALUATE,
-    EvaluationOptions as EvaluationOptions,
     EvaluationSpec as EvaluationSpec,
 )
 from reclens.contracts.specs.pipeline import (
@@ -88,7 +84,6 @@ from reclens.contracts.specs.recommender import (
     LightGcnConfig as LightGcnConfig,
     ModelConfig as ModelConfig,
     ModuleConfig as ModuleConfig,
-    RecommenderOptions as RecommenderOptions,
     RecommenderSpec as RecommenderSpec,
     SasRecConfig as SasRecConfig,
     WeightsFile as WeightsFile,

@@ -9,13 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
-from reclens.studies.reproduce.experiment.plan import CONTROLS, GRID_LATENTS, PREDICTION_K, Role
+from reclens.studies.reproduce.experiment.plan import (
+    CLOSED_FORMS,
+    CONTROLS,
+    GRID_LATENTS,
+    PREDICTION_K,
+    Role,
+)
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import drawing
 from reclens.studies.reproduce.report.drawing import Plot
 
 _MARKERS = "vsD^<>h"  # of learned dictionaries beside the main one
-_CLOSED_FORMS = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
 _MEASURES = {
     "fvu": "FVU on held-out users",
     "ndcg@10": "NDCG@10 less the base's",
@@ -137,7 +142,7 @@ def pareto_series(results: StudyResults) -> list[Series]:
     if not any(main in one.members for one in found):
         label = f"{_shape(main)}, k {main.health['k']}"
         found.append(Series(label, [main], drawing.BLUE, "h", ""))
-    for kind, role in _CLOSED_FORMS.items():
+    for kind, role in CLOSED_FORMS.items():
         own = _by_l0(results, kind, *CONTROLS)
         if own:
             colour, line, marker = drawing.CONTROL_LOOK[role]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,7 @@ def as_json(results: StudyResults, claims: list[Claim], *, seconds: float) -> di
         **pick(main.measured, "similarity", "similarity_text", "label_truth"),
         "origins": results.origins,
         "findings": what_it_shows(results),
-        "claims": [claim.as_json() for claim in claims],
+        "claims": [asdict(claim) for claim in claims],
         "missing": results.missing,
         "artifacts": {stage: manifest.artifact for stage, manifest in results.stages.items()},
         "versions": main.autoencoder.versions,
