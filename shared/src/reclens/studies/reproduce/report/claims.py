@@ -131,17 +131,8 @@ def kept(results: StudyResults) -> Claim:
             above(lost, -KEPT_LOSS * untouched),
             *(above(rival["more"]) for rival in rivals),
         ]
-        own = variants[RECONSTRUCTION]
-        origins.append(
-            {
-                "origin": origin,
-                "base": untouched,
-                "ndcg": own["ndcg@10"],
-                "lost": lost,
-                "overlap": own["overlap@10"],
-                "rivals": rivals,
-            }
-        )
+        one = {"origin": origin, "base": untouched, "own": variants[RECONSTRUCTION], "lost": lost}
+        origins.append({**one, "rivals": rivals})
     return _claim_of_origins("kept", origins, verdicts)
 
 
