@@ -20,12 +20,11 @@ from reclens.contracts import (
     JobSpec,
     ModelConfig,
     RecommenderSpec,
-    SplitSpec,
 )
 from reclens.errors import InvalidInput
 
 _MODEL: TypeAdapter[Any] = TypeAdapter(ModelConfig)
-_RATIO = SplitSpec(kind="ratio", valid=0.1, test=0.1)
+_RATIO = {"split": {"kind": "ratio", "valid": 0.1, "test": 0.1}}
 
 # What differs from the defaults of the contracts, by data set and model.
 _MODELS: dict[tuple[str, str], dict[str, Any]] = {
@@ -39,11 +38,9 @@ _MODELS: dict[tuple[str, str], dict[str, Any]] = {
         "max_epochs": 60,
     },
 }
-_SPLITS: dict[tuple[str, str], SplitSpec] = {
-    ("ml-100k", "bprmf"): _RATIO,
-    ("ml-100k", "lightgcn"): _RATIO,
-}
-_HELD_OUT_TAGGERS = {"lastfm-2k": 0.5}  # half of them describe items, half judge labels
+_SPLITS = {("ml-100k", "bprmf"): _RATIO, ("ml-100k", "lightgcn"): _RATIO}
+# Half of those who gave tags describe items, half judge labels.
+_TAGGERS = {"lastfm-2k": {"held_out_taggers": 0.5}}
 _MAIN: dict[str, dict[str, int]] = {"grocery": {"n_latents": 2048, "k": 32}}
 _MAIN_DEFAULT = {"n_latents": 1024, "k": 16}
 
@@ -274,13 +271,8 @@ def _dictionary(
 
 
 def _dataset(dataset_name: str, model_name: str) -> DatasetSpec:
-    fields: dict[str, Any] = {"name": dataset_name}
-    split = _SPLITS.get((dataset_name, model_name))
-    if split is not None:
-        fields["split"] = split.canonical()
-    if dataset_name in _HELD_OUT_TAGGERS:
-        fields["held_out_taggers"] = _HELD_OUT_TAGGERS[dataset_name]
-    return DatasetSpec.parse(fields)
+    split = _SPLITS.get((dataset_name, model_name), {})
+    return DatasetSpec.parse({"name": dataset_name, **_TAGGERS.get(dataset_name, {}), **split})
 
 
 def _model(dataset_name: str, model_name: str) -> Any:

@@ -262,31 +262,17 @@ def levels(results: StudyResults) -> Plot | None:
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:
-    for rows, colour, style, aside, label in (
-        (curves.own, drawing.BLUE, {"marker": "o", "lw": 1.8}, -0.25, "own label"),
-        (
-            curves.exchanged,
-            drawing.GREY,
-            {"marker": "s", "ls": "--", "lw": 1.3},
-            0.25,
-            "control: another latent's label",
-        ),
+    own = {"color": drawing.BLUE, "marker": "o"}, {"lw": 1.8}
+    other = {"color": drawing.GREY, "marker": "s"}, {"lw": 1.3, "ls": "--"}
+    for rows, (look, line), aside, label in (
+        (curves.own, own, -0.25, "own label"),
+        (curves.exchanged, other, 0.25, "control: another latent's label"),
     ):
         at = np.arange(1, len(rows))
-        axes.plot(at, rows[1:, 0], color=colour, ms=4, label=label, **style)
-        axes.fill_between(at, rows[1:, 1], rows[1:, 2], color=colour, alpha=0.18, lw=0)
+        axes.plot(at, rows[1:, 0], ms=4, label=label, **look, **line)
+        axes.fill_between(at, rows[1:, 1], rows[1:, 2], color=look["color"], alpha=0.18, lw=0)
         # Both are close to the average of all cases, so they stand side by side.
-        axes.errorbar(
-            aside,
-            rows[0, 0],
-            yerr=np.abs(rows[0, 1:] - rows[0, 0])[:, None],
-            color=colour,
-            marker=style["marker"],
-            ms=4.5,
-            mfc="white",
-            lw=1.2,
-            zorder=4,
-        )
+        drawing.points(axes, [aside], [rows[0]], ms=4.5, mfc="white", lw=1.2, zorder=4, **look)
     axes.axhline(curves.average, color=drawing.RED, lw=1.5, label="average of all cases")
     axes.set_xticks(range(_N_LEVELS), ["silent", *map(str, range(1, _N_LEVELS))], fontsize=8.5)
     axes.set_xlim(-0.7, _N_LEVELS - 0.5)

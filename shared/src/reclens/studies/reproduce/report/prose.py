@@ -10,6 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jinja2
@@ -117,9 +118,7 @@ def _paragraphs(text: str) -> list[str]:
 @functools.cache
 def layout(name: str) -> Any:
     """What a YAML file of the templates says, such as columns of tables."""
-    loader = environment().loader
-    assert loader is not None
-    return yaml.safe_load(loader.get_source(environment(), name)[0])
+    return yaml.safe_load((Path(__file__).parent / "templates" / name).read_text())
 
 
 def text(source: str, **values: Any) -> str:
