@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -23,6 +24,7 @@ from reclens.platform.grpc.interceptor import Interceptor
 from reclens.platform.grpc.tls import ServerCertificate, TlsSettings
 from reclens.platform.observability import metrics
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
+from reclens.platform.polling import Poller
 from reclens.platform.settings.models import Section
 
 S = TypeVar("S")
@@ -101,7 +103,7 @@ class GrpcServer:
         )
         self._traces = configure_tracing(service, settings.traces)
         self._metrics: metrics.MetricsServer | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._following: Poller | None = None
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._names: list[str] = []
         self._serving: dict[str, bool] = {}
@@ -172,7 +174,11 @@ class GrpcServer:
         if settings.metrics_listen:
             self._metrics = metrics.serve_metrics(settings.metrics_listen)
         if self._tokens is not None:
-            self._following = asyncio.create_task(self._follow_tokens(self._tokens))
+            refresh = partial(asyncio.to_thread, self._tokens.refresh)
+            self._following = Poller(
+                refresh, settings.auth.reload_seconds, "tokens not reloaded, those before stay"
+            )
+            await self._following.start()
         await self._server.start()
         host = settings.listen.rpartition(":")[0]
         address = f"{host}:{port}" if host else settings.listen
@@ -203,7 +209,7 @@ class GrpcServer:
         self._interceptor.sessions.drain()
         await self._server.stop(self._settings.drain_seconds if grace is None else grace)
         if self._following is not None:
-            self._following.cancel()
+            await self._following.stop()
         if self._limits is not None:
             await self._limits.close()
         if self._metrics is not None:
@@ -218,14 +224,6 @@ class GrpcServer:
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             servicer, _Intercepting(self._server, self._interceptor, rules)
         )
-
-    async def _follow_tokens(self, tokens: TokenBook) -> None:
-        while True:
-            await asyncio.sleep(self._settings.auth.reload_seconds)
-            try:
-                tokens.refresh()
-            except Exception:
-                logger.exception("tokens not reloaded, those before stay")
 
 
 class _Intercepting:

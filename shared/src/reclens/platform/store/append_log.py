@@ -46,7 +46,7 @@ class AppendLog(Generic[E]):
         numbers = self.numbers()
         for number, found in enumerate(numbers, start=1):
             if number != found:
-                raise self._corrupt(number, "is missing, but there are later entries")
+                raise self.corrupt(number, "is missing, but there are later entries")
         return tuple(self.entry(number) for number in numbers)
 
     def entry(self, number: int) -> E:
@@ -61,7 +61,7 @@ class AppendLog(Generic[E]):
             return self._contract.parse(data)
         except InvalidSpec as error:
             what = f"{error.field} {error.message}".strip().rstrip(".")
-            raise self._corrupt(number, f"cannot be read ({what})") from error
+            raise self.corrupt(number, f"cannot be read ({what})") from error
 
     def add(self, number: int, entry: E) -> bool:
         """Store ``entry`` under ``number``; whether the number was still free."""
@@ -78,7 +78,8 @@ class AppendLog(Generic[E]):
         """Object of an entry."""
         return f"{self._folder}{number:06d}.json"
 
-    def _corrupt(self, number: int, what: str) -> CorruptArtifact:
+    def corrupt(self, number: int, what: str) -> CorruptArtifact:
+        """The error of an entry that cannot be used, and why, in words."""
         return CorruptArtifact(
             f"{self.key(number)} {what}.",
             field=self._field,

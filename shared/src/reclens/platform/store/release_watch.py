@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import difflib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from reclens.contracts import Release
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+from reclens.platform.polling import Poller
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
-
-
-class ReleaseSource(Protocol):
-    """Where pointers are read; the artifact store is one."""
-
-    def releases(self) -> list[Release]: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class ReleaseState(Generic[T]):
     """Why the newest pointer is not served; empty where it is, or where it is still loading."""
 
 
-class ReleaseWatch(Generic[T]):
+class ReleaseWatch(Poller, Generic[T]):
     """Keeps the current and the previous version of every release loaded.
 
     States are replaced whole, and only on the event loop, so a request sees one version from its
@@ -57,7 +51,7 @@ class ReleaseWatch(Generic[T]):
     where the store or a peer is merely away, loading is tried again at the next poll.
 
     Args:
-        source: reads the pointers; called on a thread.
+        read: reads the pointers; called on a thread.
         load: makes a release servable. It is given the version that is served now, if any. Raises
             ``RecLensError`` to refuse it, ``Unavailable`` to be asked again.
         poll_seconds: time between polls.
@@ -66,35 +60,18 @@ class ReleaseWatch(Generic[T]):
 
     def __init__(
         self,
-        source: ReleaseSource,
+        read: Callable[[], list[Release]],
         load: Callable[[Release, T | None], Awaitable[T]],
         poll_seconds: float,
         changed: Callable[[bool], Awaitable[None]],
     ) -> None:
-        self._source = source
+        super().__init__(self.refresh, poll_seconds, "releases cannot be read")
+        self._read = read
         self._load = load
-        self._poll_seconds = poll_seconds
         self._changed = changed
         self._states: dict[str, ReleaseState[T]] = {}
         self._polling = asyncio.Lock()
         self._polled = False
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Poll now and go on polling in the background."""
-        self._task = asyncio.create_task(self._run())
-
-    async def load_first(self) -> None:
-        """Poll once, before anybody asks. That the pointers cannot be read is no error yet."""
-        await self._poll()
-
-    async def stop(self) -> None:
-        """Stop polling."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     def versions(self) -> dict[str, str]:
         """Versions that answer, by name of the release."""
@@ -186,7 +163,7 @@ class ReleaseWatch(Generic[T]):
             RecLensError: the pointers cannot be read; what is loaded goes on serving.
         """
         async with self._polling:
-            pointers = {item.name: item for item in await asyncio.to_thread(self._source.releases)}
+            pointers = {item.name: item for item in await asyncio.to_thread(self._read)}
             for name in self._states.keys() - pointers.keys():
                 logger.info("release withdrawn", release=name)
                 del self._states[name]
@@ -224,16 +201,3 @@ class ReleaseWatch(Generic[T]):
             return ReleaseState(pointer, current, state.previous, refusal=refusal)
         log.info("release loaded")
         return ReleaseState(pointer, Served(pointer, loaded), current)
-
-    async def _run(self) -> None:
-        while True:
-            await self._poll()
-            await asyncio.sleep(self._poll_seconds)
-
-    async def _poll(self) -> None:
-        try:
-            await self.refresh()
-        except RecLensError as error:
-            logger.warning("releases cannot be read", error=error.sentence)
-        except Exception:
-            logger.exception("releases cannot be read")
