@@ -7,9 +7,9 @@ import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import grpc
 import structlog
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -140,8 +140,18 @@ class GrpcServer:
             name: full name of the service.
             rules: what calling each method takes; every method has one.
         """
-        register(servicer, _Intercepting(self._server, self._interceptor, rules))
+        self._add(register, servicer, rules)
         self._names.append(name)
+
+    def _add(
+        self, register: Callable[[S, Any], None], servicer: S, rules: Mapping[str, Rule]
+    ) -> None:
+        # What generated code adds to goes to the interceptor; the second call has all of the first.
+        intercepted = SimpleNamespace(
+            add_generic_rpc_handlers=lambda _handlers: None,
+            add_registered_method_handlers=partial(self._interceptor.add, rules=rules),
+        )
+        register(servicer, intercepted)
 
     async def start(self) -> str:
         """Start listening.
@@ -156,6 +166,7 @@ class GrpcServer:
         for name in (_OVERALL, *self._names):
             if name not in self._serving:
                 await self.set_serving(name, False)
+        self._server.add_generic_rpc_handlers((self._interceptor,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             self._add_reflection()
@@ -221,30 +232,7 @@ class GrpcServer:
         names = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         servicer = reflection.aio.ReflectionServicer(names)
         rules = {"ServerReflectionInfo": Rule(Scope.READ)}
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            servicer, _Intercepting(self._server, self._interceptor, rules)
-        )
-
-
-class _Intercepting:
-    """Stands for a server when a service is added to it, and adds the intercepted form."""
-
-    def __init__(
-        self, server: aio.Server, interceptor: Interceptor, rules: Mapping[str, Rule]
-    ) -> None:
-        self._server = server
-        self._interceptor = interceptor
-        self._rules = rules
-
-    def add_generic_rpc_handlers(self, _handlers: Any) -> None:
-        """The same methods come by `add_registered_method_handlers`, with their names."""
-
-    def add_registered_method_handlers(
-        self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler]
-    ) -> None:
-        """Add them, intercepted."""
-        service = self._interceptor.service(name, handlers, self._rules)
-        self._server.add_generic_rpc_handlers((service,))
+        self._add(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer, rules)
 
 
 def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
