@@ -225,7 +225,6 @@ class Interceptor(grpc.GenericRpcHandler):
 
     async def _refuse(self, _requests: Any, context: Any) -> None:
         call = current_call()
-        assert call is not None
         assert self.admission is not None
         error = self.failure(call, self.admission.refusal())
         self.ended(call, error.grpc_code)
@@ -246,7 +245,6 @@ def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[byte
 
     async def answer(message: bytes, context: Any) -> bytes:
         call = current_call()
-        assert call is not None
         entered, code = False, "OK"
         try:
             if admission is not None:
@@ -281,7 +279,6 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
 
     async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
         call = current_call()
-        assert call is not None
         code, failure = "OK", None
         session = None
         try:
