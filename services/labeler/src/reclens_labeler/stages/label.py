@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from reclens.concepts.labels.labelling import (
-    KeywordLabeller,
     LabelledLatent,
     Labeller,
     LabellingContext,
@@ -76,7 +75,7 @@ def labeller_of(
 ) -> Iterator[Labeller]:
     """The labeller that ``spec`` asks for; a language model is reached only where it does."""
     if not spec.asks_llm:
-        yield KeywordLabeller(context)
+        yield context.label_by_keywords
         return
     client = HttpLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
@@ -85,7 +84,7 @@ def labeller_of(
             TimeBoxedClient(client, _segment_seconds(spec, job)),
             cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
-        )
+        ).label
     finally:
         client.close()
 
@@ -152,7 +151,7 @@ class RangeLabelling:
 
     def steps(self) -> Iterator[Progress]:
         """Label the latents that are left, one a step."""
-        for one in self._labeller.label(self._latents[len(self.done) :]):
+        for one in self._labeller(self._latents[len(self.done) :]):
             self.done.append(one)
             yield Progress(
                 stage="label", step=len(self.done), total=len(self._latents), unit="latents"

@@ -12,7 +12,7 @@ from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
 from reclens.platform.observability import metrics, tracing
 from reclens.platform.store.release_watch import Served
-from reclens.rpc_status import failure_fields
+from reclens.rpc_status import write_failure
 from reclens_recommender.serving.queries import RankQuery, item_rows, query_of, rank
 from reclens_recommender.serving.served_model import ServedModel
 
@@ -114,4 +114,6 @@ def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutc
 
 def failure_of(error: RecLensError) -> pb.RankOutcome:
     """The outcome of an entry that was refused."""
-    return pb.RankOutcome(failure=pb.RankFailure(**failure_fields(error)))
+    outcome = pb.RankOutcome()
+    write_failure(error, outcome.failure)
+    return outcome

@@ -16,7 +16,8 @@ from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InvalidInput, NotFound
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.edits import LatentEdit, Mode, check_latents
-from reclens.steering.engine import Moved
+from reclens.steering.encoding import EncodedVector
+from reclens.steering.engine import EditedVector
 from reclens.steering.limits import (
     MAX_EXCLUDED,
     MAX_HISTORY,
@@ -24,7 +25,6 @@ from reclens.steering.limits import (
     MAX_TOP_K,
     check_count,
 )
-from reclens.steering.readings import Reading
 from reclens.steering.scores import attribute
 from reclens.steering.wire import read_latent_edits, read_mode
 from reclens_recommender.serving.ranking.ranker import RankedItems, TopKQuery, TopKResult
@@ -158,24 +158,24 @@ def rank(served: ServedModel, queries: Sequence[RankQuery]) -> list[pb.RankRespo
     """
     with torch.inference_mode():
         representations = served.representations.of([query.subject for query in queries])
-        moves = [
-            served.steering.move(representation.reading, query.edits, query.mode)
+        edited = [
+            served.steering.edit(representation.encoded, query.edits, query.mode)
             for query, representation in zip(queries, representations, strict=True)
         ]
         found = served.ranker.rank(
             [
                 _top_k_query(served, *one)
-                for one in zip(queries, representations, moves, strict=True)
+                for one in zip(queries, representations, edited, strict=True)
             ]
         )
         return [
             _response(served, *one)
-            for one in zip(queries, representations, moves, found, strict=True)
+            for one in zip(queries, representations, edited, found, strict=True)
         ]
 
 
 def _top_k_query(
-    served: ServedModel, query: RankQuery, representation: Representation, moved: Moved
+    served: ServedModel, query: RankQuery, representation: Representation, edited: EditedVector
 ) -> TopKQuery:
     excluded = query.excluded
     if query.exclude_seen:
@@ -184,7 +184,7 @@ def _top_k_query(
     device = served.catalogue.weights.device
     return TopKQuery(
         representation=representation,
-        edited=torch.from_numpy(moved.x).to(device, copy=True) if moved.moved else None,
+        edited=torch.from_numpy(edited.x).to(device, copy=True) if edited.changed else None,
         top_k=query.top_k,
         excluded=excluded,
         limits=query.limits,
@@ -196,18 +196,18 @@ def _response(
     served: ServedModel,
     query: RankQuery,
     representation: Representation,
-    moved: Moved,
+    edited: EditedVector,
     found: TopKResult,
 ) -> pb.RankResponse:
-    reading, (baseline, ranked) = representation.reading, found
+    encoded, (baseline, ranked) = representation.encoded, found
     shift = 0.0
-    if moved.moved and reading.norm > 0:
-        shift = float(np.linalg.norm((moved.x - reading.x).astype(np.float64))) / reading.norm
+    if edited.changed and encoded.norm > 0:
+        shift = float(np.linalg.norm((edited.x - encoded.x).astype(np.float64))) / encoded.norm
     response = pb.RankResponse(
         ranked=_columns(ranked),
         relative_shift=shift,
-        edited_latents=moved.edited_latents,
-        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in moved.idle],
+        edited_latents=edited.edited_latents,
+        idle_edits=[pb.IdleEdit(index=idle.index, reason=idle.reason) for idle in edited.idle],
     )
     if query.include_baseline:
         response.baseline.CopyFrom(_columns(baseline))
@@ -215,7 +215,7 @@ def _response(
         response.baseline_items.extend(baseline.items.tolist())
     if query.include_latents:
         response.history.extend(representation.subject.history.tolist())
-        _add_latents(served, reading, moved, ranked, response)
+        _add_latents(served, encoded, edited, ranked, response)
     return response
 
 
@@ -230,8 +230,8 @@ def _columns(ranked: RankedItems) -> pb.RankedItems:
 
 def _add_latents(
     served: ServedModel,
-    reading: Reading,
-    moved: Moved,
+    encoded: EncodedVector,
+    edited: EditedVector,
     ranked: RankedItems,
     response: pb.RankResponse,
 ) -> None:
@@ -239,11 +239,10 @@ def _add_latents(
 
     Activations are told in units of p99; as they are where a latent never fired.
     """
-    latents = np.union1d(reading.latents, moved.latents)
-    before = np.zeros(len(latents), reading.x.dtype)
-    before[np.searchsorted(latents, reading.latents)] = reading.values
+    latents = np.union1d(encoded.latents, edited.latents)
+    before = encoded.at(latents)
     after = before.copy()
-    after[np.searchsorted(latents, moved.latents)] = moved.after
+    after[np.searchsorted(latents, edited.latents)] = edited.after
     units = served.steering.units[latents]
     strength = np.maximum(np.abs(before), np.abs(after)) / units
     order = np.argsort(-strength, kind="stable")

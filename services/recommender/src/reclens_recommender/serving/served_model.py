@@ -212,8 +212,8 @@ def _prove(served: ServedModel) -> None:
     """Answer for the first user: weights that are not finite or do not fit show here."""
     batch = UserBatch.of([served.dataset.history(0)], [0]).to(served.model.device)
     scores = served.model(batch)
-    (reading,) = served.steering.read(represent(served.model, served.site, batch))
-    if not (torch.isfinite(scores).all() and reading.finite):
+    (encoded,) = served.steering.encode(represent(served.model, served.site, batch))
+    if not (torch.isfinite(scores).all() and encoded.finite):
         raise _not_finite()
 
 

@@ -91,7 +91,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             n_latents=loaded.sae.n_latents,
             n_items=loaded.dataset.n_items,
             n_users=loaded.dataset.n_users,
-            refused_version=state.newest.version if state.refusal else "",
+            refused_version=state.newest.version if state.newest and state.refusal else "",
             refusal=state.refusal,
         )
 

@@ -18,18 +18,10 @@ from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
 from reclens.concepts.evidence.vocabulary import build_vocabulary
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import EvaluationSpec, Progress
-from reclens.contracts.tables import (
-    CONCEPTS,
-    EXAMPLES,
-    FIDELITY,
-    LATENT_QUALITY,
-    LEVELS,
-    Table,
-)
+from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS, Table
 from reclens.data import Dataset, read_dataset
 from reclens.device import device_label, resolve_device
 from reclens.errors import InvalidInput, MissingData
-from reclens.evaluation.carriers import Carriers, described_items
 from reclens.evaluation.examples import measure_examples
 from reclens.evaluation.fidelity import (
     HELD_OUT,
@@ -41,12 +33,13 @@ from reclens.evaluation.fidelity import (
 )
 from reclens.evaluation.label_truth import measure_label_truth
 from reclens.evaluation.levels import measure_levels
+from reclens.evaluation.matching_items import described_items, matching_items
 from reclens.evaluation.monosemanticity.item_vectors import text_vectors
 from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
 from reclens.evaluation.probing import ProbedCases, probe_tags
 from reclens.evaluation.statistics import alike_directions
 from reclens.platform.jobs.context import JobContext
-from reclens.platform.store.artifacts import ArtifactStore, codes_of
+from reclens.platform.store.artifacts import codes_of
 from reclens.platform.store.label_corrections import labelling_spec_of
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, load_recommender
@@ -88,24 +81,25 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     fidelity = _fidelity(spec, job, read)
 
     job.progress(Progress(stage="similarity"))
+    items, labels = read.dataset.items, read.labels
     # Labels were made on construct and judged on verify users; these are the others.
     test = read.cases(TEST, max_cases=spec.max_cases, seed=spec.seed)
     quality = measure_monosemanticity(
         test,
-        read.labels,
-        read.dataset.items,
+        labels,
+        items,
         read.model.item_weights().detach().cpu().numpy(),
-        text_vectors(read.dataset.items),
+        text_vectors(items),
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
-    vocabulary = build_vocabulary(read.dataset.items, min_items=read.min_items)
+    vocabulary = build_vocabulary(items, min_items=read.min_items)
     truth = measure_label_truth(
         activations,
         top,
-        read.labels,
-        read.dataset.items,
+        labels,
+        items,
         vocabulary,
         interpretable=spec.interpretable,
         seed=spec.seed,
@@ -113,23 +107,18 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     _store(job, quality.beside(truth).table, LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    carriers = Carriers(read.dataset.items, vocabulary).of_all(read.labels)
+    matching = matching_items(labels, items, vocabulary)
     levels = measure_levels(
-        activations,
-        top,
-        carriers,
-        read.labels,
-        interpretable=spec.interpretable,
-        seed=spec.seed,
+        activations, top, matching, labels, interpretable=spec.interpretable, seed=spec.seed
     )
     _store(job, levels.table, LEVELS)
-    examples = measure_examples(activations, top, carriers, read.labels, n=spec.n_examples)
+    examples = measure_examples(activations, top, matching, labels, n=spec.n_examples)
     _store(job, examples.table, EXAMPLES)
     job.progress(Progress(stage="origins"))
     return {
         **fidelity,
         "origins": measure_origins(read.sae, read.codes, read.activations),
-        "described": described_items(read.dataset.items),
+        "described": described_items(items),
         "popularity": popularity_quality(read.dataset, spec.ks),
         **quality.metrics,
         **truth.metrics,
@@ -164,7 +153,9 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
     model = load_recommender(store.fetch_all(lineage["recommender"]), device)
-    site = store.manifest(lineage["activations"]).spec["site"]
+    captured = store.manifest(lineage["activations"])
+    shards = fnmatch.filter((entry.name for entry in captured.objects), _SHARDS)
+    site = captured.spec["site"]
     return _Read(
         dataset=read_dataset(store.fetch_all(lineage["dataset"])),
         model=model,
@@ -173,13 +164,8 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS.file)),
         min_items=labelling_spec_of(store, spec.concepts).min_items,
         codes=codes_of(store, spec.autoencoder),
-        activations=_activations(store, lineage["activations"]),
+        activations=[store.fetch(captured.artifact, name) for name in shards],
     )
-
-
-def _activations(store: ArtifactStore, ref: str) -> list[Path]:
-    names = [entry.name for entry in store.manifest(ref).objects]
-    return [store.fetch(ref, name) for name in fnmatch.filter(names, _SHARDS)]
 
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
@@ -222,13 +208,8 @@ def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, A
         dataset.users.index_of(user): split for user, split in split_of_user(read.codes).items()
     }
     eligible = held_out_users(dataset, sorted(splits))
-    chosen = set(
-        choose_users(
-            {user.user_index: splits[user.user_index] for user in eligible},
-            spec.max_users,
-            spec.seed,
-        )
-    )
+    split_of_eligible = {user.user_index: splits[user.user_index] for user in eligible}
+    chosen = set(choose_users(split_of_eligible, spec.max_users, spec.seed))
     users = [user for user in eligible if user.user_index in chosen]
     if not users:
         raise MissingData(
@@ -259,7 +240,7 @@ def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, A
         "fidelity": summarise_fidelity(rows, seed=spec.seed),
         "eligible": {
             HELD_OUT: len(eligible),
-            TEST: sum(splits[user.user_index] == TEST for user in eligible),
+            TEST: sum(split == TEST for split in split_of_eligible.values()),
         },
     }
 

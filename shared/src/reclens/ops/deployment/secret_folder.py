@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from reclens.errors import Unavailable
-from reclens.platform.settings.files import write_atomically
+from reclens.platform.files import write_atomically
 
 _READ_BY_ALL = 0o644
 _READ_BY_OWNER = 0o600

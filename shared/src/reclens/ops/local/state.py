@@ -20,7 +20,7 @@ from reclens.ops.local.servers import (
     s3_settings,
     write_identity,
 )
-from reclens.platform.settings.files import write_atomically
+from reclens.platform.files import write_atomically
 from reclens.platform.settings.models import ClientSettings, GatewayTarget
 
 STATE_DIR_VARIABLE = "RECLENS_STATE_DIR"

@@ -38,7 +38,7 @@ from reclens.errors import (
     RecLensError,
     Unauthenticated,
 )
-from reclens.platform.settings.files import file_stamp, write_atomically
+from reclens.platform.files import file_stamp, write_atomically
 from reclens.platform.settings.models import Section
 
 TOKEN_BYTES: Final = 32

@@ -12,8 +12,8 @@ from grpc import aio
 from pydantic import SecretStr, model_validator
 
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.files import file_stamp
 from reclens.platform.grpc.auth import AUTHORIZATION_KEY
-from reclens.platform.settings.files import file_stamp
 from reclens.platform.settings.models import Section
 from reclens.rpc_status import channel_options
 

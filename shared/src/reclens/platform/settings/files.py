@@ -9,7 +9,6 @@ passed over. What a variable says wins over a file.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -82,34 +81,3 @@ class SecretFiles(NestedSecretsSettingsSource):
                 "anew.",
             ) from error
         return {name: value for name, value in found.items() if value}
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write ``text`` so that a reader sees the old or the new file, never half of one.
-
-    Args:
-        path: file in a folder that is there.
-        text: all of it.
-        mode: who may read and write it.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """Time of change, size and inode: a file that was written anew has another stamp. None where
-    there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -75,7 +75,9 @@ class PolicyLog:
                 remedy="see ListPolicyVersions.",
             ) from error
         if (entry.policy_id, entry.version) != (policy_id, version):
-            raise log.corrupt(version, f"is version {entry.version} of {entry.policy_id!r}")
+            raise log.corrupt(
+                log.key(version), f"is version {entry.version} of {entry.policy_id!r}"
+            )
         return entry
 
     def read(

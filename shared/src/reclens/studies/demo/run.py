@@ -106,7 +106,7 @@ def _show(
     settings: ClientSettings, release_name: str, out: Path, begun: float
 ) -> tuple[dict[str, Any], str]:
     store = ArtifactStore.from_settings(settings)
-    release = store.release(release_name)
+    release = store.releases.head(release_name)
     figures = read_figures(store, release)
     dataset = read_dataset(store.fetch_all(figures.dataset.artifact))
     with SteeringClient(settings.client.target) as client:

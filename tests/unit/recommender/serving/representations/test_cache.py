@@ -61,7 +61,7 @@ def test_only_proved_lengths_share_a_pass_and_every_case_has_its_own_bits(
     # No more in one pass than were tried, 32.
     assert sizes == [32, 11, 3, 1, 1, 1]
     for case, expected in zip(cases, alone, strict=True):
-        assert case.reading.x.tobytes() == expected.numpy().tobytes()
+        assert case.encoded.x.tobytes() == expected.numpy().tobytes()
 
 
 def test_memory_counts_what_a_long_history_is_kept_by() -> None:

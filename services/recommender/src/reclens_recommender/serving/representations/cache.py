@@ -15,8 +15,8 @@ from reclens.lru_cache import LruCache
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
+from reclens.steering.encoding import EncodedVector
 from reclens.steering.engine import Steering
-from reclens.steering.readings import Reading
 from reclens_recommender.serving.representations.batch_invariance import (
     MAX_INVARIANT_BATCH,
     represent,
@@ -53,7 +53,7 @@ class Representation:
     """The distinct items of the history, rising."""
     x: Float[Tensor, " d_model"]
     """The vector at the site, where the model is."""
-    reading: Reading
+    encoded: EncodedVector
     """The same on the host, with the latents that fire."""
     scores: SortedScores | None = None
     """The untouched scores of all items, where they are kept."""
@@ -65,7 +65,7 @@ class Representation:
         size = self.x.numel() * self.x.element_size()
         size += 0 if self.scores is None else self.scores.nbytes
         size += len(key) if isinstance(key, bytes) else 0
-        return _OVERHEAD_BYTES + history.nbytes + self.seen.nbytes + self.reading.nbytes + size
+        return _OVERHEAD_BYTES + history.nbytes + self.seen.nbytes + self.encoded.nbytes + size
 
 
 class RepresentationCache:
@@ -156,8 +156,8 @@ class RepresentationCache:
         for row, subject in enumerate(subjects):
             # Alone and in memory of its own, so that its bits are those of a lone request.
             vector = x[row : row + 1].clone()
-            (reading,) = self._steering.read(vector)
-            if not reading.finite:
+            (encoded,) = self._steering.encode(vector)
+            if not encoded.finite:
                 raise NotReady(
                     "the recommender gives numbers that are not finite here.",
                     field="subject",
@@ -165,5 +165,5 @@ class RepresentationCache:
                 )
             seen = np.unique(subject.history)
             scores = None if self._score is None else SortedScores(self._score(vector[0]))
-            made.append(Representation(subject, seen, vector[0], reading, scores))
+            made.append(Representation(subject, seen, vector[0], encoded, scores))
         return made

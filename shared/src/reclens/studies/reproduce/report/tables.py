@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reclens.contracts import Manifest
-from reclens.evaluation.carriers import MAX_SHARE, MIN_SHARE, MIN_TAGS
+from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
 from reclens.evaluation.monosemanticity.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reclens.concepts.judging.confidence import MIN_POSITIVE
-from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
+from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
 from reclens.evaluation.levels import MIN_FIRING
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION, interpretable_share
 from reclens.studies.reproduce.experiment.results import Collected, Dictionary
