@@ -125,26 +125,26 @@ def _keep(files: dict[str, bytes], folder: Path) -> None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".obtaining-", dir=folder.parent))
+        scratch = tempfile.TemporaryDirectory(
+            prefix=".obtaining-", dir=folder.parent, ignore_cleanup_errors=True
+        )
     except OSError as error:
         raise Unavailable(f"{folder.parent} cannot be written to ({error})") from error
-    try:
-        checksums: dict[str, str] = {}
-        for name, content in files.items():
-            (scratch / name).write_bytes(content)
-            checksums[name] = hashlib.sha256(content).hexdigest()
-        (scratch / _CHECKSUMS).write_text(json.dumps(checksums, indent=1, sort_keys=True) + "\n")
-        if folder.exists() and not _is_intact(folder):
-            shutil.rmtree(folder)
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    with scratch:
+        whole = Path(scratch.name) / "files"
         try:
-            scratch.rename(folder)
-        except OSError:
-            if not _is_intact(folder):  # else: another process was faster, with the same bytes
-                raise
-    except OSError as error:
-        raise Unavailable(f"it could not be kept in {folder} ({error})") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            whole.mkdir()
+            for name, content in files.items():
+                (whole / name).write_bytes(content)
+            (whole / _CHECKSUMS).write_text(json.dumps(checksums, indent=1, sort_keys=True) + "\n")
+            if folder.exists() and not _is_intact(folder):
+                shutil.rmtree(folder)
+            whole.rename(folder)
+        except OSError as error:
+            # Where another process was faster, it has kept the same bytes.
+            if not _is_intact(folder):
+                raise Unavailable(f"it could not be kept in {folder} ({error})") from error
 
 
 def _is_intact(folder: Path) -> bool:

@@ -103,7 +103,7 @@ class ReleaseWatch(Poller, Generic[T]):
         if name in self._states:
             return self._states[name]
         if not self._polled:
-            raise Unavailable("releases are being loaded.", remedy="try again in a moment.")
+            raise _loading("releases are")
         if not self._states:
             raise NotReady(
                 "nothing has been released yet.",
@@ -129,9 +129,7 @@ class ReleaseWatch(Poller, Generic[T]):
         if state.current is not None:
             return state.current
         if not state.refusal:
-            raise Unavailable(
-                f"release {name!r} is being loaded.", field=field, remedy="try again in a moment."
-            )
+            raise _loading(f"release {name!r} is", field)
         raise NotReady(
             f"release {name!r} cannot be served: {state.refusal}",
             field=field,
@@ -151,11 +149,7 @@ class ReleaseWatch(Poller, Generic[T]):
                 return served
         refusal = state.refuses(version)
         if state.newest is not None and state.newest.version == version and not refusal:
-            raise Unavailable(
-                f"version {version} of release {name!r} is being loaded.",
-                field=field,
-                remedy="try again in a moment.",
-            )
+            raise _loading(f"version {version} of release {name!r} is", field)
         because = f": {refusal}" if refusal else "."
         loaded = state.current.release.version if state.current else "none"
         raise NotReady(
@@ -221,3 +215,7 @@ def _unreadable(state: ReleaseState[T], error: RecLensError) -> ReleaseState[T]:
     if state.refusal != error.sentence:
         logger.error("release cannot be read", release=state.name, error=error.sentence)
     return replace(state, newest=None, refusal=error.sentence)
+
+
+def _loading(what: str, field: str = "") -> Unavailable:
+    return Unavailable(f"{what} being loaded.", field=field, remedy="try again in a moment.")
