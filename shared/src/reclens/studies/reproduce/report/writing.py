@@ -18,9 +18,10 @@ from reclens.studies.reproduce.report import prose
 from reclens.studies.reproduce.report.claims import Claim, check_claims, summary
 from reclens.studies.reproduce.report.concept_figures import confidence, examples, levels
 from reclens.studies.reproduce.report.dictionary_figures import pareto, prediction_aware, quality
-from reclens.studies.reproduce.report.drawing import STYLE, Plot
+from reclens.studies.reproduce.report.drawing import Plot
 from reclens.studies.reproduce.report.findings import what_it_shows
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
+from reclens.studies.style import STYLE
 from reclens.studies.templates import pick
 
 RAW = "data"
