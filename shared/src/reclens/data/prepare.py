@@ -12,8 +12,7 @@ from reclens.contracts import DatasetSpec
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
 from reclens.data.indexing import compact, index_ids
 from reclens.data.reading import published_source, read_source
-from reclens.data.sources.items import ItemText, hold_out_taggers
-from reclens.data.sources.raw import Order, RawData
+from reclens.data.sources.raw import ItemText, Order, RawData, hold_out_taggers
 from reclens.data.splits import assign_splits
 from reclens.errors import InvalidInput
 

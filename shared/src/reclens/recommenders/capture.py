@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -62,7 +62,7 @@ class _Case(NamedTuple):
     context: np.ndarray
 
 
-def case_kind(model: Recommender, kind: Literal["auto", "prefixes", "users", "folds"]) -> CaseKind:
+def case_kind(model: Recommender, kind: CaseKind | Literal["auto"]) -> CaseKind:
     """Settle ``auto``: prefixes for models that read the history, folds for others.
 
     Raises:
@@ -135,15 +135,9 @@ def capture_cases(
             remedy="use `last`; every prefix is a case of its own.",
         )
     model.eval()
-    probe = partial(_capture, model, site, top_k=top_k, batch_size=batch_size)
-    waiting: list[_Case] = []
-    for case in _cases(model, dataset, kind, folds=folds, seed=seed):
-        waiting.append(case)
-        if len(waiting) == _SORTED_CASES:
-            yield probe(waiting)
-            waiting = []
-    if waiting:
-        yield probe(waiting)
+    cases = _cases(model, dataset, kind, folds=folds, seed=seed)
+    while waiting := list(islice(cases, _SORTED_CASES)):
+        yield _capture(model, site, waiting, top_k=top_k, batch_size=batch_size)
 
 
 def _cases(
@@ -175,12 +169,7 @@ def history_parts(
 
 
 def _capture(
-    model: Recommender,
-    site: ProbeSite,
-    cases: list[_Case],
-    *,
-    top_k: int,
-    batch_size: int,
+    model: Recommender, site: ProbeSite, cases: list[_Case], *, top_k: int, batch_size: int
 ) -> CaseBatch:
     n, k = len(cases), min(top_k, model.n_items)
     contexts = [case.context for case in cases]

@@ -13,8 +13,7 @@ import numpy as np
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, most_given
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData, most_given
 from reclens.errors import MissingData
 
 _PLAYS = "user_artists.dat"

@@ -10,8 +10,7 @@ from pathlib import Path
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, article_first, take_year
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
 from reclens.errors import MissingData
 
 _INTERACTIONS = ["user_id", "item_id", "rating", "timestamp"]
@@ -79,13 +78,17 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     (path,) = files.interactions
     is_100k = path.name == "u.data"
     table = read_delimited(path, "\t" if is_100k else "::", names=_INTERACTIONS, encoding="latin-1")
+    users = None
+    if files.users is not None:
+        delimiter, names = ("|", _USERS_100K) if is_100k else ("::", _USERS_1M)
+        users = read_delimited(files.users, delimiter, names=names, encoding="latin-1")
     return RawData(
         user_ids=table.ids("user_id"),
         item_ids=table.ids("item_id"),
         timestamps=table.seconds("timestamp"),
         ratings=table.ratings("rating"),
         items=_items(files.items, is_100k),
-        users=_users(files.users, is_100k),
+        users={} if users is None else users.attributes("user_id"),
     )
 
 
@@ -118,12 +121,3 @@ def _flagged_genres(table: SourceTable) -> list[tuple[str, ...]]:
         clean_tags([genre for genre, flag in zip(_GENRES, row, strict=True) if flag])
         for row in zip(*flags, strict=True)
     ]
-
-
-def _users(path: Path | None, is_100k: bool) -> dict[str, dict[str, str]]:
-    if path is None:
-        return {}
-    names = _USERS_100K if is_100k else _USERS_1M
-    table = read_delimited(path, "|" if is_100k else "::", names=names, encoding="latin-1")
-    attributes = table.records([name for name in names if name != "user_id"])
-    return dict(zip(table.unique_ids("user_id"), attributes, strict=True))
