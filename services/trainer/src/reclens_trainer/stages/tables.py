@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from reclens.contracts.tables import CODE_SHARD, LATENTS
-from reclens.sae.analysis.encoding import encode_rows
+from reclens.sae.analysis.metrics import encode_rows
 
 if TYPE_CHECKING:
     from reclens.sae import LatentStatistics, SparseAutoencoder
