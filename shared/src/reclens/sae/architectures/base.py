@@ -15,7 +15,7 @@ from torch.nn import functional
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.architectures.codes import Codes, codes_above
-from reclens.sae.architectures.storage import save_weights
+from reclens.weights import write_model
 
 Product = Callable[
     [Float[Tensor, "rows inner"], Float[Tensor, "inner columns"]], Float[Tensor, "rows columns"]
@@ -164,7 +164,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def save(self, folder: str | Path) -> list[str]:
         """Write ``config.json`` and ``weights.safetensors``; returns these names."""
-        return save_weights(self, self.config, Path(folder))
+        return write_model(Path(folder), self.config.canonical(), self.state_dict())
 
     # --- training --------------------------------------------------------------------------------
 
