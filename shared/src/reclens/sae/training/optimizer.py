@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -72,15 +73,11 @@ class AveragedSignDescent:
         assert gradient is not None
         kernels = compiled_kernels(parameter.device)
         if kernels is not None:
-            kernels.descend(
-                gradient,
-                parameter,
-                last,
-                average,
-                rate=rate,
-                share=share,
-                nearness=AVERAGE_SHARE,
-                unit_rows=unit_rows,
+            kernels.use_threads()
+            kernels.step_loops.descend(
+                *map(kernels.in_place, (gradient, parameter, last, average)),
+                *map(np.float32, (rate, share, AVERAGE_SHARE)),
+                unit_rows,
             )
             return
         if unit_rows:
