@@ -13,7 +13,7 @@ from reclens.contracts.specs.autoencoder import JumpReluConfig
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.batchtopk import expected_threshold, training_width
 from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
-from reclens.sae.architectures.fused import Candidates, FusedTraining, Strongest
+from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 
 _MIN_THRESHOLD = 1e-3
 _THRESHOLD_RATE = 10.0
@@ -61,10 +61,11 @@ class JumpReluAutoencoder(SparseAutoencoder, FusedTraining):
         values, fires = _JumpRelu.apply(pre, threshold.expand_as(pre), self.config.bandwidth)
         return Activations(values * chosen, self._penalty(fires * chosen))
 
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
         del progress
         threshold = self.thresholds().detach()
-        indices, margin = strongest(training_width(self.config), threshold)
+        width = training_width(self.config)
+        indices, margin = strongest_latents(self, x, width, threshold)
         return Candidates(indices, margin + threshold[indices])
 
     def activate_candidates(
