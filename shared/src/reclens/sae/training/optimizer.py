@@ -98,14 +98,14 @@ class AveragedSignDescent:
 
     def state(self) -> tuple[dict[str, Tensor], list[float]]:
         """Tensors and numbers that the next steps depend on."""
-        tensors = {f"last.{name}": value for name, value in self._last.items()}
-        tensors |= {f"average.{name}": value for name, value in self._average.items()}
+        tensors = {f"path.last.{name}": value for name, value in self._last.items()}
+        tensors |= {f"path.average.{name}": value for name, value in self._average.items()}
         return tensors, [self._steps, self._weight]
 
     def restore(self, tensors: dict[str, Tensor], numbers: list[float]) -> None:
-        """Take up a state of `state`."""
+        """Take up a state of `state`; other tensors are left alone."""
         for name in self._last:
             # Copied in place: sums run over memory, so the layout has to stay the parameter's.
-            self._last[name].copy_(tensors[f"last.{name}"])
-            self._average[name].copy_(tensors[f"average.{name}"])
+            self._last[name].copy_(tensors[f"path.last.{name}"])
+            self._average[name].copy_(tensors[f"path.average.{name}"])
         self._steps, self._weight = int(numbers[0]), numbers[1]

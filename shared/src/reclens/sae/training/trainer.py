@@ -257,7 +257,7 @@ class AutoencoderTrainer:
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
         path, numbers = self._optimizer.state()
-        tensors |= {f"path.{name}": value for name, value in path.items()}
+        tensors |= path
         meta |= {
             "path": numbers,
             "rows": self._rows,
@@ -285,12 +285,7 @@ class AutoencoderTrainer:
         sae = build_autoencoder(self._config, len(loaded["sae.b_dec"]))
         sae.load_state_dict({name: loaded[f"sae.{name}"] for name in sae.state_dict()})
         self._begin(sae, list(meta["rows"]), loaded["silent_for"])
-        path = {
-            name.removeprefix("path."): value
-            for name, value in loaded.items()
-            if name.startswith("path.")
-        }
-        self._optimizer.restore(path, meta["path"])
+        self._optimizer.restore(loaded, meta["path"])
         self._step = meta["step"]
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
