@@ -176,9 +176,7 @@ def _capture(
     asked = [UNKNOWN_USER if case.origin == "folded" else case.user for case in cases]
     lengths = np.array([len(context) for context in contexts])
     order = np.argsort(lengths, kind="stable")
-    representation = np.empty((0, 0), dtype=np.float32)
-    top_items = np.empty((n, k), dtype=np.int64)
-    top_scores = np.empty((n, k), dtype=np.float32)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for start in range(0, n, batch_size):
         rows = order[start : start + batch_size]
         histories = [contexts[row] for row in rows]
@@ -192,14 +190,14 @@ def _capture(
                 field="site.module",
                 remedy="probe a module that gives one vector per case.",
             )
-        if start == 0:
-            representation = np.empty((n, x.shape[1]), dtype=np.float32)
-        representation[rows] = x
         scores.masked_fill_(seen_mask(histories, model.n_items, model.device), -torch.inf)
         best = torch.topk(scores, k)
         items = best.indices.masked_fill(best.values == -torch.inf, -1)
-        top_items[rows] = items.cpu().numpy()
-        top_scores[rows] = best.values.float().cpu().numpy()
+        parts.append((x, items.cpu().numpy(), best.values.float().cpu().numpy()))
+    as_asked = np.argsort(order)
+    representation, top_items, top_scores = (
+        np.concatenate(part)[as_asked] for part in zip(*parts, strict=True)
+    )
     return CaseBatch(
         user_index=np.array([case.user for case in cases]),
         origin=np.array([ORIGINS.index(case.origin) for case in cases]),

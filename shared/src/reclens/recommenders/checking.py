@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -48,7 +48,10 @@ def check_recommender(model: Recommender, tolerance: float = 1e-3) -> None:
 
 def _promises(model: Recommender, tolerance: float) -> Iterator[tuple[bool, str, str]]:
     """Whether each promise is kept, what ``model`` does where it is not, and the remedy."""
-    batch, close = _batch(model, range(len(_LENGTHS))), partial(_close, tolerance=tolerance)
+    close, rng = partial(_close, tolerance=tolerance), np.random.default_rng(0)
+    histories = [rng.integers(model.n_items, size=length) for length in _LENGTHS]
+    users = [UNKNOWN_USER if row % 2 else row % model.n_users for row in range(len(_LENGTHS))]
+    batch = UserBatch.of(histories, users).to(model.device)
     x, scores = _answer(model, batch)
     expected = [len(_LENGTHS), model.n_items]
     yield (
@@ -70,9 +73,10 @@ def _promises(model: Recommender, tolerance: float) -> Iterator[tuple[bool, str,
         "answers from something that bypasses its site",
         "let `represent` return what the module at `site` returned, unchanged.",
     )
-    alone = torch.cat([_answer(model, _batch(model, [row]))[0] for row in range(len(x))])
+    single = (UserBatch.of([one], [user]) for one, user in zip(histories, users, strict=True))
+    alone = [_answer(model, asked.to(model.device))[0] for asked in single]
     yield (
-        close(alone, x),
+        close(torch.cat(alone), x),
         "represents a user differently in a batch than alone",
         "keep the padding of short histories (-1, on the left) out of the computation.",
     )
@@ -82,16 +86,6 @@ def _promises(model: Recommender, tolerance: float) -> Iterator[tuple[bool, str,
         close(twin.to(model.device).eval()(batch), scores),
         "answers from something that is not in its state_dict, so it would be lost on disk",
         "make it a parameter or a buffer (`register_buffer`).",
-    )
-
-
-def _batch(model: Recommender, rows: Iterable[int]) -> UserBatch:
-    rng = np.random.default_rng(0)
-    histories = [rng.integers(model.n_items, size=length) for length in _LENGTHS]
-    users = [UNKNOWN_USER if row % 2 else row % model.n_users for row in range(len(_LENGTHS))]
-    chosen = list(rows)
-    return UserBatch.of([histories[row] for row in chosen], [users[row] for row in chosen]).to(
-        model.device
     )
 
 

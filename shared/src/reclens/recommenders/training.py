@@ -139,13 +139,12 @@ class RecommenderTrainer:
             groups[group][name] = torch.tensor(array)
         self.model.load_state_dict(groups["model"])
         self._best = {name: value.to(device) for name, value in groups["best"].items()}
-        for name, parameter in self.model.named_parameters():
-            for full_name, value in groups["adam"].items():
-                key, owner = full_name.split(".", 1)
-                if owner == name:
-                    # Adam keeps its step counter on the CPU.
-                    kept = value if key == "step" else value.to(device)
-                    self._optimizer.state[parameter][key] = kept
+        parameters = dict(self.model.named_parameters())
+        for full_name, value in groups["adam"].items():
+            key, name = full_name.split(".", 1)
+            # Adam keeps its step counter on the CPU.
+            kept = value if key == "step" else value.to(device)
+            self._optimizer.state[parameters[name]][key] = kept
         position = copy.deepcopy(meta)
         del position["made_by"]
         self._at = _Position(**position)

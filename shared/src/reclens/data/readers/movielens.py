@@ -13,6 +13,8 @@ from reclens.data.sources.files import SourceFiles, beside, folder_of, read_deli
 from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
 from reclens.errors import MissingData
 
+_BESIDE = {"u.data": ("u.item", "u.user"), "ratings.dat": ("movies.dat", "users.dat")}
+"""Files of items and of users beside that of the ratings."""
 _INTERACTIONS = ["user_id", "item_id", "rating", "timestamp"]
 _GENRES = (
     "Action",
@@ -47,20 +49,12 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
         MissingData: neither is there.
     """
     folder = folder_of(path)
-    if (path if path.is_file() else folder / "u.data").name == "u.data" and (
-        folder / "u.data"
-    ).is_file():
-        return SourceFiles(
-            (folder / "u.data",),
-            beside(items_path, folder / "u.item"),
-            beside(None, folder / "u.user"),
-        )
-    if (folder / "ratings.dat").is_file():
-        return SourceFiles(
-            (folder / "ratings.dat",),
-            beside(items_path, folder / "movies.dat"),
-            beside(None, folder / "users.dat"),
-        )
+    for name, (items, users) in _BESIDE.items():
+        named_otherwise = path.is_file() and path.name != name
+        if (folder / name).is_file() and not (name == "u.data" and named_otherwise):
+            return SourceFiles(
+                (folder / name,), beside(items_path, folder / items), beside(None, folder / users)
+            )
     raise MissingData(
         f"there is neither u.data nor ratings.dat in {folder}.",
         field="source.path",

@@ -62,23 +62,17 @@ class InteractionGraph(nn.Module):
 
     def _normalised(self) -> Tensor:
         users, items = self.edges.long()
-        ends = torch.cat([users, items + self.n_users])
-        others = torch.cat([items + self.n_users, users])
+        items = items + self.n_users
+        ends, others = nodes = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
         n_nodes = self.n_users + self.n_items
         scale = torch.bincount(ends, minlength=n_nodes).clamp(min=1).rsqrt()
-        order = torch.argsort(ends * n_nodes + others)
-        ends, others = ends[order], others[order]
-        starts = torch.searchsorted(ends, torch.arange(n_nodes + 1, device=ends.device))
+        weights, size = scale[ends] * scale[others], (n_nodes, n_nodes)
         with warnings.catch_warnings():
             # Said once per process, to whoever happens to be first.
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(
-                starts,
-                others,
-                scale[ends] * scale[others],
-                (n_nodes, n_nodes),
-                check_invariants=True,
-            )
+            return torch.sparse_coo_tensor(
+                nodes, weights, size, check_invariants=True
+            ).to_sparse_csr()
 
 
 def _take_stored_number_of_edges(

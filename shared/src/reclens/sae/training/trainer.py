@@ -322,10 +322,6 @@ def train_autoencoder(
     """
     config = config or AutoencoderConfig()
     source = as_source(x)
-    if not len(source):
-        raise InvalidInput(
-            "there are no activations to train on.", field="x", remedy="pass at least one shard."
-        )
     if held_out is None:
         share, seed = 1 - HELD_OUT_SHARE, config.seed
         trained = RowShare(source, share=share, seed=seed, side="keep")
