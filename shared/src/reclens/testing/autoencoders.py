@@ -35,8 +35,7 @@ from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.fused import offers_fused_training
 from reclens.sae.architectures.registry import architecture
 from reclens.sae.cpu.selection import compiled_kernels
-from reclens.sae.training.dense import DenseDifferentiation
-from reclens.sae.training.step import Differentiation, TrainingBatch
+from reclens.sae.training.dense import DenseDifferentiation, Differentiation, TrainingBatch
 
 BeginTraining = Callable[..., AutoencoderTrainer]
 """Maker of a trainer, of the suite's configuration with changes."""

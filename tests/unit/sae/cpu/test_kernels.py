@@ -80,7 +80,7 @@ from reclens.sae import AutoencoderConfig, build_autoencoder
 from reclens.sae.cpu import kernels, selection
 from reclens.sae.training.fused import FusedDifferentiation
 from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
-from reclens.sae.training.step import TrainingBatch
+from reclens.sae.training.dense import TrainingBatch
 counts = [torch.get_num_threads()]
 g = torch.Generator().manual_seed(0)
 config = AutoencoderConfig(kind="matryoshka", n_latents=517, k=19, k_auxiliary=7)

@@ -49,9 +49,10 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
         MissingData: neither is there.
     """
     folder = folder_of(path)
-    for name, (items, users) in _BESIDE.items():
-        named_otherwise = path.is_file() and path.name != name
-        if (folder / name).is_file() and not (name == "u.data" and named_otherwise):
+    chosen = ["ratings.dat"] if path.is_file() and path.name != "u.data" else list(_BESIDE)
+    for name in chosen:
+        items, users = _BESIDE[name]
+        if (folder / name).is_file():
             return SourceFiles(
                 (folder / name,), beside(items_path, folder / items), beside(None, folder / users)
             )

@@ -9,7 +9,7 @@ from torch import Tensor
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu import kernels, step_loops
-from reclens.sae.training.step import BatchGradients, Differentiation, TrainingBatch
+from reclens.sae.training.dense import BatchGradients, Differentiation, TrainingBatch
 
 _NOTHING = np.empty((0, 0), np.float32)
 

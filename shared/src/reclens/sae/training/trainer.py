@@ -24,9 +24,8 @@ from reclens.sae.architectures.fused import offers_fused_training
 from reclens.sae.architectures.losses import PredictionTerm, Scorer
 from reclens.sae.architectures.registry import architecture, build_autoencoder
 from reclens.sae.cpu.selection import compiled_kernels
-from reclens.sae.training.dense import DenseDifferentiation
+from reclens.sae.training.dense import DenseDifferentiation, Differentiation, TrainingBatch
 from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
-from reclens.sae.training.step import Differentiation, TrainingBatch
 
 HELD_OUT_SHARE = 0.1
 """Share of the rows that is not trained on where no held-out activations are given."""
