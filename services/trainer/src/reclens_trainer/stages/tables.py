@@ -20,14 +20,7 @@ CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]
 
 def write_latents(statistics: LatentStatistics, path: Path) -> None:
     """Write one row per latent, the table ``LATENTS``."""
-    n_latents = len(statistics.density)
-    columns = {
-        "latent": np.arange(n_latents),
-        "density": statistics.density,
-        "mean": statistics.mean,
-        "p99": statistics.p99,
-        "maximum": statistics.maximum,
-    }
+    columns = {"latent": np.arange(len(statistics.density)), **vars(statistics)}
     LATENTS.write(LATENTS.build(columns), path)
 
 

@@ -116,7 +116,13 @@ class SparseAutoencoder(nn.Module, ABC):
     # --- use -------------------------------------------------------------------------------------
 
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        """The latents that fire in use, from their pre-activations; by default as in training."""
+        """The latents that fire in use, from their pre-activations.
+
+        By default those above their `thresholds`, or as in training where there are none.
+        """
+        thresholds = self.thresholds()
+        if thresholds is not None:
+            return codes_above(pre, thresholds)
         return codes_above(self.activate(pre).values)
 
     def normalise(self, x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reclens.contracts.specs.autoencoder import AutoencoderConfig, BatchTopKConfig
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
-from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
+from reclens.sae.architectures.codes import top_k_mask
 from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu.selection import keep_reaching, kth_largest
 
@@ -37,9 +37,6 @@ class BatchTopKAutoencoder(SparseAutoencoder, FusedTraining):
     def __init__(self, config: AutoencoderConfig, d_model: int) -> None:
         super().__init__(config, d_model)
         self.register_buffer("threshold", torch.tensor(expected_threshold(config)))
-
-    def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        return codes_above(pre, self.threshold)
 
     def thresholds(self) -> Float[Tensor, " n_latents"]:
         return self.threshold.expand(self.n_latents)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reclens.contracts.specs.autoencoder import JumpReluConfig
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.batchtopk import expected_threshold, training_width
-from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
+from reclens.sae.architectures.codes import top_k_mask
 from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 
 _MIN_THRESHOLD = 1e-3
@@ -51,9 +51,6 @@ class JumpReluAutoencoder(SparseAutoencoder, FusedTraining):
 
     def learning_rate_factor(self, parameter: str) -> float:
         return _THRESHOLD_RATE if parameter == "log_threshold" else 1.0
-
-    def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        return codes_above(pre, self.thresholds())
 
     def activate(self, pre: Float[Tensor, "batch n_latents"]) -> Activations:
         threshold = self.thresholds()
