@@ -22,7 +22,8 @@ from machine import machine
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
-from reclens.concepts.labels.joining import label_latents
+from reclens.concepts.labels.joining import join_latents
+from reclens.concepts.labels.labelling import prepare_labelling
 from reclens.contracts import ConceptsOptions
 from reclens.data import Items, read_dataset
 from reclens.platform.llm.sentence_embedding import SentenceEmbedder
@@ -53,9 +54,9 @@ def labelled(
             )
 
         started = time.monotonic()
-        metrics = label_latents(
+        metrics = measured(
             cases("construct"), cases("verify"), items, scale, options=options, embed=embed
-        ).metrics
+        )
         seconds = time.monotonic() - started
         shape = "untrained" if config["n_epochs"] == 0 else config["kind"]
         name = f"{dataset}, {model}, {shape} {config['n_latents']}/{config['k']}"
@@ -69,13 +70,19 @@ def labelled(
     return rows
 
 
+def measured(*what_labelling_takes: Any, **options: Any) -> dict[str, Any]:
+    """What the labels of all latents are worth in sum, see `prepare_labelling`."""
+    context = prepare_labelling(*what_labelling_takes, **options)
+    return join_latents(context, list(context.label_by_keywords(range(context.n_latents)))).metrics
+
+
 def dealt_out(
     construct: Cases, verify: Cases, items: Items, scale: np.ndarray, options: ConceptsOptions
 ) -> dict[str, int]:
     """What is labelled where nothing means anything: firing is dealt out to other users."""
     options = options.model_copy(update={"judges": ("keywords",)})
     sides = [_of_other_users(side, seed) for seed, side in enumerate((construct, verify))]
-    metrics = label_latents(*sides, items, scale, options=options).metrics
+    metrics = measured(*sides, items, scale, options=options)
     return {key: metrics[key] for key in ("alive", "labelled", "trusted")}
 
 

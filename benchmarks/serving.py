@@ -44,7 +44,7 @@ from typing import Any, Final
 from machine import machine
 from serving_load import Job, write_requests
 from serving_overload import overload
-from serving_processes import echo_server, reclens_servers, run_load
+from serving_processes import echo_server, reclens_servers, run_load, s3_server
 from serving_requests import (
     BY_POLICY,
     FURTHER,
@@ -56,7 +56,6 @@ from serving_requests import (
 )
 from serving_windows import Windows, Workload, ratios
 
-from reclens.ops.local.servers import s3_server
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
 

@@ -18,8 +18,16 @@ from typing import Any
 
 from serving_load import Job
 
-from reclens.ops.local.health import grpc_status
-from reclens.ops.local.ports import LOOPBACK, free_ports
+from reclens.ops.local.health import grpc_status, s3_answers, wait_until
+from reclens.ops.local.servers import (
+    LOOPBACK,
+    S3_PORTS,
+    free_ports,
+    remove_s3_sockets,
+    s3_command,
+    s3_settings,
+    write_identity,
+)
 from reclens.platform.settings.models import S3Settings
 
 HERE = Path(__file__).parent
@@ -34,7 +42,7 @@ def process(
     """A child process with its output in ``folder``."""
     with (folder / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, *command],
+            command,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -76,11 +84,35 @@ def echo_server(folder: Path, answer: bytes, uvloop: bool = False) -> Iterator[t
     """The bare server: its address and process id."""
     (port,) = free_ports(1)
     (folder / "answer.bin").write_bytes(answer)
-    command = [str(HERE / "serving_echo.py"), "--port", str(port)]
+    command = [sys.executable, str(HERE / "serving_echo.py"), "--port", str(port)]
     command += ["--answer", str(folder / "answer.bin"), *(["--uvloop"] if uvloop else [])]
     with process("echo", command, folder) as child:
         # It has no health service: the load waits for its channels.
         yield f"{LOOPBACK}:{port}", child.pid
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Settings]:
+    """An S3 server with its data in ``folder``.
+
+    Raises:
+        Unavailable: it did not start; the message ends with its log.
+    """
+    data, identity = folder / "data", folder / "s3.json"
+    data.mkdir(parents=True)
+    write_identity(identity)
+    ports = dict(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
+    settings = s3_settings(ports["s3"], identity)
+    with process("s3", s3_command(ports, data, identity), folder) as child:
+        wait_until(
+            lambda: s3_answers(settings),
+            alive=lambda: child.poll() is None,
+            what="s3",
+            log=folder / "s3.log",
+            timeout_seconds=_START_SECONDS,
+        )
+        yield settings
+    remove_s3_sockets(ports)
 
 
 @contextmanager
@@ -108,10 +140,11 @@ def reclens_servers(
         "RECLENS_GATEWAY__INFERENCE": inference,
         **settings,
     }
-    serve = ["-m", "reclens_recommender.main", "serve"]
+    serve = [sys.executable, "-m", "reclens_recommender.main", "serve"]
+    answer = [sys.executable, "-m", "reclens_gateway.main"]
     with process("inference", serve, folder, environment) as model:
         wait_for(model, inference, folder / "inference.log")
-        with process("gateway", ["-m", "reclens_gateway.main"], folder, environment) as public:
+        with process("gateway", answer, folder, environment) as public:
             wait_for(public, gateway, folder / "gateway.log")
             yield gateway, {"gateway": public.pid, "inference": model.pid}
 

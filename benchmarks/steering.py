@@ -27,7 +27,7 @@ from torch import Tensor
 from reclens.concepts import Concept
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.steering.proposals import Proposal, Proposer, concept_direction
+from reclens.steering.proposals import Proposal, Proposer
 
 PUSHES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
 LOSSES = (0.05, 0.1, 0.2)
@@ -106,7 +106,8 @@ def ways_to_push(released: Released, proposer: Proposer) -> Ways:
         ),
         "all concepts of the term": lambda c, _: in_proportion(sharing_a_term(c)),
         "concept, by effect": lambda c, carries: summed(
-            concept_direction(proposer, c.latents, listed(carries))
+            # Labels say when latents fire: those that lower the concept's items are left out.
+            proposer.propose(listed(carries), latents=c.latents, max_latents=64, nonnegative=True)
         ),
         "proposal, 4 latents": lambda _, carries: summed(
             proposer.propose(listed(carries), max_latents=4)

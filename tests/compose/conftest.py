@@ -16,7 +16,7 @@ from composed_figures import figures, note_memory, note_sizes, start
 from composed_system import ROOT, Clients, CommandFailed, System, run
 from stand_in_images import base_images, package_index
 
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.datasets.obtain import obtain
 from reclens.platform.settings.models import WorkerSettings
 

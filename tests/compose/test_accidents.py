@@ -20,7 +20,7 @@ FINISHED_SECONDS = 300
 
 def train(clients: Clients, seed: int) -> tuple[str, str]:
     """Submit a training of about a minute; its job id, and what its artifact will be called."""
-    release = clients.store.release("default")
+    release = clients.store.releases.head("default")
     spec = {
         "activations": clients.store.lineage(release.autoencoder)["activations"],
         "config": {"n_latents": 2048, "k": 16, "n_epochs": 40, "seed": seed},

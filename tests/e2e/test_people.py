@@ -35,7 +35,7 @@ def released(stack: Stack, pipeline_job: str) -> None:
 
 
 def concepts(stack: Stack) -> list[Concept]:
-    artifact = stack.store.release(RELEASE).concepts
+    artifact = stack.store.releases.head(RELEASE).concepts
     return group_concepts(read_concepts(stack.store.fetch(artifact, CONCEPTS.file)))
 
 
@@ -49,14 +49,14 @@ def edit(stack: Stack, *arguments: str) -> dict[str, Any]:
 
 def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: Stack):
     machine = concepts(stack)[0]
-    base = stack.store.release(RELEASE).concepts
+    base = stack.store.releases.head(RELEASE).concepts
     told = edit(stack, machine.concept_id, "--rename", "Ann's own", "--reason", "it is better")
     assert [one["label"] for one in told["before"]] == [machine.label]
     (after,) = told["after"]
     assert (after["concept_id"], after["source"]) == ("ann-s-own", "human")
     assert after["confidence"] == machine.confidence
     assert sorted(after["latents"]) == sorted(machine.latents)
-    first = stack.store.release(RELEASE).concepts
+    first = stack.store.releases.head(RELEASE).concepts
     assert stack.store.manifest(first).task == CONCEPTS_EDIT.task
     assert stack.store.manifest(first).inputs["concepts"].artifact == base
 
@@ -68,7 +68,7 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
 
     again = {**SPEC, "concepts": {"max_terms": 3, "n_evidence": 20, "min_support": 0.3}}
     stack.send("reclens.pipeline.run.v1", again).get(timeout=200)
-    second = stack.store.release(RELEASE).concepts
+    second = stack.store.releases.head(RELEASE).concepts
     assert second != first
     assert stack.store.lineage(second)["concepts"] != base
     named = [one for one in concepts(stack) if one.label == "Ann's own"]
@@ -81,7 +81,7 @@ def test_a_name_that_a_person_gave_outlives_labelling_with_other_options(stack: 
 
 
 def test_concepts_that_people_named_are_evaluated(stack: Stack):
-    release = stack.store.release(RELEASE)
+    release = stack.store.releases.head(RELEASE)
     assert stack.store.manifest(release.concepts).task == CONCEPTS_EDIT.task
     spec = {
         "autoencoder": release.autoencoder,
@@ -111,7 +111,7 @@ def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stac
     assert not merged.trusted  # nobody has measured the new name
 
     assert edit(stack, "both", "--reject", "--reason", "too wide")["after"] == []
-    artifact = stack.store.release(RELEASE).concepts
+    artifact = stack.store.releases.head(RELEASE).concepts
     rows = read_concepts(stack.store.fetch(artifact, CONCEPTS.file))
     assert {rows[one].description for one in latents} == {"Rejected by ann: too wide"}
 
@@ -124,7 +124,7 @@ def test_two_concepts_are_merged_measured_anew_rejected_and_restored(stack: Stac
 
 def test_an_edit_of_what_somebody_else_has_changed_is_refused(stack: Stack):
     target = next(one for one in concepts(stack) if one.source == "keywords")
-    release = stack.store.release(RELEASE)
+    release = stack.store.releases.head(RELEASE)
     log = CorrectionLog(stack.store, release.autoencoder)
     log.append(
         ConceptCorrection(

@@ -28,7 +28,7 @@ def test_one_job_makes_every_artifact_that_its_plan_names(stack: Stack, pipeline
     assert all(stage.state is JobState.SUCCEEDED for stage in view.stages)
     made = artifacts()
     assert all(stack.store.exists(ref) for name, ref in made.items() if name != "release")
-    release = stack.store.release("default")
+    release = stack.store.releases.head("default")
     assert (release.recommender, release.autoencoder, release.concepts) == (
         made["recommender"],
         made["autoencoder"],

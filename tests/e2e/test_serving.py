@@ -34,7 +34,7 @@ def recommend(
 
 def own_scores(stack: Stack, user: str) -> tuple[np.ndarray, list[str]]:
     """The recommender's own answer, without RecLens' serving: its artifact and a forward pass."""
-    release = stack.store.release("default")
+    release = stack.store.releases.head("default")
     model = load_recommender(stack.store.fetch_all(release.recommender))
     lineage = stack.store.lineage(release.recommender)
     dataset = read_dataset(stack.store.fetch_all(lineage["dataset"]))

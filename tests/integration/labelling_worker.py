@@ -27,6 +27,7 @@ from reclens.contracts import (
     DATASET_IMPORT,
     PIPELINE_RUN,
     RECOMMENDER_TRAIN,
+    RELEASE_CHANGE,
     RELEASE_PUBLISH,
     ConceptShardSpec,
     ConceptsSpec,
@@ -60,7 +61,7 @@ class Misbehaving:
         self._note("runs", str(os.getpid()))
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-        for one in self._labeller.label(latents):
+        for one in self._labeller(latents):
             self._misbehave(one.row.latent)
             self._note("latents", str(one.row.latent))
             yield one
@@ -127,11 +128,11 @@ def _misbehaving(
     spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
     with _labeller_of(spec, context, job) as labeller:
-        yield Misbehaving(labeller, spec)
+        yield Misbehaving(labeller, spec).label
 
 
 _FOUND = (DATASET_IMPORT, RECOMMENDER_TRAIN, ACTIVATIONS_CAPTURE, AUTOENCODER_TRAIN)
-_OWN = (CONCEPTS_SHARD, CONCEPTS_JOIN, CONCEPTS_EDIT, RELEASE_PUBLISH, PIPELINE_RUN)
+_OWN = (CONCEPTS_SHARD, CONCEPTS_JOIN, CONCEPTS_EDIT, RELEASE_PUBLISH, RELEASE_CHANGE, PIPELINE_RUN)
 
 if __name__ == "__main__":
     label.labeller_of = _misbehaving

@@ -72,7 +72,7 @@ def test_a_pipeline_runs_from_end_to_end(deployed: Deployed, logs: Path):
     assert "access denied" not in told
 
     store = deployed.store(Account.INFERENCE, logs / "cache")
-    assert store.release("planted").concepts == view.stages[-2].artifact
+    assert store.releases.head("planted").concepts == view.stages[-2].artifact
     # Checkpoints are forgotten once the artifact is there.
     for stage in view.stages:
         assert store.objects.list(f"checkpoints/{stage.artifact}/") == []

@@ -64,7 +64,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
 
 
 def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path):
-    deployed.store(Account.LABELER, tmp_path).publish(release_of_nothing("served"))
+    deployed.store(Account.LABELER, tmp_path).releases.publish(release_of_nothing("served"))
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "served"})
     assert submit_once(_init_settings(deployed), spec) == (Found.RELEASE, None, None)
 

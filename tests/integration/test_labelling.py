@@ -8,6 +8,9 @@ from running_stack import wait_for
 
 from reclens.contracts import (
     CONCEPTS_LABEL,
+    RELEASE_CHANGE,
+    ReleaseAction,
+    ReleaseChangeSpec,
     job_kinds,
 )
 from reclens.platform.jobs.view import JobState
@@ -85,7 +88,7 @@ def test_a_pipeline_whose_labelling_is_partial_stops_before_its_release(
     first = stack.finish(stack.submit_pipeline(1))
     assert first.state is JobState.SUCCEEDED
     assert [s.state for s in first.stages] == [JobState.SUCCEEDED] * 6
-    assert bucket.release("planted").concepts == spec(1).artifact_ref()
+    assert bucket.releases.head("planted").concepts == spec(1).artifact_ref()
 
     fault = stack.ask(3, 8, "fail")
     job_id = stack.submit_pipeline(3)
@@ -95,14 +98,14 @@ def test_a_pipeline_whose_labelling_is_partial_stops_before_its_release(
     assert "latents 8-11" in view.error.message
     assert [s.state for s in view.stages][-2:] == [JobState.PARTIAL, JobState.SKIPPED]
     assert [s.state for s in view.stages[-2].shards].count(JobState.SUCCEEDED) == 3
-    assert bucket.release("planted").concepts == spec(1).artifact_ref()
+    assert bucket.releases.head("planted").concepts == spec(1).artifact_ref()
 
     fault.unlink()
     again = stack.finish(stack.submit_pipeline(3))
     assert again.state is JobState.SUCCEEDED
     assert again.result is not None
     assert again.result.artifact == "releases/planted"
-    assert bucket.release("planted").concepts == spec(3).artifact_ref()
+    assert bucket.releases.head("planted").concepts == spec(3).artifact_ref()
     assert stack.runs(3) == [1, 1, 2, 1]
 
 
@@ -214,3 +217,40 @@ def test_a_data_set_of_another_lineage_fails_before_anything_is_sent(stack: Labe
     assert view.error.type == "InvalidInput"
     assert view.error.message.startswith("dataset:")
     assert view.shards == ()
+
+
+def test_a_pipeline_that_ends_after_a_newer_one_does_not_follow_its_release(
+    stack: LabellingStack, bucket: ArtifactStore
+):
+    held = stack.ask(21, 0, "hold")
+    older = stack.submit_pipeline(21)
+    wait_for((stack.folder / "21-0.holding").exists, "the older pipeline to label")
+    newer = stack.finish(stack.submit_pipeline(22))
+    assert newer.state is JobState.SUCCEEDED
+    held.unlink()
+    view = stack.finish(older)
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert view.error.type == "StaleRelease"
+    assert bucket.exists(spec(21).artifact_ref())
+    assert bucket.releases.head("planted").concepts == spec(22).artifact_ref()
+
+    # It is served once somebody still wants it, and one can go back from there.
+    assert stack.finish(stack.submit_pipeline(21)).state is JobState.SUCCEEDED
+    served = bucket.releases.head("planted")
+    assert served.concepts == spec(21).artifact_ref()
+    for change, concepts, pinned in (
+        (ReleaseChangeSpec(name="planted", action=ReleaseAction.ROLLBACK), 22, False),
+        (ReleaseChangeSpec(name="planted", action=ReleaseAction.PIN, author="mia"), 22, True),
+    ):
+        job = stack.finish(stack.joblog.submit(RELEASE_CHANGE.task, change.canonical()))
+        assert job.state is JobState.SUCCEEDED, job
+        head = bucket.releases.head("planted")
+        assert head.concepts == spec(concepts).artifact_ref()
+        assert head.pinned is pinned
+    refused = stack.finish(stack.submit_pipeline(21))
+    assert refused.error is not None
+    assert refused.error.type == "ReleasePinned"
+    unpin = ReleaseChangeSpec(name="planted", action=ReleaseAction.UNPIN)
+    stack.finish(stack.joblog.submit(RELEASE_CHANGE.task, unpin.canonical()))
+    assert not bucket.releases.head("planted").pinned

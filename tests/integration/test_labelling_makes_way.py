@@ -77,7 +77,7 @@ def test_a_release_is_published_while_more_shards_than_threads_wait_for_a_slow_m
     tgi.release()
     view = stack.finish(release)
     assert view.state is JobState.SUCCEEDED, view
-    assert artifact_store.release("meanwhile").concepts == concepts
+    assert artifact_store.releases.head("meanwhile").concepts == concepts
     shards = stack.joblog.show(labelling).shards
     assert not any(shard.state.final for shard in shards)
 

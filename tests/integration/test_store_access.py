@@ -197,7 +197,9 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
         }
         for owner, write in writes.items():
             assert refused(write) is (owner is not part)
-        assert refused(lambda store=store: store.publish(release)) is (part is not Account.LABELER)
+        assert refused(lambda store=store: store.releases.publish(release)) is (
+            part is not Account.LABELER
+        )
         answers = AnswerStore(store.objects, "tgi")
         assert refused(lambda answers=answers: answers.put("v1", "ab" * 8, answer)) is (
             part is not Account.LABELER

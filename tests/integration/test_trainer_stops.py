@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from redis import Redis
 from running_stack import wait_for
+from server_processes import redis_server
 
 from reclens.contracts import (
     AutoencoderSpec,
@@ -23,7 +24,6 @@ from reclens.contracts import (
     PipelineSpec,
     RecommenderSpec,
 )
-from reclens.ops.local.servers import redis_server
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings

@@ -11,8 +11,8 @@ import pytest
 from counting_stack import TIMEOUT, CountingStack, expected_value
 from redis import Redis
 from running_stack import wait_for
+from server_processes import redis_server
 
-from reclens.ops.local.servers import redis_server
 from reclens.platform.celery.watchdog import EXIT_CODE
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.view import JobState

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reclens.ops.local.health import wait_until
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings
 

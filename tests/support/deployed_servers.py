@@ -11,12 +11,12 @@ from typing import Any
 from minio.error import S3Error
 from redis import Redis
 from redis.exceptions import NoPermissionError
+from server_processes import redis_server, s3_server
 
 from reclens.contracts import Release
 from reclens.errors import StoreRefused
 from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import Addresses, make_credentials
-from reclens.ops.local.servers import redis_server, s3_server
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.objects import ObjectStore, S3Store

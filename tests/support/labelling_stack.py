@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from labelled_at_once import label_latents
 from planted_artifacts import pipeline
 from planted_world import planted_world
 from running_stack import wait_for
 
-from reclens.concepts.labels.joining import label_latents
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import (
     CONCEPTS_LABEL,

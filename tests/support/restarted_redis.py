@@ -8,8 +8,7 @@ from pathlib import Path
 from running_stack import wait_for
 
 from reclens.ops.local.health import redis_answers
-from reclens.ops.local.ports import free_ports
-from reclens.ops.local.servers import redis_command, redis_settings
+from reclens.ops.local.servers import free_ports, redis_command, redis_settings
 from reclens.platform.settings.models import RedisSettings
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tgi_lookalike
 
 from reclens.ops.local.health import wait_until
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 
 _START_SECONDS = 20.0
 

@@ -19,7 +19,8 @@ from reclens.data import Dataset, Interactions, Items, Users
 from reclens.probing import ProbeSite
 from reclens.recommenders import build_recommender
 from reclens.sae import build_autoencoder
-from reclens_recommender.serving.served_model import ServedModel, ServingOptions
+from reclens_recommender.serving.served_model import ServedModel
+from reclens_recommender.serving.settings import InferenceSection
 
 N_USERS, N_LATENTS = 20, 32
 
@@ -68,9 +69,9 @@ def served_model(
     d_model: int = 8,
     device: torch.device | str = "cpu",
     site: ProbeSite | None = None,
-    options: ServingOptions = ServingOptions(),  # noqa: B008 - frozen
+    **options: Any,
 ) -> ServedModel:
-    """A served model, the same on every device."""
+    """A served model, the same on every device; ``options`` as in `InferenceSection`."""
     dataset = small_dataset(n_items)
     model = build_recommender(config_of(kind, d_model), N_USERS, n_items, seed=1)
     model.observe(dataset)
@@ -87,5 +88,5 @@ def served_model(
             p99=torch.linspace(0, 2, N_LATENTS).to(device),
             dataset=dataset,
             dataset_ref="datasets/small",
-            options=options,
+            options=InferenceSection(**{"search_threads": 1, **options}),
         )

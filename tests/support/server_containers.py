@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from reclens.ops.local.health import redis_answers, s3_answers, wait_until
-from reclens.ops.local.ports import LOOPBACK
-from reclens.ops.local.servers import redis_arguments, s3_arguments
+from reclens.ops.local.servers import LOOPBACK, redis_arguments, s3_arguments
 from reclens.platform.settings.models import RedisSettings, S3Settings
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
+import server_processes as embedded
 import yaml
 
 from reclens.errors import InvalidInput, NotReady
-from reclens.ops.local import servers as embedded
 from reclens.platform.settings.models import RedisSettings, S3Settings
 
 VARIABLE = "RECLENS_TEST_SERVERS"
@@ -131,7 +131,7 @@ def redis_server(folder: Path) -> Iterator[RedisSettings]:
     """A Redis of one's own; stopped on leaving.
 
     Its data are gone then where it is a container. A test of what a restart keeps takes the server
-    of `reclens.ops.local.servers`.
+    of `server_processes`.
 
     Args:
         folder: for its log, and its data where it is a process.

@@ -25,7 +25,8 @@ class ExtensionPoint(Generic[T]):
         noun: what one entry is called in errors, e.g. ``recommender``.
         field: dotted name of the input that names an entry, for errors.
         page: documentation of how to write one, for remedies.
-        flaw: what is wrong with a loaded object, ``""`` where nothing is.
+        flaw: what is wrong with a loaded object, ``""`` where nothing is; see `subclass_of` and
+            `instance_of`.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class ExtensionPoint(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """All that is installed, in alphabetical order."""
-        return tuple(sorted(point.name for point in entry_points(group=self.group)))
+        return tuple(self._offered())
 
     def version(self, name: str) -> str | None:
         """Version of the distribution that offers ``name``; None where it has none.
@@ -62,8 +63,7 @@ class ExtensionPoint(Generic[T]):
         Raises:
             InvalidInput: one of them cannot be imported, or is not what is asked for.
         """
-        offered = {point.name: point for point in entry_points(group=self.group)}
-        return {name: self._loaded(offered[name]) for name in sorted(offered)}
+        return {name: self._loaded(found) for name, found in self._offered().items()}
 
     def _loaded(self, found: EntryPoint) -> T:
         try:
@@ -84,30 +84,41 @@ class ExtensionPoint(Generic[T]):
         return loaded
 
     def _find(self, name: str) -> EntryPoint:
-        offered = {point.name: point for point in entry_points(group=self.group)}
+        offered = self._offered()
         if name in offered:
             return offered[name]
         raise NotFound(
             f"no installed package offers a {self._noun} {name!r}.",
             field=self._field,
-            remedy=f"install it wherever jobs run; here there are: "
-            f"{', '.join(sorted(offered)) or 'none'}.",
+            remedy=f"install it wherever jobs run; here there are: {', '.join(offered) or 'none'}.",
         )
 
+    def _offered(self) -> dict[str, EntryPoint]:
+        points = entry_points(group=self.group)
+        return {point.name: point for point in sorted(points, key=lambda point: point.name)}
 
-def subclass_flaw(
-    loaded: object, base: type, importable: str, attributes: Sequence[str] = ()
-) -> str:
-    """What keeps ``loaded`` from being a complete subclass of ``base``, as ``flaw`` tells it.
+
+def subclass_of(
+    base: type, importable: str, attributes: Sequence[str] = ()
+) -> Callable[[object], str]:
+    """The ``flaw`` of whatever is not a complete subclass of ``base``.
 
     Args:
-        loaded: what an entry point named.
         base: class to derive from.
         importable: where authors import ``base`` from.
         attributes: names that it must have besides.
     """
-    if not (inspect.isclass(loaded) and issubclass(loaded, base)):
-        return f"is not a subclass of {importable}"
-    lacking = sorted(getattr(loaded, "__abstractmethods__", ()))
-    lacking += [name for name in attributes if not hasattr(loaded, name)]
-    return f"lacks {', '.join(lacking)}" if lacking else ""
+
+    def flaw(loaded: object) -> str:
+        if not (inspect.isclass(loaded) and issubclass(loaded, base)):
+            return f"is not a subclass of {importable}"
+        lacking = sorted(getattr(loaded, "__abstractmethods__", ()))
+        lacking += [name for name in attributes if not hasattr(loaded, name)]
+        return f"lacks {', '.join(lacking)}" if lacking else ""
+
+    return flaw
+
+
+def instance_of(kind: type, importable: str) -> Callable[[object], str]:
+    """The ``flaw`` of whatever is no ``kind``, which authors import as ``importable``."""
+    return lambda loaded: "" if isinstance(loaded, kind) else f"is not a {importable}"

@@ -1,15 +1,18 @@
-"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire.
+"""RecLens errors as ``google.rpc.Status`` and back: the same error on both ends of a wire; and
+which calls channels repeat by themselves.
 
 It stands beside `reclens.errors`, as clients need it without anything of a server's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any as packing
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -68,14 +71,13 @@ def status_of(error: RecLensError, request_id: str = "") -> status_pb2.Status:
         domain=DOMAIN,
         metadata={key: value for key, value in metadata.items() if value},
     )
-    details = [_packed(info)]
+    details = [packing.pack(info)]
     if field and error.grpc_code in _FIELD_CODES:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
-        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+        details.append(packing.pack(error_details_pb2.BadRequest(field_violations=[violation])))
     if error.retry_seconds > 0:
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(error.retry_seconds * 1e9))
-        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+        delay = timedelta(seconds=error.retry_seconds)
+        details.append(packing.pack(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(
         code=code_pb2.Code.Value(error.grpc_code),
         # The sentence is put together again from the clipped parts.
@@ -125,7 +127,7 @@ def error_of(
             message=info.metadata.get("message", message or ""),
             field=info.metadata.get("field", ""),
             remedy=info.metadata.get("remedy", ""),
-            retry_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if retry else 0.0,
+            retry_seconds=retry.retry_delay.ToTimedelta().total_seconds() if retry else 0.0,
         )
     match code:
         case grpc.StatusCode.UNAVAILABLE:
@@ -160,8 +162,65 @@ def from_parts(
     """The error with this reason; where none of ours has it, the nearest by ``code``."""
     chosen = _BY_REASON.get(reason)
     if chosen is None or chosen.grpc_code != code.name:
-        chosen = _BY_CODE.get(code, InternalError)
+        chosen = _BY_CODE.get(code.name, InternalError)
     return chosen(message, field=field, remedy=remedy, retry_seconds=retry_seconds)
+
+
+def write_failure(error: RecLensError, out: Any) -> None:
+    """Write why an entry of a batch was refused.
+
+    Args:
+        error: why.
+        out: a message with ``code``, ``reason``, ``field``, ``message`` and ``retry_seconds``;
+            where it has no ``remedy``, the message says what to do as well.
+    """
+    out.code = code_pb2.Code.Value(error.grpc_code)
+    out.reason, out.field, out.retry_seconds = error.reason, error.field, error.retry_seconds
+    if "remedy" in out.DESCRIPTOR.fields_by_name:
+        out.message, out.remedy = error.message, error.remedy
+    else:
+        out.message = str(RecLensError(error.message, remedy=error.remedy))
+
+
+def failure_error(failure: Any) -> RecLensError:
+    """The error that an entry, a variant or a step was refused with, see `write_failure`."""
+    return from_parts(
+        CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
+        reason=failure.reason,
+        message=failure.message,
+        field=failure.field,
+        remedy=getattr(failure, "remedy", ""),
+        retry_seconds=failure.retry_seconds,
+    )
+
+
+def channel_options(
+    max_message_bytes: int, repeated: Sequence[Mapping[str, str]]
+) -> list[tuple[str, int | str]]:
+    """Options of a client's channel: keepalive, message caps, and which calls are repeated.
+
+    Args:
+        max_message_bytes: largest message, either way.
+        repeated: by ``service`` and ``method``, those that the transport repeats within their
+            deadlines where the server was `UNAVAILABLE`; one without either means all.
+    """
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config = {"methodConfig": [{"name": repeated, "retryPolicy": policy}]}
+    return [
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]
 
 
 def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
@@ -171,19 +230,10 @@ def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
 
 
 _BY_REASON: Final = {cls.reason: cls for cls in _classes(RecLensError)}
-_BY_CODE: Final[dict[grpc.StatusCode, type[RecLensError]]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
-    grpc.StatusCode.OUT_OF_RANGE: InvalidInput,
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
-    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
-    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
-    grpc.StatusCode.FAILED_PRECONDITION: NotReady,
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    grpc.StatusCode.CANCELLED: Cancelled,
-}
+_NEAREST = (AlreadyExists, Cancelled, DeadlineExceeded, InvalidInput, NotFound, NotReady)
+_NEAREST += (Overloaded, PermissionDenied, Unauthenticated, Unavailable)
+_BY_CODE: Final[dict[str, type[RecLensError]]] = {cls.grpc_code: cls for cls in _NEAREST}
+_BY_CODE["OUT_OF_RANGE"] = InvalidInput
 
 
 def _detail(status: status_pb2.Status, kind: type[M]) -> M | None:
@@ -192,12 +242,6 @@ def _detail(status: status_pb2.Status, kind: type[M]) -> M | None:
         if detail.Unpack(message):
             return message
     return None
-
-
-def _packed(message: Message) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(message)
-    return packed
 
 
 def _clip(text: str, limit: int) -> str:

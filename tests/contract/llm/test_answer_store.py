@@ -18,7 +18,7 @@ from reclens.concepts.llm.chat import ChatAnswer, ask_label
 from reclens.concepts.llm.questions import EvidenceItem, LabelQuestion, evidence_hash
 from reclens.contracts import LlmOptions
 from reclens.errors import LlmInterrupted, Unavailable
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.llm.answer_cache import AnswerStore, object_name
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, S3Settings

@@ -33,7 +33,7 @@ def test_two_hundred_swaps_lose_no_request_and_mix_no_versions(stack) -> None:
     stub = stack.steering(gateway)
     truth: dict[str, bytes] = {}
     for world in worlds:
-        stack.publisher.store.publish(world.release)
+        stack.publisher.store.releases.publish(world.release)
         stack.refresh(server, gateway)
         truth[world.release.version] = content(stub.Recommend(STEERED))
     assert len(set(truth.values())) == 3
@@ -60,7 +60,7 @@ def test_two_hundred_swaps_lose_no_request_and_mix_no_versions(stack) -> None:
         asker.start()
     try:
         for swap in range(N_SWAPS):
-            stack.publisher.store.publish(worlds[swap % 3].release)
+            stack.publisher.store.releases.publish(worlds[swap % 3].release)
             # Either side may see the pointer first.
             stack.refresh(*((gateway, server) if swap % 2 else (server, gateway)))
             if problems:

@@ -138,7 +138,7 @@ def test_autoencoder_of_another_recommender_is_refused(stack) -> None:
     mixed = one.release.model_copy(
         update={"recommender": other.release.recommender, "version": "f" * 16}
     )
-    stack.publisher.store.publish(mixed)
+    stack.publisher.store.releases.publish(mixed)
     _, gateway = start(stack)
     stub = stack.steering(gateway)
     with pytest.raises(grpc.RpcError) as caught:

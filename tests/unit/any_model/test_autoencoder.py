@@ -34,6 +34,7 @@ from reclens_labeler.stages import join, label
 from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import load_served_model
+from reclens_recommender.serving.settings import InferenceSection
 from reclens_recommender.stages import capture, train
 from reclens_trainer.stages import train as autoencoder
 
@@ -95,19 +96,18 @@ def test_it_is_trained_labelled_served_and_steered(
         version="0123456789abcdef",
         published_at="2024-01-01T00:00:00+00:00",
     )
-    served = load_served_model(stages.store, release)
+    served = load_served_model(stages.store, release, "cpu", InferenceSection())
     history = np.array([3, 4, 5])
     batch, p99 = UserBatch.of([history]), torch.from_numpy(served.steering.p99)
     with torch.inference_mode():
         own = served.model(batch)
-        with served.site.intervene(served.model, lambda x: steer(x, served.sae, p99, []).x):
+        with served.site.intervene(served.model, lambda x: steer(x, served.sae, p99, [])):
             assert torch.equal(served.model(batch), own)
     subject = Subject(-1, history, history.tobytes())
     (plain,) = rank(served, [RankQuery(subject, 10, include_latents=True)])
-    assert plain.latents is not None
-    edits = (LatentEdit.of((int(plain.latents.latents[0]),), Operation.ABLATE),)
+    edits = (LatentEdit.of((plain.latents[0].latent,), Operation.ABLATE),)
     (edited,) = rank(served, [RankQuery(subject, 10, edits=edits)])
-    assert edited.ranked.scores.tolist() != plain.ranked.scores.tolist()
+    assert edited.ranked.scores != plain.ranked.scores
 
 
 WITHOUT_TORCH = """

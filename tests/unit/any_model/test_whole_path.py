@@ -31,6 +31,7 @@ from reclens.steering.engine import steer
 from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
+from reclens_recommender.serving.settings import InferenceSection
 from reclens_recommender.stages import capture, train
 from reclens_trainer.stages import train as autoencoder
 
@@ -55,7 +56,7 @@ def served(stages: Any, recommender: RecommenderSpec, dataset_ref: str) -> Serve
         version="0123456789abcdef",
         published_at="2024-01-01T00:00:00+00:00",
     )
-    return load_served_model(stages.store, release)
+    return load_served_model(stages.store, release, "cpu", InferenceSection())
 
 
 def prove_steering(model: ServedModel, history: list[str]) -> None:
@@ -65,24 +66,23 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     p99 = torch.from_numpy(model.steering.p99)
     with torch.inference_mode():
         own = model.model(batch)
-        with model.site.intervene(model.model, lambda x: steer(x, model.sae, p99, []).x):
+        with model.site.intervene(model.model, lambda x: steer(x, model.sae, p99, [])):
             unedited = model.model(batch)
     assert torch.equal(unedited, own)
 
     subject = Subject(-1, indices, indices.tobytes())
     (plain,) = rank(model, [RankQuery(subject, 10, include_latents=True)])
-    assert plain.ranked.scores.tolist() == own[0][plain.ranked.items].tolist()
-    assert plain.latents is not None
-    strongest = int(plain.latents.latents[0])
+    assert list(plain.ranked.scores) == own[0][list(plain.ranked.items)].tolist()
+    strongest = plain.latents[0].latent
     edits = (LatentEdit.of((strongest,), Operation.ABLATE),)
     (edited,) = rank(model, [RankQuery(subject, 10, edits=edits)])
     assert edited.relative_shift > 0.01
-    assert edited.ranked.scores.tolist() != plain.ranked.scores.tolist()
+    assert edited.ranked.scores != plain.ranked.scores
     with torch.inference_mode():
-        x = steer(_x(model, batch), model.sae, p99, edits).x
+        x = steer(_x(model, batch), model.sae, p99, edits)
         expected = (x @ model.model.item_weights().T + model.model.item_biases())[0]
     np.testing.assert_allclose(
-        edited.ranked.scores, expected[edited.ranked.items].numpy(), atol=1e-4
+        edited.ranked.scores, expected[list(edited.ranked.items)].numpy(), atol=1e-4
     )
 
 

@@ -20,7 +20,7 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 
 
 @pytest.mark.parametrize(

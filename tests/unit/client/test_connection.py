@@ -15,7 +15,7 @@ import pytest
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.api.steering.v1 import steering_pb2_grpc
 from reclens.client import SteeringClient
-from reclens.client.connection import Connection, channel_options
+from reclens.client.connection import Connection, client_channel_options
 from reclens.errors import DeadlineExceeded, InvalidInput
 
 
@@ -52,7 +52,7 @@ def flaky() -> Iterator[tuple[_Flaky, str]]:
 
 def test_only_what_reads_is_repeated(flaky: tuple[_Flaky, str]) -> None:
     handler, target = flaky
-    with grpc.insecure_channel(target, options=channel_options()) as channel:
+    with grpc.insecure_channel(target, options=client_channel_options()) as channel:
         stub = steering_pb2_grpc.SteeringServiceStub(channel)
         stub.Recommend(pb.RecommendRequest(), timeout=10)
         stub.ProposeEdit(pb.ProposeEditRequest(), timeout=10)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from labelled_at_once import label_latents
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.labels.joining import Labelling, label_latents
+from reclens.concepts.labels.joining import Labelling
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.sae import AutoencoderConfig, train_autoencoder

@@ -33,8 +33,8 @@ def test_best_first_each_label_once() -> None:
 def test_shares_with_and_without() -> None:
     activations = sparse.csc_matrix(np.array([[0.5], [2.0], [0.0], [1.0], [0.0]]))
     top = np.array([1, 1, 1, 0, -1])
-    carries = np.array([1])
-    measured = measure_examples(activations, top, {0: carries}, [label(0, "War", 0.9)], n=3)
+    matching = {0: np.array([1])}
+    measured = measure_examples(activations, top, matching, [label(0, "War", 0.9)], n=3)
     (one,) = measured.metrics["examples"]
     assert one["cases"] == 5
     assert one["cases_with"] == 3

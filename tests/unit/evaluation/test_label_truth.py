@@ -45,8 +45,8 @@ def truth_of(items: Items, *labels: LatentLabel, min_items: int = 1) -> TagTruth
 
 
 def carried(items: Items, row: LatentLabel, *, min_items: int = 1) -> list[int] | None:
-    carries = truth_of(items, row, min_items=min_items).carriers(row)
-    return None if carries is None else carries.tolist()
+    found = truth_of(items, row, min_items=min_items).matching(row)
+    return None if found is None else found.tolist()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from steered_batch import steer
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import build_autoencoder
@@ -16,7 +17,7 @@ from reclens.steering import (
     Operation,
     Unit,
 )
-from reclens.steering.engine import Steering, steer
+from reclens.steering.engine import Steering
 
 D_MODEL, N_LATENTS, N_CASES = 16, 64, 24
 
@@ -46,19 +47,19 @@ def test_one_list_of_edits_does_in_a_batch_what_it_does_in_each_case() -> None:
     p99 = torch.rand(N_LATENTS) * 2
     steering = Steering(sae, p99)
     x = torch.randn(N_CASES, D_MODEL)
-    readings = steering.read(x)
+    encoded = steering.encode(x)
     reasons: set[str] = set()
     for number in range(12):
         edits = [random_edit(rng) for _ in range(number % 4)]
         mode = Mode.RECONSTRUCT if number % 5 == 4 else Mode.RESIDUAL
         batch = steer(x, sae, p99, edits, mode)
-        moved = [steering.move(reading, edits, mode) for reading in readings]
-        assert np.stack([one.x for one in moved]).tobytes() == batch.x.numpy().tobytes()
-        assert batch.changed.sum(dim=1).tolist() == [one.edited_latents for one in moved]
-        reasons |= {idle.reason for one in moved for idle in one.idle}
-        idle = [{one.index for one in case.idle} for case in moved]
+        edited = [steering.edit(one, edits, mode) for one in encoded]
+        assert np.stack([one.x for one in edited]).tobytes() == batch.x.numpy().tobytes()
+        assert batch.changed.sum(dim=1).tolist() == [one.edited_latents for one in edited]
+        reasons |= {idle.reason for one in edited for idle in one.idle}
+        idle = [{one.index for one in case.idle} for case in edited]
         assert [one.index for one in batch.idle] == sorted(set.intersection(*idle))
-        for row, one in enumerate(moved):
+        for row, one in enumerate(edited):
             at = np.searchsorted(batch.latents.numpy(), one.latents)
             assert batch.after[row, at].tolist() == one.after.tolist()
     # The draw has edits that are idle for what they do, and conditions that fail.
@@ -79,15 +80,15 @@ def test_case_without_a_change_keeps_its_bits() -> None:
     steering = Steering(sae, torch.ones(N_LATENTS))
     x = torch.randn(3, D_MODEL)
     x[1, 0] = -0.0
-    readings = steering.read(x)
-    silent = next(j for j in range(N_LATENTS) if j not in readings[1].latents)
+    encoded = steering.encode(x)
+    silent = next(j for j in range(N_LATENTS) if j not in encoded[1].latents)
     lists = [
         [LatentEdit.of((0,), Operation.ADD, 1.0)],
         [LatentEdit.of((silent,), Operation.SCALE, 3.0)],
         [],
     ]
-    moved = [steering.move(*of_one) for of_one in zip(readings, lists, strict=True)]
-    assert [one.moved for one in moved] == [True, False, False]
+    edited = [steering.edit(*of_one) for of_one in zip(encoded, lists, strict=True)]
+    assert [one.changed for one in edited] == [True, False, False]
     for row in (1, 2):
-        assert moved[row].x.tobytes() == x[row].numpy().tobytes()
-    assert moved[2].idle == ()
+        assert edited[row].x.tobytes() == x[row].numpy().tobytes()
+    assert edited[2].idle == ()

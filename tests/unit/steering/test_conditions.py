@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import steer
 from torch import Tensor
 
 from reclens.errors import InvalidInput
 from reclens.steering import Comparison, LatentCondition, LatentEdit, LatentGroup, Operation
-from reclens.steering.engine import Steering, steer
+from reclens.steering.engine import Steering
 
 ABOVE, BELOW = Comparison.ABOVE, Comparison.BELOW
 # Activations of latents 0 and 1 are (x - (1, 0)) / 2, their p99 are 2 and 4.
@@ -70,8 +71,8 @@ def test_edit_that_does_not_apply_overrules_nothing_and_is_named() -> None:
     push = LatentEdit.of((0,), Operation.ADD, 1.0)
     silence = LatentEdit((LatentGroup((0,)),), Operation.ABLATE, conditions=(at(1, ABOVE, 2.0),))
     steering = Steering(SAE, P99)
-    moved = [steering.move(reading, [push, silence]) for reading in steering.read(X)]
-    assert [[(one.index, one.reason) for one in case.idle] for case in moved] == [
+    edited = [steering.edit(one, [push, silence]) for one in steering.encode(X)]
+    assert [[(one.index, one.reason) for one in case.idle] for case in edited] == [
         [(1, "its condition does not hold here")],
         [(1, "its condition does not hold here")],
         # Latent 0 is silent in the last row, so silencing it takes the push back and adds nothing.
@@ -79,7 +80,7 @@ def test_edit_that_does_not_apply_overrules_nothing_and_is_named() -> None:
     ]
     for row in (0, 1):
         expected = X[row] + torch.tensor([4.0, 0.0])
-        torch.testing.assert_close(torch.from_numpy(moved[row].x), expected)
+        torch.testing.assert_close(torch.from_numpy(edited[row].x), expected)
 
 
 def test_latent_that_never_fired_is_compared_as_it_is() -> None:

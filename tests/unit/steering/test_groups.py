@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import SteeredBatch, steer
 
 from reclens.steering import LatentEdit, LatentGroup, Operation, Unit
-from reclens.steering.engine import Steered, steer
 
 X = torch.tensor([[3.0, 4.0]])  # |x| = 5
 
 
-def blend(*groups: LatentGroup, strength: float = 1.0, unit: Unit = Unit.INPUT_NORM) -> Steered:
+def blend(
+    *groups: LatentGroup, strength: float = 1.0, unit: Unit = Unit.INPUT_NORM
+) -> SteeredBatch:
     return steer(X, SAE, P99, [LatentEdit(groups, Operation.ADD, strength, unit)])
 
 

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from reclens.errors import InvalidInput
 from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
 from reclens.steering.engine import Steering
-from reclens.steering.proposals import Proposal, Proposer, concept_direction
+from reclens.steering.proposals import Proposal, Proposer
 
 # Mean 0, covariance diag(1/2, 1/2): the measure is the plain one, up to a factor.
 ROUND = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -172,12 +172,12 @@ def test_copies_of_a_latent_are_not_used_beside_it() -> None:
 def test_concept_keeps_its_latents_that_move_towards_its_items() -> None:
     items, directions = planted()
     proposer = Proposer(items, directions)
-    own = concept_direction(proposer, [12, 30, 7], range(20))
+    own = proposer.propose(range(20), latents=[12, 30, 7], nonnegative=True)
     assert set(own.latents) == {7, 30}
     assert min(own.shares) > 0
     together = directions[[12, 30, 7]].sum(dim=0)
     assert own.alignment > proposer.alignment(together, range(20))
-    assert concept_direction(proposer, [12], range(20)) == Proposal((), (), 0.0)
+    assert proposer.propose(range(20), latents=[12], nonnegative=True) == Proposal((), (), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_engine_pushes_along_what_was_proposed() -> None:
     edit = LatentEdit(groups, Operation.ADD, 0.5, Unit.INPUT_NORM)
     x = items[-2:]
     steering = Steering(sae, p99)
-    moved = np.stack([steering.move(one, [edit]).x for one in steering.read(x)]) - x.numpy()
+    moved = np.stack([steering.edit(one, [edit]).x for one in steering.encode(x)]) - x.numpy()
     units = torch.nn.functional.normalize(directions[list(found.latents)], dim=1).numpy()
     direction = np.array(found.shares) @ units
     expected = 0.5 * np.linalg.norm(x, axis=1)[:, None] * direction / np.linalg.norm(direction)

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import SteeredBatch, steer
 
 from reclens.steering import LatentEdit, LatentGroup, Operation, Unit
-from reclens.steering.engine import Steered, Steering, steer
+from reclens.steering.engine import Steering
 from reclens.steering.scores import ScoreSpread
 
 # Mean 0, covariance diag(2, 1/2).
@@ -22,7 +23,7 @@ def push(*groups: LatentGroup, strength: float = 1.0, unit: Unit = Unit.SCORE_SP
     return LatentEdit(groups, Operation.ADD, strength, unit)
 
 
-def run(*edits: LatentEdit, x: torch.Tensor = X, items: torch.Tensor = ITEMS) -> Steered:
+def run(*edits: LatentEdit, x: torch.Tensor = X, items: torch.Tensor = ITEMS) -> SteeredBatch:
     return steer(x, SAE, P99, edits, spread=ScoreSpread(items))
 
 
@@ -92,11 +93,11 @@ def test_bits_of_a_case_do_not_depend_on_the_others() -> None:
     steering = Steering(SAE, P99, ScoreSpread(torch.randn(50, 2)))
     x = torch.randn(9, 2)
     edits = [push(LatentGroup((3,)), LatentGroup((0,)), strength=0.37)]
-    for row, reading in enumerate(steering.read(x)):
-        (alone,) = steering.read(x[row : row + 1].clone())
-        moved = steering.move(alone, edits)
-        assert moved.x.tobytes() == steering.move(reading, edits).x.tobytes()
-        assert moved.moved
+    for row, one in enumerate(steering.encode(x)):
+        (alone,) = steering.encode(x[row : row + 1].clone())
+        edited = steering.edit(alone, edits)
+        assert edited.x.tobytes() == steering.edit(one, edits).x.tobytes()
+        assert edited.changed
 
 
 def test_a_sum_of_directions_as_one_group() -> None:

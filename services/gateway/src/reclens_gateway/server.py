@@ -88,7 +88,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.set_serving(SERVICE.full_name, any_served)
 
     loader = ReleaseLoader(store, inference, section.load_seconds)
-    watch = ReleaseWatch(store, loader, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases, loader, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,

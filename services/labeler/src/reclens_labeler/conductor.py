@@ -7,11 +7,18 @@ which takes seconds.
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 
 from celery import Task, chain
 
-from reclens.contracts import ConceptCorrectionsSpec, JobResult, PipelineSpec, Release, ReleaseSpec
+from reclens.contracts import (
+    ConceptCorrectionsSpec,
+    JobResult,
+    PipelineSpec,
+    Release,
+    ReleaseAction,
+    ReleaseChangeSpec,
+    ReleaseSpec,
+)
 from reclens.errors import InvalidSpec
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.store.artifacts import ArtifactStore
@@ -34,18 +41,44 @@ def run_pipeline(spec: PipelineSpec, task: Task, runner: JobRunner) -> JobResult
 
 
 def publish(spec: ReleaseSpec, task: Task, runner: JobRunner) -> JobResult:
-    """Point a release at its artifacts, after checking that they belong together.
+    """Publish a version of a release, after checking that its artifacts belong together.
 
     What people said of the autoencoder's concepts stands over any labelling: where there is a log
     of corrections, it is applied first, and the release names the concepts that come of it.
+
+    Raises:
+        StaleRelease: what is served was ordered later than this, or is not what was expected.
+        ReleasePinned: what is served is to stay.
     """
     store = runner.runtime.store
     check_release(store, spec)
-    release = _publish(store, spec, _edited(spec, task, runner))
-    # Again where somebody corrected meanwhile: what they published, this may have overwritten.
+    ordered_at = spec.ordered_at or runner.runtime.joblog.submitted_at(str(task.request.id))
+    release = store.releases.publish(
+        _draft(spec, _edited(spec, task, runner), ordered_at), expected=spec.expected
+    )
+    # Again where somebody corrected meanwhile: what they published, this may have followed.
     while (concepts := _edited(spec, task, runner)) != release.concepts:
-        release = _publish(store, spec, concepts)
-    return JobResult(artifact=f"releases/{release.name}", metrics={"version": release.version})
+        release = store.releases.publish(
+            _draft(spec, concepts, ordered_at), expected=release.number
+        )
+    return _result(release)
+
+
+def change_release(spec: ReleaseChangeSpec, _task: Task, runner: JobRunner) -> JobResult:
+    """Go back to an earlier version of a release, or pin the newest, or unpin it."""
+    releases = runner.runtime.store.releases
+    said = {"author": spec.author, "reason": spec.reason, "expected": spec.expected}
+    if spec.action is ReleaseAction.ROLLBACK:
+        return _result(releases.rollback(spec.name, to=spec.to, **said))
+    pinned = spec.action is ReleaseAction.PIN
+    return _result(releases.set_pinned(spec.name, pinned=pinned, **said))
+
+
+def _result(release: Release) -> JobResult:
+    return JobResult(
+        artifact=f"releases/{release.name}",
+        metrics={"number": release.number, "version": release.version},
+    )
 
 
 def _edited(spec: ReleaseSpec, task: Task, runner: JobRunner) -> str:
@@ -60,19 +93,18 @@ def _edited(spec: ReleaseSpec, task: Task, runner: JobRunner) -> str:
     return correction.artifact_ref()
 
 
-def _publish(store: ArtifactStore, spec: ReleaseSpec, concepts: str) -> Release:
-    """Point the release at the parts of ``spec``, with these concepts."""
+def _draft(spec: ReleaseSpec, concepts: str, ordered_at: str) -> Release:
+    """A version with the parts of ``spec``, and with these concepts."""
     current = spec.model_copy(update={"concepts": concepts})
-    release = Release(
+    return Release(
         name=current.name,
         version=current.version(),
         recommender=current.recommender,
         autoencoder=current.autoencoder,
         concepts=current.concepts,
-        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        published_at="",
+        ordered_at=ordered_at,
     )
-    store.publish(release)
-    return release
 
 
 def check_release(store: ArtifactStore, spec: ReleaseSpec) -> None:

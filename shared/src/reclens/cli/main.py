@@ -37,6 +37,7 @@ _COMMANDS = {
     "submit": "reclens.cli.jobs.submit",
     "jobs": "reclens.cli.jobs.jobs",
     "artifacts": "reclens.cli.jobs.artifacts",
+    "releases": "reclens.cli.jobs.releases",
     "concepts": "reclens.cli.serving.concepts",
     "survey": "reclens.cli.jobs.survey",
     "recommend": "reclens.cli.serving.recommend",

@@ -21,8 +21,9 @@ from reclens.client.requests import (
     policy_message,
     recommend_request,
 )
-from reclens.client.sessions import SessionAnswer, failure_error
+from reclens.client.sessions import SessionAnswer
 from reclens.client.synchronous import Session, SteeringClient
+from reclens.rpc_status import failure_error
 
 __all__ = [
     "AsyncSession",

@@ -1,7 +1,7 @@
 """Client of SteeringService for asyncio. The blocking client is generated from this file.
 
 ``deploy/generate-sync-client.py`` writes `reclens.client.synchronous` from it; ``make check`` fails
-where the two differ.
+where the two differ. Limits that are named here are those of `reclens.steering.limits`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reclens.client.connection import (
     DEFAULT_TIMEOUT,
     SESSION_TIMEOUT,
     Connection,
-    channel_options,
+    client_channel_options,
     session_ended,
 )
 from reclens.client.requests import (
@@ -33,9 +33,9 @@ from reclens.client.requests import (
     propose_request,
     recommend_request,
     search_request,
-    update_request,
 )
 from reclens.client.sessions import END, SessionAnswer, answer_of, open_stream, update_step
+from reclens.steering.limits import MAX_PAGE_SIZE
 
 
 class AsyncSteeringClient:
@@ -69,9 +69,9 @@ class AsyncSteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            aio.insecure_channel(target, options=channel_options())
+            aio.insecure_channel(target, options=client_channel_options())
             if secure is None
-            else aio.secure_channel(target, secure, options=channel_options())
+            else aio.secure_channel(target, secure, options=client_channel_options())
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)
@@ -87,10 +87,9 @@ class AsyncSteeringClient:
     async def batch_recommend(
         self, requests: Iterable[pb.RecommendRequest], *, timeout: float | None = None
     ) -> list[pb.RecommendOutcome]:
-        """Recommend for up to 256 users or histories; each fails alone."""
+        """Recommend for up to `MAX_BATCH` users or histories; each fails alone."""
         batch = pb.BatchRecommendRequest(requests=requests)
-        answer = await self._send(self._stub.BatchRecommend, batch, timeout)
-        return list(answer.outcomes)
+        return list((await self._send(self._stub.BatchRecommend, batch, timeout)).outcomes)
 
     def session(
         self, *, timeout: float = SESSION_TIMEOUT, **options: Unpack[RecommendOptions]
@@ -113,7 +112,8 @@ class AsyncSteeringClient:
         timeout: float | None = None,
         **options: Unpack[SubjectOptions],
     ) -> pb.CompareResponse:
-        """Answer up to 32 lists of edits for one user or history, beside one untouched answer."""
+        """Answer up to `MAX_VARIANTS` lists of edits for one user or history, beside one untouched
+        answer."""
         request = compare_request(variants, exclude=exclude, limits=limits, **options)
         return await self._send(self._stub.Compare, request, timeout)
 
@@ -150,32 +150,28 @@ class AsyncSteeringClient:
 
     # --- concepts --------------------------------------------------------------------------------
 
-    async def concepts(
+    def concepts(
         self, *, min_confidence: float = 0.0, release: str = "", timeout: float | None = None
     ) -> AsyncIterator[pb.Concept]:
         """All concepts, most trusted first, fetched a page at a time."""
         request = pb.ListConceptsRequest(
             release=release, min_confidence=min_confidence, page_size=200
         )
-        async for page in self._pages(self._stub.ListConcepts, request, timeout):
-            for concept in page.concepts:
-                yield concept
+        return self._entries(self._stub.ListConcepts, request, "concepts", timeout)
 
     async def concept(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> pb.Concept:
         """One concept."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
-        answer = await self._send(self._stub.GetConcept, request, timeout)
-        return answer.concept
+        return (await self._send(self._stub.GetConcept, request, timeout)).concept
 
     async def concept_push(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> list[pb.ProposedPart]:
         """What adding a concept pushes, heaviest first; nothing: its own latents."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
-        answer = await self._send(self._stub.GetConcept, request, timeout)
-        return list(answer.push)
+        return list((await self._send(self._stub.GetConcept, request, timeout)).push)
 
     async def search_concepts(
         self,
@@ -188,8 +184,8 @@ class AsyncSteeringClient:
     ) -> list[pb.Concept]:
         """Concepts by words, by an item that is evidence, or by whom they fire for."""
         request = search_request(text, item_id, user_id, release)
-        pages = self._pages(self._stub.SearchConcepts, request, timeout)
-        return [concept async for page in pages for concept in page.concepts]
+        found = self._entries(self._stub.SearchConcepts, request, "concepts", timeout)
+        return [concept async for concept in found]
 
     # --- policies: calls that write are not repeated, as one that failed may have been done ------
 
@@ -212,32 +208,26 @@ class AsyncSteeringClient:
             InvalidInput, NotFound: what it says cannot be applied to its release.
         """
         request = create_request(policy, **options)
-        answer = await self._send(self._stub.CreatePolicy, request, timeout)
-        return answer.policy
+        return (await self._send(self._stub.CreatePolicy, request, timeout)).policy
 
     async def policy(
         self, policy_id: str, *, version: int = 0, timeout: float | None = None
     ) -> pb.Policy:
         """A policy as it is, or as it was in a version."""
         request = pb.GetPolicyRequest(policy_id=policy_id, version=version)
-        answer = await self._send(self._stub.GetPolicy, request, timeout)
-        return answer.policy
+        return (await self._send(self._stub.GetPolicy, request, timeout)).policy
 
-    async def policies(self, *, timeout: float | None = None) -> AsyncIterator[pb.Policy]:
+    def policies(self, *, timeout: float | None = None) -> AsyncIterator[pb.Policy]:
         """All policies by name, fetched a page at a time."""
         request = pb.ListPoliciesRequest(page_size=200)
-        async for page in self._pages(self._stub.ListPolicies, request, timeout):
-            for policy in page.policies:
-                yield policy
+        return self._entries(self._stub.ListPolicies, request, "policies", timeout)
 
-    async def policy_versions(
+    def policy_versions(
         self, policy_id: str, *, timeout: float | None = None
     ) -> AsyncIterator[pb.Policy]:
         """All versions of a policy, newest first, a page at a time; also of a deleted one."""
         request = pb.ListPolicyVersionsRequest(policy_id=policy_id, page_size=50)
-        async for page in self._pages(self._stub.ListPolicyVersions, request, timeout):
-            for policy in page.policies:
-                yield policy
+        return self._entries(self._stub.ListPolicyVersions, request, "policies", timeout)
 
     async def update_policy(
         self, policy: pb.Policy, *, comment: str = "", timeout: float | None = None
@@ -254,9 +244,10 @@ class AsyncSteeringClient:
             StalePolicy: another change came first.
             InvalidInput, NotFound: what it says cannot be applied to its release.
         """
-        request = update_request(policy, comment)
-        answer = await self._send(self._stub.UpdatePolicy, request, timeout)
-        return answer.policy
+        request = pb.UpdatePolicyRequest(policy=policy)
+        # That of the version before is not repeated.
+        request.policy.comment = comment
+        return (await self._send(self._stub.UpdatePolicy, request, timeout)).policy
 
     async def delete_policy(
         self,
@@ -278,22 +269,20 @@ class AsyncSteeringClient:
             StalePolicy: another change came first.
         """
         request = pb.DeletePolicyRequest(policy_id=policy_id, version=version, comment=comment)
-        answer = await self._send(self._stub.DeletePolicy, request, timeout)
-        return answer.policy
+        return (await self._send(self._stub.DeletePolicy, request, timeout)).policy
 
     # --- releases --------------------------------------------------------------------------------
 
     async def release(self, name: str = "", *, timeout: float | None = None) -> pb.Release:
         """One release. Empty: ``default``."""
         request = pb.GetReleaseRequest(name=name)
-        answer = await self._send(self._stub.GetRelease, request, timeout)
-        return answer.release
+        return (await self._send(self._stub.GetRelease, request, timeout)).release
 
     async def releases(self, *, timeout: float | None = None) -> list[pb.Release]:
         """All releases by name."""
-        request = pb.ListReleasesRequest(page_size=1000)
-        pages = self._pages(self._stub.ListReleases, request, timeout)
-        return [release async for page in pages for release in page.releases]
+        request = pb.ListReleasesRequest(page_size=MAX_PAGE_SIZE)
+        found = self._entries(self._stub.ListReleases, request, "releases", timeout)
+        return [release async for release in found]
 
     # --- the channel -----------------------------------------------------------------------------
 
@@ -312,10 +301,14 @@ class AsyncSteeringClient:
     ) -> None:
         await self.close()
 
-    async def _pages(self, call: Any, request: Any, timeout: float | None) -> AsyncIterator[Any]:
+    async def _entries(
+        self, call: Any, request: Any, field: str, timeout: float | None
+    ) -> AsyncIterator[Any]:
+        """What ``field`` of all pages holds, fetched a page at a time."""
         while True:
             page = await self._send(call, request, timeout)
-            yield page
+            for entry in getattr(page, field):
+                yield entry
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token

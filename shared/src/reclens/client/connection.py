@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import grpc
 
 from reclens.api.steering.v1 import steering_pb2
 from reclens.errors import Cancelled, InvalidInput, RecLensError
-from reclens.rpc_status import error_of
+from reclens.rpc_status import channel_options, error_of
 
 MAX_MESSAGE_BYTES: Final = 32 << 20
 """Largest answer that a client takes."""
@@ -109,30 +108,11 @@ def session_ended() -> Cancelled:
     return Cancelled("the session has ended.", remedy="open a new one.")
 
 
-def channel_options() -> list[tuple[str, int | str]]:
-    """Options of a client's channel: keepalive, message caps, and which calls are repeated.
-
-    A call that only reads is repeated within its deadline where the gateway was `UNAVAILABLE`.
-    """
+def client_channel_options() -> list[tuple[str, int | str]]:
+    """Options of a client's channel; calls that only read are repeated."""
     repeated = [
         {"service": _SERVICE.full_name, "method": method.name}
         for method in _SERVICE.methods
         if method.name not in NOT_REPEATED
     ]
-    policy = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.1s",
-        "maxBackoff": "2s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    config = {"methodConfig": [{"name": repeated, "retryPolicy": policy}]}
-    return [
-        ("grpc.service_config", json.dumps(config)),
-        ("grpc.enable_retries", 1),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-    ]
+    return channel_options(MAX_MESSAGE_BYTES, repeated)

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from reclens.api.steering.v1.steering_pb2 import Ablate, Blend, BlendPart, Condition, Edit
 
+DEFAULT_STRENGTH: Final = 0.2
+"""A clear push, see ``Edit.add`` in the API."""
 
-def more(concept_id: str, strength: float = 0.2) -> Edit:
+
+def more(concept_id: str, strength: float = DEFAULT_STRENGTH) -> Edit:
     """More of a concept: scores move by ``strength`` standard deviations of the user's own scores.
 
-    About 0.1 is gentle, 0.2 clear, 0.5 drastic; at most 100.
+    About 0.1 is gentle, 0.2 clear, 0.5 drastic; at most `MAX_STRENGTH` of
+    `reclens.steering.limits`.
     """
     return Edit(concept_id=concept_id, add=strength)
 
 
-def less(concept_id: str, strength: float = 0.2) -> Edit:
+def less(concept_id: str, strength: float = DEFAULT_STRENGTH) -> Edit:
     """Less of a concept, measured as in `more`."""
     return Edit(concept_id=concept_id, add=-strength)
 
 
-def blend(weights: Mapping[str | int, float], strength: float = 0.2) -> Edit:
+def blend(weights: Mapping[str | int, float], strength: float = DEFAULT_STRENGTH) -> Edit:
     """Several concepts and latents pushed as one direction, measured as in `more`.
 
     Args:
         weights: how far each is pushed relative to the others; negative for away from it.
         strength: how far they are pushed together.
     """
-    parts = [
-        BlendPart(concept_id=target, weight=weight)
-        if isinstance(target, str)
-        else BlendPart(latent=target, weight=weight)
-        for target, weight in weights.items()
-    ]
+    parts = [BlendPart(**_field(target), weight=weight) for target, weight in weights.items()]
     return Edit(blend=Blend(parts=parts), add=strength)
 
 
@@ -53,16 +53,12 @@ def set_concept(concept_id: str, strength: float) -> Edit:
 
 def scale(target: str | int, factor: float) -> Edit:
     """Multiply the activations of a concept or latent; at least 0, 1 changes nothing."""
-    if isinstance(target, str):
-        return Edit(concept_id=target, scale=factor)
-    return Edit(latent=target, scale=factor)
+    return Edit(**_field(target), scale=factor)
 
 
 def ablate(target: str | int) -> Edit:
     """Silence a concept or latent."""
-    if isinstance(target, str):
-        return Edit(concept_id=target, ablate=Ablate())
-    return Edit(latent=target, ablate=Ablate())
+    return Edit(**_field(target), ablate=Ablate())
 
 
 def when(edit: Edit, *conditions: Condition) -> Edit:
@@ -75,13 +71,13 @@ def when(edit: Edit, *conditions: Condition) -> Edit:
 
 def above(target: str | int, level: float = 0.0) -> Condition:
     """A concept or latent is above ``level`` times its 99th percentile; above 0: it fires."""
-    if isinstance(target, str):
-        return Condition(concept_id=target, above=level)
-    return Condition(latent=target, above=level)
+    return Condition(**_field(target), above=level)
 
 
 def below(target: str | int, level: float) -> Condition:
     """A concept or latent is below ``level`` times its 99th percentile, or silent."""
-    if isinstance(target, str):
-        return Condition(concept_id=target, below=level)
-    return Condition(latent=target, below=level)
+    return Condition(**_field(target), below=level)
+
+
+def _field(target: str | int) -> dict[str, Any]:
+    return {"concept_id" if isinstance(target, str) else "latent": target}

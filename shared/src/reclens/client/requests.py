@@ -1,4 +1,7 @@
-"""Arguments to request messages, for both clients."""
+"""Arguments to request messages, for both clients.
+
+Limits that are named here, and their values, are those of `reclens.steering.limits`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from reclens.steering.limits import DEFAULT_TOP_K, MAX_PAGE_SIZE
 Mode = Literal["residual", "reconstruct"]
 """How edits are written back."""
 
-_MODES = {
+MODES = {
     "residual": pb.STEERING_MODE_RESIDUAL,
     "reconstruct": pb.STEERING_MODE_RECONSTRUCT,
 }
+"""Modes of the wire by name."""
 
 
 class SubjectOptions(TypedDict, total=False):
@@ -26,7 +30,7 @@ class SubjectOptions(TypedDict, total=False):
     history: Iterable[str] | None
     """Item ids, oldest first, for anybody else."""
     top_k: int
-    """Items to return, 1 to 1000. Not given: 10."""
+    """Items to return, 1 to `MAX_TOP_K`. Not given: `DEFAULT_TOP_K`."""
     include_seen: bool
     """Keep items of the history among the candidates."""
     release: str
@@ -59,7 +63,7 @@ class PolicyOptions(TypedDict, total=False):
     """What a policy says."""
 
     edits: Iterable[pb.Edit]
-    """What to change, see `reclens.client.edits`. At most 100."""
+    """What to change, see `reclens.client.edits`. At most `MAX_EDITS`."""
     exclude: Iterable[str]
     """Item ids that must not be in answers."""
     limits: Mapping[str, int]
@@ -89,15 +93,18 @@ def subject(user_id: str | None, history: Iterable[str] | None) -> pb.Subject:
     return pb.Subject(history=pb.ItemHistory(item_ids=history))
 
 
-def _subject_fields(options: SubjectOptions) -> dict[str, Any]:
-    """The fields that all requests about a subject have."""
-    return {
-        "release": options.get("release", ""),
-        "subject": subject(options.get("user_id"), options.get("history")),
-        "top_k": options.get("top_k", DEFAULT_TOP_K),
-        "include_seen": options.get("include_seen", False),
-        "request_id": options.get("request_id", ""),
-    }
+def _subject_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as fields of a request about a subject."""
+    fields: dict[str, Any] = {"top_k": DEFAULT_TOP_K, **options}
+    fields["subject"] = subject(fields.pop("user_id", None), fields.pop("history", None))
+    return fields
+
+
+def _steering_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as fields of a message with edits, constraints and a mode."""
+    fields = {**options, "mode": steering_mode(options.get("mode"))}
+    fields["constraints"] = constraints(fields.pop("exclude", None), fields.pop("limits", None))
+    return fields
 
 
 def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendRequest:
@@ -110,18 +117,8 @@ def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendReques
         InvalidInput: not exactly one of ``user_id`` and ``history``, an unknown mode, or a version
             that is no number.
     """
-    request = pb.RecommendRequest(
-        **_subject_fields(options),
-        edits=options.get("edits", ()),
-        mode=steering_mode(options.get("mode")),
-        include_baseline=options.get("include_baseline", False),
-        explain=options.get("explain", False),
-        policy=policy_ref(options.get("policy", "")),
-    )
-    limited = constraints(options.get("exclude", ()), options.get("limits", {}))
-    if limited is not None:
-        request.constraints.CopyFrom(limited)
-    return request
+    fields = _subject_fields(_steering_fields(options))
+    return pb.RecommendRequest(**fields | {"policy": policy_ref(options.get("policy", ""))})
 
 
 def explain_request(**options: Unpack[SubjectOptions]) -> pb.ExplainRequest:
@@ -151,15 +148,10 @@ def compare_request(
     Raises:
         InvalidInput: not exactly one of ``user_id`` and ``history``.
     """
-    named: Iterable[pb.Variant]
     if isinstance(variants, Mapping):
-        named = [pb.Variant(name=str(name), edits=edits) for name, edits in variants.items()]
-    else:
-        named = variants
+        variants = [pb.Variant(name=str(name), edits=edits) for name, edits in variants.items()]
     return pb.CompareRequest(
-        **_subject_fields(options),
-        constraints=constraints(exclude, limits or {}),
-        variants=named,
+        **_subject_fields(options), constraints=constraints(exclude, limits), variants=variants
     )
 
 
@@ -182,14 +174,13 @@ def propose_request(
         raise InvalidInput(
             "give either a text or items.", field="query", remedy="drop one, or add one."
         )
-    request = pb.ProposeEditRequest(
-        release=release, max_latents=max_latents, trusted_only=trusted_only
+    return pb.ProposeEditRequest(
+        text=text,
+        examples=examples if text is None else None,
+        max_latents=max_latents,
+        trusted_only=trusted_only,
+        release=release,
     )
-    if text is None:
-        request.examples.CopyFrom(examples)
-    else:
-        request.text = text
-    return request
 
 
 def search_request(
@@ -200,18 +191,16 @@ def search_request(
     Raises:
         InvalidInput: none or several are given.
     """
-    given = {
-        name: value
-        for name, value in (("text", text), ("item_id", item_id), ("user_id", user_id))
-        if value is not None
-    }
-    if len(given) != 1:
+    given = sum(one is not None for one in (text, item_id, user_id))
+    if given != 1:
         raise InvalidInput(
-            f"{len(given)} things to search by.",
+            f"{given} things to search by.",
             field="query",
             remedy="give exactly one of text, item_id, user_id.",
         )
-    return pb.SearchConceptsRequest(release=release, page_size=MAX_PAGE_SIZE, **given)
+    return pb.SearchConceptsRequest(
+        release=release, page_size=MAX_PAGE_SIZE, text=text, item_id=item_id, user_id=user_id
+    )
 
 
 def policy_message(policy_id: str, **options: Unpack[PolicyOptions]) -> pb.Policy:
@@ -224,18 +213,7 @@ def policy_message(policy_id: str, **options: Unpack[PolicyOptions]) -> pb.Polic
     Raises:
         InvalidInput: an unknown mode.
     """
-    policy = pb.Policy(
-        policy_id=policy_id,
-        description=options.get("description", ""),
-        release=options.get("release", ""),
-        edits=options.get("edits", ()),
-        mode=steering_mode(options.get("mode")),
-        comment=options.get("comment", ""),
-    )
-    limited = constraints(options.get("exclude", ()), options.get("limits", {}))
-    if limited is not None:
-        policy.constraints.CopyFrom(limited)
-    return policy
+    return pb.Policy(policy_id=policy_id, **_steering_fields(options))
 
 
 def create_request(
@@ -255,22 +233,13 @@ def create_request(
     return pb.CreatePolicyRequest(policy=policy)
 
 
-def update_request(policy: pb.Policy, comment: str) -> pb.UpdatePolicyRequest:
-    """A request of UpdatePolicy; the comment of the version before is not repeated."""
-    request = pb.UpdatePolicyRequest(policy=policy)
-    request.policy.comment = comment
-    return request
-
-
-def constraints(exclude: Iterable[str], limits: Mapping[str, int]) -> pb.Constraints | None:
+def constraints(
+    exclude: Iterable[str] | None, limits: Mapping[str, int] | None
+) -> pb.Constraints | None:
     """What may be in an answer; None: anything."""
-    excluded = list(exclude)
-    if not excluded and not limits:
-        return None
-    return pb.Constraints(
-        exclude_item_ids=excluded,
-        tag_limits=[pb.TagLimit(tag=tag, max_items=most) for tag, most in limits.items()],
-    )
+    tags = [pb.TagLimit(tag=tag, max_items=most) for tag, most in (limits or {}).items()]
+    limited = pb.Constraints(exclude_item_ids=exclude or (), tag_limits=tags)
+    return limited if limited.exclude_item_ids or tags else None
 
 
 def policy_ref(policy: str) -> pb.PolicyRef | None:
@@ -297,8 +266,8 @@ def steering_mode(mode: Mode | None) -> pb.SteeringMode:
     """
     if mode is None:
         return pb.STEERING_MODE_UNSPECIFIED
-    if mode not in _MODES:
+    if mode not in MODES:
         raise InvalidInput(
-            f"there is no mode {mode!r}.", field="mode", remedy=f"use {' or '.join(_MODES)}."
+            f"there is no mode {mode!r}.", field="mode", remedy=f"use {' or '.join(MODES)}."
         )
-    return _MODES[mode]
+    return MODES[mode]

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import grpc
 from grpc import aio
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client.requests import constraints
 from reclens.errors import RecLensError
-from reclens.rpc_status import CODES, from_parts
+from reclens.rpc_status import failure_error
 
 END: Final[Any] = aio.EOF  # pyright: ignore[reportAttributeAccessIssue]
 """What a stream reads after the last answer."""
@@ -55,17 +54,6 @@ def answer_of(message: pb.StreamRecommendResponse) -> SessionAnswer:
     )
 
 
-def failure_error(failure: pb.RecommendFailure) -> RecLensError:
-    """The error that an entry, a variant or a step was refused with."""
-    return from_parts(
-        CODES.get(failure.code, grpc.StatusCode.UNKNOWN),
-        reason=failure.reason,
-        message=failure.message,
-        field=failure.field,
-        retry_seconds=failure.retry_seconds,
-    )
-
-
 def update_step(
     sequence: int,
     edits: Iterable[pb.Edit] | None,
@@ -81,7 +69,7 @@ def update_step(
     if edits is not None:
         update.edits.CopyFrom(pb.EditList(edits=edits))
     if exclude is not None or limits is not None:
-        limited = constraints(exclude or (), limits or {})
+        limited = constraints(exclude, limits)
         update.constraints.CopyFrom(limited or pb.Constraints())
     return pb.StreamRecommendRequest(sequence=sequence, update=update)
 

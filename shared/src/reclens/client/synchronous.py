@@ -16,7 +16,7 @@ from reclens.client.connection import (
     DEFAULT_TIMEOUT,
     SESSION_TIMEOUT,
     Connection,
-    channel_options,
+    client_channel_options,
     session_ended,
 )
 from reclens.client.requests import (
@@ -29,9 +29,9 @@ from reclens.client.requests import (
     propose_request,
     recommend_request,
     search_request,
-    update_request,
 )
 from reclens.client.sessions import END, BlockingStream, SessionAnswer, answer_of, update_step
+from reclens.steering.limits import MAX_PAGE_SIZE
 
 
 class SteeringClient:
@@ -65,9 +65,9 @@ class SteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            grpc.insecure_channel(target, options=channel_options())
+            grpc.insecure_channel(target, options=client_channel_options())
             if secure is None
-            else grpc.secure_channel(target, secure, options=channel_options())
+            else grpc.secure_channel(target, secure, options=client_channel_options())
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)
@@ -83,10 +83,9 @@ class SteeringClient:
     def batch_recommend(
         self, requests: Iterable[pb.RecommendRequest], *, timeout: float | None = None
     ) -> list[pb.RecommendOutcome]:
-        """Recommend for up to 256 users or histories; each fails alone."""
+        """Recommend for up to `MAX_BATCH` users or histories; each fails alone."""
         batch = pb.BatchRecommendRequest(requests=requests)
-        answer = self._send(self._stub.BatchRecommend, batch, timeout)
-        return list(answer.outcomes)
+        return list((self._send(self._stub.BatchRecommend, batch, timeout)).outcomes)
 
     def session(
         self, *, timeout: float = SESSION_TIMEOUT, **options: Unpack[RecommendOptions]
@@ -109,7 +108,8 @@ class SteeringClient:
         timeout: float | None = None,
         **options: Unpack[SubjectOptions],
     ) -> pb.CompareResponse:
-        """Answer up to 32 lists of edits for one user or history, beside one untouched answer."""
+        """Answer up to `MAX_VARIANTS` lists of edits for one user or history, beside one untouched
+        answer."""
         request = compare_request(variants, exclude=exclude, limits=limits, **options)
         return self._send(self._stub.Compare, request, timeout)
 
@@ -153,25 +153,21 @@ class SteeringClient:
         request = pb.ListConceptsRequest(
             release=release, min_confidence=min_confidence, page_size=200
         )
-        for page in self._pages(self._stub.ListConcepts, request, timeout):
-            for concept in page.concepts:
-                yield concept
+        return self._entries(self._stub.ListConcepts, request, "concepts", timeout)
 
     def concept(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> pb.Concept:
         """One concept."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id)
-        answer = self._send(self._stub.GetConcept, request, timeout)
-        return answer.concept
+        return (self._send(self._stub.GetConcept, request, timeout)).concept
 
     def concept_push(
         self, concept_id: str, *, release: str = "", timeout: float | None = None
     ) -> list[pb.ProposedPart]:
         """What adding a concept pushes, heaviest first; nothing: its own latents."""
         request = pb.GetConceptRequest(release=release, concept_id=concept_id, include_push=True)
-        answer = self._send(self._stub.GetConcept, request, timeout)
-        return list(answer.push)
+        return list((self._send(self._stub.GetConcept, request, timeout)).push)
 
     def search_concepts(
         self,
@@ -184,8 +180,8 @@ class SteeringClient:
     ) -> list[pb.Concept]:
         """Concepts by words, by an item that is evidence, or by whom they fire for."""
         request = search_request(text, item_id, user_id, release)
-        pages = self._pages(self._stub.SearchConcepts, request, timeout)
-        return [concept for page in pages for concept in page.concepts]
+        found = self._entries(self._stub.SearchConcepts, request, "concepts", timeout)
+        return [concept for concept in found]
 
     # --- policies: calls that write are not repeated, as one that failed may have been done ------
 
@@ -208,32 +204,26 @@ class SteeringClient:
             InvalidInput, NotFound: what it says cannot be applied to its release.
         """
         request = create_request(policy, **options)
-        answer = self._send(self._stub.CreatePolicy, request, timeout)
-        return answer.policy
+        return (self._send(self._stub.CreatePolicy, request, timeout)).policy
 
     def policy(
         self, policy_id: str, *, version: int = 0, timeout: float | None = None
     ) -> pb.Policy:
         """A policy as it is, or as it was in a version."""
         request = pb.GetPolicyRequest(policy_id=policy_id, version=version)
-        answer = self._send(self._stub.GetPolicy, request, timeout)
-        return answer.policy
+        return (self._send(self._stub.GetPolicy, request, timeout)).policy
 
     def policies(self, *, timeout: float | None = None) -> Iterator[pb.Policy]:
         """All policies by name, fetched a page at a time."""
         request = pb.ListPoliciesRequest(page_size=200)
-        for page in self._pages(self._stub.ListPolicies, request, timeout):
-            for policy in page.policies:
-                yield policy
+        return self._entries(self._stub.ListPolicies, request, "policies", timeout)
 
     def policy_versions(
         self, policy_id: str, *, timeout: float | None = None
     ) -> Iterator[pb.Policy]:
         """All versions of a policy, newest first, a page at a time; also of a deleted one."""
         request = pb.ListPolicyVersionsRequest(policy_id=policy_id, page_size=50)
-        for page in self._pages(self._stub.ListPolicyVersions, request, timeout):
-            for policy in page.policies:
-                yield policy
+        return self._entries(self._stub.ListPolicyVersions, request, "policies", timeout)
 
     def update_policy(
         self, policy: pb.Policy, *, comment: str = "", timeout: float | None = None
@@ -250,9 +240,10 @@ class SteeringClient:
             StalePolicy: another change came first.
             InvalidInput, NotFound: what it says cannot be applied to its release.
         """
-        request = update_request(policy, comment)
-        answer = self._send(self._stub.UpdatePolicy, request, timeout)
-        return answer.policy
+        request = pb.UpdatePolicyRequest(policy=policy)
+        # That of the version before is not repeated.
+        request.policy.comment = comment
+        return (self._send(self._stub.UpdatePolicy, request, timeout)).policy
 
     def delete_policy(
         self,
@@ -274,22 +265,20 @@ class SteeringClient:
             StalePolicy: another change came first.
         """
         request = pb.DeletePolicyRequest(policy_id=policy_id, version=version, comment=comment)
-        answer = self._send(self._stub.DeletePolicy, request, timeout)
-        return answer.policy
+        return (self._send(self._stub.DeletePolicy, request, timeout)).policy
 
     # --- releases --------------------------------------------------------------------------------
 
     def release(self, name: str = "", *, timeout: float | None = None) -> pb.Release:
         """One release. Empty: ``default``."""
         request = pb.GetReleaseRequest(name=name)
-        answer = self._send(self._stub.GetRelease, request, timeout)
-        return answer.release
+        return (self._send(self._stub.GetRelease, request, timeout)).release
 
     def releases(self, *, timeout: float | None = None) -> list[pb.Release]:
         """All releases by name."""
-        request = pb.ListReleasesRequest(page_size=1000)
-        pages = self._pages(self._stub.ListReleases, request, timeout)
-        return [release for page in pages for release in page.releases]
+        request = pb.ListReleasesRequest(page_size=MAX_PAGE_SIZE)
+        found = self._entries(self._stub.ListReleases, request, "releases", timeout)
+        return [release for release in found]
 
     # --- the channel -----------------------------------------------------------------------------
 
@@ -308,10 +297,12 @@ class SteeringClient:
     ) -> None:
         self.close()
 
-    def _pages(self, call: Any, request: Any, timeout: float | None) -> Iterator[Any]:
+    def _entries(self, call: Any, request: Any, field: str, timeout: float | None) -> Iterator[Any]:
+        """What ``field`` of all pages holds, fetched a page at a time."""
         while True:
             page = self._send(call, request, timeout)
-            yield page
+            for entry in getattr(page, field):
+                yield entry
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token

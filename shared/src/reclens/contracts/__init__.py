@@ -79,9 +79,7 @@ from reclens.contracts.specs.evaluation import (
 )
 from reclens.contracts.specs.pipeline import (
     PIPELINE_RUN as PIPELINE_RUN,
-    RELEASE_PUBLISH as RELEASE_PUBLISH,
     PipelineSpec as PipelineSpec,
-    ReleaseSpec as ReleaseSpec,
     Stage as Stage,
 )
 from reclens.contracts.specs.recommender import (
@@ -94,6 +92,13 @@ from reclens.contracts.specs.recommender import (
     RecommenderSpec as RecommenderSpec,
     SasRecConfig as SasRecConfig,
     WeightsFile as WeightsFile,
+)
+from reclens.contracts.specs.release import (
+    RELEASE_CHANGE as RELEASE_CHANGE,
+    RELEASE_PUBLISH as RELEASE_PUBLISH,
+    ReleaseAction as ReleaseAction,
+    ReleaseChangeSpec as ReleaseChangeSpec,
+    ReleaseSpec as ReleaseSpec,
 )
 from reclens.contracts.survey import (
     KeyCase as KeyCase,

@@ -126,7 +126,7 @@ class Manifest(Contract):
 
 
 class Release(Contract):
-    """The only mutable name: what serving answers from."""
+    """A version of a release: the three artifacts that serving answers from under its name."""
 
     name: str
     """Name of the release, e.g. ``demo``."""
@@ -140,3 +140,14 @@ class Release(Contract):
     """Labels of those latents."""
     published_at: str
     """UTC, ISO 8601."""
+    number: int = Field(default=0, ge=0)
+    """Its place among the versions of that name, from 1. 0: of before versions were kept."""
+    ordered_at: str = ""
+    """When it was asked for, UTC, ISO 8601: what was ordered before it is not published over it.
+    Empty: when it was published."""
+    pinned: bool = False
+    """Whether it is to stay, whatever else is published."""
+    author: str = ""
+    """Who went back to it, or pinned it; empty where a job published it."""
+    reason: str = ""
+    """Why, in that person's words."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reclens.extensions import ExtensionPoint
+from reclens.extensions import ExtensionPoint, instance_of
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,11 @@ class PublishedDataset:
         return completed
 
 
-def _flaw(loaded: object) -> str:
-    if isinstance(loaded, PublishedDataset):
-        return ""
-    return "is not a reclens.contracts.datasets.PublishedDataset"
-
-
 DATASETS: Final[ExtensionPoint[PublishedDataset]] = ExtensionPoint(
     "reclens.datasets",
     noun="data set",
     field="name",
     page="docs/how-to/extend/dataset.md",
-    flaw=_flaw,
+    flaw=instance_of(PublishedDataset, "reclens.contracts.datasets.PublishedDataset"),
 )
 """By the ``name`` of a ``DatasetSpec``."""

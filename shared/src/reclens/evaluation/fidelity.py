@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,14 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens.data import Dataset, Split
-from reclens.evaluation.statistics import (
-    interval_json,
-    json_number,
-    kendall,
-    mean_interval,
-    overlap,
-    spearman,
-)
+from reclens.evaluation.statistics import interval_json, kendall, overlap, spearman
 from reclens.probing import ProbeSite
 from reclens.recommenders.base import Recommender, UserBatch
 from reclens.recommenders.evaluation import ranks_of_relevant, seen_mask, user_metrics
@@ -133,7 +126,7 @@ def fidelity_rows(
                 }
 
 
-TEST = "test"
+TEST: Final = "test"
 """Users that nothing was made from or judged on."""
 HELD_OUT = "held_out"
 """All users that the autoencoder was not trained on."""
@@ -156,41 +149,36 @@ def summarise_fidelity(rows: Sequence[dict[str, Any]], *, seed: int) -> dict[str
     summary: dict[str, Any] = {}
     for origin in dict.fromkeys(row["origin"] for row in rows):
         of_origin = [row for row in rows if row["origin"] == origin]
-        groups = {
-            TEST: [row for row in of_origin if row["split"] == TEST],
-            HELD_OUT: of_origin,
-        }
+        of_test = [row for row in of_origin if row["split"] == TEST]
+        groups = {TEST: of_test, HELD_OUT: of_origin}
         summary[origin] = {name: _group(group, seed) for name, group in groups.items() if group}
     return summary
 
 
 def _group(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
     measures = [name for name in rows[0] if name not in _KEYS]
-    by_variant: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_variant.setdefault(row["variant"], []).append(row)
     values = {
-        variant: {name: np.array([row[name] for row in own], float) for name in measures}
-        for variant, own in by_variant.items()
+        variant: {
+            name: np.array([row[name] for row in rows if row["variant"] == variant], float)
+            for name in measures
+        }
+        for variant in dict.fromkeys(row["variant"] for row in rows)
     }
-    found: dict[str, Any] = {"users": len(next(iter(by_variant.values())))}
     ndcg = [name for name in measures if name.startswith("ndcg@")]
     compared = ndcg[min(1, len(ndcg) - 1)]
-    base = values["base"][compared]
-    found["variants"] = {variant: _means(own, seed) for variant, own in values.items()}
-    found["difference"] = {
-        variant: {compared: interval_json(own[compared] - base, seed=seed)}
-        for variant, own in values.items()
-        if variant != "base"
+    base = values[BASE][compared]
+    return {
+        "users": len(base),
+        "variants": {variant: _means(own, seed) for variant, own in values.items()},
+        "difference": {
+            variant: {compared: interval_json(own[compared] - base, seed=seed)}
+            for variant, own in values.items()
+            if variant != BASE
+        },
     }
-    return found
 
 
 def _means(values: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
-    intervals = {name: mean_interval(own, seed=seed) for name, own in values.items()}
-    return {
-        **{name: json_number(one.mean) for name, one in intervals.items()},
-        "intervals": {
-            name: [json_number(one.low), json_number(one.high)] for name, one in intervals.items()
-        },
-    }
+    found = {name: interval_json(own, seed=seed) for name, own in values.items()}
+    means = {name: mean for name, (mean, _, _) in found.items()}
+    return {**means, "intervals": {name: bounds for name, (_, *bounds) in found.items()}}

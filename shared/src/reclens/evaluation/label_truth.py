@@ -17,14 +17,12 @@ import pyarrow as pa
 from scipy import sparse
 from scipy.stats import pointbiserialr
 
-from reclens.concepts.evidence.cases import firing_cases
 from reclens.concepts.evidence.item_text import MAX_TERM, clean, popularity_standing
 from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_statements
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.data.sources.raw import most_given
-from reclens.evaluation.carriers import on_top
 from reclens.evaluation.levels import exchanged
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM
 from reclens.evaluation.monosemanticity.similarity import distinct_cases
@@ -67,8 +65,8 @@ class TagTruth:
         self._standings = np.array(popularity_standing(items.popularity), str)
         self._known: dict[str, np.ndarray] = {}
 
-    def carriers(self, row: LatentLabel) -> np.ndarray | None:
-        """Items of which any of the label's keywords is true, int [n_carriers], rising.
+    def matching(self, row: LatentLabel) -> np.ndarray | None:
+        """Items of which any of the label's keywords is true, int [n_matching], rising.
 
         A keyword is true of an item that has its tags, and is of its time and standing. None where
         tags cannot tell: there is no label, or a keyword without tags (a time, a standing, a word
@@ -77,7 +75,7 @@ class TagTruth:
         """
         if row.label is None or self.tag_keywords(row) != len(row.keywords) or not row.keywords:
             return None
-        return np.unique(np.concatenate([self._carriers_of(one) for one in row.keywords]))
+        return np.unique(np.concatenate([self._matching_keyword(one) for one in row.keywords]))
 
     def tag_keywords(self, row: LatentLabel) -> int:
         """How many of the label's keywords have tags."""
@@ -85,7 +83,7 @@ class TagTruth:
             return 0
         return sum(keyword in self._statements for keyword in row.keywords)
 
-    def _carriers_of(self, keyword: str) -> np.ndarray:
+    def _matching_keyword(self, keyword: str) -> np.ndarray:
         if keyword not in self._known:
             parts = [self._fulfil(one) for one in self._statements[keyword]]
             self._known[keyword] = np.unique(np.concatenate(parts))
@@ -151,27 +149,24 @@ def measure_label_truth(
     truth = TagTruth(items, vocabulary, labels)
     firing = np.diff(activations.indptr) > 0
     labelled = [row for row in labels if row.label is not None and firing[row.latent]]
-    carriers = {
-        row.latent: carries for row in labelled if (carries := truth.carriers(row)) is not None
+    matching = {
+        row.latent: matched for row in labelled if (matched := truth.matching(row)) is not None
     }
     top = np.where((top >= 0) & truth.tagged[top], top, NO_ITEM)
     strongest = distinct_cases(activations, top, n=max(PURITIES)).items
-    own = _measures(activations, top, strongest, carriers)
-    other = _measures(activations, top, strongest, exchanged(carriers, seed=seed))
-    p = np.array([-1.0 if row.paper_p is None else row.paper_p for row in labels])
-    judged, left_out, some = np.zeros((3, len(labels)), bool)
-    judged[list(carriers)] = True
-    left_out[[row.latent for row in labelled]] = True
-    left_out &= ~judged
-    some[[row.latent for row in labelled if truth.tag_keywords(row)]] = True
+    own = _measures(activations, top, strongest, matching)
+    other = _measures(activations, top, strongest, exchanged(matching, seed=seed))
     metrics: dict[str, Any] = {"independent": truth.independent}
-    for name, wanted in {"labelled": p >= -1, "interpretable": p >= interpretable}.items():
-        group = judged & wanted
+    p = [-1.0 if row.paper_p is None else row.paper_p for row in labels]
+    for name, least in {"labelled": -1.0, "interpretable": interpretable}.items():
+        group = [row for row in labelled if p[row.latent] >= least]
+        judged = [row.latent for row in group if row.latent in matching]
+        left_out = [truth.tag_keywords(row) for row in group if row.latent not in matching]
         metrics[name] = {
-            "latents": int(group.sum()),
-            "without_tag": int((left_out & wanted & ~some).sum()),
-            "partly": int((left_out & wanted & some).sum()),
-            **{one: _summary(own[one][group], other[one][group], seed) for one in MEASURES},
+            "latents": len(judged),
+            "without_tag": left_out.count(0),
+            "partly": len(left_out) - left_out.count(0),
+            **{one: _summary(own[one][judged], other[one][judged], seed) for one in MEASURES},
         }
     columns = {
         prefix + name: pa.array(values[name], pa.float64(), from_pandas=True)
@@ -185,21 +180,18 @@ def _measures(
     activations: sparse.csc_matrix,
     top: np.ndarray,
     strongest: np.ndarray,
-    carriers: Mapping[int, np.ndarray],
+    matching: Mapping[int, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """By name, float64 [n_latents]; NaN where a latent is not judged."""
     found = {name: np.full(len(strongest), np.nan) for name in MEASURES}
     answered = np.nonzero(top != NO_ITEM)[0]
-    for latent, carries in carriers.items():
-        values = np.zeros(len(top))
-        rows, strength = firing_cases(activations, latent)
-        values[rows] = strength
-        hits = on_top(top[answered], carries)
-        found["point_biserial"][latent] = point_biserial(hits, values[answered])
+    for latent, matched in matching.items():
+        values = activations[:, [latent]].toarray()[answered, 0].astype(np.float64)
+        found["point_biserial"][latent] = point_biserial(np.isin(top[answered], matched), values)
         items = strongest[latent][strongest[latent] != NO_ITEM]
         for n in PURITIES:
             if len(items) >= n:
-                found[f"purity_{n}"][latent] = on_top(items[:n], carries).mean()
+                found[f"purity_{n}"][latent] = np.isin(items[:n], matched).mean()
     return found
 
 
@@ -219,7 +211,7 @@ def _summary(own: np.ndarray, other: np.ndarray, seed: int) -> dict[str, Any]:
     own, other = own[known], other[known]
     return {
         "latents": len(own),
-        "median": [json_number(one) for one in statistic_interval(_median, own, seed=seed)],
+        "median": statistic_interval(_median, own, seed=seed).as_json(),
         "shuffled": json_number(_median(other)) if len(other) else None,
         "above_shuffled": interval_json(own - other, seed=seed),
     }

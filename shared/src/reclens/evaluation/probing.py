@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from reclens.data.dataset import Items
-from reclens.evaluation.carriers import MAX_SHARE, MIN_SHARE, MIN_TAGS
+from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
 from reclens.evaluation.statistics import mean_or_none
 from reclens.sae.analysis.sparse_probing import N_FEATURES, SparseProbes, sparse_probe
 

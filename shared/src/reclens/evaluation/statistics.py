@@ -83,6 +83,10 @@ class Interval(NamedTuple):
     high: float
     """97.5th percentile over resamples."""
 
+    def as_json(self) -> list[float | None]:
+        """All three; None for what is NaN."""
+        return [json_number(value) for value in self]
+
 
 def mean_interval(values: np.ndarray, *, seed: int) -> Interval:
     """Mean of float [n] with its percentile bootstrap interval; NaN values are left out.
@@ -154,11 +158,11 @@ def alike_directions(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mean + rng.normal(size=unit.shape) @ spread.T
 
 
-N_TENTHS = 10
+N_DECILES = 10
 
 
-class PopularityTenths:
-    """Items that are on top of any answer, in tenths by their popularity.
+class PopularityDeciles:
+    """Items that are on top of any answer, in deciles by their popularity.
 
     Args:
         top: int [n_cases], the item on top of each answer, -1 for none.
@@ -167,24 +171,24 @@ class PopularityTenths:
 
     def __init__(self, top: np.ndarray, popularity: np.ndarray) -> None:
         answered = np.unique(top[top >= 0])
-        shares = np.arange(1, N_TENTHS) / N_TENTHS
+        shares = np.arange(1, N_DECILES) / N_DECILES
         edges = np.quantile(popularity[answered], shares) if len(answered) else np.empty(0)
         self.of_item = np.searchsorted(edges, popularity, side="right")
-        """int64 [n_items]: tenth of each item, 0 the least popular; equals are together."""
-        self._pools = [answered[self.of_item[answered] == tenth] for tenth in range(N_TENTHS)]
+        """int64 [n_items]: decile of each item, 0 the least popular; equals are together."""
+        self._pools = [answered[self.of_item[answered] == decile] for decile in range(N_DECILES)]
 
     def draw(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """As many different items, each of the tenth of the one that it stands for, int64 [n].
+        """As many different items, each of the decile of the one that it stands for, int64 [n].
 
         Args:
             items: int [n], different ones, each on top of some answer.
             rng: of the draws.
         """
         drawn = np.empty(len(items), np.int64)
-        tenths = self.of_item[items]
-        for tenth in np.unique(tenths):
-            places = np.nonzero(tenths == tenth)[0]
-            drawn[places] = rng.choice(self._pools[tenth], size=len(places), replace=False)
+        deciles = self.of_item[items]
+        for decile in np.unique(deciles):
+            places = np.nonzero(deciles == decile)[0]
+            drawn[places] = rng.choice(self._pools[decile], size=len(places), replace=False)
         return drawn
 
 
@@ -225,4 +229,4 @@ def row_means(values: np.ndarray) -> np.ndarray:
 
 def interval_json(values: np.ndarray, *, seed: int) -> list[float | None]:
     """Mean, low and high of `mean_interval` for JSON; NaN values are left out."""
-    return [json_number(value) for value in mean_interval(values, seed=seed)]
+    return mean_interval(values, seed=seed).as_json()

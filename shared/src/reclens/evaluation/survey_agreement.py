@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from reclens.concepts.evidence.classification_metrics import Confusion, wilson_interval
-from reclens.concepts.labels.rows import TRUSTED_CONFIDENCE
+from reclens.concepts.judging.confidence import TRUSTED_CONFIDENCE
 from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput

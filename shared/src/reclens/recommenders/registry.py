@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from reclens.contracts import ModelConfig, ModuleConfig
 from reclens.errors import InvalidInput
-from reclens.extensions import ExtensionPoint, subclass_flaw
+from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.models.bprmf import BprMf
 from reclens.recommenders.models.lightgcn import LightGcn
 from reclens.recommenders.models.sasrec import SasRec
 from reclens.recommenders.randomness import seeded
 
-
-def _flaw(loaded: object) -> str:
-    return subclass_flaw(
-        loaded, Recommender, "reclens.recommenders.Recommender", ("site", "reads_history")
-    )
-
-
 RECOMMENDERS: ExtensionPoint[type[Recommender]] = ExtensionPoint(
     "reclens.recommenders",
     noun="recommender",
     field="model.name",
     page="docs/how-to/extend/recommender.md",
-    flaw=_flaw,
+    flaw=subclass_of(Recommender, "reclens.recommenders.Recommender", ("site", "reads_history")),
 )
 """Each a subclass of ``Recommender``."""
 

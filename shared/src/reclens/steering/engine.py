@@ -12,23 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from reclens.errors import InvalidInput
 from reclens.steering.edits import Comparison, LatentEdit, Mode, check_latents
-from reclens.steering.plans import CONDITION_FAILS, IdleEdit, Planner, write
-from reclens.steering.readings import Dictionary, Reading, host, readings_of
+from reclens.steering.encoding import (
+    EncodedVector,
+    SteerableAutoencoder,
+    encoded_vectors,
+    host,
+)
+from reclens.steering.plans import CONDITION_FAILS, IdleEdit, Planner
 from reclens.steering.scores import ScoreSpread
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Moved:
+class EditedVector:
     """A representation with edits written into it."""
 
     x: npt.NDArray[np.floating]
-    """[d_model] the edited representation; that of before, the same object, unless ``moved``."""
-    moved: bool
+    """[d_model] the edited representation; that of before, the same object, unless ``changed``."""
+    changed: bool
     """Whether it was written to."""
     latents: npt.NDArray[np.int64]
     """Latents that edits named, rising."""
@@ -61,7 +66,7 @@ class Steering:
 
     def __init__(
         self,
-        sae: Dictionary,
+        sae: SteerableAutoencoder,
         p99: Float[Tensor, " n_latents"],
         spread: ScoreSpread | None = None,
     ) -> None:
@@ -81,9 +86,9 @@ class Steering:
         self._spread = None if spread is None else host(spread.factor)
         self._planner = Planner(self._directions, self._scale, self.p99, self._spread)
 
-    def read(self, x: Float[Tensor, "n d_model"]) -> list[Reading]:
+    def encode(self, x: Float[Tensor, "n d_model"]) -> list[EncodedVector]:
         """The latents that fire in each of ``x``."""
-        return readings_of(x, self.sae.encode(x), self._spread)
+        return encoded_vectors(x, self.sae.encode(x), self._spread)
 
     def without_dead(self, latents: Sequence[int]) -> list[int]:
         """Those of ``latents`` that can be pushed, and those that the dictionary does not have."""
@@ -104,9 +109,9 @@ class Steering:
         weights = np.array(shares, np.float64) / (self.p99[rows] * lengths)
         return (weights / np.abs(weights).max(initial=0.0)).tolist()
 
-    def move(
-        self, reading: Reading, edits: Sequence[LatentEdit], mode: Mode = Mode.RESIDUAL
-    ) -> Moved:
+    def edit(
+        self, encoded: EncodedVector, edits: Sequence[LatentEdit], mode: Mode = Mode.RESIDUAL
+    ) -> EditedVector:
         """Write edits into a case.
 
         ``x' = x + scale * sum_j (z'_j - z_j) W_dec[j]`` over the edited latents j, so that whatever
@@ -116,7 +121,7 @@ class Steering:
         strength. An edit whose conditions do not hold is as if it were not there.
 
         Args:
-            reading: from `read`.
+            encoded: from `encode`.
             edits: what to change.
             mode: whether the reconstruction error is kept.
 
@@ -126,99 +131,56 @@ class Steering:
         Source: docs/explanation/method.md, steering: ``x' = x + (dec(z') - dec(z))``.
         """
         check_latents(edits, self.n_latents)
-        x = reading.x
+        x = encoded.x
         if mode is Mode.RECONSTRUCT:
-            decoded = self.sae.decode(reading.codes(self.sae.W_dec.device))
+            decoded = self.sae.decode(encoded.codes(self.sae.W_dec.device))
             x = host(decoded)[0].astype(x.dtype)
-        applies = [place for place, edit in enumerate(edits) if self._holds(reading, edit)]
+        applies = [place for place, edit in enumerate(edits) if self._holds(encoded, edit)]
         fails = [IdleEdit(i, CONDITION_FAILS) for i in range(len(edits)) if i not in applies]
+        changed = mode is Mode.RECONSTRUCT
         if not applies:
-            none = x[:0]
-            latents = np.zeros(0, np.int64)
-            return Moved(x, mode is Mode.RECONSTRUCT, latents, none, none, tuple(fails))
+            return EditedVector(x, changed, np.zeros(0, np.int64), x[:0], x[:0], tuple(fails))
         plan = self._planner.plan(tuple(edits[place] for place in applies))
-        written = write(reading, plan, applies)
-        if written.changed:
-            delta = written.after - written.before
-            x = x + (self._scale * (delta @ self._directions[written.latents])).astype(x.dtype)
-        return Moved(
-            x=x,
-            moved=written.changed or mode is Mode.RECONSTRUCT,
-            latents=written.latents,
-            before=written.before,
-            after=written.after,
-            idle=tuple(sorted([*written.idle, *fails], key=lambda one: one.index)),
-        )
+        before, after, idle = plan.apply(encoded, applies)
+        delta = after - before
+        if delta.any():
+            changed = True
+            x = x + (self._scale * (delta @ self._directions[plan.latents])).astype(x.dtype)
+        idle = tuple(sorted([*idle, *fails], key=lambda one: one.index))
+        return EditedVector(x, changed, plan.latents, before, after, idle)
 
-    def _holds(self, reading: Reading, edit: LatentEdit) -> bool:
+    def _holds(self, encoded: EncodedVector, edit: LatentEdit) -> bool:
         """Whether all conditions of an edit do."""
         for condition in edit.conditions:
             latents = np.array(condition.latents)
-            strongest = float((reading.at(latents) / self.units[latents]).max())
+            strongest = float((encoded.at(latents) / self.units[latents]).max())
             above = condition.comparison is Comparison.ABOVE
             if not (strongest > condition.level if above else strongest < condition.level):
                 return False
         return True
 
 
-@dataclass(frozen=True, eq=False)
-class Steered:
-    """A batch with one list of edits written into all its cases, and the latents behind it."""
-
-    x: Float[Tensor, "batch d_model"]
-    """The edited representations; the same object as the input where nothing changed."""
-    latents: Int[Tensor, " n_listed"]
-    """Indices, rising, of the latents that fire or are edited in any case."""
-    before: Float[Tensor, "batch n_listed"]
-    """Their activations, untouched."""
-    after: Float[Tensor, "batch n_listed"]
-    """Their activations, edited."""
-    idle: tuple[IdleEdit, ...]
-    """Edits that changed nothing in any case."""
-
-    @property
-    def changed(self) -> Bool[Tensor, "batch n_listed"]:
-        """Which activations the edits changed."""
-        return self.before != self.after
-
-
 def steer(
     x: Float[Tensor, "batch d_model"],
-    sae: Dictionary,
+    sae: SteerableAutoencoder,
     p99: Float[Tensor, " n_latents"],
     edits: Sequence[LatentEdit],
     mode: Mode = Mode.RESIDUAL,
     *,
     spread: ScoreSpread | None = None,
-) -> Steered:
-    """Write the same ``edits`` into every case of ``x``; see `Steering.move`.
+) -> Float[Tensor, "batch d_model"]:
+    """Write the same ``edits`` into every case of ``x``; see `Steering.edit`.
+
+    Returns:
+        The edited representations; the same object as ``x`` where nothing changed.
 
     Raises:
         InvalidInput: an edit names a latent that the dictionary does not have, or there is not one
             percentile for each latent.
     """
     steering = Steering(sae, p99, spread)
-    readings = steering.read(x)
     check_latents(edits, steering.n_latents)
-    moved = [steering.move(reading, edits, mode) for reading in readings]
-    named = [one.latents for one in (*readings, *moved)]
-    latents = np.unique(np.concatenate(named)) if named else np.zeros(0, np.int64)
-    before = np.zeros((len(readings), len(latents)), host(x).dtype)
-    after = before.copy()
-    for row, (reading, one) in enumerate(zip(readings, moved, strict=True)):
-        before[row, latents.searchsorted(reading.latents)] = reading.values
-        after[row] = before[row]
-        after[row, latents.searchsorted(one.latents)] = one.after
-    idle_in = [{idle.index for idle in one.idle} for one in moved]
-    changed = any(one.moved for one in moved)
-    return Steered(
-        x=torch.from_numpy(np.stack([one.x for one in moved])).to(x) if changed else x,
-        latents=torch.from_numpy(latents).to(x.device),
-        before=torch.from_numpy(before).to(x.device),
-        after=torch.from_numpy(after).to(x.device),
-        idle=tuple(
-            idle
-            for idle in (moved[0].idle if moved else ())
-            if all(idle.index in indices for indices in idle_in)
-        ),
-    )
+    edited = [steering.edit(one, edits, mode) for one in steering.encode(x)]
+    if not any(one.changed for one in edited):
+        return x
+    return torch.from_numpy(np.stack([one.x for one in edited])).to(x)

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from reclens.steering.edits import LatentEdit, LatentGroup, Operation, Unit
-from reclens.steering.readings import Reading
+from reclens.steering.encoding import EncodedVector
 
 _CANCELLED = 1e-6
 """Directions whose sum is shorter than this share of their lengths cancel each other."""
@@ -47,17 +47,57 @@ class Affine:
         return len(self.latents)
 
 
+@dataclass(frozen=True, slots=True)
+class IdleEdit:
+    """An edit that changed nothing."""
+
+    index: int
+    """Position in the list of edits."""
+    reason: str
+    """Why it changed nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A list of edits, ready to apply to any number of cases."""
 
     edits: tuple[LatentEdit, ...]
-    segments: Affine
+    affine: Affine
     """All edits together; then, where there are several, each by itself."""
-    segment_ends: tuple[int, ...]
-    """Where each segment ends."""
+    n_latents: int
+    """Latents of all edits together, which come first."""
+    segments: tuple[slice, ...]
+    """What of ``affine`` each edit is by itself."""
     overruled: tuple[bool, ...]
     """Whether later edits replace an edit on all its latents."""
+
+    @property
+    def latents(self) -> npt.NDArray[np.int64]:
+        """Latents that the edits change, rising."""
+        return self.affine.latents[: self.n_latents]
+
+    def apply(
+        self, encoded: EncodedVector, indices: Sequence[int]
+    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], list[IdleEdit]]:
+        """Activations of ``latents`` in one case, untouched and edited, and what changes nothing.
+
+        Args:
+            encoded: the case.
+            indices: where the plan's edits are in the list that was given.
+        """
+        z = encoded.at(self.affine.latents)
+        a, b, c, d = self.affine.abcd
+        after = (a * z + b + encoded.norm * c + encoded.spread * d).astype(z.dtype)
+        differs = after != z
+        idle: list[IdleEdit] = []
+        for index, edit, segment, overruled in zip(
+            indices, self.edits, self.segments, self.overruled, strict=True
+        ):
+            if overruled:
+                idle.append(IdleEdit(index, _OVERRULED))
+            elif not differs[segment].any():
+                idle.append(IdleEdit(index, _reason(edit)))
+        return z[: self.n_latents], after[: self.n_latents], idle
 
 
 class Planner:
@@ -94,8 +134,9 @@ class Planner:
 
     def _make_plan(self, edits: tuple[LatentEdit, ...]) -> Plan:
         single = tuple(self._affine(edit) for edit in edits)
+        n_first = len(single[0])
         if len(edits) == 1:
-            return Plan(edits, single[0], (len(single[0]),), (False,))
+            return Plan(edits, single[0], n_first, (slice(n_first),), (False,))
         replaced: set[int] = set()
         overruled: list[bool] = []
         for edit in reversed(edits):
@@ -103,8 +144,9 @@ class Planner:
             if edit.replaces:
                 replaced.update(edit.latents)
         parts = (_together(edits, single), *single)
-        ends = tuple(accumulate(map(len, parts)))
-        return Plan(edits, _joined(parts), ends, tuple(overruled[::-1]))
+        ends = accumulate(map(len, parts))
+        segments = tuple(slice(first, last) for first, last in pairwise(ends))
+        return Plan(edits, _joined(parts), len(parts[0]), segments, tuple(overruled[::-1]))
 
     def _affine(self, edit: LatentEdit) -> Affine:
         if edit.operation is Operation.ADD:
@@ -197,61 +239,6 @@ def _joined(parts: Sequence[Affine]) -> Affine:
         np.concatenate([part.latents for part in parts]),
         np.concatenate([part.abcd for part in parts], axis=1),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class IdleEdit:
-    """An edit that changed nothing."""
-
-    index: int
-    """Position in the list of edits."""
-    reason: str
-    """Why it changed nothing."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Written:
-    """The activations that edits name, before and after."""
-
-    latents: npt.NDArray[np.int64]
-    """Rising."""
-    before: npt.NDArray[np.floating]
-    after: npt.NDArray[np.floating]
-    changed: bool
-    """Whether any activation is another."""
-    idle: list[IdleEdit]
-    """Edits that changed nothing."""
-
-
-def write(reading: Reading, plan: Plan, indices: Sequence[int]) -> Written:
-    """Apply ``plan`` to ``reading``.
-
-    Args:
-        reading: the case.
-        plan: of at least one edit.
-        indices: where the plan's edits are in the list that was given.
-    """
-    segments = plan.segments
-    z = reading.at(segments.latents)
-    a, b, c, d = segments.abcd
-    after = (a * z + b + reading.norm * c + reading.spread * d).astype(z.dtype)
-    differs = after != z
-    # All edits together come first, then, where there are several, each by itself.
-    end = plan.segment_ends[0]
-    whole = slice(0, end)
-    changed = bool(differs[whole].any())
-    idle: list[IdleEdit] = []
-    if len(plan.edits) == 1:
-        if not changed:
-            idle.append(IdleEdit(indices[0], _reason(plan.edits[0])))
-    else:
-        begins = zip(plan.segment_ends, plan.segment_ends[1:], strict=False)
-        for place, (first, last) in enumerate(begins):
-            if plan.overruled[place]:
-                idle.append(IdleEdit(indices[place], _OVERRULED))
-            elif not differs[first:last].any():
-                idle.append(IdleEdit(indices[place], _reason(plan.edits[place])))
-    return Written(segments.latents[whole], z[whole], after[whole], changed, idle)
 
 
 def _reason(edit: LatentEdit) -> str:

@@ -234,32 +234,6 @@ class Proposer:
         return rows[self._usable[rows]]
 
 
-def concept_direction(proposer: Proposer, latents: Sequence[int], items: Sequence[int]) -> Proposal:
-    """A concept's own latents, each as far as it moves towards the concept's items.
-
-    Latents get a label from the answers in which they fire. Their decoder directions need not
-    raise the scores of the items that carry it; those that lower them are left out here.
-
-    Args:
-        proposer: of the release.
-        latents: the concept's latents.
-        items: rows of the items that carry the concept.
-
-    Returns:
-        Latents, shares and alignment; no latents where none of them moves towards the items. Then,
-        and where the alignment is low, ``proposer.propose(items)`` is what moves.
-
-    Raises:
-        InvalidInput: see `Proposer.propose`.
-    """
-    return proposer.propose(
-        items,
-        latents=latents,
-        max_latents=min(len(latents), MAX_PROPOSED_LATENTS),
-        nonnegative=True,
-    )
-
-
 def _weights(
     weights: Sequence[float] | None, rows: Int[Tensor, " n_items"]
 ) -> Float[Tensor, " n_items"]:

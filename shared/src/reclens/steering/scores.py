@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from reclens.steering.readings import Dictionary
+from reclens.steering.encoding import SteerableAutoencoder
 
 _BLOCK = 65_536
 
@@ -70,7 +70,7 @@ def attribute(
     latents: Int[Tensor, " n_listed"],
     activations: Float[Tensor, " n_listed"],
     *,
-    sae: Dictionary,
+    sae: SteerableAutoencoder,
     item_weights: Float[Tensor, "n_items d_model"],
     item_biases: Float[Tensor, " n_items"],
 ) -> Attribution:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reclens.contracts import CaptureSpec, DatasetSpec, RecommenderSpec, Release
+from reclens.contracts import CaptureSpec, DatasetSpec, RecommenderSpec
 from reclens.errors import CorruptArtifact, NotFound
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
@@ -131,20 +131,3 @@ def test_lineage_reaches_the_data_set(
     inputs = artifact_store.manifest(second).inputs
     manifest_bytes = artifact_store.objects.get(f"{first}/manifest.json")
     assert inputs["dataset"].manifest_sha256 == hashlib.sha256(manifest_bytes).hexdigest()
-
-
-def test_publishing_again_moves_the_name(artifact_store: ArtifactStore):
-    release = Release(
-        name="moves",
-        version="1" * 16,
-        recommender="recommenders/0000000000000001",
-        autoencoder="autoencoders/0000000000000002",
-        concepts="concepts/0000000000000003",
-        published_at="2026-01-01T00:00:00+00:00",
-    )
-    artifact_store.publish(release)
-    artifact_store.publish(release.model_copy(update={"version": "2" * 16}))
-    assert artifact_store.release("moves").version == "2" * 16
-    assert "moves" in [one.name for one in artifact_store.releases()]
-    with pytest.raises(NotFound, match="no release"):
-        artifact_store.release("never-published")

@@ -52,7 +52,8 @@ def test_a_store_of_an_outside_package_passes_the_suite_and_keeps_releases(
     with installed(PAGE, tmp_path_factory) as package:
         package.run_tests("test_folder.py")
         store = ArtifactStore.from_settings(settings)
-        store.publish(release)
-        assert store.releases() == [release]
+        published = store.releases.publish(release)
+        assert published.number == 1
+        assert store.releases.heads() == {"default": published}
         with pytest.raises(NotFound, match="no artifact"):
             store.manifest(release.concepts)

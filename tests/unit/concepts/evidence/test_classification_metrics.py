@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from reclens.concepts.evidence.classification_metrics import (
     Confusion,
     auroc,
-    ranks,
     wilson_interval,
 )
 from reclens.errors import InvalidInput
@@ -39,7 +39,7 @@ def test_wilson_interval_refuses_impossible_counts():
 def test_auroc_agrees_with_scikit_learn(cases):
     scores = np.array([score for score, _ in cases], float)
     positive = np.array([fires for _, fires in cases])
-    found = auroc(ranks(scores), positive)
+    found = auroc(rankdata(scores), positive)
     if positive.all() or not positive.any():
         assert math.isnan(found)
     else:

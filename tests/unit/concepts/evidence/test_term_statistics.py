@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from labelled_at_once import label_latents
 from planted_world import World
 from scipy import sparse
 from scipy.stats import norm
 
 from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.evidence.term_statistics import FALSE_LABELS, UserDraws, significant
-from reclens.concepts.labels.joining import label_latents
 from reclens.contracts import ConceptsOptions
 
 

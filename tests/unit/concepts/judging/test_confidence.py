@@ -48,10 +48,11 @@ def test_judge_gives_the_hand_worked_figures():
     values = np.array([3, 2, 1, 1, 1, 0, 0, 0, 0, 0.0])
     scores = np.array([9, 8, 7, 1, 1, 6, 0, 0, 0, 0.0])
     rng = np.random.default_rng(0)
-    found = measure_confidence(scores, values, 5.0, sample_cases(values, scores, 10, rng), rng)
+    judged = sample_cases(values, scores, 10, rng)
+    found = measure_confidence("keywords", scores, values, 5.0, judged=judged, rng=rng)
     assert found is not None
-    assert found.confusion.recall == pytest.approx(3 / 5)
-    assert found.confusion.specificity == pytest.approx(4 / 5)
+    assert found.recall == pytest.approx(3 / 5)
+    assert found.specificity == pytest.approx(4 / 5)
     # Of 25 pairs the two weak positives lose one each, to the case with score 6.
     assert found.auroc == pytest.approx(23 / 25)
 
@@ -59,6 +60,5 @@ def test_judge_gives_the_hand_worked_figures():
 def test_too_few_firing_cases_are_not_judged():
     values = np.array([1, 1, 1, 1, 0, 0.0])
     rng = np.random.default_rng(0)
-    assert (
-        measure_confidence(values, values, 0.5, sample_cases(values, values, 10, rng), rng) is None
-    )
+    judged = sample_cases(values, values, 10, rng)
+    assert measure_confidence("keywords", values, values, 0.5, judged=judged, rng=rng) is None

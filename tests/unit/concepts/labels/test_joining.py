@@ -11,7 +11,7 @@ from scipy import sparse
 
 from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.labels.joining import Directions, join_latents
-from reclens.concepts.labels.labelling import KeywordLabeller, LabellingContext, prepare_labelling
+from reclens.concepts.labels.labelling import LabellingContext, prepare_labelling
 from reclens.contracts import ConceptsOptions
 
 COPY, PART = 16, 17
@@ -43,7 +43,7 @@ def _directions(*, cosine: float) -> Directions:
 
 
 def _joined(context: LabellingContext, *, cosine: float, misnamed: bool):
-    latents = list(KeywordLabeller(context).label(range(18)))
+    latents = list(context.label_by_keywords(range(18)))
     if misnamed:
         # As if the copy had been given another latent's label.
         row = replace(latents[2].row, latent=COPY)

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from labelled_at_once import label_latents
 from planted_world import TAGS
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.labels.concepts import group_concepts
-from reclens.concepts.labels.joining import label_latents
 from reclens.contracts import ConceptsOptions
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput

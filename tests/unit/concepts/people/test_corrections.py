@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from reclens.concepts.evidence.classification_metrics import Confusion
-from reclens.concepts.judging.confidence import Confidence
+from reclens.concepts.judging.confidence import JudgedCases, judgement_of
 from reclens.concepts.labels.concepts import group_concepts
 from reclens.concepts.people.corrections import apply_corrections, corrected_metrics
 from reclens.contracts import ConceptCorrection
-from reclens.contracts.tables.concepts import LatentLabel
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput
 
 
@@ -45,6 +45,14 @@ def edit(operation: str, *latents: int, **fields) -> ConceptCorrection:
     return ConceptCorrection.parse({"operation": operation, "latents": latents, **values, **fields})
 
 
+def judgement(right: tuple[int, int], of: tuple[int, int], auroc: float) -> Judgement:
+    """What is right of so many firing and so many silent cases."""
+    fires = np.repeat([True, False], of)
+    correct = np.concatenate([np.arange(n) < k for k, n in zip(right, of, strict=True)])
+    judged = JudgedCases(np.arange(sum(of)), fires)
+    return judgement_of("keywords", fires == correct, judged, auroc, None)
+
+
 class Measured:
     """Notes what it is asked, and answers with 3 of 4 firing and 4 of 4 silent cases."""
 
@@ -54,7 +62,7 @@ class Measured:
     def __call__(self, rows):
         words = [word for one in rows for word in one.keywords]
         self.asked.append(([one.latent for one in rows], words))
-        return Confidence(Confusion(3, 4, 4, 4), threshold=1, auroc=0.75, paper_p=1)
+        return judgement((3, 4), of=(4, 4), auroc=0.75)
 
 
 def applied(*edits: ConceptCorrection, rows=MACHINE):
@@ -119,7 +127,7 @@ def test_a_name_that_nobody_measured_is_not_trusted_until_it_is_restored():
 
 
 def test_a_concept_that_is_clearly_told_by_its_keywords_is_not_trusted_for_a_name():
-    clear = Confidence(Confusion(90, 100, 90, 100), threshold=1, auroc=0.9, paper_p=1)
+    clear = judgement((90, 90), of=(100, 100), auroc=0.9)
     rows = apply_corrections(MACHINE, [edit("merge", 1, 4, name="Dark")], lambda _: clear)
     assert rows[1].concept_confidence == 0.9
     assert [rows[latent].concept_trusted for latent in (1, 4)] == [False, False]

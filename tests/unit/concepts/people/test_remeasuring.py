@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from labelled_at_once import label_latents
 from sklearn.metrics import roc_auc_score
 
-from reclens.concepts.labels.joining import label_latents
 from reclens.concepts.labels.labelling import prepare_labelling
 from reclens.concepts.people.corrections import measure_by_keywords
 from reclens.contracts import ConceptsOptions
@@ -41,8 +41,8 @@ def test_a_concept_of_the_machine_gets_the_figures_that_it_has(measure, rows):
     assert len(concepts) == 12
     for members in concepts.values():
         found = measure(members)
-        assert found.confusion.balanced_accuracy == members[0].concept_confidence
-        assert found.confusion.recall == members[0].concept_recall
+        assert found.confidence == members[0].concept_confidence
+        assert found.recall == members[0].concept_recall
         assert found.auroc == members[0].concept_auroc
 
 
@@ -52,7 +52,7 @@ def test_the_union_is_judged_by_all_its_keywords(measure, rows, world):
     one = measure([rows[0], replace(rows[1], keywords=rows[0].keywords)])
     assert rows[0].keywords == ("GenreA",)
     assert rows[1].keywords == ("GenreB",)
-    assert both.confusion.balanced_accuracy > 0.95 > one.confusion.balanced_accuracy
+    assert both.confidence > 0.95 > one.confidence
     # The score counts, weighted by rank, the items of either genre: both have as many.
     tags = np.array([tag in {"GenreA", "GenreB"} for (tag,) in world.items.tags])
     weights = 1 / np.log2(np.arange(world.verify.top_items.shape[1]) + 2)

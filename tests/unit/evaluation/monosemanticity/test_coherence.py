@@ -14,7 +14,7 @@ from reclens.evaluation.monosemanticity.similarity import (
     distinct_cases,
     weighted_pairwise,
 )
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityDeciles
 
 # Items 0 and 1 point the same way, 2 is at right angles, 3 opposite to 0, 4 says nothing.
 PLANE = ItemVectors(np.array([[1.0, 0.0], [5.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, 0.0]]))
@@ -49,12 +49,12 @@ def test_control_has_items_as_popular_from_anywhere() -> None:
     activations[:20, 0] = 1
     activations[10:30, 1] = 1
     top, user = np.arange(n), np.arange(n).astype(str)
-    tenths = PopularityTenths(top, np.ones(n, int))
+    deciles = PopularityDeciles(top, np.ones(n, int))
     found = distinct_cases(sparse.csc_matrix(activations), top, n=30)
-    measured = coherence(found, user, vectors, tenths, np.random.default_rng(0))
-    assert measured.own[0] == pytest.approx(1)
+    own, random = coherence(found, user, vectors, deciles, np.random.default_rng(0))
+    assert own[0] == pytest.approx(1)
     # Ten of each: 90 of 190 pairs are of one direction.
-    assert measured.own[1] == pytest.approx(90 / 190)
+    assert own[1] == pytest.approx(90 / 190)
     # Two of forty drawn at random are of one direction with 19 / 39.
-    assert measured.random[:2] == pytest.approx([19 / 39, 19 / 39], abs=0.05)
-    assert np.isnan([measured.own[2], measured.random[2]]).all()
+    assert random[:2] == pytest.approx([19 / 39, 19 / 39], abs=0.05)
+    assert np.isnan([own[2], random[2]]).all()

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from reclens.evaluation.monosemanticity.similarity import distinct_cases
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityDeciles
 
 #                 0  1  2  3   4  5
 TOP = np.array([7, 7, 2, 5, -1, 3])
@@ -34,13 +34,13 @@ def test_users_may_have_to_differ_too() -> None:
 
 def test_an_item_is_replaced_by_one_as_popular() -> None:
     # Items 0 to 99 are on top, item j met by j users; items 100 to 119 never are on top.
-    tenths = PopularityTenths(np.arange(100), np.array([*range(100), *[95] * 20]))
-    assert tenths.of_item[:100].tolist() == [j // 10 for j in range(100)]
+    deciles = PopularityDeciles(np.arange(100), np.array([*range(100), *[95] * 20]))
+    assert deciles.of_item[:100].tolist() == [j // 10 for j in range(100)]
     rng = np.random.default_rng(0)
     given = np.array([5, 99, 42, 6])
     seen = set()
     for _ in range(300):
-        drawn = tenths.draw(given, rng)
+        drawn = deciles.draw(given, rng)
         assert (drawn // 10).tolist() == [0, 9, 4, 0]
         assert len(set(drawn.tolist())) == 4, "different items"
         seen.update(drawn.tolist())
@@ -48,16 +48,16 @@ def test_an_item_is_replaced_by_one_as_popular() -> None:
 
 
 def test_equally_popular_items_are_together() -> None:
-    tenths = PopularityTenths(np.array([0, 1, 2, 3, -1]), np.array([1, 1, 1, 50, 1]))
-    assert len(set(tenths.of_item[[0, 1, 2]].tolist())) == 1
-    assert tenths.of_item[3] != tenths.of_item[0]
-    assert tenths.draw(np.array([3]), np.random.default_rng(0)).tolist() == [3]
+    deciles = PopularityDeciles(np.array([0, 1, 2, 3, -1]), np.array([1, 1, 1, 50, 1]))
+    assert len(set(deciles.of_item[[0, 1, 2]].tolist())) == 1
+    assert deciles.of_item[3] != deciles.of_item[0]
+    assert deciles.draw(np.array([3]), np.random.default_rng(0)).tolist() == [3]
 
 
 def test_no_case_has_an_answer() -> None:
     top = np.full(6, -1)
     assert (distinct_cases(ACTIVATIONS, top, n=2).items == -1).all()
-    assert PopularityTenths(top, np.array([3, 5])).of_item.tolist() == [0, 0]
+    assert PopularityDeciles(top, np.array([3, 5])).of_item.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -9,7 +9,7 @@ from scipy import sparse
 from reclens.evaluation.monosemanticity.intruder import CHANCE, draw_intruders, intruder_accuracy
 from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
 from reclens.evaluation.monosemanticity.similarity import DistinctCases, distinct_cases
-from reclens.evaluation.statistics import PopularityTenths
+from reclens.evaluation.statistics import PopularityDeciles
 
 # Items 0 to 5 point right, 6 up, 7 left, 8 has no vector.
 PLANE = ItemVectors(np.array([[1.0, 0.0]] * 6 + [[0.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]))
@@ -65,27 +65,26 @@ def test_intruders_are_silent_cases_of_others_with_other_items() -> None:
     members = distinct_cases(sparse_activations, top, n=5, user=user)
     assert members.items.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, -1]]
     # Items 0 to 9 are rare, 10 to 19 popular.
-    tenths = PopularityTenths(top, np.repeat([1, 100], 10))
+    deciles = PopularityDeciles(top, np.repeat([1, 100], 10))
     rng = np.random.default_rng(0)
     drawn = [
-        draw_intruders(members, sparse_activations, top, user, tenths=tenths, rng=rng)
+        draw_intruders(members, sparse_activations, top, user, deciles=deciles, rng=rng)
         for _ in range(50)
     ]
-    random = np.concatenate([one.random[0] for one in drawn])
-    hard = np.concatenate([one.hard[0] for one in drawn])
-    assert set(random.tolist()) == set(range(7, 20))
-    assert set(hard.tolist()) == {7, 8, 9}, "as rare as the members"
-    assert (drawn[0].random[1] == -1).all()
-    assert (drawn[0].hard[1] == -1).all()
+    # [draws, random or hard, latent, intruders]
+    random, hard = np.array(drawn).transpose(1, 2, 0, 3)[:, 0]
+    assert set(random.ravel().tolist()) == set(range(7, 20))
+    assert set(hard.ravel().tolist()) == {7, 8, 9}, "as rare as the members"
+    assert (np.array(drawn)[:, :, 1] == -1).all()
 
 
 def test_a_latent_that_always_fires_has_no_intruder() -> None:
     activations = sparse.csc_matrix(np.ones((6, 1)))
     top, user = np.arange(6), np.arange(6).astype(str)
     members = distinct_cases(activations, top, n=5, user=user)
-    tenths = PopularityTenths(top, np.ones(6, int))
+    deciles = PopularityDeciles(top, np.ones(6, int))
     rng = np.random.default_rng(0)
-    drawn = draw_intruders(members, activations, top, user, tenths=tenths, rng=rng)
+    drawn = draw_intruders(members, activations, top, user, deciles=deciles, rng=rng)
     assert isinstance(members, DistinctCases)
-    assert (drawn.random == -1).all()
-    assert (drawn.hard == -1).all()
+    assert (drawn[0] == -1).all()
+    assert (drawn[1] == -1).all()

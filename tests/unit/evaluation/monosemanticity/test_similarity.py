@@ -8,9 +8,10 @@ from scipy import sparse
 
 from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
 from reclens.evaluation.monosemanticity.similarity import (
-    StrongestItems,
+    DistinctCases,
+    distinct_cases,
     random_case_cosines,
-    strongest_items,
+    second_items,
 )
 
 # Items 0 and 1 point the same way, 2 is at right angles, 3 opposite to 0.
@@ -32,21 +33,22 @@ ACTIVATIONS = sparse.csc_matrix(
 
 
 def test_strongest_items_of_each_latent() -> None:
-    found = strongest_items(ACTIVATIONS, TOP, USERS)
-    assert found.first.tolist() == [0, 3, 2, -1], "of equal activations the earlier case"
-    assert found.second.tolist() == [1, 0, -1, -1]
+    found = distinct_cases(ACTIVATIONS, TOP, n=2, user=USERS)
+    first, distinct = found.items.T
+    assert first.tolist() == [0, 3, 2, -1], "of equal activations the earlier case"
+    assert second_items(ACTIVATIONS, TOP).tolist() == [1, 0, -1, -1]
     # Latent 0: case 1 is of the same user, case 2 is of another with another item.
-    assert found.distinct.tolist() == [2, 0, -1, -1]
+    assert distinct.tolist() == [2, 0, -1, -1]
 
 
 def test_a_case_without_an_answer_is_no_evidence() -> None:
-    found = strongest_items(ACTIVATIONS, np.array([-1, 1, 2, 3, 0]), USERS)
-    assert found.first.tolist() == [1, 3, 2, -1]
+    found = distinct_cases(ACTIVATIONS, np.array([-1, 1, 2, 3, 0]), n=2, user=USERS)
+    assert found.items[:, 0].tolist() == [1, 3, 2, -1]
 
 
 def test_random_cases_are_of_other_users_and_other_items() -> None:
-    found = strongest_items(ACTIVATIONS, TOP, USERS)
-    assert found.case.tolist() == [0, 3, 2, -1]
+    found = distinct_cases(ACTIVATIONS, TOP, n=2, user=USERS)
+    assert found.cases[:, 0].tolist() == [0, 3, 2, -1]
     rng = np.random.default_rng(0)
     many = [random_case_cosines(found, TOP, USERS, VECTORS, rng) for _ in range(200)]
     mean = np.mean(many, axis=0)
@@ -60,7 +62,7 @@ def test_random_cases_are_of_other_users_and_other_items() -> None:
 
 def test_a_control_without_any_other_case_is_not_measured() -> None:
     alone = random_case_cosines(
-        StrongestItems(*np.array([[0], [1], [-1], [0]])),
+        DistinctCases(np.array([[0, -1]]), np.array([[0, -1]]), np.array([[1.0, 0.0]])),
         np.array([0, 1]),
         np.array(["a", "a"]),
         VECTORS,

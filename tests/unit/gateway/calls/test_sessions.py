@@ -51,7 +51,7 @@ def test_update_replaces_what_it_names_and_leaves_the_rest() -> None:
 
 def test_newest_step_answers_for_all_that_it_overtook() -> None:
     step = newest(update(1, top_k=3), update(2, edits=edits(LESS)), update(3, top_k=9))
-    assert (step.sequence, step.superseded) == (3, 2)
+    assert (step.request.sequence, step.superseded) == (3, 2)
     asked = step.applied(START)
     assert (list(asked.edits), asked.top_k, asked.constraints) == ([LESS], 9, NO_HORROR)
 
@@ -86,7 +86,7 @@ def test_end_comes_after_the_step_that_waits() -> None:
         await steps.read(coming())
         last = await steps.next(1)
         assert last is not None
-        assert (last.sequence, last.superseded) == (2, 1)
+        assert (last.request.sequence, last.superseded) == (2, 1)
         assert await steps.next(1) is None
 
     asyncio.run(run())

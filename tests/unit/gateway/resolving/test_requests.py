@@ -6,12 +6,13 @@ import asyncio
 import math
 
 import pytest
+from hand_catalog import catalog_of
 from served_by_hand import SERVED
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.catalog.items import ItemEntry
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.steering.edits import LatentGroup
@@ -211,8 +212,9 @@ def test_concept_that_there_is_not_is_found_by_a_check(fields, field: str) -> No
     assert caught.value.field == f"edits[0].{field}"
 
 
-def asked(**options) -> ResolvedRequest:
-    return resolve_request(SERVED, pb.Subject(user_id="u"), 5, include_seen=False, **options)
+def asked(policy: ResolvedPolicy | None = None, **fields) -> ResolvedRequest:
+    request = pb.RecommendRequest(subject=pb.Subject(user_id="u"), top_k=5, **fields)
+    return resolve_request(SERVED, request, policy)
 
 
 def limits(**most: int) -> list[pb.TagLimit]:
@@ -261,17 +263,17 @@ def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
 def test_more_items_than_one_may_exclude_are_too_many_of_both() -> None:
     many = ServedRelease(
         release=SERVED.release,
-        items=ItemCatalog.of([ItemEntry(str(row)) for row in range(10_002)]),
+        items=catalog_of([ItemEntry(str(row)) for row in range(10_002)]),
         concepts=SERVED.concepts,
         n_latents=SERVED.n_latents,
     )
     excluded = pb.Constraints(exclude_item_ids=[str(row) for row in range(6000)])
     policy = resolve_policy(pb.Policy(constraints=excluded), many, field="policy")
-    user = pb.Subject(user_id="u")
 
     def also(last: int) -> ResolvedRequest:
         own = pb.Constraints(exclude_item_ids=[str(row) for row in range(5000, last)])
-        return resolve_request(many, user, 5, include_seen=False, constraints=own, policy=policy)
+        request = pb.RecommendRequest(subject=pb.Subject(user_id="u"), constraints=own)
+        return resolve_request(many, request, policy)
 
     assert list(also(10_000).rank.excluded_items) == list(range(10_000))
     with pytest.raises(InvalidInput, match="those of the policy included") as refused:

@@ -66,19 +66,36 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.due: list[tuple[float, Callable[[], None]]] = []
+        self.due: list[Due] = []
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
-        self.due.append((self.now + seconds, act))
+    def timer(self, seconds: float, act: Callable[[], None]) -> Due:
+        return Due(self, self.now + seconds, act)
 
     def move(self, seconds: float) -> None:
         until = self.now + seconds
-        while ready := sorted((one for one in self.due if one[0] <= until), key=lambda one: one[0]):
-            at, act = ready[0]
-            self.due.remove((at, act))
-            self.now = at
-            act()
+        while ready := sorted(one for one in self.due if one.at <= until):
+            self.due.remove(ready[0])
+            self.now = ready[0].at
+            ready[0].function()
         self.now = until
+
+
+class Due(threading.Timer):
+    """A timer of that clock."""
+
+    def __init__(self, clock: Clock, at: float, act: Callable[[], None]) -> None:
+        super().__init__(0, act)
+        self.clock, self.at = clock, at
+
+    def __lt__(self, other: Due) -> bool:
+        return self.at < other.at
+
+    def start(self) -> None:
+        self.clock.due.append(self)
+
+    def cancel(self) -> None:
+        if self in self.clock.due:
+            self.clock.due.remove(self)
 
 
 class Table:
@@ -87,7 +104,7 @@ class Table:
 
 def test_what_nobody_asks_for_is_let_go_of_after_ten_minutes_though_nobody_comes_again():
     clock = Clock()
-    kept: ExpiringCache[Table] = ExpiringCache(2, now=lambda: clock.now, later=clock.later)
+    kept: ExpiringCache[Table] = ExpiringCache(2, timer=clock.timer)
     freed: list[str] = []
 
     def get(name: str) -> None:
@@ -116,9 +133,19 @@ def test_what_nobody_asks_for_is_let_go_of_after_ten_minutes_though_nobody_comes
     assert len(clock.due) == 1
 
 
-def test_an_entry_that_is_due_is_made_anew_though_the_timer_is_late():
+def test_an_entry_asked_for_just_as_its_timer_fires_stays():
     clock = Clock()
-    kept: ExpiringCache[int] = ExpiringCache(2, now=lambda: clock.now, later=lambda *_: None)
+    kept: ExpiringCache[int] = ExpiringCache(2, timer=clock.timer)
+    assert kept.get("a", lambda: 1) == 1
+    (late,) = clock.due
+    assert kept.get("a", lambda: 2) == 1
+    late.function()
+    assert kept.get("a", lambda: 3) == 1
+
+
+def test_what_has_expired_is_made_anew():
+    clock = Clock()
+    kept: ExpiringCache[int] = ExpiringCache(2, timer=clock.timer)
     assert kept.get("a", lambda: 1) == 1
     clock.move(599)
     assert kept.get("a", lambda: 2) == 1

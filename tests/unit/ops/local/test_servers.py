@@ -1,9 +1,11 @@
 """The real servers as processes, as the local stack starts them: what a restart keeps, and how a
-death is told. So they are not taken from the provider of the other tests."""
+death is told. So they are not taken from the provider of the other tests. Their ports are free,
+distinct, and kept over restarts."""
 
 from __future__ import annotations
 
 import io
+import socket
 import stat
 from pathlib import Path
 
@@ -11,16 +13,20 @@ import pytest
 import redis as redis_client
 from minio import Minio
 from minio.error import S3Error
+from server_processes import redis_server, s3_server
 
 from reclens.errors import MissingData, Unavailable
 from reclens.ops.local.health import port_open, redis_answers, s3_answers
 from reclens.ops.local.servers import (
+    GRPC_OFFSET,
+    LOOPBACK,
     S3_PORTS,
     find_binary,
+    free_ports,
+    is_free,
+    keep_or_draw,
     redis_arguments,
-    redis_server,
     s3_arguments,
-    s3_server,
 )
 from reclens.platform.settings.models import S3Settings
 
@@ -101,3 +107,35 @@ def test_without_an_identity_file_s3_takes_its_keys_from_the_environment():
 def test_a_missing_binary_names_the_package_that_has_it():
     with pytest.raises(MissingData, match="pip install the-package"):
         find_binary("no-such-binary-anywhere", "the-package")
+
+
+def test_a_port_that_is_listened_on_is_not_free():
+    with socket.socket() as server:
+        server.bind((LOOPBACK, 0))
+        server.listen()
+        assert not is_free(server.getsockname()[1])
+
+
+def test_drawn_ports_are_distinct_and_below_the_ephemeral_range():
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    assert max(ports) + GRPC_OFFSET < 32768
+
+
+def test_a_wanted_port_is_kept_where_it_is_free_and_replaced_where_it_is_taken():
+    free, taken = free_ports(2)
+    with socket.socket() as server:
+        server.bind((LOOPBACK, taken))
+        server.listen()
+        chosen = keep_or_draw({"redis": free, "s3": taken, "gateway": None})
+    assert chosen["redis"] == free
+    assert chosen["s3"] != taken
+    assert len(set(chosen.values())) == 3
+
+
+def test_a_port_whose_grpc_partner_is_taken_is_replaced():
+    (port,) = free_ports(1)
+    with socket.socket() as server:
+        server.bind((LOOPBACK, port + GRPC_OFFSET))
+        server.listen()
+        assert keep_or_draw({"s3": port})["s3"] != port

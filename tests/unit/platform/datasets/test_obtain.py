@@ -18,7 +18,7 @@ from reclens.contracts import DatasetSpec
 from reclens.contracts.datasets import DATASETS, Download, Origin
 from reclens.data import prepare
 from reclens.errors import MissingData
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.datasets import downloads
 from reclens.platform.datasets import published as declared
 from reclens.platform.datasets.obtain import Obtained, obtain

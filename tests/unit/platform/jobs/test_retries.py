@@ -13,10 +13,11 @@ from reclens.contracts import (
     Progress,
 )
 from reclens.errors import Unavailable
+from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs import retries
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.retries import backoff, delay_in_outage
+from reclens.platform.jobs.retries import delay_in_outage
 from reclens.platform.settings.models import RedisSettings, WorkerSettings
 
 
@@ -73,11 +74,11 @@ class Waiter:
 
 
 def test_it_waits_twice_as_long_each_time_up_to_a_minute():
-    waits = [[backoff(tries, 60.0) for _ in range(200)] for tries in range(9)]
+    waits = [[backoff_seconds(tries, longest=60.0) for _ in range(200)] for tries in range(9)]
     for tries, drawn in enumerate(waits):
         ceiling = min(60, 2**tries)
         assert ceiling / 2 <= min(drawn) < max(drawn) <= ceiling
-    assert backoff(100_000, 60.0) <= 60
+    assert backoff_seconds(100_000, longest=60.0) <= 60
 
 
 def test_it_tries_until_patience_is_at_its_end_and_then_gives_the_fault(

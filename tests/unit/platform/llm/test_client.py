@@ -12,7 +12,7 @@ from running_lookalike import Lookalike
 
 from reclens.concepts.llm.chat import ChatMessage, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
-from reclens.ops.local.ports import free_ports
+from reclens.ops.local.servers import free_ports
 from reclens.platform.llm.client import HttpLlmClient
 from reclens.platform.settings.models import LlmSettings, WorkerSettings
 

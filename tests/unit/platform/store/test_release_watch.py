@@ -1,4 +1,4 @@
-"""Pointers are followed, versions kept, bad ones refused."""
+"""The newest versions are followed, older ones kept, bad ones refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from reclens.contracts import Release
-from reclens.errors import NotFound, NotReady, Unavailable
+from reclens.errors import CorruptArtifact, NotFound, NotReady, RecLensError, Unavailable
 from reclens.platform.store.release_watch import ReleaseWatch
 
 
@@ -26,13 +26,13 @@ class World:
     """Pointers that can be moved, and a loader that can be told to fail."""
 
     def __init__(self) -> None:
-        self.pointers: list[Release] = []
+        self.pointers: dict[str, Release | RecLensError] = {}
         self.faults: dict[str, Exception] = {}
         self.loads: list[str] = []
         self.serving: list[bool] = []
         self.watch = ReleaseWatch(self, self.load, poll_seconds=3600, changed=self.changed)
 
-    def releases(self) -> list[Release]:
+    def heads(self) -> dict[str, Release | RecLensError]:
         return self.pointers
 
     async def load(self, release: Release, current: str | None) -> str:
@@ -45,7 +45,7 @@ class World:
         self.serving.append(any_served)
 
     async def point(self, *pointers: Release) -> None:
-        self.pointers = list(pointers)
+        self.pointers = {one.name: one for one in pointers}
         await self.watch.refresh()
 
 
@@ -104,6 +104,38 @@ async def test_bad_version_is_refused_once_and_the_old_one_serves(fault: Excepti
     assert world.watch.state("default").refusal == ""
 
 
+async def test_what_cannot_be_read_is_told_and_hinders_no_other_release() -> None:
+    world = World()
+    await world.point(pointer("v1"), pointer("v1", "night"))
+    broken = CorruptArtifact("releases/default/000002.json cannot be read.")
+    world.pointers = {"default": broken, "night": pointer("v2", "night"), "new": broken}
+    await world.watch.refresh()
+    assert world.watch.current("default").release.version == "v1"
+    assert world.watch.state("default").refusal == broken.sentence
+    assert world.watch.current("night").release.version == "v2"
+    with pytest.raises(NotReady, match="000002"):
+        world.watch.current("new")
+    await world.point(pointer("v1"), pointer("v2", "night"))
+    assert world.watch.state("default").refusal == ""
+
+
+async def test_after_a_restart_the_readable_releases_serve() -> None:
+    world = World()
+    world.pointers = {"default": CorruptArtifact("broken."), "night": pointer("v1", "night")}
+    await world.watch.refresh()
+    assert world.watch.versions() == {"night": "v1"}
+    assert world.serving == [True]
+
+
+async def test_a_version_that_the_store_does_not_give_just_now_is_no_refusal() -> None:
+    world = World()
+    await world.point(pointer("v1"))
+    world.pointers = {"default": Unavailable("the store is away.")}
+    await world.watch.refresh()
+    assert world.watch.state("default").refusal == ""
+    assert world.watch.current("default").release.version == "v1"
+
+
 async def test_store_that_is_away_is_asked_again() -> None:
     world = World()
     world.faults["v1"] = Unavailable("the store is away.")
@@ -131,11 +163,11 @@ async def test_polling_goes_on_after_the_pointers_could_not_be_read() -> None:
     failed = asyncio.Event()
 
     class Flaky:
-        def releases(self) -> list[Release]:
+        def heads(self) -> dict[str, Release]:
             if not failed.is_set():
                 failed.set()
                 raise Unavailable("the store is away.")
-            return [pointer("v1")]
+            return {"default": pointer("v1")}
 
     loaded = asyncio.Event()
 

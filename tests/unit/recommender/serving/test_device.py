@@ -15,7 +15,6 @@ from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.representations.cache import Subject
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSettings
-from reclens_recommender.serving.wire import response_of
 
 
 @pytest.mark.parametrize("mode", [Mode.RESIDUAL, Mode.RECONSTRUCT])
@@ -38,9 +37,9 @@ def test_an_answer_from_there_is_the_answer_of_the_cpu(
         include_baseline=True,
         include_latents=True,
     )
-    here = response_of(rank(served_model(kind), [query])[0])
+    here = rank(served_model(kind), [query])[0]
     with pretend_device():
-        there = response_of(rank(served_model(kind, device=DEVICE), [query])[0])
+        there = rank(served_model(kind, device=DEVICE), [query])[0]
     assert there.ranked.items == here.ranked.items
     assert there.baseline.items == here.baseline.items
     assert there.ranked.baseline_ranks == here.ranked.baseline_ranks

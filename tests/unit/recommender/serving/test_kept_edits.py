@@ -6,7 +6,7 @@ import pytest
 from served_models import served_model
 
 from reclens.api.inference.v1 import inference_pb2 as pb
-from reclens_recommender.serving.wire import query_of
+from reclens_recommender.serving.queries import query_of
 
 
 def asking(n_named: int, strength: float) -> pb.RankRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +24,7 @@ from reclens_recommender.serving.ranking.exact import (
 )
 from reclens_recommender.serving.ranking.ranker import Ranker
 from reclens_recommender.serving.representations.cache import Subject
-from reclens_recommender.serving.served_model import ServedModel, ServingOptions
-from reclens_recommender.serving.wire import response_of
+from reclens_recommender.serving.served_model import ServedModel
 
 KINDS = ["sasrec", "bprmf", "lightgcn"]
 # Within the encoder, so that what is edited there goes on through the model.
@@ -61,11 +61,16 @@ def edited_scores(
     p99 = torch.from_numpy(served.steering.p99)
 
     def write(x: torch.Tensor) -> torch.Tensor:
-        return steer(x, served.sae, p99, edits, mode).x
+        return steer(x, served.sae, p99, edits, mode)
 
     batch = UserBatch.of([subject.history], [subject.user_index])
     with torch.inference_mode(), served.site.intervene(served.model, write):
         return served.model(batch)[0].numpy()
+
+
+def bits(scores: Sequence[float]) -> bytes:
+    """Scores of a message as the array that they were."""
+    return np.array(scores, np.float32).tobytes()
 
 
 def in_order(scores: np.ndarray, excluded: set[int]) -> list[int]:
@@ -126,9 +131,9 @@ def test_untouched_answers_have_the_bits_of_the_models_own_pass_alone_and_togeth
     for query, answer in zip(asked, together, strict=True):
         scores = own_scores(served, query.subject)
         expected = in_order(scores, set(query.subject.history.tolist()))[:20]
-        assert answer.ranked.items.tolist() == expected
-        assert answer.ranked.scores.tobytes() == scores[expected].tobytes()
-        assert answer.ranked.baseline_ranks.tolist() == list(range(1, len(expected) + 1))
+        assert list(answer.ranked.items) == expected
+        assert bits(answer.ranked.scores) == scores[expected].tobytes()
+        assert answer.ranked.baseline_ranks == list(range(1, len(expected) + 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,11 +145,11 @@ def test_an_answer_is_the_same_to_the_bit_whoever_asks_beside_it(
     monkeypatch.setattr(choice, "_SMALL_CATALOGUE", few_items)
     served = served_model(kind, n_items=203, d_model=d_model)
     asked = queries(served)
-    together = [response_of(answer) for answer in rank(served, asked)]
+    together = rank(served, asked)
     # A model of its own, so that nothing is kept from the first time.
     again = served_model(kind, n_items=203, d_model=d_model)
-    backwards = [response_of(answer) for answer in rank(again, asked[::-1])][::-1]
-    alone = [response_of(rank(again, [query])[0]) for query in asked]
+    backwards = rank(again, asked[::-1])[::-1]
+    alone = [rank(again, [query])[0] for query in asked]
     assert together == alone
     assert together == backwards
 
@@ -159,14 +164,14 @@ def test_edited_answers_are_those_of_the_pass_that_the_edits_are_written_into(
     for query, answer in zip(asked, rank(served, asked), strict=True):
         scores = edited_scores(served, query.subject, query.edits, query.mode)
         np.testing.assert_allclose(
-            answer.ranked.scores, scores[answer.ranked.items], rtol=1e-5, atol=1e-5
+            answer.ranked.scores, scores[list(answer.ranked.items)], rtol=1e-5, atol=1e-5
         )
         before = own_scores(served, query.subject)
         seen = set(query.subject.history.tolist()) if query.exclude_seen else set[int]()
         order = in_order(before, seen | set(query.excluded.tolist()))
-        ranks = [order.index(item) + 1 for item in answer.ranked.items.tolist()]
-        assert answer.ranked.baseline_ranks.tolist() == ranks
-        assert answer.ranked.baseline_scores.tobytes() == before[answer.ranked.items].tobytes()
+        ranks = [order.index(item) + 1 for item in answer.ranked.items]
+        assert answer.ranked.baseline_ranks == ranks
+        assert bits(answer.ranked.baseline_scores) == before[list(answer.ranked.items)].tobytes()
         if not query.limits:
             left = [score for i, score in enumerate(scores) if i in set(order)]
             best = sorted(left, reverse=True)[: query.top_k]
@@ -175,7 +180,7 @@ def test_edited_answers_are_those_of_the_pass_that_the_edits_are_written_into(
 
 @pytest.mark.parametrize("together", [False, True])
 def test_another_site_goes_through_the_rest_of_the_model(together: bool) -> None:
-    served = served_model("sasrec", site=INNER_SITE, options=ServingOptions(together=together))
+    served = served_model("sasrec", site=INNER_SITE, encode_together=together)
     assert isinstance(served.ranker, ForwardPassRanker)
     edits = (LatentEdit.of((3, 9), Operation.ADD, 0.8, Unit.INPUT_NORM),)
     subjects = [known(served, user) for user in range(6)]
@@ -183,7 +188,7 @@ def test_another_site_goes_through_the_rest_of_the_model(together: bool) -> None
     for subject, answer in zip(subjects, rank(served, asked), strict=True):
         scores = edited_scores(served, subject, edits, Mode.RESIDUAL)
         expected = in_order(scores, set(subject.history.tolist()))[:10]
-        assert answer.ranked.items.tolist() == expected
+        assert list(answer.ranked.items) == expected
         np.testing.assert_allclose(answer.ranked.scores, scores[expected], rtol=1e-5)
         assert answer.relative_shift == pytest.approx(0.8, rel=1e-5)
         # What was written is not what the last layer ends with: no shortcut gives this.
@@ -194,17 +199,16 @@ def test_another_site_goes_through_the_rest_of_the_model(together: bool) -> None
 def test_idle_edits_leave_every_bit_and_say_so(kind: str) -> None:
     served = served_model(kind)
     subject = known(served, 2)
-    firing = served.representations.of([subject])[0].reading.latents
+    firing = served.representations.of([subject])[0].encoded.latents
     silent = next(latent for latent in range(N_LATENTS) if latent not in firing)
     edits = (LatentEdit.of((silent,), Operation.SCALE, 3.0),)
     plain, idle = rank(served, [RankQuery(subject, 10), RankQuery(subject, 10, edits=edits)])
-    assert idle.ranked.scores.tobytes() == plain.ranked.scores.tobytes()
-    assert idle.ranked.items.tolist() == plain.ranked.items.tolist()
-    assert [one.index for one in idle.idle] == [0]
+    assert idle.ranked.scores == plain.ranked.scores
+    assert idle.ranked.items == plain.ranked.items
+    assert [one.index for one in idle.idle_edits] == [0]
     assert (idle.edited_latents, idle.relative_shift) == (0, 0.0)
-    assert idle.baseline_items is not None
-    assert idle.baseline_items.tolist() == plain.ranked.items.tolist()
-    assert plain.baseline_items is None
+    assert idle.baseline_items == plain.ranked.items
+    assert not plain.baseline_items
 
 
 def test_limits_are_kept_by_passing_items_over() -> None:
@@ -223,12 +227,12 @@ def test_limits_are_kept_by_passing_items_over() -> None:
                 expected.append(item)
                 for tag in carried:
                     left[tag] -= 1
-        assert answer.ranked.items.tolist() == expected
+        assert list(answer.ranked.items) == expected
         assert len(expected) == 20
         # Limits move no place in the untouched ranking.
         order = in_order(own_scores(served, subject), set(subject.history.tolist()))
         ranks = [order.index(item) + 1 for item in expected]
-        assert answer.ranked.baseline_ranks.tolist() == ranks
+        assert answer.ranked.baseline_ranks == ranks
 
 
 def test_limits_may_leave_fewer_items_than_were_asked_for() -> None:
@@ -246,10 +250,9 @@ def test_limits_may_leave_fewer_items_than_were_asked_for() -> None:
 def test_parts_of_a_score_add_up_to_it(kind: str, mode: Mode) -> None:
     served = served_model(kind)
     edits = (LatentEdit.of((3, 8), Operation.ADD, 0.6, Unit.INPUT_NORM),)
-    (answer,) = rank(
+    (message,) = rank(
         served, [RankQuery(known(served, 7), 12, edits=edits, mode=mode, include_latents=True)]
     )
-    message = response_of(answer)
     total = np.array(message.unexplained) + np.array(message.biases)
     for latent in message.latents:
         total += np.array(latent.contributions)
@@ -258,34 +261,42 @@ def test_parts_of_a_score_add_up_to_it(kind: str, mode: Mode) -> None:
     assert message.history == served.dataset.history(7).tolist()
 
 
-def test_representations_are_computed_once_and_dropped_when_there_are_too_many() -> None:
-    served = served_model("sasrec", options=ServingOptions(max_bytes=4 * 2500))
-    kept = served.representations
+def test_representations_are_computed_once_and_dropped_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = served_model("sasrec")
+    kept = served.representations.kept
+    kept.max_size = 4 * 2500
+    computed: list[int] = []
+    own = served.model.represent
+
+    def counted(batch: UserBatch) -> torch.Tensor:
+        computed.append(len(batch))
+        return own(batch)
+
+    monkeypatch.setattr(served.model, "represent", counted)
     first, second = known(served, 0), bare(1, 2)
     rank(served, [RankQuery(first, 3), RankQuery(second, 3), RankQuery(first, 5)])
-    assert kept.misses == 2
+    assert sum(computed) == 2
     rank(served, [RankQuery(second, 3), RankQuery(first, 3)])
-    assert (kept.misses, kept.hits) == (2, 2)
+    assert sum(computed) == 2
     rank(served, [RankQuery(known(served, user), 3) for user in range(1, 10)])
-    assert kept.nbytes <= 4 * 2500
+    assert kept.size <= 4 * 2500
     assert 0 < len(kept) <= 6
     rank(served, [RankQuery(first, 3)])
-    assert kept.misses == 12  # the oldest had gone
-    nothing = served_model("sasrec", options=ServingOptions(max_bytes=0))
+    assert sum(computed) == 12  # the oldest had gone
+    nothing = served_model("sasrec", representations_mb=0)
     assert (
-        rank(nothing, [RankQuery(first, 3)])[0].ranked.items.tolist()
-        == rank(served, [RankQuery(first, 3)])[0].ranked.items.tolist()
+        rank(nothing, [RankQuery(first, 3)])[0].ranked
+        == rank(served, [RankQuery(first, 3)])[0].ranked
     )
-    assert len(nothing.representations) == 0
+    assert len(nothing.representations.kept) == 0
 
 
 def test_threads_that_share_the_search_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "_CHUNK_ITEMS", 128)
-    one, more = (
-        served_model("bprmf", n_items=1500, options=ServingOptions(search_threads=threads))
-        for threads in (1, 3)
-    )
+    one, more = (served_model("bprmf", n_items=1500, search_threads=threads) for threads in (1, 3))
     asked = queries(one)
-    expected = [response_of(answer) for answer in rank(one, asked)]
+    expected = rank(one, asked)
     for _ in range(5):
-        assert [response_of(answer) for answer in rank(more, asked)] == expected
+        assert rank(more, asked) == expected

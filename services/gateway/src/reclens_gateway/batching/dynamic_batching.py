@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import grpc
 import structlog
 
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import DeadlineExceeded, InternalError, RecLensError
 from reclens.platform.observability import metrics
-from reclens.rpc_status import CODES, from_parts
+from reclens.rpc_status import failure_error
 
 IDLE_TURNS = 6
 """Turns of the event loop that bring no request, after which no more are waited for. gRPC takes
@@ -212,7 +211,7 @@ class DynamicBatcher:
             if outcome.HasField("response"):
                 one.answer.set_result(outcome.response)
             else:
-                one.answer.set_exception(_refused(outcome.failure))
+                one.answer.set_exception(failure_error(outcome.failure))
 
 
 def _n_bytes(request: pb.RankRequest) -> int:
@@ -221,17 +220,6 @@ def _n_bytes(request: pb.RankRequest) -> int:
     if request.include_latents:
         answer += request.top_k * 4 * _LATENTS
     return max(request.ByteSize(), answer)
-
-
-def _refused(failure: pb.RankFailure) -> RecLensError:
-    return from_parts(
-        CODES.get(failure.code, grpc.StatusCode.INTERNAL),
-        reason=failure.reason,
-        message=failure.message,
-        field=failure.field,
-        remedy=failure.remedy,
-        retry_seconds=failure.retry_seconds,
-    )
 
 
 def _of_request(error: RecLensError, request_id: str) -> RecLensError:

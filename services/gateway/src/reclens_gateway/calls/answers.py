@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import grpc
-
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.catalog.items import ItemEntry
 from reclens.concepts.labels.concepts import Concept
-from reclens.errors import RecLensError
 from reclens.platform.observability import metrics
 from reclens.steering.pushes import ConceptPush
 from reclens.steering.wire import named_concepts
@@ -135,17 +132,6 @@ def add_explanation(
 def history_item(entry: ItemEntry) -> steering.HistoryItem:
     """An item with title and tags."""
     return steering.HistoryItem(item_id=entry.item_id, title=entry.title, tags=entry.tags)
-
-
-def failure_of(error: RecLensError) -> steering.RecommendFailure:
-    """The outcome of an entry that was refused."""
-    return steering.RecommendFailure(
-        code=grpc.StatusCode[error.grpc_code].value[0],
-        reason=error.reason,
-        field=error.field,
-        message=str(RecLensError(error.message, remedy=error.remedy)),
-        retry_seconds=error.retry_seconds,
-    )
 
 
 # --- latents and concepts ------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
+from reclens.lru_cache import LruCache
 from reclens.platform.grpc.auth import Rule, Scope
 from reclens.platform.grpc.calls import seconds_left
 from reclens.platform.store.release_watch import ReleaseWatch
@@ -16,8 +17,12 @@ from reclens.steering.wire import resolve_edits
 from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.calls.paging import Cursor, open_token
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.policies.caches import LruCache
-from reclens_gateway.resolving.requests import ResolvedPolicy, resolve_policy
+from reclens_gateway.resolving.requests import (
+    ResolvedPolicy,
+    ResolvedRequest,
+    resolve_policy,
+    resolve_request,
+)
 from reclens_gateway.resolving.served_release import ServedRelease
 
 T = TypeVar("T")
@@ -69,7 +74,9 @@ class Calls:
         self.inference = inference
         self.policies = policies
         # Neither a version of a policy nor one of a release changes.
-        self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(_MAX_POLICY_BYTES)
+        self._resolved: LruCache[tuple[object, ...], ResolvedPolicy] = LruCache(
+            _MAX_POLICY_BYTES, lambda one: one.n_bytes
+        )
         self.session_idle_seconds = session_idle_seconds
         self._default_deadline = default_deadline
         self._refreshing: asyncio.Task[None] | None = None
@@ -108,23 +115,23 @@ class Calls:
     async def on_one_version(
         self,
         name: str,
-        answer: Callable[[ServedRelease], Awaitable[T]],
-        *,
+        answer: Callable[..., Awaitable[T]],
+        *arguments: object,
         field: str = "release",
     ) -> T:
-        """What ``answer`` makes of the current version.
+        """What ``answer``, called with it and ``arguments``, makes of the current version.
 
         Where the inference service has moved on from it, releases are read again and the request is
         resolved anew: a swap fails no request, and no answer is of two versions.
         """
         for _ in range(MAX_TRIES - 1):
             try:
-                return await answer(self.served(name, field=field))
+                return await answer(self.served(name, field=field), *arguments)
             except NotReady as error:
                 if not is_of_version(error):
                     raise
             await self._refresh()
-        return await answer(self.served(name, field=field))
+        return await answer(self.served(name, field=field), *arguments)
 
     async def _refresh(self) -> None:
         # One reading for all requests that met the same swap.
@@ -134,16 +141,13 @@ class Calls:
 
     # --- what requests name ----------------------------------------------------------------------
 
-    async def prepare(
-        self, request: pb.RecommendRequest | pb.Variant, served: ServedRelease, deadline: float
-    ) -> ResolvedPolicy | None:
-        """Load all that ``request`` is resolved with: its policy, and what its concepts push.
-
-        Returns:
-            The stored policy that it names, for ``served``; None where it names none.
+    async def resolved(
+        self, served: ServedRelease, request: pb.RecommendRequest, deadline: float
+    ) -> ResolvedRequest:
+        """``request`` in terms of ``served``; its policy and what its concepts push are loaded.
 
         Raises:
-            InvalidInput: a policy without a name, or an edit that cannot be asked.
+            InvalidInput: a policy without a name, or something that cannot be asked.
             NotFound: there is no such policy or version, or the release lacks what is named.
             NotReady: the policy names latents of another autoencoder.
             CorruptArtifact: the policy cannot be read.
@@ -155,7 +159,7 @@ class Calls:
         if request.HasField("policy"):
             policy = await self._policy(request.policy, served, deadline)
         await self.load_pushes(served, request.edits, deadline)
-        return policy
+        return resolve_request(served, request, policy)
 
     async def load_pushes(
         self, served: ServedRelease, edits: Sequence[pb.Edit], deadline: float

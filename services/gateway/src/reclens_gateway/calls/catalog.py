@@ -56,20 +56,20 @@ class CatalogCalls(Calls):
         self, request: pb.GetConceptRequest, context: Any
     ) -> pb.GetConceptResponse:
         deadline = self.deadline(context)
+        return await self.on_one_version(request.release, self._concept, request, deadline)
 
-        async def answer(served: ServedRelease) -> pb.GetConceptResponse:
-            concept = served.concepts.get(request.concept_id, field="concept_id")
-            response = pb.GetConceptResponse(
-                concept=concept_message(served, concept), versions=served.versions
-            )
-            if request.include_push:
-                added = pb.Edit(concept_id=request.concept_id, add=0.0)
-                await self.load_pushes(served, [added], deadline)
-                push = served.pushes.get(request.concept_id)
-                response.push.extend(push_message(served, push))
-            return response
-
-        return await self.on_one_version(request.release, answer)
+    async def _concept(
+        self, served: ServedRelease, request: pb.GetConceptRequest, deadline: float
+    ) -> pb.GetConceptResponse:
+        concept = served.concepts.get(request.concept_id, field="concept_id")
+        response = pb.GetConceptResponse(
+            concept=concept_message(served, concept), versions=served.versions
+        )
+        if request.include_push:
+            added = pb.Edit(concept_id=request.concept_id, add=0.0)
+            await self.load_pushes(served, [added], deadline)
+            response.push.extend(push_message(served, served.pushes.get(request.concept_id)))
+        return response
 
     @requires(Scope.READ)
     async def SearchConcepts(  # noqa: N802
@@ -101,8 +101,9 @@ class CatalogCalls(Calls):
         )
 
     async def _firing_for(self, served: ServedRelease, user_id: str, context: Any) -> list[Concept]:
+        user = pb.Subject(user_id=user_id)
         resolved = resolve_request(
-            served, pb.Subject(user_id=user_id), top_k=1, include_seen=True, include_latents=True
+            served, pb.RecommendRequest(subject=user, top_k=1, include_seen=True, explain=True)
         )
         try:
             answer = await self.inference.rank(resolved.rank, self.deadline(context))
@@ -131,11 +132,12 @@ class CatalogCalls(Calls):
 
 
 def _release(state: ReleaseState[ServedRelease]) -> pb.Release:
-    newest, current = state.newest, state.current
-    return pb.Release(
-        name=newest.name,
-        versions=versions(newest),
-        published_at=newest.published_at,
-        serving=current is not None and current.release.version == newest.version,
-        refusal=state.refusal,
+    current = state.current.release if state.current is not None else None
+    message = pb.Release(name=state.name, refusal=state.refusal)
+    if shown := state.newest or current:
+        message.versions.CopyFrom(versions(shown))
+        message.published_at = shown.published_at
+    message.serving = (
+        current is not None and state.newest is not None and current.version == state.newest.version
     )
+    return message

@@ -36,11 +36,7 @@ class ProposalCalls(Calls):
     ) -> pb.ProposeEditResponse:
         check_count(request.max_latents, MAX_PROPOSED_LATENTS, "latents", field="max_latents")
         deadline = self.deadline(context)
-
-        async def answer(served: ServedRelease) -> pb.ProposeEditResponse:
-            return await self._proposed(served, request, deadline)
-
-        return await self.on_one_version(request.release, answer)
+        return await self.on_one_version(request.release, self._proposed, request, deadline)
 
     async def _proposed(
         self, served: ServedRelease, request: pb.ProposeEditRequest, deadline: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reclens.api.inference.v1 import inference_pb2 as inference
@@ -11,16 +11,16 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens.platform.grpc.auth import Scope
 from reclens.platform.grpc.calls import check_request_id, request_id
+from reclens.rpc_status import write_failure
 from reclens.steering.limits import MAX_BATCH, MAX_VARIANT_NAME, MAX_VARIANTS, check_count
 from reclens_gateway.calls.answers import (
     add_effect,
     add_items,
     explain_response,
-    failure_of,
     recommend_response,
 )
 from reclens_gateway.calls.base import Calls, is_of_version, requires
-from reclens_gateway.resolving.requests import ResolvedPolicy, ResolvedRequest, resolve_request
+from reclens_gateway.resolving.requests import ResolvedRequest, resolve_request
 from reclens_gateway.resolving.served_release import ServedRelease
 
 
@@ -50,13 +50,10 @@ class RecommendingCalls(Calls):
         self, request: pb.BatchRecommendRequest, context: Any
     ) -> pb.BatchRecommendResponse:
         check_count(len(request.requests), MAX_BATCH, "requests", field="requests", least=1)
-        deadline = self.deadline(context)
-
-        async def answer(served: ServedRelease) -> pb.BatchRecommendResponse:
-            return await self._batch(served, request, deadline)
-
-        first = request.requests[0].release
-        return await self.on_one_version(first, answer, field="requests[0].release")
+        first, deadline = request.requests[0].release, self.deadline(context)
+        return await self.on_one_version(
+            first, self._batch, request, deadline, field="requests[0].release"
+        )
 
     # Comparisons are there for edits.
     @requires(Scope.STEER, weight=lambda request: len(request.variants))
@@ -66,69 +63,53 @@ class RecommendingCalls(Calls):
             field = f"variants[{position}].name"
             check_count(len(variant.name), MAX_VARIANT_NAME, "characters", field=field)
         deadline = self.deadline(context)
-
-        async def answer(served: ServedRelease) -> pb.CompareResponse:
-            return await self._compared(served, request, deadline)
-
-        return await self.on_one_version(request.release, answer)
+        return await self.on_one_version(request.release, self._compared, request, deadline)
 
     @requires(Scope.READ)
     async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:  # noqa: N802
         deadline = self.deadline(context)
-
-        async def answer(served: ServedRelease) -> pb.ExplainResponse:
-            resolved = resolve_request(
-                served, request.subject, request.top_k, request.include_seen, include_latents=True
-            )
-            ranked = await self.inference.rank(resolved.rank, deadline)
-            return explain_response(served, ranked, request_id())
-
-        return await self.on_one_version(request.release, answer)
+        return await self.on_one_version(request.release, self._explained, request, deadline)
 
     async def recommended(
         self, request: pb.RecommendRequest, deadline: float, identifier: str
     ) -> pb.RecommendResponse:
         """The answer to one request."""
-
-        async def answer(served: ServedRelease) -> pb.RecommendResponse:
-            resolved = await self._resolved_recommend(served, request, deadline)
-            resolved.rank.request_id = identifier
-            ranked = await self.inference.rank(resolved.rank, deadline)
-            return recommend_response(
-                served, resolved, ranked, explain=request.explain, request_id=identifier
-            )
-
-        return await self.on_one_version(request.release, answer)
-
-    async def _resolved_recommend(
-        self, served: ServedRelease, request: pb.RecommendRequest, deadline: float
-    ) -> ResolvedRequest:
-        policy = await self.prepare(request, served, deadline)
-        return resolve_request(
-            served,
-            request.subject,
-            request.top_k,
-            request.include_seen,
-            edits=request.edits,
-            mode=request.mode,
-            constraints=request.constraints,
-            policy=policy,
-            include_baseline=request.include_baseline,
-            include_latents=request.explain,
+        return await self.on_one_version(
+            request.release, self._recommended, request, deadline, identifier
         )
+
+    async def _recommended(
+        self,
+        served: ServedRelease,
+        request: pb.RecommendRequest,
+        deadline: float,
+        identifier: str,
+    ) -> pb.RecommendResponse:
+        resolved = await self.resolved(served, request, deadline)
+        resolved.rank.request_id = identifier
+        ranked = await self.inference.rank(resolved.rank, deadline)
+        return recommend_response(
+            served, resolved, ranked, explain=request.explain, request_id=identifier
+        )
+
+    async def _explained(
+        self, served: ServedRelease, request: pb.ExplainRequest, deadline: float
+    ) -> pb.ExplainResponse:
+        asked = pb.RecommendRequest(
+            subject=request.subject,
+            top_k=request.top_k,
+            include_seen=request.include_seen,
+            explain=True,
+        )
+        rank = resolve_request(served, asked).rank
+        return explain_response(served, await self.inference.rank(rank, deadline), request_id())
 
     async def _batch(
         self, served: ServedRelease, request: pb.BatchRecommendRequest, deadline: float
     ) -> pb.BatchRecommendResponse:
         outcomes = [pb.RecommendOutcome()] * len(request.requests)
         response = pb.BatchRecommendResponse(outcomes=outcomes)
-
-        async def resolve(entry: pb.RecommendRequest) -> ResolvedRequest:
-            check_request_id(entry.request_id)
-            _check_release(entry.release, served.release.name)
-            return await self._resolved_recommend(served, entry, deadline)
-
-        resolved = await _resolve_each(request.requests, response.outcomes, resolve)
+        resolved = await self._resolve_each(served, request.requests, response.outcomes, deadline)
         ranks = [one.rank for one in resolved.values()]
         answers = await self.inference.rank_all(ranks, deadline) if ranks else []
         for index, one, answer in _answered(resolved, answers, response.outcomes):
@@ -152,25 +133,10 @@ class RecommendingCalls(Calls):
             request_id=request_id(),
             outcomes=[pb.VariantOutcome(name=variant.name) for variant in request.variants],
         )
-
-        def resolved_variant(variant: pb.Variant, policy: ResolvedPolicy | None) -> ResolvedRequest:
-            return resolve_request(
-                served,
-                request.subject,
-                request.top_k,
-                request.include_seen,
-                edits=variant.edits,
-                mode=variant.mode,
-                constraints=request.constraints,
-                policy=policy,
-            )
-
-        async def resolve(variant: pb.Variant) -> ResolvedRequest:
-            return resolved_variant(variant, await self.prepare(variant, served, deadline))
-
         # What is wrong with all variants alike is refused as a whole, with the untouched answer.
-        untouched = resolved_variant(pb.Variant(), None)
-        resolved = await _resolve_each(request.variants, response.outcomes, resolve)
+        untouched = resolve_request(served, _in_full(request, pb.Variant()))
+        entries = [_in_full(request, variant) for variant in request.variants]
+        resolved = await self._resolve_each(served, entries, response.outcomes, deadline)
         ranks = [untouched.rank, *(one.rank for one in resolved.values())]
         baseline, *answers = await self.inference.rank_all(ranks, deadline)
         if isinstance(baseline, RecLensError):
@@ -182,27 +148,40 @@ class RecommendingCalls(Calls):
             add_effect(served, one, answer, variant.effect)
         return response
 
+    async def _resolve_each(
+        self,
+        served: ServedRelease,
+        entries: Sequence[pb.RecommendRequest],
+        outcomes: Sequence[Any],
+        deadline: float,
+    ) -> dict[int, ResolvedRequest]:
+        """Entries of one call by their place; of those that are refused, the outcome says why."""
+        resolved: dict[int, ResolvedRequest] = {}
+        for index, entry in enumerate(entries):
+            try:
+                check_request_id(entry.request_id)
+                _check_release(entry.release, served.release.name)
+                resolved[index] = await self.resolved(served, entry, deadline)
+            except RecLensError as error:
+                if is_of_version(error):
+                    raise
+                write_failure(error, outcomes[index].failure)
+                # To find names that are near takes milliseconds; others have their turn between.
+                await asyncio.sleep(0)
+        return resolved
 
-# --- entries of one call, each answered or refused on its own ------------------------------------
 
-
-async def _resolve_each(
-    entries: Sequence[Any],
-    outcomes: Sequence[Any],
-    resolve: Callable[[Any], Awaitable[ResolvedRequest]],
-) -> dict[int, ResolvedRequest]:
-    """Entries by their place; of those that are refused, the outcome says why."""
-    resolved: dict[int, ResolvedRequest] = {}
-    for index, entry in enumerate(entries):
-        try:
-            resolved[index] = await resolve(entry)
-        except RecLensError as error:
-            if is_of_version(error):
-                raise
-            outcomes[index].failure.CopyFrom(failure_of(error))
-            # To find names that are near takes milliseconds; others have their turn between.
-            await asyncio.sleep(0)
-    return resolved
+def _in_full(request: pb.CompareRequest, variant: pb.Variant) -> pb.RecommendRequest:
+    """A variant as a request of its own."""
+    return pb.RecommendRequest(
+        subject=request.subject,
+        top_k=request.top_k,
+        include_seen=request.include_seen,
+        constraints=request.constraints,
+        edits=variant.edits,
+        mode=variant.mode,
+        policy=variant.policy if variant.HasField("policy") else None,
+    )
 
 
 def _answered(
@@ -216,7 +195,7 @@ def _answered(
             # Nothing in an entry that was resolved can be that but its version.
             raise answer
         if isinstance(answer, RecLensError):
-            outcomes[index].failure.CopyFrom(failure_of(answer))
+            write_failure(answer, outcomes[index].failure)
         else:
             yield index, one, answer
 

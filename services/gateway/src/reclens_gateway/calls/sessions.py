@@ -11,7 +11,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import Cancelled, InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Scope
 from reclens.platform.grpc.calls import check_request_id, request_id
-from reclens_gateway.calls.answers import failure_of
+from reclens.rpc_status import write_failure
 from reclens_gateway.calls.base import requires
 from reclens_gateway.calls.recommending import RecommendingCalls
 
@@ -32,12 +32,12 @@ class SessionCalls(RecommendingCalls):
         try:
             while (step := await steps.next(self.session_idle_seconds)) is not None:
                 response = pb.StreamRecommendResponse(
-                    sequence=step.sequence, superseded=step.superseded
+                    sequence=step.request.sequence, superseded=step.superseded
                 )
                 try:
                     asked = await self._answer(step, asked, context, response)
                 except RecLensError as error:
-                    response.failure.CopyFrom(failure_of(error))
+                    write_failure(error, response.failure)
                 # While the caller does not read, nothing more is answered; then it is let go.
                 idle_timer = asyncio.get_running_loop().call_later(
                     self.session_idle_seconds, session.cancel
@@ -65,23 +65,19 @@ class SessionCalls(RecommendingCalls):
         """
         request = step.applied(asked)
         check_request_id(request.request_id)
-        identifier = request.request_id or f"{request_id()}/{step.sequence}"
+        identifier = request.request_id or f"{request_id()}/{step.request.sequence}"
         # The stream's own deadline is that of the whole session.
         deadline = min(self.deadline(context), self.default_deadline())
         response.response.CopyFrom(await self.recommended(request, deadline, identifier))
         return request
 
 
-@dataclass
+@dataclass(frozen=True)
 class SessionStep:
     """What is to be answered next."""
 
-    sequence: int
-    """Caller's number of the newest step in it."""
-    start: pb.RecommendRequest | None = None
-    """Everything that is asked; None: a change of what was asked last."""
-    update: pb.SessionUpdate | None = None
-    """The change."""
+    request: pb.StreamRecommendRequest
+    """The newest step, with what it leaves as those before it had it."""
     superseded: int = 0
     """Earlier steps that get no answer."""
 
@@ -91,19 +87,20 @@ class SessionStep:
         Raises:
             InvalidInput: the step says nothing, or changes what was never asked.
         """
-        if self.start is not None:
-            return self.start
-        if self.update is None:
-            raise InvalidInput(
-                "the step says nothing.", field="step", remedy="send a start or an update."
-            )
+        match self.request.WhichOneof("step"):
+            case "start":
+                return self.request.start
+            case None:
+                raise InvalidInput(
+                    "the step says nothing.", field="step", remedy="send a start or an update."
+                )
         if asked is None:
             raise InvalidInput(
                 "there is nothing to change yet.",
                 field="update",
                 remedy="begin the session with a start.",
             )
-        return changed(asked, self.update)
+        return changed(asked, self.request.update)
 
 
 def changed(asked: pb.RecommendRequest, update: pb.SessionUpdate) -> pb.RecommendRequest:
@@ -141,19 +138,11 @@ class ConflatedSteps:
     def put(self, request: pb.StreamRecommendRequest) -> None:
         """Take one step, in place of the one that waits."""
         overtaken = self._waiting
-        step = SessionStep(request.sequence)
-        match request.WhichOneof("step"):
-            case "start":
-                step.start = request.start
-            case "update":
-                step.update = request.update
-                if overtaken is not None:
-                    _build_on(overtaken, step)
-            case _:
-                pass
-        if overtaken is not None:
-            step.superseded = overtaken.superseded + 1
-        self._waiting = step
+        if overtaken is None:
+            self._waiting = SessionStep(request)
+        else:
+            merged = _merged(overtaken.request, request)
+            self._waiting = SessionStep(merged, overtaken.superseded + 1)
         self._changed.set()
 
     async def next(self, idle_seconds: float) -> SessionStep | None:
@@ -178,18 +167,21 @@ class ConflatedSteps:
         return step
 
 
-def _build_on(overtaken: SessionStep, step: SessionStep) -> None:
-    """Keep of an overtaken step what the update ``step`` leaves as it is."""
-    update = step.update
-    assert update is not None
-    if overtaken.start is not None:
-        step.start, step.update = changed(overtaken.start, update), None
-    elif overtaken.update is not None:
-        merged = pb.SessionUpdate()
-        merged.CopyFrom(overtaken.update)
-        if update.HasField("edits"):
-            merged.edits.CopyFrom(update.edits)
-        if update.HasField("constraints"):
-            merged.constraints.CopyFrom(update.constraints)
-        merged.top_k = update.top_k or merged.top_k
-        step.update = merged
+def _merged(
+    overtaken: pb.StreamRecommendRequest, newest: pb.StreamRecommendRequest
+) -> pb.StreamRecommendRequest:
+    """``newest``; where it is an update, what it leaves as it is stays as ``overtaken`` had it."""
+    if not newest.HasField("update"):
+        return newest
+    merged = pb.StreamRecommendRequest(sequence=newest.sequence)
+    if overtaken.HasField("start"):
+        merged.start.CopyFrom(changed(overtaken.start, newest.update))
+        return merged
+    update = newest.update
+    merged.update.CopyFrom(overtaken.update)
+    if update.HasField("edits"):
+        merged.update.edits.CopyFrom(update.edits)
+    if update.HasField("constraints"):
+        merged.update.constraints.CopyFrom(update.constraints)
+    merged.update.top_k = update.top_k or merged.update.top_k
+    return merged

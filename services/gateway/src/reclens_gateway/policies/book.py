@@ -20,12 +20,12 @@ from reclens.errors import (
     StalePolicy,
     Unavailable,
 )
+from reclens.lru_cache import LruCache
 from reclens.platform.grpc.calls import request_id
 from reclens.platform.observability import metrics
 from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
 from reclens.steering.policies import POLICY_ID, StoredPolicy
-from reclens_gateway.policies.caches import Clock, LruCache
-from reclens_gateway.policies.reader import PolicyReader, StoredVersion
+from reclens_gateway.policies.reader import Clock, PolicyReader, StoredVersion
 
 _POLICY_ID = re.compile(POLICY_ID)
 _READ_TOGETHER = 16
@@ -65,7 +65,9 @@ class PolicyBook:
         self._poll_seconds = poll_seconds
         self._reader = PolicyReader(log, poll_seconds, clock)
         self._newest: dict[str, _Newest] = {}
-        self._versions: LruCache[tuple[str, int], pb.Policy] = LruCache(_MAX_BYTES)
+        self._versions: LruCache[tuple[str, int], pb.Policy] = LruCache(
+            _MAX_BYTES, pb.Policy.ByteSize
+        )
         self._reading = asyncio.Lock()
         self._readings = 0
         self._read_at = float("-inf")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from reclens.errors import CorruptArtifact, NotFound, Overloaded, Unavailable
+from reclens.lru_cache import LruCache
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.steering.policies import StoredPolicy
-from reclens_gateway.policies.caches import Clock, NegativeCache, TokenBucket
 
 T = TypeVar("T")
+
+Clock = Callable[[], float]
+"""Seconds that only rise."""
 
 _THREADS = 4
 _MAX_LOOKUPS = 16
 _LOOKUPS_PER_SECOND = 20.0
+_MAX_MISSING = 10_000
+"""Names that are remembered to be missing."""
 _AWAY_SECONDS = 1.0
 """How long a store that did not answer is left alone."""
 
@@ -34,7 +40,7 @@ class PolicyReader:
     """Looks up in the store what requests name and the snapshot does not have.
 
     Threads of its own, as a store that hangs must hold up nothing else. Requests for the same are
-    coalesced into one lookup, what is not there is remembered to be missing, and lookups are
+    coalesced into one lookup, a negative cache remembers what is not there, and lookups are
     limited in number and rate.
 
     Args:
@@ -46,7 +52,8 @@ class PolicyReader:
     def __init__(self, log: PolicyLog, missing_seconds: float, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._missing: NegativeCache[tuple[str, int]] = NegativeCache(missing_seconds, clock=clock)
+        self._missing_seconds = missing_seconds
+        self._missing_until: LruCache[tuple[str, int], float] = LruCache(_MAX_MISSING)
         self._rate = TokenBucket(_LOOKUPS_PER_SECOND, clock)
         self._away_until = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, "policies")
@@ -80,7 +87,7 @@ class PolicyReader:
         except Unavailable:
             self._away_until = self._clock() + _AWAY_SECONDS
             raise
-        self._missing.add((policy_id, version))
+        self._missing_until.keep((policy_id, version), self._clock() + self._missing_seconds)
         return None
 
     async def look_up(
@@ -102,7 +109,7 @@ class PolicyReader:
         name = (policy_id, version)
         task = self._lookups.get(name)
         if task is None:
-            if not exists and name in self._missing:
+            if not exists and self._clock() < (self._missing_until.get(name) or 0.0):
                 return None
             if self._clock() < self._away_until:
                 raise Unavailable(
@@ -127,3 +134,24 @@ class PolicyReader:
         self._lookups.pop(name, None)
         if not task.cancelled():
             task.exception()
+
+
+class TokenBucket:
+    """Lets ``per_second`` through, and as many at once after a pause."""
+
+    def __init__(self, per_second: float, clock: Clock = time.monotonic) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._tokens = per_second
+        self._filled_at = clock()
+
+    def take(self) -> float:
+        """Take a token; seconds until there is one, 0 where one was taken."""
+        now = self._clock()
+        earned = (now - self._filled_at) * self._per_second
+        self._tokens = min(self._per_second, self._tokens + earned)
+        self._filled_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._per_second
+        self._tokens -= 1
+        return 0.0

@@ -38,7 +38,8 @@ class ResolvedPolicy:
     unknown_items: frozenset[str]
     """Excluded ids that the data set does not have."""
 
-    def ByteSize(self) -> int:  # noqa: N802 (as messages tell their size)
+    @property
+    def n_bytes(self) -> int:
         """Bytes that it takes."""
         return self.policy.ByteSize() + self.part.ByteSize()
 
@@ -59,45 +60,33 @@ class ResolvedRequest:
 
 def resolve_request(
     served: ServedRelease,
-    subject: steering.Subject,
-    top_k: int,
-    include_seen: bool,
-    *,
-    edits: Sequence[steering.Edit] = (),
-    mode: int = steering.STEERING_MODE_UNSPECIFIED,
-    constraints: steering.Constraints | None = None,
+    request: steering.RecommendRequest,
     policy: ResolvedPolicy | None = None,
-    include_baseline: bool = False,
-    include_latents: bool = False,
 ) -> ResolvedRequest:
     """What to ask the inference service.
 
     Args:
         served: the version to answer from.
-        subject: whom to recommend to.
-        top_k: items to return; 0: `DEFAULT_TOP_K`.
-        include_seen: keep items of the history among the candidates.
-        edits: the request's.
-        mode: the request's; not given: the policy's.
-        constraints: the request's.
-        policy: whose edits come first, and whose constraints hold as well.
-        include_baseline: also rank without edits.
-        include_latents: also list latents and contributions.
+        request: what is asked; other calls than Recommend ask in its terms.
+        policy: the policy that it names: its edits come first, its constraints hold as well, and
+            its mode where the request gives none.
 
     Raises:
         InvalidInput, NotFound: names the field.
     """
-    check_count(top_k, MAX_TOP_K, "items", field="top_k")
+    edits = request.edits
+    check_count(request.top_k, MAX_TOP_K, "items", field="top_k")
+    mode = request.mode or (0 if policy is None else policy.policy.mode)
     rank = inference.RankRequest(
         release=served.release.name,
         release_version=served.release.version,
-        top_k=top_k or DEFAULT_TOP_K,
-        exclude_seen=not include_seen,
-        mode=mode_number(read_mode(mode or (0 if policy is None else policy.policy.mode))),
-        include_baseline=include_baseline,
-        include_latents=include_latents,
+        top_k=request.top_k or DEFAULT_TOP_K,
+        exclude_seen=not request.include_seen,
+        mode=mode_number(read_mode(mode)),
+        include_baseline=request.include_baseline,
+        include_latents=request.explain,
     )
-    _add_subject(served, subject, rank)
+    _add_subject(served, request.subject, rank)
     if policy is None:
         ref, applied, unknown = None, edits, frozenset[str]()
     else:
@@ -114,8 +103,8 @@ def resolve_request(
         rank.MergeFrom(policy.part)
     if edits:
         add_latent_edits(resolve_edits(edits, served.pushes), rank.edits)
-    if constraints is not None:
-        unknown |= add_constraints(served, constraints, rank)
+    if request.HasField("constraints"):
+        unknown |= add_constraints(served, request.constraints, rank)
     return ResolvedRequest(rank, applied, len(unknown), ref)
 
 

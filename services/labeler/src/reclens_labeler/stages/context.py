@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -23,12 +22,6 @@ UNUSED_SECONDS: Final = 600.0
 T = TypeVar("T")
 
 
-def _in_background(seconds: float, act: Callable[[], None]) -> None:
-    timer = threading.Timer(seconds, act)
-    timer.daemon = True
-    timer.start()
-
-
 class ExpiringCache(Generic[T]):
     """An LRU cache whose entries expire once nobody has asked for them for a while. Threads that
     want the same entry wait for the one making it.
@@ -36,8 +29,7 @@ class ExpiringCache(Generic[T]):
     Args:
         size: entries kept at most; the one used longest ago goes first.
         seconds: an entry is let go of once it has not been asked for this long.
-        now: a clock, in seconds.
-        later: calls a function after so many seconds, in a thread of its own.
+        timer: calls a function after so many seconds, in a thread of its own, unless cancelled.
     """
 
     def __init__(
@@ -45,17 +37,14 @@ class ExpiringCache(Generic[T]):
         size: int,
         *,
         seconds: float = UNUSED_SECONDS,
-        now: Callable[[], float] = time.monotonic,
-        later: Callable[[float, Callable[[], None]], object] = _in_background,
+        timer: Callable[[float, Callable[[], None]], threading.Timer] = threading.Timer,
     ) -> None:
         self._size = size
         self._seconds = seconds
-        self._now = now
-        self._later = later
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[T, float]] = OrderedDict()
+        self._timer = timer
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[str, tuple[T, threading.Timer]] = OrderedDict()
         self._making: dict[str, threading.Lock] = {}
-        self._watched = False
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """What is kept under ``key``, made where nothing is. A failure is not kept."""
@@ -63,48 +52,33 @@ class ExpiringCache(Generic[T]):
             turn = self._making.setdefault(key, threading.Lock())
         with turn:
             with self._lock:
-                self._drop_unused()
-                found = self._kept.get(key)
-                if found is not None:
-                    return self._keep(key, found[0])
-            made = make()
+                kept = self._kept.get(key)
+            value = make() if kept is None else kept[0]
             with self._lock:
-                return self._keep(key, made)
+                self._keep(key, value)
+            return value
 
     def forget(self, key: str) -> None:
         """Let go of what is kept under ``key``."""
         with self._lock:
-            self._drop(key)
+            if key in self._kept:
+                self._kept.pop(key)[1].cancel()
+            self._making.pop(key, None)
 
-    def _keep(self, key: str, value: T) -> T:
-        self._kept[key] = value, self._now()
-        self._kept.move_to_end(key)
+    def _keep(self, key: str, value: T) -> None:
+        self.forget(key)
+        timer = self._timer(self._seconds, lambda: self._expire(key, timer))
+        timer.daemon = True
+        timer.start()
+        self._kept[key] = value, timer
         while len(self._kept) > self._size:
-            self._drop(next(iter(self._kept)))
-        self._watch()
-        return value
+            self.forget(next(iter(self._kept)))
 
-    def _drop(self, key: str) -> None:
-        self._kept.pop(key, None)
-        self._making.pop(key, None)
-
-    def _drop_unused(self) -> None:
-        latest = self._now() - self._seconds
-        for key in [key for key, (_, used) in self._kept.items() if used <= latest]:
-            self._drop(key)
-
-    def _watch(self) -> None:
-        """Look again when the first entry may have to go: nobody may ask for anything by then."""
-        if self._kept and not self._watched:
-            self._watched = True
-            _, used = next(iter(self._kept.values()))
-            self._later(used + self._seconds - self._now(), self._look)
-
-    def _look(self) -> None:
+    def _expire(self, key: str, timer: threading.Timer) -> None:
         with self._lock:
-            self._watched = False
-            self._drop_unused()
-            self._watch()
+            # It may have been asked for at the last moment, and has a later timer then.
+            if key in self._kept and self._kept[key][1] is timer:
+                self.forget(key)
 
 
 _contexts: ExpiringCache[LabellingContext] = ExpiringCache(_KEPT)

@@ -13,10 +13,9 @@ from reclens.platform.store.label_corrections import CorrectionLog, machine_conc
 from reclens_labeler.stages.context import labelling_context
 
 if TYPE_CHECKING:
-    from reclens.concepts.judging.confidence import Confidence
     from reclens.concepts.people.corrections import Measure
     from reclens.contracts import ConceptCorrectionsSpec
-    from reclens.contracts.tables.concepts import LatentLabel
+    from reclens.contracts.tables.concepts import Judgement, LatentLabel
     from reclens.platform.jobs.context import JobContext
     from reclens.platform.store.artifacts import ArtifactStore
 
@@ -57,7 +56,7 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
         job.progress(Progress(stage="measure"))
         return _measure_of(labelled, job.store)
 
-    def measure(rows: Sequence[LatentLabel]) -> Confidence | None:
+    def measure(rows: Sequence[LatentLabel]) -> Judgement | None:
         return measure_of_labels()(rows)
 
     machine = read_concepts(job.store.fetch(spec.concepts, CONCEPTS.file))

@@ -70,10 +70,8 @@ def labeller_of(
     spec: ConceptShardSpec, context: LabellingContext, job: JobContext
 ) -> Iterator[Labeller]:
     """The labeller that ``spec`` asks for; a language model is reached only where it does."""
-    from reclens.concepts.labels.labelling import KeywordLabeller
-
     if not spec.asks_llm:
-        yield KeywordLabeller(context)
+        yield context.label_by_keywords
         return
     from reclens.concepts.llm.labelling import LlmLabeller
     from reclens.platform.llm.answer_cache import AnswerStore
@@ -86,7 +84,7 @@ def labeller_of(
             TimeBoxedClient(client, _segment_seconds(spec, job)),
             cache=AnswerStore(job.store.objects, job.settings.llm.dialect),
             concurrency=job.settings.llm.concurrency,
-        )
+        ).label
     finally:
         client.close()
 
@@ -155,7 +153,7 @@ class RangeLabelling:
 
     def steps(self) -> Iterator[Progress]:
         """Label the latents that are left, one a step."""
-        for one in self._labeller.label(self._latents[len(self.done) :]):
+        for one in self._labeller(self._latents[len(self.done) :]):
             self.done.append(one)
             yield Progress(
                 stage="label", step=len(self.done), total=len(self._latents), unit="latents"

@@ -12,9 +12,9 @@ from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InternalError, RecLensError
 from reclens.platform.observability import metrics, tracing
 from reclens.platform.store.release_watch import Served
-from reclens_recommender.serving.queries import RankQuery, rank
+from reclens.rpc_status import write_failure
+from reclens_recommender.serving.queries import RankQuery, item_rows, query_of, rank
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, item_rows, query_of, response_of
 
 logger = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ def _proposal(model: ServedModel, request: pb.ProposeRequest) -> Outcome:
 
 
 def _together(model: ServedModel, queries: Sequence[RankQuery]) -> list[pb.RankOutcome]:
-    return [pb.RankOutcome(response=response_of(answered)) for answered in rank(model, queries)]
+    return [pb.RankOutcome(response=response) for response in rank(model, queries)]
 
 
 def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutcome:
@@ -110,3 +110,10 @@ def _alone(model: ServedModel, query: RankQuery, request_id: str) -> pb.RankOutc
                 remedy="look for that id in the server's log.",
             )
         )
+
+
+def failure_of(error: RecLensError) -> pb.RankOutcome:
+    """The outcome of an entry that was refused."""
+    outcome = pb.RankOutcome()
+    write_failure(error, outcome.failure)
+    return outcome

@@ -29,21 +29,7 @@ from reclens_recommender.serving.representations.batch_invariance import (
     represent,
 )
 from reclens_recommender.serving.representations.cache import RepresentationCache
-
-
-@dataclass(frozen=True)
-class ServingOptions:
-    """What is kept and shared while a model is served."""
-
-    max_bytes: int = 64 << 20
-    """Bytes of representations that are kept."""
-    together: bool = False
-    """Whether all new subjects of a batch are encoded in one pass, which may
-    change the last bits."""
-    search_threads: int = 1
-    """Threads that share the work of a search of a large catalogue."""
-    approximate: bool = False
-    """Whether items are found by an approximate index, where the model may be scored that way."""
+from reclens_recommender.serving.settings import InferenceSection
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +88,7 @@ class ServedModel:
         p99: Float[Tensor, " n_latents"],
         dataset: Dataset,
         dataset_ref: str,
-        options: ServingOptions = ServingOptions(),
+        options: InferenceSection,
     ) -> ServedModel:
         """Put the parts together, and find out by trying how this model may be ranked with.
 
@@ -123,12 +109,12 @@ class ServedModel:
             site,
             catalogue,
             dataset,
-            together=options.together,
-            directions=sae.W_dec.detach()[fired] if options.approximate else None,
+            together=options.encode_together,
+            directions=sae.W_dec.detach()[fired] if options.index == "approximate" else None,
             threads=options.search_threads,
         )
         # Where nothing is kept, to sort all items would be for one look.
-        kept = options.max_bytes > 0 and keeps_scores(ranker, catalogue)
+        kept = options.representations_mb > 0 and keeps_scores(ranker, catalogue)
         return cls(
             release=release,
             model=model,
@@ -142,8 +128,10 @@ class ServedModel:
                 model,
                 site,
                 steering,
-                max_bytes=options.max_bytes,
-                lengths=None if options.together else invariant_lengths(model, site, dataset),
+                max_bytes=options.representations_mb << 20,
+                lengths=None
+                if options.encode_together
+                else invariant_lengths(model, site, dataset),
                 score=catalogue.scores if kept else None,
             ),
             tags=TagIndex(dataset.items.tags),
@@ -154,8 +142,8 @@ class ServedModel:
 def load_served_model(
     store: ArtifactStore,
     release: Release,
-    device: torch.device | str = "cpu",
-    options: ServingOptions = ServingOptions(),
+    device: torch.device | str,
+    options: InferenceSection,
 ) -> ServedModel:
     """Load what ``release`` points at to ``device``, and prove that it can answer.
 
@@ -224,8 +212,8 @@ def _prove(served: ServedModel) -> None:
     """Answer for the first user: weights that are not finite or do not fit show here."""
     batch = UserBatch.of([served.dataset.history(0)], [0]).to(served.model.device)
     scores = served.model(batch)
-    (reading,) = served.steering.read(represent(served.model, served.site, batch))
-    if not (torch.isfinite(scores).all() and reading.finite):
+    (encoded,) = served.steering.encode(represent(served.model, served.site, batch))
+    if not (torch.isfinite(scores).all() and encoded.finite):
         raise _not_finite()
 
 

@@ -19,7 +19,7 @@ from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_recommender.serving.answering import answer_observed
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.ranking.item_index import require_index_library
-from reclens_recommender.serving.served_model import ServedModel, ServingOptions, load_served_model
+from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.servicer import RULES, InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
 
@@ -45,29 +45,22 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     """
     section = settings.inference
     device = resolve_device(settings.device)
-    approximate = section.index == "approximate"
-    if approximate:
+    if section.index == "approximate":
         require_index_library("RECLENS_INFERENCE__INDEX")
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
     batcher = MicroBatcher(
         answer_observed, max_batch=section.max_batch, max_waiting=section.max_waiting
     )
-    options = ServingOptions(
-        max_bytes=section.representations_mb << 20,
-        together=section.encode_together,
-        search_threads=section.search_threads,
-        approximate=approximate,
-    )
 
     async def load(release: Release, _current: ServedModel | None) -> ServedModel:
-        return await asyncio.to_thread(load_served_model, store, release, device, options)
+        return await asyncio.to_thread(load_served_model, store, release, device, section)
 
     async def changed(any_served: bool) -> None:
         metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
-    watch = ReleaseWatch(store, load, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases, load, section.poll_seconds, changed)
     servicer = InferenceServicer(watch, batcher, section.default_deadline_seconds)
     server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
     if section.processes > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -18,10 +19,9 @@ from reclens.steering.limits import (
     MAX_RANK_BATCH,
     check_count,
 )
-from reclens_recommender.serving.answering import Outcome, Request
+from reclens_recommender.serving.answering import Outcome, Request, failure_of
 from reclens_recommender.serving.batching import MicroBatcher
 from reclens_recommender.serving.served_model import ServedModel
-from reclens_recommender.serving.wire import failure_of, timeout_of
 
 # Its one caller is the gateway, which has checked what its own callers may do.
 RULES: Final = {
@@ -91,7 +91,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             n_latents=loaded.sae.n_latents,
             n_items=loaded.dataset.n_items,
             n_users=loaded.dataset.n_users,
-            refused_version=state.newest.version if state.refusal else "",
+            refused_version=state.newest.version if state.newest and state.refusal else "",
             refusal=state.refusal,
         )
 
@@ -108,7 +108,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         deadlines: dict[int, float] = {}
         for place, entry in entries.items():
             try:
-                deadlines[place] = min(deadline, now + timeout_of(entry))
+                deadlines[place] = min(deadline, now + _timeout(entry))
             except InvalidInput as error:
                 outcomes[place] = failure_of(error)
         if deadlines:
@@ -134,3 +134,15 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         if version:
             return self._watch.version(name, version)
         return self._watch.current(name)
+
+
+def _timeout(request: pb.RankRequest) -> float:
+    """Seconds that an answer is of use."""
+    seconds = request.timeout_seconds
+    if not 0 <= seconds < math.inf:
+        raise InvalidInput(
+            f"a timeout of {seconds:g} seconds is not a finite number of at least 0.",
+            field="timeout_seconds",
+            remedy="give a number of seconds, or 0 for none.",
+        )
+    return seconds or math.inf

@@ -1,15 +1,27 @@
-"""Stage: a recommender to the representations that pass its probe site."""
+"""Stage: a recommender to the representations that pass its probe site, in Parquet shards."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 
 from reclens.contracts import CaptureSpec, Progress, UserSplit
-
-if TYPE_CHECKING:
-    from reclens.platform.jobs.context import JobContext
+from reclens.contracts.tables import ACTIVATION_SHARD
+from reclens.data import Dataset, read_dataset
+from reclens.device import device_label, resolve_device
+from reclens.platform.jobs.context import JobContext
+from reclens.probing import ProbeSite
+from reclens.recommenders import (
+    ORIGINS,
+    CaseBatch,
+    capture_cases,
+    case_kind,
+    count_cases,
+    load_recommender,
+)
 
 
 def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
@@ -23,18 +35,6 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
         InvalidInput: the site does not fit the model.
         NotReady: the worker's device is not there.
     """
-    from reclens.data import read_dataset
-    from reclens.device import device_label, resolve_device
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import (
-        ORIGINS,
-        capture_cases,
-        case_kind,
-        count_cases,
-        load_recommender,
-    )
-    from reclens_recommender.stages.shards import ShardWriter
-
     dataset = read_dataset(job.store.fetch_all(job.store.lineage(spec.recommender)["dataset"]))
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
@@ -44,17 +44,8 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
     per_user = count_cases(dataset, kind, spec.folds)
     split_of_user = divide_users(dataset.n_users, spec.shares, spec.seed)
 
-    writer = ShardWriter(dataset, split_of_user, spec)
-    bytes_written, per_origin = 0, np.zeros(len(ORIGINS), dtype=np.int64)
-
-    def upload(paths: list[Any]) -> int:
-        size = 0
-        for path in paths:
-            size += path.stat().st_size
-            job.add(path)
-            path.unlink()
-        return size
-
+    writer = ShardWriter(job, dataset, split_of_user, spec)
+    per_origin = np.zeros(len(ORIGINS), dtype=np.int64)
     captured = capture_cases(
         model,
         dataset,
@@ -65,17 +56,17 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
         top_k=spec.top_k,
     )
     for cases in captured:
-        bytes_written += upload(writer.write(cases, job.folder))
+        writer.write(cases)
         per_origin += np.bincount(cases.origin, minlength=len(ORIGINS))
         done, total = int(per_origin.sum()), int(per_user.sum())
         job.progress(Progress(stage="capture", step=done, total=total, unit="cases"))
-    bytes_written += upload(writer.flush(job.folder))
+    writer.flush()
     return {
         "cases": int(per_origin.sum()),
         "users": int((per_user > 0).sum()),
         "d_model": writer.d_model,
         "shards": writer.shards,
-        "bytes": bytes_written,
+        "bytes": writer.bytes,
         "site": f"{site.module}[{site.position}]",
         "kind": kind,
         **{
@@ -101,3 +92,86 @@ def divide_users(n_users: int, shares: dict[UserSplit, float], seed: int) -> np.
     split_of_user = np.empty(n_users, dtype=np.uint8)
     split_of_user[order] = np.searchsorted(bounds[:-1], (np.arange(n_users) + 0.5) / n_users)
     return split_of_user
+
+
+# --- shards --------------------------------------------------------------------------------------
+
+
+class ShardWriter:
+    """Gathers cases, and adds a table ``ACTIVATION_SHARD`` to the job's artifact whenever
+    ``spec.shard_rows`` are together.
+
+    Attributes:
+        d_model: width of the representation; 0 before the first case.
+        shards: files written so far.
+        bytes: their size.
+    """
+
+    def __init__(
+        self, job: JobContext, dataset: Dataset, split_of_user: np.ndarray, spec: CaptureSpec
+    ) -> None:
+        self._job = job
+        self._user_ids = pa.array(dataset.users.ids, pa.string())
+        self._item_ids = pa.array(dataset.items.ids, pa.string())
+        self._splits = pa.array(get_args(UserSplit), pa.string())
+        self._origins = pa.array(ORIGINS, pa.string())
+        self._split_of_user = split_of_user
+        self._spec = spec
+        self._waiting: list[pa.Table] = []
+        self._n_waiting = 0
+        self.d_model = self.shards = self.bytes = 0
+
+    def write(self, cases: CaseBatch) -> None:
+        """Take ``cases`` in, and write the files that became full."""
+        self._waiting.append(self._table(cases))
+        self._n_waiting += len(cases)
+        while self._n_waiting >= self._spec.shard_rows:
+            self._write_rows(self._spec.shard_rows)
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if self._n_waiting:
+            self._write_rows(self._n_waiting)
+
+    def _write_rows(self, rows: int) -> None:
+        table = pa.concat_tables(self._waiting)
+        path = self._job.folder / ACTIVATION_SHARD.file.format(self.shards)
+        ACTIVATION_SHARD.write(table.slice(0, rows), path)
+        self.shards += 1
+        self.bytes += path.stat().st_size
+        self._job.add(path)
+        path.unlink()
+        self._waiting = [table.slice(rows)]
+        self._n_waiting -= rows
+
+    def _table(self, cases: CaseBatch) -> pa.Table:
+        self.d_model = cases.representation.shape[1]
+        dtype = pa.float16() if self._spec.dtype == "float16" else pa.float32()
+        numbers = cases.representation.astype(self._spec.dtype).ravel()
+        lengths = [len(context) for context in cases.contexts]
+        found = cases.top_items >= 0
+        n_found = found.sum(axis=1)
+        return pa.table(
+            {
+                "user_id": self._user_ids.take(pa.array(cases.user_index)),
+                "split": self._splits.take(pa.array(self._split_of_user[cases.user_index])),
+                "origin": self._origins.take(pa.array(cases.origin)),
+                "context": _lists(lengths, self._item_ids, np.concatenate(cases.contexts)),
+                "representation": pa.FixedSizeListArray.from_arrays(
+                    pa.array(numbers, dtype), self.d_model
+                ),
+                "top_items": _lists(n_found, self._item_ids, cases.top_items[found]),
+                "top_scores": pa.ListArray.from_arrays(
+                    _offsets(n_found), pa.array(cases.top_scores[found], pa.float32())
+                ),
+            }
+        )
+
+
+def _lists(lengths: Sequence[int] | np.ndarray, ids: pa.Array, indices: np.ndarray) -> pa.ListArray:
+    """Lists of external ids, of so many each, from indices one after another."""
+    return pa.ListArray.from_arrays(_offsets(lengths), ids.take(pa.array(indices)))
+
+
+def _offsets(lengths: Sequence[int] | np.ndarray) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())

@@ -7,35 +7,47 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
+from reclens.concepts import LatentLabel
+from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
+from reclens.concepts.evidence.vocabulary import build_vocabulary
+from reclens.concepts.labels.table import read_concepts
 from reclens.contracts import EvaluationSpec, Progress
-from reclens.contracts.tables import (
-    CONCEPTS,
-    EXAMPLES,
-    FIDELITY,
-    LATENT_QUALITY,
-    LEVELS,
-    Table,
-)
+from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS, Table
+from reclens.data import Dataset, read_dataset
+from reclens.device import device_label, resolve_device
 from reclens.errors import InvalidInput, MissingData
+from reclens.evaluation.examples import measure_examples
+from reclens.evaluation.fidelity import (
+    HELD_OUT,
+    TEST,
+    fidelity_rows,
+    held_out_users,
+    popularity_quality,
+    summarise_fidelity,
+)
+from reclens.evaluation.label_truth import measure_label_truth
+from reclens.evaluation.levels import measure_levels
+from reclens.evaluation.matching_items import described_items, matching_items
+from reclens.evaluation.monosemanticity.item_vectors import text_vectors
+from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.probing import ProbedCases, probe_tags
+from reclens.evaluation.statistics import alike_directions
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.store.artifacts import codes_of
+from reclens.platform.store.label_corrections import labelling_spec_of
+from reclens.probing import ProbeSite
+from reclens.recommenders import Recommender, load_recommender
+from reclens.sae import SparseAutoencoder, load_autoencoder, untrained_like
+from reclens.sae.analysis.stability import decoder_stability
 from reclens_recommender.stages.held_out import measure_origins, representations, split_of_user
 
-if TYPE_CHECKING:
-    from reclens.concepts import LatentLabel
-    from reclens.concepts.evidence.cases import Cases, CaseSplit
-    from reclens.data import Dataset
-    from reclens.platform.jobs.context import JobContext
-    from reclens.platform.store.artifacts import ArtifactStore
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import Recommender
-    from reclens.sae.architectures.base import SparseAutoencoder
-
 _SHARDS: Final = "shard-*.parquet"
-_TEST: Final = "test"
 
 
 def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
@@ -57,17 +69,6 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
         MissingData: no held-out user has something to be found.
         NotReady: the worker's device is not there.
     """
-    from scipy import sparse
-
-    from reclens.concepts.evidence.vocabulary import build_vocabulary
-    from reclens.evaluation.carriers import Carriers, described_items
-    from reclens.evaluation.examples import measure_examples
-    from reclens.evaluation.fidelity import popularity_quality
-    from reclens.evaluation.label_truth import measure_label_truth
-    from reclens.evaluation.levels import measure_levels
-    from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-    from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
-
     lineage = job.store.lineage(spec.concepts)
     if lineage.get("autoencoder") != spec.autoencoder:
         raise InvalidInput(
@@ -80,24 +81,25 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     fidelity = _fidelity(spec, job, read)
 
     job.progress(Progress(stage="similarity"))
+    items, labels = read.dataset.items, read.labels
     # Labels were made on construct and judged on verify users; these are the others.
-    test = read.cases(_TEST, max_cases=spec.max_cases, seed=spec.seed)
+    test = read.cases(TEST, max_cases=spec.max_cases, seed=spec.seed)
     quality = measure_monosemanticity(
         test,
-        read.labels,
-        read.dataset.items,
+        labels,
+        items,
         read.model.item_weights().detach().cpu().numpy(),
-        text_vectors(read.dataset.items),
+        text_vectors(items),
         interpretable=spec.interpretable,
         seed=spec.seed,
     )
     activations, top = sparse.csc_matrix(test.activations), test.top_items[:, 0]
-    vocabulary = build_vocabulary(read.dataset.items, min_items=read.min_items)
+    vocabulary = build_vocabulary(items, min_items=read.min_items)
     truth = measure_label_truth(
         activations,
         top,
-        read.labels,
-        read.dataset.items,
+        labels,
+        items,
         vocabulary,
         interpretable=spec.interpretable,
         seed=spec.seed,
@@ -105,23 +107,18 @@ def run(spec: EvaluationSpec, job: JobContext) -> dict[str, Any]:
     _store(job, quality.beside(truth).table, LATENT_QUALITY)
 
     job.progress(Progress(stage="levels"))
-    carriers = Carriers(read.dataset.items, vocabulary).of_all(read.labels)
+    matching = matching_items(labels, items, vocabulary)
     levels = measure_levels(
-        activations,
-        top,
-        carriers,
-        read.labels,
-        interpretable=spec.interpretable,
-        seed=spec.seed,
+        activations, top, matching, labels, interpretable=spec.interpretable, seed=spec.seed
     )
     _store(job, levels.table, LEVELS)
-    examples = measure_examples(activations, top, carriers, read.labels, n=spec.n_examples)
+    examples = measure_examples(activations, top, matching, labels, n=spec.n_examples)
     _store(job, examples.table, EXAMPLES)
     job.progress(Progress(stage="origins"))
     return {
         **fidelity,
         "origins": measure_origins(read.sae, read.codes, read.activations),
-        "described": described_items(read.dataset.items),
+        "described": described_items(items),
         "popularity": popularity_quality(read.dataset, spec.ks),
         **quality.metrics,
         **truth.metrics,
@@ -147,27 +144,18 @@ class _Read:
 
     def cases(self, split: CaseSplit, *, max_cases: int, seed: int) -> Cases:
         """The coded cases of one kind of user; drawn where there are more than ``max_cases``."""
-        from reclens.concepts.evidence.cases import read_cases
-
         items, n_latents = self.dataset.items.ids, len(self.labels)
         return read_cases(self.codes, split, items, n_latents, max_cases=max_cases, seed=seed)
 
 
 def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> _Read:
-    from reclens.concepts.labels.table import read_concepts
-    from reclens.data import read_dataset
-    from reclens.device import device_label, resolve_device
-    from reclens.platform.store.artifacts import codes_of
-    from reclens.platform.store.label_corrections import labelling_spec_of
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import load_recommender
-    from reclens.sae import load_autoencoder
-
     store = job.store
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
     model = load_recommender(store.fetch_all(lineage["recommender"]), device)
-    site = store.manifest(lineage["activations"]).spec["site"]
+    captured = store.manifest(lineage["activations"])
+    shards = fnmatch.filter((entry.name for entry in captured.objects), _SHARDS)
+    site = captured.spec["site"]
     return _Read(
         dataset=read_dataset(store.fetch_all(lineage["dataset"])),
         model=model,
@@ -176,19 +164,12 @@ def _read(spec: EvaluationSpec, job: JobContext, lineage: Mapping[str, str]) -> 
         labels=read_concepts(store.fetch(spec.concepts, CONCEPTS.file)),
         min_items=labelling_spec_of(store, spec.concepts).min_items,
         codes=codes_of(store, spec.autoencoder),
-        activations=_activations(store, lineage["activations"]),
+        activations=[store.fetch(captured.artifact, name) for name in shards],
     )
-
-
-def _activations(store: ArtifactStore, ref: str) -> list[Path]:
-    names = [entry.name for entry in store.manifest(ref).objects]
-    return [store.fetch(ref, name) for name in fnmatch.filter(names, _SHARDS)]
 
 
 def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
     """Sparse probing, chosen and fitted on construct users, measured on test users."""
-    from reclens.evaluation.probing import ProbedCases, probe_tags
-
     job.progress(Progress(stage="probing"))
 
     def side(split: CaseSplit) -> ProbedCases:
@@ -197,17 +178,13 @@ def _probing(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, An
         x = representations(read.activations, split)
         return ProbedCases(cases.activations, x, cases.top_items[:, 0])
 
-    return probe_tags(side("construct"), side(_TEST), read.dataset.items, seed=spec.seed)
+    return probe_tags(side("construct"), side(TEST), read.dataset.items, seed=spec.seed)
 
 
 def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any] | None:
     """Directions of this training beside those of the other, and beside random ones."""
     if spec.retrained is None:
         return None
-    from reclens.evaluation.statistics import alike_directions
-    from reclens.sae import load_autoencoder
-    from reclens.sae.analysis.stability import decoder_stability
-
     own = read.sae.W_dec.cpu().numpy()
     other = load_autoencoder(job.store.fetch_all(spec.retrained)).W_dec.numpy()
     rng = np.random.default_rng(spec.seed)
@@ -226,26 +203,13 @@ def _stability(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, 
 
 
 def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, Any]:
-    from reclens.evaluation.fidelity import (
-        HELD_OUT,
-        TEST,
-        fidelity_rows,
-        held_out_users,
-        summarise_fidelity,
-    )
-
     dataset, model = read.dataset, read.model
     splits = {
         dataset.users.index_of(user): split for user, split in split_of_user(read.codes).items()
     }
     eligible = held_out_users(dataset, sorted(splits))
-    chosen = set(
-        choose_users(
-            {user.user_index: splits[user.user_index] for user in eligible},
-            spec.max_users,
-            spec.seed,
-        )
-    )
+    split_of_eligible = {user.user_index: splits[user.user_index] for user in eligible}
+    chosen = set(choose_users(split_of_eligible, spec.max_users, spec.seed))
     users = [user for user in eligible if user.user_index in chosen]
     if not users:
         raise MissingData(
@@ -276,7 +240,7 @@ def _fidelity(spec: EvaluationSpec, job: JobContext, read: _Read) -> dict[str, A
         "fidelity": summarise_fidelity(rows, seed=spec.seed),
         "eligible": {
             HELD_OUT: len(eligible),
-            TEST: sum(splits[user.user_index] == TEST for user in eligible),
+            TEST: sum(split == TEST for split in split_of_eligible.values()),
         },
     }
 
@@ -287,13 +251,11 @@ def choose_users(splits: Mapping[int, str], max_users: int, seed: int) -> list[i
     if len(users) <= max_users:
         return users
     drawn = np.random.default_rng(seed).permutation(users).tolist()
-    drawn.sort(key=lambda user: splits[user] != _TEST)
+    drawn.sort(key=lambda user: splits[user] != TEST)
     return sorted(drawn[:max_users])
 
 
 def _replacements(sae: SparseAutoencoder) -> dict[str, Callable[[Any], Any]]:
-    from reclens.sae import untrained_like
-
     return {
         "reconstruction": sae.forward,
         "random_sae": untrained_like(sae).forward,

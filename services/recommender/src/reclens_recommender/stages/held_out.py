@@ -5,43 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reclens.contracts.tables import SERVED_SPLITS
-
-if TYPE_CHECKING:
-    from reclens.sae.architectures.base import SparseAutoencoder
+from reclens.sae import SparseAutoencoder, measure
 
 
 def split_of_user(shards: Sequence[Path]) -> dict[str, str]:
     """Division of every user whose codes are stored."""
-    found: dict[str, str] = {}
-    for path in shards:
-        table = pq.read_table(path, columns=["user_id", "split"])
-        pairs = table.group_by(["user_id", "split"]).aggregate([])
-        found.update(zip(pairs["user_id"].to_pylist(), pairs["split"].to_pylist(), strict=True))
-    return found
+    table = _read(shards, ["user_id", "split"])
+    pairs = table.group_by(["user_id", "split"]).aggregate([])
+    return dict(zip(pairs["user_id"].to_pylist(), pairs["split"].to_pylist(), strict=True))
 
 
 def representations(shards: Sequence[Path], split: str) -> np.ndarray:
     """Representations of the users of one division in stored order, float32 [n_cases, d_model]."""
-    parts = []
-    for path in shards:
-        table = pq.read_table(path, columns=["split", "representation"])
-        parts.append(_rows(table)[table["split"].to_numpy() == split])
-    return np.concatenate(parts)
+    return _rows(_read(shards, ["representation"], [("split", "=", split)]))
 
 
 def count_origins(shards: Sequence[Path]) -> dict[str, dict[str, int]]:
     """``cases`` and ``users`` whose codes are stored, by origin of the representation."""
-    table = pa.concat_tables(pq.read_table(path, columns=["user_id", "origin"]) for path in shards)
-    counted = table.group_by("origin").aggregate(
-        [("user_id", "count"), ("user_id", "count_distinct")]
+    counted = (
+        _read(shards, ["user_id", "origin"])
+        .group_by("origin")
+        .aggregate([("user_id", "count"), ("user_id", "count_distinct")])
     )
     return {
         row["origin"]: {"cases": row["user_id_count"], "users": row["user_id_count_distinct"]}
@@ -66,12 +57,8 @@ class OriginShards:
 
     def load(self, i: int) -> np.ndarray:
         """float32 [rows, d_model] of shard ``i``."""
-        table = pq.read_table(self._shards[i], columns=["split", "origin", "representation"])
-        wanted = pc.and_(  # type: ignore[attr-defined]
-            pc.is_in(table["split"], pa.array(SERVED_SPLITS)),  # type: ignore[attr-defined]
-            pc.equal(table["origin"], self._origin),  # type: ignore[attr-defined]
-        )
-        return _rows(table.filter(wanted))
+        wanted = [("split", "in", SERVED_SPLITS), ("origin", "=", self._origin)]
+        return _rows(_read(self._shards[i : i + 1], ["representation"], wanted))
 
 
 def measure_origins(
@@ -86,8 +73,6 @@ def measure_origins(
         codes: its code shards.
         activations: the shards that it was trained on and measured on.
     """
-    from reclens.sae.analysis.metrics import measure
-
     found: dict[str, dict[str, Any]] = {**count_origins(codes)}
     if len(found) > 1:
         for origin, counts in found.items():
@@ -95,9 +80,14 @@ def measure_origins(
     return found
 
 
+def _read(
+    shards: Sequence[Path], columns: list[str], filters: list[tuple[str, str, Any]] | None = None
+) -> pa.Table:
+    # Folder names like a=b are no columns.
+    return pq.read_table(list(shards), columns=columns, filters=filters, partitioning=None)
+
+
 def _rows(table: pa.Table) -> np.ndarray:
     column = table["representation"].combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks)
     values = column.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(-1, column.type.list_size).astype(np.float32)

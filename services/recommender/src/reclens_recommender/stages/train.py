@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from reclens.contracts import ModuleConfig, Progress, RecommenderSpec
-
-if TYPE_CHECKING:
-    import torch
-
-    from reclens.data import Dataset
-    from reclens.platform.jobs.context import JobContext
-    from reclens.recommenders import Recommender
+from reclens.data import Dataset, Split, read_dataset
+from reclens.device import device_label, resolve_device
+from reclens.platform.jobs.context import JobContext
+from reclens.recommenders import (
+    Recommender,
+    RecommenderTrainer,
+    bring_recommender,
+    check_recommender,
+    evaluate,
+    save_recommender,
+)
 
 
 def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
@@ -31,10 +37,6 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
         NotReady: the worker's device is not there.
         MissingData: the weights to bring are not there.
     """
-    from reclens.data import read_dataset
-    from reclens.device import device_label, resolve_device
-    from reclens.recommenders import save_recommender
-
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
     dataset = read_dataset(job.store.fetch_all(spec.dataset))
@@ -51,8 +53,6 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
 def _trained(
     spec: RecommenderSpec, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
-    from reclens.recommenders import RecommenderTrainer, check_recommender
-
     trainer = RecommenderTrainer(spec.model, dataset, spec.seed, device)
     if isinstance(spec.model, ModuleConfig):
         check_recommender(trainer.model)
@@ -64,9 +64,6 @@ def _trained(
 def _brought(
     config: ModuleConfig, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
-    from reclens.data import Split
-    from reclens.recommenders import bring_recommender, check_recommender, evaluate
-
     assert config.weights is not None
     model = bring_recommender(config, config.weights, dataset).to(device)
     check_recommender(model)

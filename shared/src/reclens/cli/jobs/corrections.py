@@ -10,6 +10,7 @@ import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
+from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
 from reclens.contracts.tables import CONCEPTS
@@ -21,8 +22,6 @@ from reclens.platform.store.label_corrections import CorrectionLog, machine_conc
 
 if TYPE_CHECKING:
     from reclens.concepts.labels.concepts import Concept
-
-ReleaseName = Annotated[str, typer.Option(help="Name of the release.")]
 
 
 def edit(
@@ -44,7 +43,7 @@ def edit(
     author: Annotated[
         str | None, typer.Option(help="Who edits; you, unless told otherwise.", show_default=False)
     ] = None,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """Rename, merge, reject or restore a concept, and publish the release with it.
@@ -57,27 +56,25 @@ def edit(
         InvalidInput: not exactly one thing is asked for, or the name is taken.
         StaleCorrection: somebody else has changed the concept meanwhile.
     """
-    from reclens.concepts.people.corrections import CorrectionRequest, make_correction  # noqa: PLC0415 - scipy
+    from reclens.concepts.people.corrections import make_correction  # noqa: PLC0415 - scipy
 
     store = ArtifactStore.from_settings(client_settings())
-    pointer = store.release(release)
+    pointer = store.releases.head(release)
     log = CorrectionLog(store, pointer.autoencoder)
     _, seen = machine_concepts_of(store, pointer.concepts)
     before = _concepts(store, pointer)
     wanted = make_correction(
-        CorrectionRequest(
-            concept_id=concept_id,
-            rename=rename,
-            description=description,
-            merge=tuple(merge or ()),
-            reject=reject,
-            restore=restore,
-            reason=reason,
-        ),
+        concept_id,
         before,
         log.read()[:seen],
         author=author or getpass.getuser(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rename=rename,
+        description=description,
+        merge=merge or (),
+        reject=reject,
+        restore=restore,
+        reason=reason,
     )
     entries = log.append(wanted, seen=seen)
     say(f"edit {len(entries)} logged; publishing release {release!r} with it")
@@ -110,12 +107,12 @@ def edits(
     apply: Annotated[
         bool, typer.Option("--apply", help="Publish the release with all of them.")
     ] = False,
-    release: ReleaseName = "default",
+    release: ReleaseOption = "default",
     json: Json = False,
 ) -> None:
     """List what people changed of a release's concepts, and what of it the release has."""
     store = ArtifactStore.from_settings(client_settings())
-    pointer = store.release(release)
+    pointer = store.releases.head(release)
     entries = CorrectionLog(store, pointer.autoencoder).read()
     if apply:
         pointer = _publish(store, pointer)
@@ -147,6 +144,8 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
         recommender=pointer.recommender,
         autoencoder=pointer.autoencoder,
         concepts=machine_concepts_of(store, pointer.concepts)[0],
+        # It is still what was ordered then: a pipeline under way may follow it.
+        ordered_at=pointer.ordered_at or pointer.published_at,
     )
     log = JobLog(client_settings().redis)
     job_id = log.submit(RELEASE_PUBLISH.task, spec.canonical())
@@ -158,7 +157,7 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
             remedy=f"the edit is logged; see `reclens jobs show {job_id}`, then "
             "`reclens concepts edits --apply`.",
         )
-    return store.release(pointer.name)
+    return store.releases.head(pointer.name)
 
 
 def _concepts(store: ArtifactStore, release: Release) -> list[Concept]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from reclens.cli.connection import client_settings
+from reclens.cli.options import Release
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.contracts import SurveyKey
 from reclens.contracts.tables import CONCEPTS
-from reclens.errors import InvalidInput, MissingData
+from reclens.errors import InvalidInput
+from reclens.platform.files import read_text
 from reclens.platform.store.artifacts import ArtifactStore, codes_of, scale_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def export(
         str | None,
         typer.Option(help="concepts/id, instead of a release's.", show_default=False),
     ] = None,
-    release: Annotated[str, typer.Option(help="Name of the release.")] = "default",
+    release: Release = "default",
     json: Json = False,
 ) -> None:
     """Write a survey: `survey.html` and `survey.csv` for raters, `key.json` for yourself.
@@ -60,7 +62,7 @@ def export(
     from reclens.concepts.people.survey_sheet import as_sheet  # noqa: PLC0415
 
     store = ArtifactStore.from_settings(client_settings())
-    artifact = concepts or store.release(release).concepts
+    artifact = concepts or store.releases.head(release).concepts
     options = SurveyOptions(
         n=n, seed=seed, min_confidence=min_confidence, trusted_only=trusted_only
     )
@@ -157,10 +159,9 @@ def import_answers(
     from reclens.concepts.people.survey_sheet import read_answers  # noqa: PLC0415
     from reclens.evaluation.survey_agreement import survey_result  # noqa: PLC0415 - scipy
 
-    known = SurveyKey.parse(_read(key))
-    result = survey_result(
-        known, [read_answers(_read(path), path.name, known) for path in answers], seed=seed
-    )
+    known = SurveyKey.parse(read_text(key, field="key"))
+    read = [read_answers(read_text(one, field="answers"), one.name, known) for one in answers]
+    result = survey_result(known, read, seed=seed)
     document = result.as_json()
     path = out or key.with_name(_RESULT)
     path.write_text(dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -169,19 +170,6 @@ def import_answers(
         return
     _print(result)
     print(f"all of it: {path}")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingData(
-            f"there is no file {path}.", field="answers", remedy="check its name."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{path} is not UTF-8.", field="answers", remedy="save it as CSV UTF-8."
-        ) from error
 
 
 def _print(result: SurveyResult) -> None:

@@ -16,7 +16,6 @@ from reclens.platform.grpc.auth import (
     Scope,
     TokenEntry,
     digest,
-    is_alive,
     new_token,
     read_tokens,
     write_tokens,
@@ -140,7 +139,7 @@ def _row(entry: TokenEntry) -> dict[str, Any]:
         "scopes": sorted(entry.scopes),
         "rate": entry.rate,
         "expires": entry.expires.isoformat() if entry.expires else "",
-        "alive": is_alive(entry),
+        "alive": entry.alive,
     }
 
 

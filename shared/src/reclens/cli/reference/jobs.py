@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from typing import Any, get_args
 
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-from reclens.cli.reference.markdown import bounds_in_words, markdown_table, prose, type_in_words
+from reclens.cli.reference.markdown import (
+    bounds_in_words,
+    default_in_words,
+    markdown_table,
+    prose,
+    type_in_words,
+)
 from reclens.contracts import Contract, JobKind, job_kinds
 
 _HEAD = """\
@@ -105,7 +108,8 @@ def _table(
         for part in _contracts(field.annotation):
             nested.setdefault(part.__name__, part)
         shown = f"{type_in_words(field.annotation)} {bounds_in_words(field)}".strip()
-        rows.append([f"`{name}`", shown, _default(field), prose(field.description)])
+        default = "required" if field.is_required() else default_in_words(field.default, "null")
+        rows.append([f"`{name}`", shown, default, prose(field.description)])
     return markdown_table(["field", "type", "default", "meaning"], rows)
 
 
@@ -131,21 +135,3 @@ def _own_fields(contract: type[Contract]) -> Set[str]:
         if issubclass(base, Contract) and "kind" in base.model_fields
     ]
     return set(contract.model_fields) - (common[-1] - {"kind"} if common else set())
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.default
-    if value is PydanticUndefined:
-        shown = "empty"
-    elif value is None:
-        shown = "null"
-    elif isinstance(value, Contract):
-        kind = getattr(value, "kind", None)
-        shown = f"`{kind}` with its defaults" if kind else "its defaults"
-    elif isinstance(value, dict):
-        shown = ", ".join(f"{key} {share}" for key, share in value.items())
-    else:
-        shown = f"`{value:.6g}`" if isinstance(value, float) else f"`{value}`"
-    return shown

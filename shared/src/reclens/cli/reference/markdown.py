@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import JsonValue, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from reclens.contracts import Contract
 
@@ -88,6 +89,30 @@ def bounds_in_words(info: FieldInfo) -> str:
         ", ".join(f"{sign} {bounds[kind]}" for kind, sign in signs.items() if kind in bounds)
     )
     return " ".join(part for part in words if part)
+
+
+def default_in_words(value: Any, none: str) -> str:
+    """What stands where nothing is said.
+
+    Args:
+        value: the default of a field.
+        none: word for None.
+    """
+    if isinstance(value, SecretStr):
+        # A default that is in the source is no secret.
+        value = value.get_secret_value()
+    if value is None:
+        return none
+    if value is PydanticUndefined or value == "":
+        return "empty"
+    if isinstance(value, Contract):
+        kind = getattr(value, "kind", None)
+        return f"`{kind}` with its defaults" if kind else "its defaults"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {share}" for key, share in value.items())
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:.6g}`" if isinstance(value, float) else f"`{getattr(value, 'value', value)}`"
 
 
 def _line(cells: Sequence[str]) -> str:

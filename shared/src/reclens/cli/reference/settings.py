@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 import re
 import types
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from reclens.cli.reference.markdown import (
     bounds_in_words,
+    default_in_words,
     listed,
     markdown_table,
     prose,
@@ -25,8 +24,7 @@ from reclens.errors import NotReady
 from reclens.ops.local.state import DEFAULT_STATE_DIR, STATE_DIR_VARIABLE
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A process and the class of all its settings."""
 
     name: str
@@ -85,43 +83,18 @@ _STACK_ROW = [
 _COLUMNS = ("variable", "value", "default", "meaning")
 
 
-@dataclass(frozen=True)
-class _Setting:
+class _Setting(NamedTuple):
+    """A variable of one process."""
+
+    process: str
     variable: str
     prefix: str
+    """What the variables of its section begin with."""
     owner: type[BaseModel]
+    """The class that declares it, wherever that is part of a process's settings."""
     name: str
     info: FieldInfo
     default: str
-
-
-@dataclass
-class _Row:
-    info: FieldInfo
-    defaults: dict[str, str] = field(default_factory=dict)
-    """By variable."""
-
-
-@dataclass
-class _Group:
-    """Settings that one class declares, wherever it is part of a process's settings."""
-
-    owner: type[BaseModel]
-    rows: dict[str, _Row] = field(default_factory=dict)
-    readers: dict[str, None] = field(default_factory=dict)
-    """Names of processes, in order."""
-    prefixes: dict[str, None] = field(default_factory=dict)
-    """What its variables begin with, in order."""
-
-    @property
-    def title(self) -> str:
-        """First sentence of the class's docstring."""
-        return prose(self.owner.__doc__).partition(". ")[0].rstrip(".")
-
-    @property
-    def anchor(self) -> str:
-        """Of the title, as GitHub makes it."""
-        return re.sub(r"[^\w\- ]", "", self.title.lower()).replace(" ", "-")
 
 
 def settings_reference() -> str:
@@ -130,33 +103,20 @@ def settings_reference() -> str:
     Raises:
         NotReady: a service is not installed.
     """
-    groups: dict[type[BaseModel], _Group] = {}
-    for process, setting in _all():
-        group = groups.setdefault(setting.owner, _Group(setting.owner))
-        group.readers[process] = None
-        group.prefixes[setting.prefix] = None
-        row = group.rows.setdefault(setting.name, _Row(setting.info))
-        row.defaults[setting.variable] = setting.default
-    parts = [_HEAD, _overview(groups.values())]
-    parts += [_group(group, groups) for group in groups.values()]
-    parts += [_STACK, markdown_table(_COLUMNS, [_STACK_ROW])]
-    return "\n".join(parts)
+    groups: dict[type[BaseModel], list[_Setting]] = {}
+    for setting in _all():
+        groups.setdefault(setting.owner, []).append(setting)
+    parts = [_HEAD, _overview(groups), *(_section(owner, groups) for owner in groups)]
+    return "\n".join([*parts, _STACK, markdown_table(_COLUMNS, [_STACK_ROW])])
 
 
-def undocumented() -> list[str]:
-    """Variables whose fields have no docstring, and classes that have none."""
-    settings = [setting for _, setting in _all()]
-    return [
-        *(setting.variable for setting in settings if not prose(setting.info.description)),
-        *(owner.__name__ for owner in {setting.owner for setting in settings} if not owner.__doc__),
-    ]
+# --- walking through the classes ------------------------------------------------------------------
 
 
-def _all() -> Iterator[tuple[str, _Setting]]:
+def _all() -> Iterator[_Setting]:
     for process in PROCESSES:
         settings = _load(process.settings)
-        for setting in _settings(settings, settings.model_config.get("env_prefix", "")):
-            yield process.name, setting
+        yield from _settings(process.name, settings, settings.model_config.get("env_prefix", ""))
 
 
 def _load(name: str) -> type[BaseSettings]:
@@ -170,30 +130,25 @@ def _load(name: str) -> type[BaseSettings]:
         ) from error
 
 
-# --- walking through the classes ------------------------------------------------------------------
-
-
 def _settings(
-    owner: type[BaseModel], prefix: str, given: BaseModel | None = None
+    process: str, owner: type[BaseModel], prefix: str, given: BaseModel | None = None
 ) -> Iterator[_Setting]:
     """Every setting of ``owner``; ``given`` is the default of the section, where it has one."""
     for name, info in owner.model_fields.items():
         default = getattr(given, name) if given is not None else info.default
         variable = f"{prefix}{name.upper()}"
-        section = _section(info.annotation)
+        kinds = (info.annotation, *get_args(info.annotation))
+        section = next((kind for kind in kinds if _is_section(kind)), None)
         if section is not None:
             inner = default if isinstance(default, section) else None
-            yield from _settings(section, f"{variable}__", inner)
+            yield from _settings(process, section, f"{variable}__", inner)
         else:
-            shown = _default(info, default)
-            yield _Setting(variable, prefix, _declared_in(owner, name), name, info, shown)
+            shown = "by the machine" if info.default_factory else default_in_words(default, "none")
+            yield _Setting(process, variable, prefix, _declared_in(owner, name), name, info, shown)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part
-    return None
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _declared_in(owner: type[BaseModel], name: str) -> type[BaseModel]:
@@ -203,80 +158,62 @@ def _declared_in(owner: type[BaseModel], name: str) -> type[BaseModel]:
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _overview(groups: Iterable[_Group]) -> str:
+def _overview(groups: Mapping[type[BaseModel], list[_Setting]]) -> str:
     names = [process.name for process in PROCESSES]
-    rows = [
-        [
-            _link(group),
-            _each(_variables(group)),
-            *("yes" if name in group.readers else "" for name in names),
-        ]
-        for group in groups
-    ]
+    rows: list[list[str]] = []
+    for owner, settings in groups.items():
+        readers = {setting.process for setting in settings}
+        # Where they are in no section, the prefix would be that of everything.
+        grouped = not issubclass(owner, BaseSettings)
+        variables = [f"{one.prefix}..." if grouped else one.variable for one in settings]
+        marks = ["yes" if name in readers else "" for name in names]
+        rows.append([_link(owner), _each(variables), *marks])
     commands = "\n".join(f"- {process.name}: `{process.command}`" for process in PROCESSES)
     table = markdown_table(["settings", "variables", *names], rows)
     return f"The processes:\n\n{commands}\n\nWhich of them reads what:\n\n{table}"
 
 
-def _variables(group: _Group) -> Iterable[str]:
-    if issubclass(group.owner, BaseSettings):
-        # In no section: the prefix would be that of everything.
-        return [variable for row in group.rows.values() for variable in row.defaults]
-    return [f"{prefix}..." for prefix in group.prefixes]
+def _section(owner: type[BaseModel], groups: Mapping[type[BaseModel], list[_Setting]]) -> str:
+    settings = groups[owner]
+    said = [prose(owner.__doc__).partition(". ")[2]]
+    said.append(f"Read by {listed(list(dict.fromkeys(one.process for one in settings)))}.")
+    inherited = [base for base in owner.__mro__[1:] if base in groups]
+    if inherited and not issubclass(owner, BaseSettings):
+        said.append(f"Besides: {listed([_link(base) for base in inherited])}.")
+    same: dict[str, dict[str, _Setting]] = {}
+    for setting in settings:
+        same.setdefault(setting.name, {})[setting.variable] = setting
+    table = markdown_table(_COLUMNS, [_row(variables) for variables in same.values()])
+    return f"## {_title(owner)}\n\n{' '.join(part for part in said if part)}\n\n{table}"
 
 
-def _link(group: _Group) -> str:
-    return f"[{group.title}](#{group.anchor})"
-
-
-def _group(group: _Group, groups: dict[type[BaseModel], _Group]) -> str:
-    said = [prose(group.owner.__doc__).partition(". ")[2]]
-    said.append(f"Read by {listed(list(group.readers))}.")
-    inherited = [base for base in group.owner.__mro__[1:] if base in groups]
-    if inherited and not issubclass(group.owner, BaseSettings):
-        said.append(f"Besides: {listed([_link(groups[base]) for base in inherited])}.")
-    rows = (
-        [_each(row.defaults), _value(row.info), _default_of(row), prose(row.info.description)]
-        for row in group.rows.values()
-    )
-    table = markdown_table(_COLUMNS, rows)
-    return f"## {group.title}\n\n{' '.join(part for part in said if part)}\n\n{table}"
-
-
-def _each(words: Iterable[str]) -> str:
-    return "<br>".join(f"`{word}`" for word in words)
-
-
-def _default_of(row: _Row) -> str:
-    different = list(dict.fromkeys(row.defaults.values()))
-    return different[0] if len(different) == 1 else "<br>".join(row.defaults.values())
-
-
-def _value(info: FieldInfo) -> str:
-    """What a variable takes, in words."""
+def _row(variables: dict[str, _Setting]) -> list[str]:
+    """The row of one field, which is read under several names where its class is in several."""
+    info = next(iter(variables.values())).info
     # None is what a variable that is not set stands for, not something to set it to.
     kinds = [part for part in get_args(info.annotation) if part is not type(None)]
     union = get_origin(info.annotation) in {Union, types.UnionType}
-    shown = type_in_words(Union[*kinds] if union else info.annotation)
-    return f"{shown} {bounds_in_words(info)}".strip()
+    value = type_in_words(Union[*kinds] if union else info.annotation)
+    defaults = [setting.default for setting in variables.values()]
+    return [
+        _each(variables),
+        f"{value} {bounds_in_words(info)}".strip(),
+        "<br>".join(defaults) if len(set(defaults)) > 1 else defaults[0],
+        prose(info.description),
+    ]
 
 
-def _default(info: FieldInfo, value: Any) -> str:
-    if info.default_factory is not None:
-        return "by the machine"
-    if isinstance(value, SecretStr):
-        # A default that is in the source is no secret.
-        value = value.get_secret_value()
-    if value is PydanticUndefined:
-        shown = "required"
-    elif value is None:
-        shown = "none"
-    elif value == "":
-        shown = "empty"
-    elif isinstance(value, bool):
-        shown = f"`{str(value).lower()}`"
-    elif isinstance(value, float):
-        shown = f"`{int(value) if value.is_integer() else value}`"
-    else:
-        shown = f"`{getattr(value, 'value', value)}`"
-    return shown
+def _title(owner: type[BaseModel]) -> str:
+    """First sentence of the docstring."""
+    return prose(owner.__doc__).partition(". ")[0].rstrip(".")
+
+
+def _link(owner: type[BaseModel]) -> str:
+    """To the section of the class, under the anchor that GitHub makes of its title."""
+    title = _title(owner)
+    anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    return f"[{title}](#{anchor})"
+
+
+def _each(words: Iterable[str]) -> str:
+    return "<br>".join(f"`{word}`" for word in dict.fromkeys(words))

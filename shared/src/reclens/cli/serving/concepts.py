@@ -11,6 +11,7 @@ import typer
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
 from reclens.cli.jobs.corrections import edit, edits
+from reclens.cli.options import Release
 from reclens.cli.output import Json, print_json, print_table
 from reclens.cli.serving.messages import (
     CONCEPT_COLUMNS,
@@ -23,8 +24,6 @@ from reclens.cli.serving.messages import (
 _SHOWN_PARTS = 5
 
 app = typer.Typer(name="concepts", no_args_is_help=True, help="Concepts of a release.")
-
-Release = Annotated[str, typer.Option(help="Name of the release.")]
 
 
 @app.command("list")

@@ -11,12 +11,11 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.errors import InvalidInput, MissingData
+from reclens.client.requests import MODES
+from reclens.errors import InvalidInput
+from reclens.platform.files import read_text
 
-_MODES = {
-    pb.STEERING_MODE_RESIDUAL: "residual",
-    pb.STEERING_MODE_RECONSTRUCT: "reconstruct",
-}
+_MODES = {value: name for name, value in MODES.items()}
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -121,12 +120,8 @@ def read_policy(path: Path) -> pb.Policy:
         )
 
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise MissingData(
-            f"cannot read {path} ({error.strerror}).", field="file", remedy="correct the path."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(path, field="file"))
+    except yaml.YAMLError as error:
         raise refusal(f"is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise refusal("holds no policy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
+from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, print_table, say
 from reclens.cli.serving.messages import (
     as_json,
@@ -19,17 +21,7 @@ from reclens.cli.serving.messages import (
     read_policy,
     version_line,
 )
-from reclens.cli.serving.steering_options import (
-    Blends,
-    Exclude,
-    LessOf,
-    Limit,
-    MoreOf,
-    OnlyWhen,
-    edits_of,
-    item_ids,
-    tag_limits,
-)
+from reclens.cli.serving.steering_options import Edits, Limits
 from reclens.client import SteeringClient, policy_message
 
 app = typer.Typer(name="policies", no_args_is_help=True, help="Stored steering policies.")
@@ -39,17 +31,25 @@ File = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.", show_default=False),
 ]
-ModeName = Annotated[
-    Literal["residual", "reconstruct"] | None,
-    typer.Option("--mode", help="How edits are written back.", show_default=False),
-]
-Description = Annotated[str | None, typer.Option(help="What it is for.", show_default=False)]
-Release = Annotated[
-    str | None,
-    typer.Option(help="Release that it is checked against, else default.", show_default=False),
-]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
 Last = Annotated[int, typer.Option(min=1, help="At most this many versions, the newest.")]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a policy says besides edits and constraints."""
+
+    mode: Annotated[
+        Literal["residual", "reconstruct"] | None,
+        typer.Option("--mode", help="How edits are written back.", show_default=False),
+    ] = None
+    description: Annotated[str | None, typer.Option(help="What it is for.", show_default=False)] = (
+        None
+    )
+    release: Annotated[
+        str | None,
+        typer.Option(help="Release that it is checked against, else default.", show_default=False),
+    ] = None
 
 
 @app.command("list")
@@ -102,54 +102,34 @@ def versions(policy_id: Name, last: Last = 50, json: Json = False) -> None:
 
 
 @app.command()
+@with_groups
 def create(
     policy_id: Name,
     *,
     file: File = None,
-    more_of: MoreOf = None,
-    less_of: LessOf = None,
-    blends: Blends = None,
-    only_when: OnlyWhen = None,
-    exclude: Exclude = None,
-    limit: Limit = None,
-    mode: ModeName = None,
-    description: Description = None,
-    release: Release = None,
+    edits: Edits,
+    limits: Limits,
+    about: About,
     comment: Comment = "",
     json: Json = False,
 ) -> None:
     """Store a policy under a name that is free. It is checked against its release."""
     wanted = read_policy(file) if file is not None else pb.Policy()
-    _take(
-        wanted,
-        _given(
-            edits=edits_of(more_of, less_of, blends, only_when),
-            exclude=item_ids(exclude),
-            limits=tag_limits(limit),
-            mode=mode,
-            description=description,
-            release=release,
-        ),
-    )
+    _take(wanted, _given(edits, limits, about))
     wanted.policy_id, wanted.comment = policy_id, comment
     with steering_client() as client:
         _tell(client.create_policy(wanted), json)
 
 
 @app.command()
+@with_groups
 def update(
     policy_id: Name,
     *,
     file: File = None,
-    more_of: MoreOf = None,
-    less_of: LessOf = None,
-    blends: Blends = None,
-    only_when: OnlyWhen = None,
-    exclude: Exclude = None,
-    limit: Limit = None,
-    mode: ModeName = None,
-    description: Description = None,
-    release: Release = None,
+    edits: Edits,
+    limits: Limits,
+    about: About,
     based_on: Annotated[
         int | None,
         typer.Option(
@@ -167,14 +147,7 @@ def update(
     --more, --less and --blend take the place of all edits, --exclude and --limit of all
     constraints.
     """
-    given = _given(
-        edits=edits_of(more_of, less_of, blends, only_when),
-        exclude=item_ids(exclude),
-        limits=tag_limits(limit),
-        mode=mode,
-        description=description,
-        release=release,
-    )
+    given = _given(edits, limits, about)
     if file is None and not given:
         raise typer.BadParameter("give --file, or what is to be changed")
     with steering_client() as client:
@@ -203,24 +176,19 @@ def delete(
         say(f"deleted {marker.policy_id} ({version_line(marker)})")
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _given(edits: Edits, limits: Limits, about: About) -> dict[str, Any]:
     """What options say, as `policy_message` takes it."""
+    options = {"edits": edits.messages(), **limits.fields(), **asdict(about)}
     return {name: value for name, value in options.items() if value not in (None, [], {})}
 
 
 def _take(policy: pb.Policy, given: dict[str, Any]) -> None:
     """Replace what options say."""
     said = policy_message("", **given)
-    if said.edits:
-        policy.ClearField("edits")
-        policy.edits.extend(said.edits)
-    if said.HasField("constraints"):
-        policy.constraints.CopyFrom(said.constraints)
-    if said.mode:
-        policy.mode = said.mode
-    for name in ("description", "release"):
-        if name in given:
-            setattr(policy, name, given[name])
+    emptied = given.keys() & {"description", "release"}
+    for name in {field.name for field, _ in said.ListFields()} | emptied:
+        policy.ClearField(name)
+    policy.MergeFrom(said)
 
 
 def _history(client: SteeringClient, policy_id: str, last: int) -> list[pb.Policy]:

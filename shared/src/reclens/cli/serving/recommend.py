@@ -9,24 +9,16 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
+from reclens.cli.options import Release, with_groups
 from reclens.cli.output import Json, print_json, print_table
 from reclens.cli.serving.messages import as_json, confidence_text, effect_lines, movement
 from reclens.cli.serving.steering_options import (
-    Blends,
-    Exclude,
-    History,
-    LessOf,
-    Limit,
-    MoreOf,
-    OnlyWhen,
-    Release,
-    TopK,
-    User,
-    edits_of,
-    history_of,
+    Answer,
+    Edits,
+    Limits,
+    Subject,
     item_ids,
     signed_pushes,
-    tag_limits,
 )
 from reclens.client.requests import policy_ref
 from reclens.steering.limits import DEFAULT_PROPOSED_LATENTS, MAX_PROPOSED_LATENTS
@@ -35,37 +27,28 @@ app = typer.Typer()
 
 
 @app.command()
+@with_groups
 def recommend(
     *,
-    user: User = None,
-    history: History = None,
-    more_of: MoreOf = None,
-    less_of: LessOf = None,
-    blends: Blends = None,
-    only_when: OnlyWhen = None,
+    subject: Subject,
+    edits: Edits,
     policy: Annotated[
         str, typer.Option(help="A stored policy, whose edits come first: NAME or NAME@VERSION.")
     ] = "",
-    exclude: Exclude = None,
-    limit: Limit = None,
-    top_k: TopK = 10,
-    release: Release = "default",
+    limits: Limits,
+    wanted: Answer,
     json: Json = False,
 ) -> None:
     """Recommend, with concepts turned up and down, beside the untouched answer."""
-    items = history_of(user, history)
-    edits = edits_of(more_of, less_of, blends, only_when)
+    changes = edits.messages()
     with steering_client() as client:
         answer = client.recommend(
-            user_id=user,
-            history=items,
-            edits=edits,
+            **subject.fields(),
+            **limits.fields(),
+            **wanted.fields(),
+            edits=changes,
             policy=policy,
-            exclude=item_ids(exclude),
-            limits=tag_limits(limit),
-            top_k=top_k,
             include_baseline=True,
-            release=release,
         )
     if json:
         print_json(as_json(answer))
@@ -81,22 +64,16 @@ def recommend(
         for item in answer.items
     ]
     print_table(["rank", "moved", "item", "tags", "score"], rows, right=("rank", "moved", "score"))
-    for line in effect_lines(answer.effect, steered=bool(edits or policy), top_k=top_k):
+    for line in effect_lines(answer.effect, steered=bool(changes or policy), top_k=wanted.top_k):
         print(line)
 
 
 @app.command()
-def explain(
-    user: User = None,
-    history: History = None,
-    top_k: TopK = 10,
-    release: Release = "default",
-    json: Json = False,
-) -> None:
+@with_groups
+def explain(*, subject: Subject, wanted: Answer, json: Json = False) -> None:
     """Show which latents fire, what they mean and what each adds to the first item's score."""
-    items = history_of(user, history)
     with steering_client() as client:
-        answer = client.explain(user_id=user, history=items, top_k=top_k, release=release)
+        answer = client.explain(**subject.fields(), **wanted.fields())
     if json:
         print_json(as_json(answer))
         return
@@ -119,6 +96,7 @@ def explain(
 
 
 @app.command()
+@with_groups
 def compare(
     variants: Annotated[
         list[str],
@@ -129,27 +107,15 @@ def compare(
         ),
     ],
     *,
-    user: User = None,
-    history: History = None,
-    exclude: Exclude = None,
-    limit: Limit = None,
-    top_k: TopK = 10,
-    release: Release = "default",
+    subject: Subject,
+    limits: Limits,
+    wanted: Answer,
     json: Json = False,
 ) -> None:
     """Compare edits: an answer to each beside the untouched one, and what each did."""
-    items = history_of(user, history)
     asked = [_variant(text) for text in variants]
     with steering_client() as client:
-        answer = client.compare(
-            asked,
-            user_id=user,
-            history=items,
-            exclude=item_ids(exclude),
-            limits=tag_limits(limit),
-            top_k=top_k,
-            release=release,
-        )
+        answer = client.compare(asked, **subject.fields(), **limits.fields(), **wanted.fields())
     if json:
         print_json(as_json(answer))
         return
@@ -170,7 +136,7 @@ def compare(
         if outcome.HasField("failure"):
             print(f"{outcome.name}: refused: {outcome.failure.field}: {outcome.failure.message}")
             continue
-        for line in effect_lines(outcome.answer.effect, steered=True, top_k=top_k):
+        for line in effect_lines(outcome.answer.effect, steered=True, top_k=wanted.top_k):
             print(f"{outcome.name}: {line}")
 
 

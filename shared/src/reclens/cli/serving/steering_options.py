@@ -4,94 +4,133 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.client.edits import above, add_latent, below, blend, less, more, when
+from reclens.cli.options import Release
+from reclens.client import SubjectOptions
+from reclens.client.edits import DEFAULT_STRENGTH, above, add_latent, below, blend, more, when
 from reclens.steering.limits import MAX_TOP_K
 
-DEFAULT_STRENGTH = 0.2
-"""A clear push, see ``Edit.add`` in the API."""
-
-User = Annotated[str | None, typer.Option(help="A user of the data set.", show_default=False)]
-History = Annotated[
-    str | None,
-    typer.Option(help="Item ids, oldest first, with commas: for anybody else.", show_default=False),
-]
-TopK = Annotated[int, typer.Option(min=1, max=MAX_TOP_K, help="Items to return.")]
-Release = Annotated[str, typer.Option(help="Name of the release.")]
-Exclude = Annotated[
-    str | None,
-    typer.Option(help="Item ids that must not be in the answer, with commas.", show_default=False),
-]
-Limit = Annotated[
-    list[str] | None,
-    typer.Option(help="TAG:N, at most N items with that tag. Repeatable.", show_default=False),
-]
-
-MoreOf = Annotated[
-    list[str] | None,
-    typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-]
-LessOf = Annotated[
-    list[str] | None,
-    typer.Option("--less", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
-]
-Blends = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--blend",
-        help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable.",
-    ),
-]
-OnlyWhen = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--when",
-        help="CONCEPT>LEVEL or CONCEPT<LEVEL: the edits apply only where all of these hold.",
-    ),
-]
-
 _CONDITION = re.compile(r"(.+)([<>])(.+)")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom to recommend to."""
+
+    user: Annotated[
+        str | None, typer.Option(help="A user of the data set.", show_default=False)
+    ] = None
+    history: Annotated[
+        str | None,
+        typer.Option(
+            help="Item ids, oldest first, with commas: for anybody else.", show_default=False
+        ),
+    ] = None
+
+    def fields(self) -> SubjectOptions:
+        """As the client takes it.
+
+        Raises:
+            BadParameter: both or neither are given.
+        """
+        if (self.user is None) == (self.history is None):
+            raise typer.BadParameter("give either --user or --history")
+        history = None if self.history is None else item_ids(self.history)
+        return {"user_id": self.user, "history": history}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How much to answer, and from what."""
+
+    top_k: Annotated[int, typer.Option(min=1, max=MAX_TOP_K, help="Items to return.")] = 10
+    release: Release = "default"
+
+    def fields(self) -> SubjectOptions:
+        """As the client takes it."""
+        return {"top_k": self.top_k, "release": self.release}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be in an answer."""
+
+    exclude: Annotated[
+        str | None,
+        typer.Option(
+            help="Item ids that must not be in the answer, with commas.", show_default=False
+        ),
+    ] = None
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="TAG:N, at most N items with that tag. Repeatable.", show_default=False),
+    ] = None
+
+    def fields(self) -> dict[str, Any]:
+        """As the client takes it.
+
+        Raises:
+            BadParameter: an option cannot be read.
+        """
+        limits: dict[str, int] = {}
+        for text in self.limit or ():
+            tag, colon, number = text.rpartition(":")
+            if not (colon and tag and number.isdecimal()):
+                raise typer.BadParameter(f"{text!r} is not TAG:N")
+            limits[tag] = int(number)
+        return {"exclude": item_ids(self.exclude), "limits": limits}
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What to change."""
+
+    more_of: Annotated[
+        list[str] | None,
+        typer.Option("--more", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
+    ] = None
+    less_of: Annotated[
+        list[str] | None,
+        typer.Option("--less", help="CONCEPT[:STRENGTH]; a number is a latent. Repeatable."),
+    ] = None
+    blends: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--blend",
+            help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable.",
+        ),
+    ] = None
+    only_when: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--when",
+            help="CONCEPT>LEVEL or CONCEPT<LEVEL: the edits apply only where all of these hold.",
+        ),
+    ] = None
+
+    def messages(self) -> list[pb.Edit]:
+        """The edits that the options ask for, all under the same conditions.
+
+        Raises:
+            BadParameter: an option cannot be read.
+        """
+        tests = [condition(text) for text in self.only_when or ()]
+        edits = [
+            *(push(text, +1) for text in self.more_of or ()),
+            *(push(text, -1) for text in self.less_of or ()),
+            *(blended(text) for text in self.blends or ()),
+        ]
+        return [when(edit, *tests) for edit in edits]
 
 
 def item_ids(text: str | None) -> list[str]:
     """Ids with commas between them."""
     return [item.strip() for item in (text or "").split(",") if item.strip()]
-
-
-def history_of(user: str | None, history: str | None) -> list[str] | None:
-    """The history, where it is that and no user that was given.
-
-    Raises:
-        BadParameter: both or neither were.
-    """
-    if (user is None) == (history is None):
-        raise typer.BadParameter("give either --user or --history")
-    return None if history is None else item_ids(history)
-
-
-def edits_of(
-    more_of: Sequence[str] | None,
-    less_of: Sequence[str] | None,
-    blends: Sequence[str] | None,
-    only_when: Sequence[str] | None,
-) -> list[pb.Edit]:
-    """The edits that the options ask for, all under the same conditions.
-
-    Raises:
-        BadParameter: an option cannot be read.
-    """
-    edits = [
-        *(push(text, +1) for text in more_of or ()),
-        *(push(text, -1) for text in less_of or ()),
-        *(blended(text) for text in blends or ()),
-    ]
-    tests = conditions(only_when)
-    return [when(edit, *tests) for edit in edits] if tests else edits
 
 
 def push(text: str, sign: int) -> pb.Edit:
@@ -101,18 +140,12 @@ def push(text: str, sign: int) -> pb.Edit:
         raise typer.BadParameter(
             f"{text!r} is not CONCEPT[:STRENGTH] with a strength of at least 0"
         )
-    if isinstance(target, int):
-        return add_latent(target, sign * strength)
-    return more(target, strength) if sign > 0 else less(target, strength)
+    return _added(target, sign * strength)
 
 
 def signed_pushes(text: str) -> list[pb.Edit]:
     """``CONCEPT[:STRENGTH],...``, negative strengths for less."""
-    parts = [_weighted(part, DEFAULT_STRENGTH) for part in item_ids(text)]
-    return [
-        add_latent(target, strength) if isinstance(target, int) else more(target, strength)
-        for target, strength in parts
-    ]
+    return [_added(*_weighted(part, DEFAULT_STRENGTH)) for part in item_ids(text)]
 
 
 def blended(text: str) -> pb.Edit:
@@ -126,40 +159,30 @@ def blended(text: str) -> pb.Edit:
     return blend(weights, _number(number, text))
 
 
-def conditions(texts: Sequence[str] | None) -> list[pb.Condition]:
-    """``CONCEPT>LEVEL`` or ``CONCEPT<LEVEL`` each."""
-    found: list[pb.Condition] = []
-    for text in texts or ():
-        match = _CONDITION.fullmatch(text)
-        if match is None:
-            raise typer.BadParameter(f"{text!r} is not CONCEPT>LEVEL or CONCEPT<LEVEL")
-        name, side, level = (part.strip() for part in match.groups())
-        target = int(name) if name.isdecimal() else name
-        test = above if side == ">" else below
-        found.append(test(target, _number(level, text)))
-    return found
+def condition(text: str) -> pb.Condition:
+    """``CONCEPT>LEVEL`` or ``CONCEPT<LEVEL``."""
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not CONCEPT>LEVEL or CONCEPT<LEVEL")
+    name, side, level = (part.strip() for part in match.groups())
+    test = above if side == ">" else below
+    return test(_target(name), _number(level, text))
 
 
-def tag_limits(texts: Sequence[str] | None) -> dict[str, int]:
-    """``TAG:N`` each."""
-    limits: dict[str, int] = {}
-    for text in texts or ():
-        tag, colon, number = text.rpartition(":")
-        if not (colon and tag and number.isdecimal()):
-            raise typer.BadParameter(f"{text!r} is not TAG:N")
-        limits[tag] = int(number)
-    return limits
+def _added(target: int | str, strength: float) -> pb.Edit:
+    return add_latent(target, strength) if isinstance(target, int) else more(target, strength)
+
+
+def _target(name: str) -> int | str:
+    return int(name) if name.isdecimal() else name
 
 
 def _weighted(text: str, default: float) -> tuple[int | str, float]:
-    target, colon, number = text.rpartition(":")
-    if not colon:
-        target, value = text, default
-    else:
-        value = _number(number, text)
-    if not target:
+    name, colon, number = text.rpartition(":")
+    name, value = (name, _number(number, text)) if colon else (text, default)
+    if not name:
         raise typer.BadParameter(f"{text!r} names no concept")
-    return (int(target) if target.isdecimal() else target), value
+    return _target(name), value
 
 
 def _number(number: str, text: str) -> float:

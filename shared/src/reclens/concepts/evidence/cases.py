@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,11 @@ class Cases:
         """Latents of the dictionary."""
         return self.activations.get_shape()[1]
 
+    @cached_property
+    def by_latent(self) -> sparse.csc_matrix:
+        """``activations`` by column."""
+        return sparse.csc_matrix(self.activations)
+
     def item_weights(self, n_items: int) -> sparse.csr_matrix:
         """What of the answer each item is: float64 [n_cases, n_items], rows sum to 1.
 
@@ -61,7 +67,7 @@ def firing_cases(by_latent: sparse.csc_matrix, latent: int) -> tuple[np.ndarray,
     """Rows of the cases that fire a latent, int [n_firing], and its activation in each.
 
     Args:
-        by_latent: [n_cases, n_latents], `Cases.activations` by column.
+        by_latent: [n_cases, n_latents], `Cases.by_latent`.
         latent: column.
     """
     inside = slice(by_latent.indptr[latent], by_latent.indptr[latent + 1])
@@ -74,7 +80,7 @@ def strongest_activation(
     """The strongest activation of any of some latents in each case, float64 [n_cases].
 
     Args:
-        by_latent: [n_cases, n_latents], `Cases.activations` by column.
+        by_latent: [n_cases, n_latents], `Cases.by_latent`.
         latents: of one concept.
         scale: float [n_latents], above 0: unit of each latent's activation, in which they are
             compared.

@@ -6,16 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from reclens.errors import InvalidInput
 
-Z_95 = 1.959963984540054
+_Z_95 = 1.959963984540054
 """Standard normal quantile of a two-sided 95 % interval."""
 
 
-def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
-    """Score interval of a proportion; (0, 1) when nothing was tried.
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Score interval of a proportion at 95 %; (0, 1) when nothing was tried.
 
     Raises:
         InvalidInput: ``successes`` is not within 0..``trials``.
@@ -31,7 +30,7 @@ def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float
         )
     if trials == 0:
         return 0.0, 1.0
-    share = successes / trials
+    z, share = _Z_95, successes / trials
     spread = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / spread
     half = z / spread * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
@@ -57,11 +56,6 @@ def auroc(score_ranks: np.ndarray, positive: np.ndarray) -> float:
         return math.nan
     above = score_ranks[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))
-
-
-def ranks(scores: np.ndarray) -> np.ndarray:
-    """Average ranks from 1, float [n_cases], as `auroc` wants them."""
-    return rankdata(scores)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.stats import rankdata
 
 from reclens.concepts.evidence.cases import Cases, firing_cases
-from reclens.concepts.evidence.classification_metrics import auroc, ranks
+from reclens.concepts.evidence.classification_metrics import auroc
 from reclens.concepts.evidence.latent_evidence import Evidence
 from reclens.concepts.evidence.term_statistics import FALSE_LABELS, UserDraws, term_statistics
 from reclens.concepts.evidence.vocabulary import Vocabulary
@@ -66,7 +67,7 @@ class KeywordSelector:
         self._vocabulary = vocabulary
         self._options = options
         answers = cases.item_weights(len(evidence.background))
-        self._by_latent = sparse.csc_matrix(cases.activations)
+        self._by_latent = cases.by_latent
         self._by_term = sparse.csc_matrix(answers @ vocabulary.membership)
         self._by_item = sparse.csc_matrix(answers)
         self._kinds = np.array([term.kind for term in vocabulary.terms], dtype=np.int64)
@@ -103,18 +104,40 @@ class KeywordSelector:
         single = self._single.get(latent)
         if single is not None:
             alone = self._by_item[:, [single.item]].toarray()[rows, 0]
-            if not picked or auroc(ranks(alone), positive) >= separation:
+            if not picked or auroc(rankdata(alone), positive) >= separation:
                 return single
         if not picked:
             return None
-        terms = candidates[picked].tolist()
-        return described_label(latent, terms, self._evidence, self._vocabulary)
+        return self.label_of_terms(latent, candidates[picked].tolist())
+
+    def label_of_terms(self, latent: int, terms: Sequence[int]) -> KeywordLabel:
+        """A label of these terms, with how far the latent's evidence supports it."""
+        carries = np.asarray(self._vocabulary.membership[:, list(terms)].sum(axis=1)).ravel() > 0
+        share = float((self._evidence.item_shares[latent] @ carries)[0])
+        return KeywordLabel(
+            terms=tuple(terms),
+            support=float(carries[self._evidence.items[latent]].mean()),
+            lift=share / float(self._evidence.background @ carries),
+        )
+
+    def label_of_item(self, latent: int, item: int) -> KeywordLabel:
+        """A label of one item that is on top in some case, with how far the evidence supports
+        it."""
+        share = float(self._evidence.top_shares[latent, item])
+        lift = share / self._evidence.top_background[item]
+        return KeywordLabel(item=item, support=share, lift=lift)
+
+    def supported(self, latent: int, label: KeywordLabel) -> KeywordLabel:
+        """The same label for another latent, with how far that one's evidence supports it."""
+        if label.item is None:
+            return self.label_of_terms(latent, label.terms)
+        return self.label_of_item(latent, label.item)
 
     def _single_items(self, cases: Cases, draws: UserDraws) -> dict[int, KeywordLabel]:
         """Labels of latents that one item on top may be all of."""
         labels: dict[int, KeywordLabel] = {}
         for latent in np.nonzero(self._evidence.top_item >= 0)[0].tolist():
-            label = item_label(latent, int(self._evidence.top_item[latent]), self._evidence)
+            label = self.label_of_item(latent, int(self._evidence.top_item[latent]))
             if label.support >= DOMINANCE and label.lift >= self._options.min_lift:
                 labels[latent] = label
         latents = np.array(list(labels), dtype=np.int64)
@@ -142,26 +165,6 @@ class KeywordSelector:
         return rows, np.arange(len(rows)) < len(firing)
 
 
-def described_label(
-    latent: int, terms: Sequence[int], evidence: Evidence, vocabulary: Vocabulary
-) -> KeywordLabel:
-    """A label of these terms, with how far the latent's evidence supports it."""
-    carries = np.asarray(vocabulary.membership[:, list(terms)].sum(axis=1)).ravel() > 0
-    items = evidence.items[latent]
-    share = float((evidence.item_shares[latent] @ carries)[0])
-    return KeywordLabel(
-        terms=tuple(terms),
-        support=float(carries[items].mean()),
-        lift=share / float(evidence.background @ carries),
-    )
-
-
-def item_label(latent: int, item: int, evidence: Evidence) -> KeywordLabel:
-    """A label of one item that is on top in some case, with how far the evidence supports it."""
-    share = float(evidence.top_shares[latent, item])
-    return KeywordLabel(item=item, support=share, lift=share / evidence.top_background[item])
-
-
 def keyword_item_scores(
     label: KeywordLabel, vocabulary: Vocabulary, inverse_frequency: np.ndarray
 ) -> np.ndarray:
@@ -187,20 +190,18 @@ def _forward(
     total = np.zeros(len(positive))
     reached = 0.5
     while len(picked) < max_terms:
-        rest = [index for index in range(scores.shape[1]) if index not in picked]
-        if not rest:
+        separation = np.array(
+            [
+                -np.inf if index in picked else auroc(rankdata(total + column), positive)
+                for index, column in enumerate(scores.T)
+            ]
+        )
+        best, needed = separation.max(initial=-np.inf), max(reached + MIN_GAIN, MIN_SEPARATION)
+        if not best >= needed:
             break
-        separation = np.array([auroc(ranks(total + scores[:, i]), positive) for i in rest])
-        needed = max(reached + MIN_GAIN, MIN_SEPARATION)
-        if not separation.max() >= needed:
-            break
-        close = [
-            index
-            for index, value in zip(rest, separation, strict=True)
-            if value >= max(separation.max() - _TOLERANCE, needed)
-        ]
-        winner = min(close, key=lambda index: (kinds[index], -separation[rest.index(index)]))
-        reached = float(separation[rest.index(winner)])
+        close = np.flatnonzero(separation >= max(best - _TOLERANCE, needed)).tolist()
+        winner = min(close, key=lambda index: (kinds[index], -separation[index]))
+        reached = float(separation[winner])
         total = total + scores[:, winner]
         picked.append(winner)
     return picked, reached

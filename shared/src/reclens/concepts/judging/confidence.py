@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import sparse
+from scipy.stats import rankdata
 
 from reclens.concepts.evidence.cases import Cases, strongest_activation
-from reclens.concepts.evidence.classification_metrics import Confusion, auroc, ranks
+from reclens.concepts.evidence.classification_metrics import Confusion, auroc, wilson_interval
 from reclens.concepts.evidence.latent_evidence import N_LEVELS, Evidence, activation_levels
-from reclens.contracts import PAPER_CASES
+from reclens.contracts import PAPER_CASES, JudgeName
+from reclens.contracts.tables.concepts import Judgement
 
 MIN_POSITIVE = 5
 """A label with fewer firing verification cases is left without confidence."""
+TRUSTED_CONFIDENCE = 0.7
+"""Least confidence of a trusted label."""
 
 _PAPER_LEVEL = 5
 _PAPER_STRONGEST = 10
@@ -36,22 +39,6 @@ class JudgedCases:
     """int64 [n]: rows of the cases."""
     fires: np.ndarray
     """bool [n]: whether the latent fires there."""
-
-
-@dataclass(frozen=True)
-class Confidence:
-    """What a label's judge achieved on verification cases."""
-
-    confusion: Confusion
-    """Counts over positives of all levels, and negatives half random, half hard."""
-    threshold: float
-    """Score from which the judge says that the latent fires, fixed on the construct users."""
-    auroc: float
-    """Chance that the graded score is higher on a firing than on a silent case, over all
-    verification cases."""
-    paper_p: float
-    """P of the published protocol: up to 5 of the 10 strongest cases and as many random silent
-    ones; NaN without a case of level 5 or more."""
 
 
 def sample_cases(
@@ -111,15 +98,21 @@ def _count_from(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def measure_confidence(
+    judge: JudgeName,
     scores: np.ndarray,
     values: np.ndarray,
     threshold: float,
+    *,
     judged: JudgedCases,
     rng: np.random.Generator,
-) -> Confidence | None:
+) -> Judgement | None:
     """Hold a label's scores against what its latent did; None below five firing cases.
 
+    The counts are over positives of all levels, and negatives half random, half hard; the area
+    under the ROC curve is over all verification cases.
+
     Args:
+        judge: whose scores they are.
         scores: float [n_cases], the judge's score of each verification case.
         values: float [n_cases], activation of the latent in these cases, 0 where silent.
         threshold: from `best_threshold` on the construct users.
@@ -130,14 +123,50 @@ def measure_confidence(
     if int(fires.sum()) < MIN_POSITIVE or fires.all():
         return None
     predicted = scores >= threshold
-    paper = paper_cases(values, rng)
-    return Confidence(
-        confusion=Confusion.of(predicted[judged.rows], judged.fires),
-        threshold=threshold,
-        auroc=auroc(ranks(scores), fires),
-        paper_p=(
-            math.nan if paper is None else Confusion.of(predicted[paper.rows], paper.fires).accuracy
-        ),
+    area = auroc(rankdata(scores), fires)
+    return judgement_of(judge, predicted, judged, area, paper_cases(values, rng))
+
+
+def judgement_of(
+    judge: JudgeName,
+    predicted: np.ndarray,
+    judged: JudgedCases,
+    auroc: float,
+    paper: JudgedCases | None,
+) -> Judgement:
+    """What a judge achieved, as the table keeps it.
+
+    A label is trusted with a confidence of at least 0.7, if it is better than chance even where
+    recall and specificity are both at the lower end of their 95 % Wilson intervals.
+
+    Args:
+        judge: who says so.
+        predicted: bool [n_cases], whether the judge says that the latent fires.
+        judged: the cases that are counted.
+        auroc: area under the ROC curve of the graded score.
+        paper: from `paper_cases`.
+    """
+    counts = Confusion.of(predicted[judged.rows], judged.fires)
+    recall_low, recall_high = wilson_interval(counts.true_positive, counts.n_positive)
+    specificity_low, specificity_high = wilson_interval(counts.true_negative, counts.n_negative)
+    confidence, paper_p = counts.balanced_accuracy, None
+    if paper is not None:
+        paper_p = Confusion.of(predicted[paper.rows], paper.fires).accuracy
+    return Judgement(
+        judge=judge,
+        confidence=confidence,
+        precision=counts.precision,
+        recall=counts.recall,
+        recall_low=recall_low,
+        recall_high=recall_high,
+        specificity=counts.specificity,
+        specificity_low=specificity_low,
+        specificity_high=specificity_high,
+        auroc=auroc,
+        paper_p=paper_p,
+        n_positive=counts.n_positive,
+        n_negative=counts.n_negative,
+        trusted=confidence >= TRUSTED_CONFIDENCE and recall_low + specificity_low > 1,
     )
 
 
@@ -202,11 +231,8 @@ class HeldOutCases:
         self._evidence = evidence
         self._scale = np.where(scale > 0, scale, 1.0)
         self._seed = seed
-        n_items = len(evidence.background)
-        self._sides = tuple(
-            _Side(one.top_items, one.item_weights(n_items), sparse.csc_matrix(one.activations))
-            for one in (construct, verify)
-        )
+        self._sides = (construct, verify)
+        self._answers = tuple(one.item_weights(len(evidence.background)) for one in self._sides)
 
     def values(self, side: SideIndex, latents: Sequence[int]) -> np.ndarray:
         """The strongest activation of any of the latents, float64 [n_cases], in their units."""
@@ -215,7 +241,7 @@ class HeldOutCases:
     def scores(self, side: SideIndex, item_scores: np.ndarray) -> np.ndarray:
         """What each case's answer scores, float64 [n_cases], from what each item does."""
         # Rounding makes equal sums equal: their order within a row must not decide a tie.
-        return np.round(np.asarray(self._sides[side].answers @ item_scores), 9)
+        return np.round(np.asarray(self._answers[side] @ item_scores), 9)
 
     def sample(
         self, side: SideIndex, latents: Sequence[int], n_judged: int, stream: Sequence[int]
@@ -224,7 +250,7 @@ class HeldOutCases:
         profile = np.asarray(self._evidence.item_shares[list(latents)].sum(axis=0)).ravel()
         return sample_cases(
             self.values(side, latents),
-            self._sides[side].answers @ profile,
+            self._answers[side] @ profile,
             n_judged,
             self.rng([*stream, side]),
         )
@@ -236,12 +262,3 @@ class HeldOutCases:
     def rng(self, stream: Sequence[int]) -> np.random.Generator:
         """Random numbers of one purpose."""
         return np.random.default_rng([self._seed, *stream])
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One division of users, laid out for quick access by latent."""
-
-    top_items: np.ndarray
-    answers: sparse.csr_matrix
-    by_latent: sparse.csc_matrix

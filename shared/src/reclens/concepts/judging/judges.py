@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
-from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from reclens.concepts.evidence.vocabulary import Vocabulary
 from reclens.concepts.judging.confidence import (
     CONSTRUCT,
     VERIFY,
-    Confidence,
     HeldOutCases,
     SideIndex,
     best_threshold,
     measure_confidence,
 )
 from reclens.contracts import JudgeName
+from reclens.contracts.tables.concepts import Judgement
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,14 @@ class Statement:
     """Its label in terms of the vocabulary; None where it has none, e.g. in a model's own words."""
 
 
-class ItemScorer(Protocol):
-    """Turns a statement into a score for every item. Safe to share between threads."""
+ItemScorer = Callable[[Statement], np.ndarray | None]
+"""Tells how well each item fits a statement, float64 [n_items]; None: it cannot read it.
 
-    @property
-    def name(self) -> JudgeName:
-        """Name of the judge that it makes."""
-        ...
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """How well each item fits the statement, float64 [n_items]; None: it cannot read it.
-
-        It depends on nothing but the statement, so that the same label judges alike.
-        """
-        ...
+It depends on nothing but the statement, so that the same label judges alike. Safe to share between
+threads."""
 
 
-class KeywordScorer:
+def keyword_scorer(vocabulary: Vocabulary, inverse_frequency: np.ndarray) -> ItemScorer:
     """Knows which item carries which term, see `keyword_item_scores`.
 
     Args:
@@ -61,137 +52,123 @@ class KeywordScorer:
         inverse_frequency: float64 [n_terms], see `TermStatistics`.
     """
 
-    name: JudgeName = "keywords"
-
-    def __init__(self, vocabulary: Vocabulary, inverse_frequency: np.ndarray) -> None:
-        self._vocabulary = vocabulary
-        self._inverse = inverse_frequency
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """Sum of the inverse frequencies of the label's terms that the item carries."""
+    def score(statement: Statement) -> np.ndarray | None:
         if statement.keywords is None:
             return None
-        return keyword_item_scores(statement.keywords, self._vocabulary, self._inverse)
+        return keyword_item_scores(statement.keywords, vocabulary, inverse_frequency)
+
+    return score
 
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts to vectors: float [n, width], of length 1."""
 
 
-class EmbeddingScorer:
-    """Knows how alike a label and the description of an item are as sentences.
+def embedding_scorer(embed: Embed, item_texts: Sequence[str]) -> ItemScorer:
+    """Knows the cosine of a label's vector and that of the description of an item, as sentences.
 
     Args:
         embed: the model.
         item_texts: a description of each item, see `describe_items`.
     """
+    items = embed(item_texts).astype(np.float64)
+    vector_of = cache(lambda text: embed([text])[0].astype(np.float64))
+    lock = Lock()
 
-    name: JudgeName = "embedding"
+    def score(statement: Statement) -> np.ndarray:
+        with lock:
+            vector = vector_of(statement.text)
+        return items @ vector
 
-    def __init__(self, embed: Embed, item_texts: Sequence[str]) -> None:
-        self._embed = embed
-        self._items = embed(item_texts).astype(np.float64)
-        self._known: dict[str, np.ndarray] = {}
-        self._lock = Lock()
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """Cosine of the label's and the item's vector."""
-        with self._lock:
-            vector = self._known.get(statement.text)
-            if vector is None:
-                vector = self._embed([statement.text])[0].astype(np.float64)
-                self._known[statement.text] = vector
-        return self._items @ vector
+    return score
 
 
 # Streams of random numbers, one per purpose and latent or concept.
 JUDGED, PAPER, CONCEPT, SHUFFLE = range(4)
 
 
-@dataclass(frozen=True)
-class JudgedStatement:
-    """A statement with the threshold that was fixed for it."""
-
-    statement: Statement
-    """What the judge was told of the latent."""
-    threshold: float
-    """Score from which it says that the latent fires."""
-
-
 class Judge:
     """Says from a label alone which cases fire a latent. Safe to share between threads.
 
     Args:
-        reader: what the label says for each item.
+        name: which judge it is.
+        item_scores: what the label says for each item.
         cases: of both divisions of users.
         n_judged: firing cases of a judgement at most, and as many silent ones.
     """
 
-    def __init__(self, reader: ItemScorer, cases: HeldOutCases, *, n_judged: int) -> None:
-        self._reader = reader
+    def __init__(
+        self, name: JudgeName, item_scores: ItemScorer, cases: HeldOutCases, *, n_judged: int
+    ) -> None:
+        self.name: JudgeName = name
+        """Which judge it is."""
+        self._item_scores = item_scores
         self._cases = cases
         self._n_judged = n_judged
 
-    @property
-    def name(self) -> JudgeName:
-        """Which judge it is."""
-        return self._reader.name
-
     def case_scores(self, side: SideIndex, statement: Statement) -> np.ndarray | None:
         """What each case scores by the label, float64 [n_cases]; None: it cannot be read."""
-        item_scores = self._reader.item_scores(statement)
+        item_scores = self._item_scores(statement)
         return None if item_scores is None else self._cases.scores(side, item_scores)
 
-    def judge_latent(self, latent: int, statement: Statement) -> Confidence | None:
-        """What the label is worth for one latent; None where it cannot be measured or read."""
-        return self._judge([latent], statement, [JUDGED, latent])
+    def threshold(self, latent: int, statement: Statement) -> float | None:
+        """Score from which it says that the latent fires, fixed on the construct users; None where
+        it cannot read the label."""
+        return self._threshold([latent], statement, [JUDGED, latent])
 
-    def judge_concept(self, latents: Sequence[int], statement: Statement) -> Confidence | None:
+    def judge_latent(self, latent: int, statement: Statement, threshold: float) -> Judgement | None:
+        """What the label is worth for one latent; None where it cannot be measured or read.
+
+        Args:
+            latent: whose verification cases are asked about.
+            statement: its label, or as a control another one's.
+            threshold: that was fixed for the label.
+        """
+        return self._judge([latent], statement, threshold, [JUDGED, latent])
+
+    def judge_concept(self, latents: Sequence[int], statement: Statement) -> Judgement | None:
         """What it is worth for a concept, which fires where any of its latents does."""
-        return self._judge(latents, statement, [CONCEPT, *latents])
+        stream = [CONCEPT, *latents]
+        threshold = self._threshold(latents, statement, stream)
+        return None if threshold is None else self._judge(latents, statement, threshold, stream)
 
-    def shuffled(self, judged: Mapping[int, JudgedStatement]) -> dict[int, Confidence]:
+    def shuffled(self, judged: Mapping[int, tuple[Statement, float]]) -> dict[int, Judgement]:
         """What the judge achieves on each judged latent's own cases with another one's label.
 
         Labels and their thresholds move on by one place in a random order, so that no latent
         keeps its own. The cases are the very ones that its own label was judged on.
 
         Args:
-            judged: by latent, in rising order.
+            judged: by latent, in rising order: its label, and the threshold that was fixed for it.
         """
         order = self._cases.rng([SHUFFLE]).permutation(list(judged))
-        results: dict[int, Confidence] = {}
+        results: dict[int, Judgement] = {}
         for latent, other in zip(order.tolist(), np.roll(order, 1).tolist(), strict=True):
-            if latent == other:
-                continue
-            borrowed = judged[other]
-            found = self._on_verify(
-                [latent], borrowed.statement, borrowed.threshold, [JUDGED, latent]
-            )
-            if found is not None:
+            found = self.judge_latent(latent, *judged[other])
+            if found is not None and latent != other:
                 results[latent] = found
         return results
 
-    def _judge(
+    def _threshold(
         self, latents: Sequence[int], statement: Statement, stream: list[int]
-    ) -> Confidence | None:
+    ) -> float | None:
         scores = self.case_scores(CONSTRUCT, statement)
         if scores is None:
             return None
         asked = self._cases.sample(CONSTRUCT, latents, self._n_judged, stream)
-        threshold = best_threshold(scores[asked.rows], asked.fires)
-        return self._on_verify(latents, statement, threshold, stream)
+        return best_threshold(scores[asked.rows], asked.fires)
 
-    def _on_verify(
+    def _judge(
         self, latents: Sequence[int], statement: Statement, threshold: float, stream: list[int]
-    ) -> Confidence | None:
+    ) -> Judgement | None:
         scores = self.case_scores(VERIFY, statement)
         if scores is None:
             return None
         return measure_confidence(
+            self.name,
             scores,
             self._cases.values(VERIFY, latents),
             threshold,
-            self._cases.sample(VERIFY, latents, self._n_judged, stream),
-            self._cases.rng([PAPER, *stream]),
+            judged=self._cases.sample(VERIFY, latents, self._n_judged, stream),
+            rng=self._cases.rng([PAPER, *stream]),
         )

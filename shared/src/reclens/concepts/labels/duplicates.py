@@ -14,8 +14,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import rankdata
 
-from reclens.concepts.evidence.classification_metrics import auroc, ranks
+from reclens.concepts.evidence.classification_metrics import auroc
 from reclens.errors import CorruptArtifact, InvalidInput
 
 CONFIG = "config.json"
@@ -135,7 +136,7 @@ def choose_group_label(scores: Sequence[np.ndarray], fires: np.ndarray) -> int:
             field="scores",
             remedy="leave groups without a labelled latent unlabelled.",
         )
-    areas = [auroc(ranks(one), fires) for one in scores]
+    areas = [auroc(rankdata(one), fires) for one in scores]
     return int(np.argmax(np.nan_to_num(areas, nan=-1.0)))
 
 

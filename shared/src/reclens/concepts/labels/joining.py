@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from reclens.concepts.evidence.cases import Cases
 from reclens.concepts.evidence.item_text import unique_slugs
 from reclens.concepts.judging.confidence import CONSTRUCT
-from reclens.concepts.judging.judges import Embed, Judge, JudgedStatement
+from reclens.concepts.judging.judges import Judge
 from reclens.concepts.labels.duplicates import (
     NO_PARENT,
     choose_group_label,
@@ -20,16 +19,9 @@ from reclens.concepts.labels.duplicates import (
     members,
     nesting,
 )
-from reclens.concepts.labels.labelling import (
-    KeywordLabeller,
-    LabelledLatent,
-    LabellingContext,
-    prepare_labelling,
-)
+from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
 from reclens.concepts.labels.rows import label_metrics, with_concept, with_control
-from reclens.contracts import ConceptsOptions
 from reclens.contracts.tables.concepts import LatentLabel
-from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
 
 _WORD = re.compile(r"\w+")
@@ -96,26 +88,6 @@ def join_latents(
     return Labelling(rows, metrics)
 
 
-def label_latents(
-    construct: Cases,
-    verify: Cases,
-    items: Items,
-    scale: np.ndarray,
-    *,
-    options: ConceptsOptions,
-    embed: Embed | None = None,
-    directions: Directions | None = None,
-) -> Labelling:
-    """Label every latent from ``construct`` cases and judge every label on ``verify`` cases.
-
-    All in one go and by keywords; for arguments and errors see `prepare_labelling` and
-    `join_latents`.
-    """
-    context = prepare_labelling(construct, verify, items, scale, options=options, embed=embed)
-    latents = list(KeywordLabeller(context).label(range(context.n_latents)))
-    return join_latents(context, latents, directions=directions)
-
-
 def _with_copies(
     context: LabellingContext, latents: Sequence[LabelledLatent], directions: Directions
 ) -> tuple[list[LabelledLatent], int]:
@@ -160,9 +132,9 @@ def _relabelled(
     assert winner.statement is not None
     latent, label = one.row.latent, winner.statement.keywords
     if label is not None:
-        label = context.supported(latent, label)
+        label = context.keywords.supported(latent, label)
     if winner.row.source == "keywords":
-        row = context.keyword_row(latent, label)
+        row = context.named_by_keywords(latent, label).row
     else:
         row = replace(
             winner.row,
@@ -189,7 +161,16 @@ def _with_parents(
 
 def _with_controls(latents: Sequence[LabelledLatent], judges: Sequence[Judge]) -> list[LatentLabel]:
     """Put beside every judgement what the judge achieves with another latent's label."""
-    controls = {judge.name: judge.shuffled(_judged_by(judge, latents)) for judge in judges}
+    controls = {
+        judge.name: judge.shuffled(
+            {
+                one.row.latent: (one.statement, one.thresholds[judge.name])
+                for one in latents
+                if one.statement is not None and judge.name in one.thresholds
+            }
+        )
+        for judge in judges
+    }
     rows = []
     for one in latents:
         judgements = [
@@ -200,14 +181,6 @@ def _with_controls(latents: Sequence[LabelledLatent], judges: Sequence[Judge]) -
         ]
         rows.append(replace(one.row, judgements=tuple(judgements)))
     return rows
-
-
-def _judged_by(judge: Judge, latents: Sequence[LabelledLatent]) -> dict[int, JudgedStatement]:
-    return {
-        one.row.latent: JudgedStatement(one.statement, one.thresholds[judge.name])
-        for one in latents
-        if one.statement is not None and judge.name in one.thresholds
-    }
 
 
 def _with_concepts(

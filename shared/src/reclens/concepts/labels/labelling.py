@@ -7,42 +7,34 @@ are joined to concepts by `reclens.concepts.labels.joining`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from reclens.concepts.evidence.cases import Cases
-from reclens.concepts.evidence.item_text import describe_items
-from reclens.concepts.evidence.keywords import (
-    KeywordLabel,
-    KeywordSelector,
-    described_label,
-    item_label,
-)
+from reclens.concepts.evidence.item_text import describe_items, item_name
+from reclens.concepts.evidence.keywords import KeywordLabel, KeywordSelector
 from reclens.concepts.evidence.latent_evidence import Evidence, gather_evidence
 from reclens.concepts.evidence.vocabulary import Vocabulary, build_vocabulary
 from reclens.concepts.judging.confidence import HeldOutCases
 from reclens.concepts.judging.judges import (
     Embed,
-    EmbeddingScorer,
     ItemScorer,
     Judge,
-    KeywordScorer,
     Statement,
+    embedding_scorer,
+    keyword_scorer,
 )
 from reclens.concepts.labels.llm_usage import Usage
-from reclens.concepts.labels.rows import (
-    judgement_of,
-    keyword_row,
-    keyword_statement,
-    with_judgements,
-)
+from reclens.concepts.labels.rows import ONE_ITEM, with_judgements
 from reclens.contracts import ConceptsOptions, JudgeName
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.data.dataset import Items
 from reclens.errors import InvalidInput
+
+_SEPARATOR = " · "
+_NO_QUOTES = str.maketrans("", "", "“”")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +65,52 @@ class LabellingContext:
         """Latents of the dictionary."""
         return self.construct.n_latents
 
-    def keyword_row(self, latent: int, label: KeywordLabel | None) -> LatentLabel:
-        """The row of a latent with that keyword label, its worth left open."""
-        return keyword_row(
-            latent, label, evidence=self.evidence, items=self.items, vocabulary=self.vocabulary
-        )
+    def label_by_keywords(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
+        """`Labeller` by the terms that set a latent's answers apart from all answers."""
+        for latent in latents:
+            named = self.named_by_keywords(latent, self.keywords.choose(latent))
+            yield self.judged(named.row, named.statement) if named.statement else named
 
-    def supported(self, latent: int, label: KeywordLabel) -> KeywordLabel:
-        """The same label for another latent, with how far that one's evidence supports it."""
-        if label.item is None:
-            return described_label(latent, label.terms, self.evidence, self.vocabulary)
-        return item_label(latent, label.item, self.evidence)
+    def named_by_keywords(self, latent: int, label: KeywordLabel | None) -> LabelledLatent:
+        """A latent with that keyword label, its concept and its worth left open.
+
+        Args:
+            latent: index of the latent.
+            label: None where nothing can honestly be said.
+        """
+        evidence = self.evidence
+        evidence_items = tuple(self.items.ids[item] for item in evidence.items[latent])
+        if label is None:
+            fires = evidence.n_cases[latent] > 0
+            why = "No term stands out in what it fires for." if fires else "It does not fire."
+            row = LatentLabel(latent, description=why, evidence_items=evidence_items)
+            return LabelledLatent(row)
+        if label.item is not None:
+            name = item_name(self.items, label.item)
+            text, keywords = f"{ONE_ITEM}{name}", (name,)
+            description = (
+                f"Fires when {name} is recommended first: {label.support:.0%} of its activation, "
+                f"{label.lift:.1f} times the item's usual share of first places."
+            )
+        else:
+            keywords = tuple(self.vocabulary.terms[term].text for term in label.terms)
+            text, n_items = _SEPARATOR.join(keywords), len(evidence_items)
+            description = (
+                f"Fires when {' or '.join(keywords)} is recommended: "
+                f"{round(label.support * n_items)} of its {n_items} strongest items carry it, "
+                f"{label.lift:.1f} times the usual share of recommendations."
+            )
+        row = LatentLabel(
+            latent,
+            label=text,
+            description=description,
+            keywords=keywords,
+            support=label.support,
+            lift=label.lift,
+            evidence_items=evidence_items,
+        )
+        # Quotes mark title words for people; to a judge of sentences they mean nothing.
+        return LabelledLatent(row, Statement(" or ".join(keywords).translate(_NO_QUOTES), label))
 
     def judged(
         self, row: LatentLabel, statement: Statement, others: Sequence[Judgement] = ()
@@ -92,10 +119,13 @@ class LabellingContext:
         judgements = list(others)
         thresholds: dict[JudgeName, float] = {}
         for judge in self.judges:
-            found = judge.judge_latent(row.latent, statement)
+            threshold = judge.threshold(row.latent, statement)
+            if threshold is None:
+                continue
+            found = judge.judge_latent(row.latent, statement, threshold)
             if found is not None:
-                judgements.append(judgement_of(judge.name, found))
-                thresholds[judge.name] = found.threshold
+                judgements.append(found)
+                thresholds[judge.name] = threshold
         judgements.sort(key=lambda one: self.options.judges.index(one.judge))
         row = with_judgements(row, judgements, self.options.judges[0])
         return LabelledLatent(row, statement, thresholds)
@@ -116,33 +146,11 @@ class LabelledLatent:
     """What a language model was asked for it."""
 
 
-class Labeller(Protocol):
-    """Names latents. What it needs to know of all of them it was given when it was made."""
+Labeller = Callable[[Sequence[int]], Iterator[LabelledLatent]]
+"""Names latents: yields them in turn, each as soon as it is labelled and measured.
 
-    def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-        """Yield these latents in turn, each as soon as it is labelled and measured.
-
-        What is yielded for a latent must not depend on which others are asked for.
-        """
-        ...
-
-
-class KeywordLabeller:
-    """Labels by the terms that set a latent's answers apart from all answers."""
-
-    def __init__(self, context: LabellingContext) -> None:
-        self._context = context
-
-    def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
-        """Yield these latents in turn."""
-        context = self._context
-        for latent in latents:
-            label = context.keywords.choose(latent)
-            row = context.keyword_row(latent, label)
-            if label is None:
-                yield LabelledLatent(row)
-            else:
-                yield context.judged(row, keyword_statement(row, label))
+What it needs to know of all of them it was given when it was made. What is yielded for a latent
+must not depend on which others are asked for."""
 
 
 def prepare_labelling(
@@ -168,13 +176,30 @@ def prepare_labelling(
     Raises:
         InvalidInput: a user is in both divisions, or the judge ``embedding`` has no model.
     """
-    _check_disjoint(construct, verify)
+    both = np.intersect1d(construct.user_ids.astype(str), verify.user_ids.astype(str))
+    if len(both):
+        raise InvalidInput(
+            f"user {both[0]!r} is among those that labels are made from and judged on.",
+            field="autoencoder",
+            remedy="capture again; a user belongs to one division.",
+        )
     vocabulary = build_vocabulary(items, min_items=options.min_items)
     evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
     keywords = KeywordSelector(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
-    inverse_frequency = keywords.statistics.inverse_frequency
-    scorers = _item_scorers(options, items, vocabulary, inverse_frequency, embed)
+    scorers: dict[JudgeName, ItemScorer] = {}
+    for name in options.judges:
+        if name == "keywords":
+            scorers[name] = keyword_scorer(vocabulary, keywords.statistics.inverse_frequency)
+        elif name == "embedding":
+            if embed is None:
+                raise InvalidInput(
+                    "the judge `embedding` was given no sentence model.",
+                    field="judges",
+                    remedy="give `embed`.",
+                )
+            scorers[name] = embedding_scorer(embed, describe_items(items))
+    judges = (Judge(*one, held_out, n_judged=options.n_judged) for one in scorers.items())
     return LabellingContext(
         construct,
         len(verify),
@@ -184,35 +209,5 @@ def prepare_labelling(
         evidence,
         keywords,
         held_out,
-        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in scorers),
+        tuple(judges),
     )
-
-
-def _item_scorers(
-    options: ConceptsOptions,
-    items: Items,
-    vocabulary: Vocabulary,
-    inverse_frequency: np.ndarray,
-    embed: Embed | None,
-) -> Iterator[ItemScorer]:
-    for name in options.judges:
-        if name == "keywords":
-            yield KeywordScorer(vocabulary, inverse_frequency)
-        elif name == "embedding":
-            if embed is None:
-                raise InvalidInput(
-                    "the judge `embedding` was given no sentence model.",
-                    field="judges",
-                    remedy="give `embed`.",
-                )
-            yield EmbeddingScorer(embed, describe_items(items))
-
-
-def _check_disjoint(construct: Cases, verify: Cases) -> None:
-    both = np.intersect1d(construct.user_ids.astype(str), verify.user_ids.astype(str))
-    if len(both):
-        raise InvalidInput(
-            f"user {both[0]!r} is among those that labels are made from and judged on.",
-            field="autoencoder",
-            remedy="capture again; a user belongs to one division.",
-        )

@@ -1,74 +1,18 @@
-"""Rows of the concepts table: a latent's label in words, its figures and its concept's."""
+"""Rows of the concepts table: a latent's figures, those of its concept, and of all of them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final
 
 import numpy as np
 
-from reclens.concepts.evidence.classification_metrics import wilson_interval
-from reclens.concepts.evidence.item_text import item_name
-from reclens.concepts.evidence.keywords import KeywordLabel
-from reclens.concepts.evidence.latent_evidence import Evidence
-from reclens.concepts.evidence.vocabulary import Vocabulary
-from reclens.concepts.judging.confidence import Confidence
-from reclens.concepts.judging.judges import Statement
 from reclens.contracts import JudgeName
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
-from reclens.data.dataset import Items
 
-TRUSTED_CONFIDENCE = 0.7
-"""Least confidence of a trusted label."""
 ONE_ITEM: Final = "One item: "
 """Begins a keyword label that is the name of one item."""
-_SEPARATOR = " · "
-_NO_QUOTES = str.maketrans("", "", "“”")
-# Figures of a judgement that a row repeats, and what they are where there is none.
-_FIGURES: Final = [
-    field.name
-    for field in fields(Judgement)
-    if field.name != "judge" and not field.name.startswith("shuffled")
-]
-_UNMEASURED: Final = {
-    field.name: field.default for field in fields(LatentLabel) if field.name in _FIGURES
-}
-
-
-def keyword_row(
-    latent: int,
-    label: KeywordLabel | None,
-    *,
-    evidence: Evidence,
-    items: Items,
-    vocabulary: Vocabulary,
-) -> LatentLabel:
-    """The row of a latent that is labelled by keywords, its concept and its worth left open.
-
-    Args:
-        latent: index of the latent.
-        label: None where nothing can honestly be said.
-        evidence: of all latents.
-        items: of the data set.
-        vocabulary: that the label's terms are columns of.
-    """
-    evidence_items = tuple(items.ids[item] for item in evidence.items[latent])
-    if label is None:
-        fires = evidence.n_cases[latent] > 0
-        why = "No term stands out in what it fires for." if fires else "It does not fire."
-        return LatentLabel(latent, description=why, evidence_items=evidence_items)
-    text, keywords, description = _worded(label, evidence, latent, items, vocabulary)
-    return LatentLabel(
-        latent,
-        label=text,
-        description=description,
-        keywords=keywords,
-        support=label.support,
-        lift=label.lift,
-        evidence_items=evidence_items,
-    )
 
 
 def names_one_item(label: str | None, source: str) -> bool:
@@ -81,43 +25,13 @@ def names_one_item(label: str | None, source: str) -> bool:
     return source == "keywords" and label is not None and label.startswith(ONE_ITEM)
 
 
-def keyword_statement(row: LatentLabel, label: KeywordLabel) -> Statement:
-    """What judges are told of a row that is labelled by keywords."""
-    # Quotes mark title words for people; to a judge of sentences they mean nothing.
-    text = " or ".join(row.keywords).translate(_NO_QUOTES)
-    return Statement(text, label)
-
-
-def judgement_of(judge: JudgeName, found: Confidence) -> Judgement:
-    """What a judge achieved, as the table keeps it."""
-    counts = found.confusion
-    recall = wilson_interval(counts.true_positive, counts.n_positive)
-    specificity = wilson_interval(counts.true_negative, counts.n_negative)
-    return Judgement(
-        judge=judge,
-        confidence=counts.balanced_accuracy,
-        precision=counts.precision,
-        recall=counts.recall,
-        recall_low=recall[0],
-        recall_high=recall[1],
-        specificity=counts.specificity,
-        specificity_low=specificity[0],
-        specificity_high=specificity[1],
-        auroc=found.auroc,
-        paper_p=None if math.isnan(found.paper_p) else found.paper_p,
-        n_positive=counts.n_positive,
-        n_negative=counts.n_negative,
-        trusted=is_trusted(found),
-    )
-
-
-def with_control(judgement: Judgement, found: Confidence) -> Judgement:
+def with_control(judgement: Judgement, found: Judgement) -> Judgement:
     """The judgement beside its control: what the judge achieved with another latent's label."""
     return replace(
         judgement,
-        shuffled_confidence=found.confusion.balanced_accuracy,
+        shuffled_confidence=found.confidence,
         shuffled_auroc=found.auroc,
-        shuffled_paper_p=None if math.isnan(found.paper_p) else found.paper_p,
+        shuffled_paper_p=found.paper_p,
     )
 
 
@@ -126,16 +40,15 @@ def with_judgements(
 ) -> LatentLabel:
     """The row with what judges made of it; its own figures are those of the judge ``first``."""
     own = next((one for one in judgements if one.judge == first), None)
-    figures = _UNMEASURED if own is None else {name: getattr(own, name) for name in _FIGURES}
     return replace(
         row,
-        **figures,
+        **_repeated(own),
         balanced_accuracy=None if own is None else own.confidence,
         judgements=tuple(judgements),
     )
 
 
-def with_concept(row: LatentLabel, concept_id: str | None, found: Confidence | None) -> LatentLabel:
+def with_concept(row: LatentLabel, concept_id: str | None, found: Judgement | None) -> LatentLabel:
     """The row with its concept's id, and the figures that were found for the whole concept.
 
     Args:
@@ -143,48 +56,17 @@ def with_concept(row: LatentLabel, concept_id: str | None, found: Confidence | N
         concept_id: its id; None leaves it open.
         found: None where the concept cannot be measured: the row then has no such figures.
     """
-    counts = found.confusion if found is not None else None
-    return replace(
-        row,
-        concept_id=concept_id,
-        concept_confidence=counts.balanced_accuracy if counts else None,
-        concept_precision=counts.precision if counts else None,
-        concept_recall=counts.recall if counts else None,
-        concept_auroc=found.auroc if found else None,
-        concept_n_positive=counts.n_positive if counts else 0,
-        concept_n_negative=counts.n_negative if counts else 0,
-        concept_trusted=found is not None and is_trusted(found),
-    )
+    return replace(row, concept_id=concept_id, **_repeated(found, "concept_"))
 
 
-def is_trusted(confidence: Confidence) -> bool:
-    """Whether a label is trusted: confidence of at least 0.7, and better than chance even if
-    recall and specificity are both at the lower end of their 95 % Wilson intervals."""
-    counts = confidence.confusion
-    recall, _ = wilson_interval(counts.true_positive, counts.n_positive)
-    specificity, _ = wilson_interval(counts.true_negative, counts.n_negative)
-    return counts.balanced_accuracy >= TRUSTED_CONFIDENCE and recall + specificity > 1
-
-
-def _worded(
-    label: KeywordLabel, evidence: Evidence, latent: int, items: Items, vocabulary: Vocabulary
-) -> tuple[str, tuple[str, ...], str]:
-    """Label, keywords, description."""
-    if label.item is not None:
-        name = item_name(items, label.item)
-        description = (
-            f"Fires when {name} is recommended first: {label.support:.0%} of its activation, "
-            f"{label.lift:.1f} times the item's usual share of first places."
-        )
-        return f"{ONE_ITEM}{name}", (name,), description
-    keywords = tuple(vocabulary.terms[term].text for term in label.terms)
-    n_items = len(evidence.items[latent])
-    description = (
-        f"Fires when {' or '.join(keywords)} is recommended: "
-        f"{round(label.support * n_items)} of its {n_items} strongest items carry it, "
-        f"{label.lift:.1f} times the usual share of recommendations."
-    )
-    return _SEPARATOR.join(keywords), keywords, description
+def _repeated(judgement: Judgement | None, prefix: str = "") -> dict[str, Any]:
+    """Columns of a row that repeat a judgement; without one, as they are in a bare row."""
+    sources = {prefix + field.name: field.name for field in fields(Judgement)}
+    return {
+        field.name: field.default if judgement is None else getattr(judgement, sources[field.name])
+        for field in fields(LatentLabel)
+        if field.name in sources
+    }
 
 
 _INTERPRETABLE = 0.8  # least P of an interpretable latent in the published protocol

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
-from reclens.concepts.evidence.keywords import KeywordLabel
-from reclens.concepts.judging.judges import Statement
 from reclens.concepts.labels.labelling import LabelledLatent
 from reclens.concepts.labels.llm_usage import Usage
-from reclens.concepts.labels.table import row_of
+from reclens.concepts.labels.table import find_problem
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import CorruptArtifact
 
@@ -42,6 +41,7 @@ SHARD_SCHEMA: Final = pa.schema(
 """The concepts table, its concept columns empty; what judges were told, null where there is no
 label: its text, and as far as it has any its columns of the vocabulary or the index of one item;
 the score from which each judge says that the latent fires; and what a language model was asked."""
+_LABELLED = TypeAdapter(LabelledLatent)
 
 
 def write_shard(latents: Sequence[LabelledLatent], path: Path) -> None:
@@ -56,45 +56,23 @@ def read_shard(path: Path, expected: range) -> list[LabelledLatent]:
         CorruptArtifact: it has other columns, or holds other latents than ``expected``.
     """
     table = pq.read_table(path)
-    missing = [name for name in SHARD_SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise _corrupt(path, f"has no column {', '.join(missing)}")
-    latents = [from_json(values) for values in table.select(SHARD_SCHEMA.names).to_pylist()]
-    if [one.row.latent for one in latents] != list(expected):
-        raise _corrupt(path, f"does not hold latents {expected.start} to {expected.stop - 1}")
-    return latents
+    if problem := find_problem(table, SHARD_SCHEMA.names, expected):
+        raise CorruptArtifact(
+            f"{path.name} {problem}.",
+            field="concept-shards",
+            remedy="delete its folder in the bucket and submit the job again.",
+        )
+    return [from_json(values) for values in table.select(SHARD_SCHEMA.names).to_pylist()]
 
 
 def to_json(one: LabelledLatent) -> dict[str, Any]:
     """JSON types only; an infinite threshold stays a float."""
-    return {
-        **asdict(one.row),
-        "statement": None if one.statement is None else asdict(one.statement),
-        "thresholds": [{"judge": judge, "score": score} for judge, score in one.thresholds.items()],
-        "usage": asdict(one.usage),
-    }
+    values = asdict(one)
+    thresholds = [{"judge": judge, "score": score} for judge, score in one.thresholds.items()]
+    return {**values.pop("row"), **values, "thresholds": thresholds}
 
 
 def from_json(values: dict[str, Any]) -> LabelledLatent:
     """Take up what `to_json` gave."""
-    row = row_of({name: values[name] for name in CONCEPTS.schema.names})
     thresholds = {entry["judge"]: entry["score"] for entry in values["thresholds"]}
-    usage = Usage(**values["usage"])
-    return LabelledLatent(row, _statement(values["statement"]), thresholds, usage)
-
-
-def _statement(values: dict[str, Any] | None) -> Statement | None:
-    if values is None:
-        return None
-    keywords = values["keywords"]
-    if keywords is not None:
-        keywords = KeywordLabel(**{**keywords, "terms": tuple(keywords["terms"])})
-    return Statement(values["text"], keywords)
-
-
-def _corrupt(path: Path, what: str) -> CorruptArtifact:
-    return CorruptArtifact(
-        f"{path.name} {what}.",
-        field="concept-shards",
-        remedy="delete its folder in the bucket and submit the job again.",
-    )
+    return _LABELLED.validate_python({**values, "row": values, "thresholds": thresholds})

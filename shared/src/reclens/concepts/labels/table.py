@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
+from pydantic import TypeAdapter
 
-from reclens.contracts.tables.concepts import CONCEPTS, Judgement, LatentLabel
+from reclens.contracts.tables.concepts import CONCEPTS, LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput
 
 _LATER: Final = ("evidence_hash", "judgements", "duplicate_group", "parent")
 """Columns that tables made before them lack."""
+_LABELS = TypeAdapter(list[LatentLabel])
 
 
 def write_concepts(rows: Sequence[LatentLabel], path: Path) -> None:
@@ -40,25 +42,22 @@ def read_concepts(path: Path) -> list[LatentLabel]:
         CorruptArtifact: a column is missing, or row j is not latent j.
     """
     table = CONCEPTS.read(path)
-    names = CONCEPTS.schema.names
-    known = [name for name in names if name in table.column_names or name not in _LATER]
-    missing = [name for name in known if name not in table.column_names]
+    optional = set(_LATER).difference(table.column_names)
+    names = [name for name in CONCEPTS.schema.names if name not in optional]
+    problem = find_problem(table, names, range(len(table)))
+    if problem:
+        raise CorruptArtifact(
+            f"{path.name} {problem}.", field="concepts", remedy="label the latents again."
+        )
+    return _LABELS.validate_python(table.select(names).to_pylist())
+
+
+def find_problem(table: pa.Table, columns: Sequence[str], latents: range) -> str:
+    """What is wrong with a table that should have these columns and a row for each latent, in
+    order; empty: nothing."""
+    missing = [name for name in columns if name not in table.column_names]
     if missing:
-        raise _corrupt(path, f"has no column {', '.join(missing)}")
-    rows = [row_of(values) for values in table.select(known).to_pylist()]
-    if [row.latent for row in rows] != list(range(len(rows))):
-        raise _corrupt(path, "does not have latent j in row j")
-    return rows
-
-
-def row_of(values: dict[str, Any]) -> LatentLabel:
-    """The row whose fields are ``values``, as Parquet and JSON give them back."""
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    judgements = tuple(Judgement(**one) for one in lists.get("judgements", ()))
-    return LatentLabel(**{**values, **lists, "judgements": judgements})
-
-
-def _corrupt(path: Path, what: str) -> CorruptArtifact:
-    return CorruptArtifact(
-        f"{path.name} {what}.", field="concepts", remedy="label the latents again."
-    )
+        return f"has no column {', '.join(missing)}"
+    if table["latent"].to_pylist() != list(latents):
+        return f"does not hold latents {latents.start} to {latents.stop - 1}, a row each, in order"
+    return ""

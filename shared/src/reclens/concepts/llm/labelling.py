@@ -5,22 +5,22 @@ Either may come from it alone: it may name what keywords judge, or judge what ke
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
+from scipy.stats import rankdata
 
-from reclens.concepts.evidence.classification_metrics import Confusion, auroc, ranks
+from reclens.concepts.evidence.classification_metrics import auroc
 from reclens.concepts.evidence.item_text import describe_items, popularity_standing
-from reclens.concepts.evidence.keywords import KeywordLabel, described_label
-from reclens.concepts.judging.confidence import MIN_POSITIVE, VERIFY, Confidence, paper_cases
+from reclens.concepts.evidence.keywords import KeywordLabel
+from reclens.concepts.judging.confidence import MIN_POSITIVE, VERIFY, judgement_of, paper_cases
 from reclens.concepts.judging.judges import PAPER, SHUFFLE, Statement
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
 from reclens.concepts.labels.llm_usage import Usage
-from reclens.concepts.labels.rows import judgement_of, keyword_statement, with_control
+from reclens.concepts.labels.rows import with_control
 from reclens.concepts.llm.chat import AnswerCache, LlmClient, ask_judge, ask_label
 from reclens.concepts.llm.questions import (
     LABEL_PROMPT,
@@ -29,7 +29,7 @@ from reclens.concepts.llm.questions import (
     JudgeQuestion,
     LabelQuestion,
 )
-from reclens.contracts.tables.concepts import LatentLabel
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import LlmRefused
 
 FIRES_FROM = 6
@@ -42,15 +42,6 @@ _N_CONTROLS = 4
 _ALL_REFUSED = 3
 # Stream of random numbers of the cases that a model is asked about.
 _LLM_JUDGED = 4
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A latent with its label, not yet judged."""
-
-    row: LatentLabel
-    statement: Statement | None
-    usage: Usage
 
 
 class LlmLabeller:
@@ -81,7 +72,7 @@ class LlmLabeller:
         self._concurrency = concurrency
         self._standing = popularity_standing(context.items.popularity)
         self._item_texts = describe_items(context.items)
-        self._named_once: dict[int, Future[_Named]] = {}
+        self._named_once: dict[int, Future[LabelledLatent]] = {}
         self._lock = Lock()
         self._asked = Usage()
 
@@ -104,10 +95,9 @@ class LlmLabeller:
             return LabelledLatent(named.row, usage=usage)
         others = []
         if "llm" in self._context.options.judges:
-            found, spent = self._judge(latent, named.row)
+            judgement, spent = self._judge(latent, named.row)
             usage += spent
-            if found is not None:
-                judgement = judgement_of("llm", found)
+            if judgement is not None:
                 control, spent = self._control(latent, named.row)
                 usage += spent
                 if control is not None:
@@ -115,7 +105,7 @@ class LlmLabeller:
                 others.append(judgement)
         return replace(self._context.judged(named.row, named.statement, others), usage=usage)
 
-    def _control(self, latent: int, row: LatentLabel) -> tuple[Confidence | None, Usage]:
+    def _control(self, latent: int, row: LatentLabel) -> tuple[Judgement | None, Usage]:
         """What the model says of the same cases with another latent's label.
 
         The other is looked for in a random order of the same block of ``shard_latents`` latents,
@@ -153,9 +143,9 @@ class LlmLabeller:
 
     # --- names -----------------------------------------------------------------------------------
 
-    def _named(self, latent: int) -> tuple[_Named, Usage]:
+    def _named(self, latent: int) -> tuple[LabelledLatent, Usage]:
         """The label of a latent, and what it took this time: nothing where it is known already."""
-        mine: Future[_Named] = Future()
+        mine: Future[LabelledLatent] = Future()
         with self._lock:
             known = self._named_once.setdefault(latent, mine)
         if known is not mine:
@@ -168,27 +158,22 @@ class LlmLabeller:
         mine.set_result(named)
         return named, named.usage
 
-    def _name(self, latent: int) -> _Named:
+    def _name(self, latent: int) -> LabelledLatent:
         label = self._context.keywords.choose(latent)
-        row = self._context.keyword_row(latent, label)
-        statement = None if label is None else keyword_statement(row, label)
+        by_keywords = self._context.named_by_keywords(latent, label)
         if self._context.options.source != "llm" or not self._is_told(latent):
-            return _Named(row, statement, Usage())
+            return by_keywords
         question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
         answer = outcome.answer
         self._note(outcome.usage, answer.reason)
         if answer.abstain:
-            return _Named(row, statement, outcome.usage)
+            return replace(by_keywords, usage=outcome.usage)
         columns = self._context.vocabulary.columns
         terms = tuple(columns[text] for text in answer.keywords if text in columns)
-        rests_on = None
-        if terms:
-            rests_on = described_label(
-                latent, terms, self._context.evidence, self._context.vocabulary
-            )
-        named = replace(
-            row,
+        rests_on = self._context.keywords.label_of_terms(latent, terms) if terms else None
+        row = replace(
+            by_keywords.row,
             label=answer.name,
             description=answer.description,
             keywords=tuple(answer.keywords),
@@ -199,9 +184,8 @@ class LlmLabeller:
             model=self._options.model,
             evidence_hash=outcome.evidence_hash,
         )
-        return _Named(
-            named, Statement(f"{answer.name}. {answer.description}", rests_on), outcome.usage
-        )
+        statement = Statement(f"{answer.name}. {answer.description}", rests_on)
+        return LabelledLatent(row, statement, usage=outcome.usage)
 
     def _is_told(self, latent: int) -> bool:
         return (
@@ -237,7 +221,7 @@ class LlmLabeller:
 
     # --- judgements ------------------------------------------------------------------------------
 
-    def _judge(self, latent: int, row: LatentLabel) -> tuple[Confidence | None, Usage]:
+    def _judge(self, latent: int, row: LatentLabel) -> tuple[Judgement | None, Usage]:
         """What the model, told nothing but the row's label, says of cases of ``latent``."""
         held_out = self._context.held_out
         values = held_out.values(VERIFY, [latent])
@@ -261,15 +245,8 @@ class LlmLabeller:
         grade = np.zeros(len(values))
         grade[rows] = outcome.answer
         says = grade >= FIRES_FROM
-        found = Confidence(
-            confusion=Confusion.of(says[asked.rows], asked.fires),
-            threshold=float(FIRES_FROM),
-            auroc=auroc(ranks(grade[asked.rows]), asked.fires),
-            paper_p=(
-                math.nan if paper is None else Confusion.of(says[paper.rows], paper.fires).accuracy
-            ),
-        )
-        return found, outcome.usage
+        area = auroc(rankdata(grade[asked.rows]), asked.fires)
+        return judgement_of("llm", says, asked, area, paper), outcome.usage
 
     def _case(self, top_items: np.ndarray) -> tuple[str, ...]:
         return tuple(self._item_texts[item] for item in top_items.tolist() if item >= 0)

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from scipy import sparse
 
 from reclens.concepts.evidence.cases import Cases, CaseSplit, strongest_activation
 from reclens.concepts.evidence.item_text import MAX_TERM, MAX_TITLE, clean, item_name
@@ -221,7 +220,6 @@ class _Source:
         self._scale = np.where(scale > 0, scale, 1.0)
         self._seed = seed
         self._answers = cases.item_weights(len(items))
-        self._by_latent = sparse.csc_matrix(cases.activations)
         # Of cases that look alike to a rater one is kept: with both sides of it in one question
         # no answer could be right.
         order = np.random.default_rng(seed).permutation(len(cases))
@@ -274,7 +272,7 @@ class _Source:
         )
 
     def _values(self, concept: Concept) -> np.ndarray:
-        return strongest_activation(self._by_latent, concept.latents, self._scale)
+        return strongest_activation(self._cases.by_latent, concept.latents, self._scale)
 
     def _one_per_user(self, rows: np.ndarray, least: int, rng: np.random.Generator) -> np.ndarray:
         """One row of each user, drawn at random; all rows where that leaves fewer than least."""

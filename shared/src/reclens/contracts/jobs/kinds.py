@@ -11,7 +11,7 @@ from typing import ClassVar
 from reclens.contracts.artifacts import ArtifactKind
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
 from reclens.errors import InvalidInput
-from reclens.extensions import ExtensionPoint
+from reclens.extensions import ExtensionPoint, instance_of
 
 MAX_SPEC_BYTES = 16 * 1024
 """Largest job specification; larger payloads belong in the object store."""
@@ -114,12 +114,12 @@ class JobKind:
         self.spec.JOB = self
 
 
-def _flaw(loaded: object) -> str:
-    return "" if isinstance(loaded, JobKind) else "is not a reclens.contracts.JobKind"
-
-
 JOBS: ExtensionPoint[JobKind] = ExtensionPoint(
-    "reclens.jobs", noun="job", field="task", page="docs/how-to/extend/job.md", flaw=_flaw
+    "reclens.jobs",
+    noun="job",
+    field="task",
+    page="docs/how-to/extend/job.md",
+    flaw=instance_of(JobKind, "reclens.contracts.JobKind"),
 )
 """Each a `JobKind`, under the name of its task."""
 

@@ -12,7 +12,9 @@ from reclens.contracts.datasets import DATASETS
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 from reclens.errors import NotFound
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+"""Pattern of `Name`."""
+Name = Annotated[str, Field(pattern=NAME)]
 """Lower-case letters, digits, dot, dash and underscore; at most 63 characters."""
 
 

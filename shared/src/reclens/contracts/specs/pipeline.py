@@ -1,46 +1,19 @@
-"""A pipeline: all stages from raw data to a release in one specification. And that release: the one
-mutable name, pointed at three artifacts."""
+"""A pipeline: all stages from raw data to a release in one specification."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from reclens.contracts.artifacts import ArtifactRef
-from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from pydantic import Field
+
+from reclens.contracts.base import Contract
 from reclens.contracts.jobs.kinds import JobKind, QueueName, WorkerName
 from reclens.contracts.specs.activations import CaptureOptions, CaptureSpec
 from reclens.contracts.specs.autoencoder import AutoencoderOptions, AutoencoderSpec
 from reclens.contracts.specs.concepts import ConceptsOptions, ConceptsSpec
 from reclens.contracts.specs.dataset import DatasetSpec, Name
 from reclens.contracts.specs.recommender import RecommenderOptions, RecommenderSpec
-
-
-class ReleaseSpec(Contract):
-    """Point a release at a recommender, an autoencoder and its concepts."""
-
-    name: Name = "default"
-    """The mutable name that serving watches."""
-    recommender: ArtifactRef
-    """Model that answers."""
-    autoencoder: ArtifactRef
-    """Dictionary trained on that model."""
-    concepts: ArtifactRef
-    """Labels of that dictionary."""
-
-    def version(self) -> str:
-        """Hash of the three references, 16 hexadecimal digits."""
-        parts = [self.recommender, self.autoencoder, self.concepts]
-        return sha256_hex(canonical_json(parts))[:16]
-
-
-RELEASE_PUBLISH = JobKind(
-    task="reclens.release.publish.v1",
-    queue=QueueName.PIPELINE,
-    spec=ReleaseSpec,
-    action="reclens_labeler.conductor:publish",
-    owner=WorkerName.LABELER,
-    writes=("releases/",),
-)
+from reclens.contracts.specs.release import RELEASE_PUBLISH, ReleaseSpec
 
 
 class Stage(Contract):
@@ -61,6 +34,9 @@ class PipelineSpec(Contract):
 
     release: Name = "default"
     """Release to publish at the end."""
+    expected: int | None = Field(default=None, ge=0)
+    """Number of the version of the release that is to be followed, 0 where there is to be none.
+    None: whichever it is, unless it was ordered after this pipeline."""
     dataset: DatasetSpec = DatasetSpec()
     """Data to import."""
     recommender: RecommenderOptions = RecommenderOptions()
@@ -89,6 +65,7 @@ class PipelineSpec(Contract):
         )
         release = ReleaseSpec(
             name=self.release,
+            expected=self.expected,
             recommender=recommender.artifact_ref(),
             autoencoder=autoencoder.artifact_ref(),
             concepts=concepts.artifact_ref(),

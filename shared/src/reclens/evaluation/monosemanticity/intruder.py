@@ -7,15 +7,13 @@ cosines to the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
 from reclens.evaluation.monosemanticity.similarity import DistinctCases
-from reclens.evaluation.statistics import PopularityTenths, row_means
+from reclens.evaluation.statistics import PopularityDeciles, row_means
 
 N_MEMBERS = 5
 """Cases that fire the latent, beside one that does not."""
@@ -24,25 +22,15 @@ CHANCE = 1 / (N_MEMBERS + 1)
 _N_DRAWS = 10  # intruders a latent: one would be noise
 
 
-@dataclass(frozen=True, eq=False)
-class Intruders:
-    """Items of silent cases, several a latent; -1 where there is no such case."""
-
-    random: np.ndarray
-    """int64 [n_latents, draws]: drawn from all cases."""
-    hard: np.ndarray
-    """int64 [n_latents, draws]: of the tenth of popularity of one of the members."""
-
-
 def draw_intruders(
     members: DistinctCases,
     activations: sparse.csc_matrix,
     top: np.ndarray,
     user: np.ndarray,
     *,
-    tenths: PopularityTenths,
+    deciles: PopularityDeciles,
     rng: np.random.Generator,
-) -> Intruders:
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw cases in which each latent is silent, of other users and with other items on top.
 
     A latent with fewer than ``N_MEMBERS`` members gets none. An intruder may well be what the
@@ -53,8 +41,12 @@ def draw_intruders(
         activations: float [n_cases, n_latents].
         top: int [n_cases], the item on top of each answer, -1 for none.
         user: [n_cases], whose case it is.
-        tenths: of items by popularity.
+        deciles: of items by popularity.
         rng: of the draws.
+
+    Returns:
+        Items of silent cases, int64 [n_latents, draws] twice, -1 where there is no such case: drawn
+        from all cases; and of the tenth of popularity of one of the members.
     """
     random, hard = np.full((2, len(members.items), _N_DRAWS), NO_ITEM, np.int64)
     _, owner = np.unique(user, return_inverse=True)
@@ -68,12 +60,12 @@ def draw_intruders(
         if not len(pool):
             continue
         random[latent] = rng.choice(pool, size=_N_DRAWS)
-        of_pool = tenths.of_item[pool]
+        of_pool = deciles.of_item[pool]
         for draw, member in enumerate(rng.choice(items, size=_N_DRAWS)):
-            alike = pool[of_pool == tenths.of_item[member]]
+            alike = pool[of_pool == deciles.of_item[member]]
             if len(alike):
                 hard[latent, draw] = rng.choice(alike)
-    return Intruders(random, hard)
+    return random, hard
 
 
 def intruder_accuracy(

@@ -19,40 +19,26 @@ from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.evaluation.monosemanticity.intruder import (
     N_MEMBERS,
-    Intruders,
     draw_intruders,
     intruder_accuracy,
 )
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
 from reclens.evaluation.monosemanticity.similarity import (
     N_ITEMS,
-    DistinctCases,
-    StrongestItems,
     coherence,
     distinct_cases,
     random_case_cosines,
-    strongest_items,
+    second_items,
 )
 from reclens.evaluation.statistics import (
     Measurement,
-    PopularityTenths,
+    PopularityDeciles,
     interval_json,
     json_number,
     mean_or_none,
 )
 
 _RANDOM_CASES, _INTRUDERS, _COHERENCE = range(3)  # streams of random numbers
-
-MEASURES = (
-    "intra",
-    "intra_distinct",
-    "random_case",
-    "coherence",
-    "coherence_random",
-    "intruder",
-    "intruder_hard",
-)
-"""Columns of ``LATENT_QUALITY``; with ``_text`` behind, by text."""
 
 
 def measure_monosemanticity(
@@ -85,97 +71,80 @@ def measure_monosemanticity(
         ``coherence``, ``coherence_random`` and ``coherence_above_random`` likewise;
         ``intruder_latents``, and ``intruder`` and ``intruder_hard`` as mean, low, high.
     """
-    chosen = _Chosen(cases, items, seed)
+    activations = sparse.csc_matrix(cases.activations)
+    top, user = cases.top_items[:, 0].astype(np.int64), cases.user_ids.astype(str)
+    # Cases and items that are compared are the same whatever they are compared by.
+    deciles = PopularityDeciles(top, items.popularity)
+    second = second_items(activations, top)
+    strongest = distinct_cases(activations, top, n=N_ITEMS)
+    members = distinct_cases(activations, top, n=N_MEMBERS, user=user)
+    intruders, hard_intruders = draw_intruders(
+        members, activations, top, user, deciles=deciles, rng=_rng(seed, _INTRUDERS)
+    )
+    first, distinct = members.items[:, 0], members.items[:, 1]
+
+    def measure(by: ItemVectors) -> dict[str, np.ndarray]:
+        random_case = random_case_cosines(members, top, user, by, _rng(seed, _RANDOM_CASES))
+        own, random = coherence(strongest, user, by, deciles, _rng(seed, _COHERENCE))
+        return {
+            "intra": by.cosines(first, second),
+            "intra_distinct": by.cosines(first, distinct),
+            "random_case": random_case,
+            "coherence": own,
+            "coherence_random": random,
+            "intruder": intruder_accuracy(members.items, intruders, by),
+            "intruder_hard": intruder_accuracy(members.items, hard_intruders, by),
+        }
+
     p = np.array([np.nan if row.paper_p is None else row.paper_p for row in labels])
-    fires = chosen.found.first != NO_ITEM
+    fires = first != NO_ITEM
     groups = {"interpretable": fires & (p >= interpretable), "firing": fires}
-    first_items = [None if item == NO_ITEM else items.ids[item] for item in chosen.found.first]
+    first_items = [None if item == NO_ITEM else items.ids[item] for item in first]
     columns = {
         "latent": pa.array(range(len(labels)), pa.int32()),
         "paper_p": pa.array(p, from_pandas=True),
         "first_item": pa.array(first_items, pa.string()),
     }
     metrics: dict[str, Any] = {"similarity_text": None}
-    for suffix, compared in {"": ItemVectors(vectors), "_text": text}.items():
-        if compared is not None:
-            measured = chosen.measure(compared)
-            metrics[f"similarity{suffix}"] = {
-                name: chosen.summary(measured, group, compared) for name, group in groups.items()
-            }
+    measured: dict[str, np.ndarray] = {}
+    for suffix, by in {"": ItemVectors(vectors), "_text": text}.items():
+        if by is None:
+            measured = {name: np.full(len(labels), np.nan) for name in measured}
         else:
-            measured = dict.fromkeys(MEASURES, np.full(len(labels), np.nan))
-        for name in MEASURES:
-            columns[name + suffix] = pa.array(measured[name], pa.float64(), from_pandas=True)
+            measured = measure(by)
+            metrics[f"similarity{suffix}"] = {
+                name: _summary(measured, group, first, by, seed) for name, group in groups.items()
+            }
+        for name, values in measured.items():
+            columns[name + suffix] = pa.array(values, pa.float64(), from_pandas=True)
     return Measurement(pa.table(columns), metrics)
 
 
-class _Chosen:
-    """Cases and items that are compared, the same whatever they are compared by."""
+def _rng(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
 
-    found: StrongestItems
-    members: DistinctCases
-    strongest: DistinctCases
-    intruders: Intruders
 
-    def __init__(self, cases: Cases, items: Items, seed: int) -> None:
-        activations = sparse.csc_matrix(cases.activations)
-        self._seed = seed
-        self._top = cases.top_items[:, 0].astype(np.int64)
-        self._user = cases.user_ids.astype(str)
-        self._tenths = PopularityTenths(self._top, items.popularity)
-        self.found = strongest_items(activations, self._top, self._user)
-        self.strongest = distinct_cases(activations, self._top, n=N_ITEMS)
-        self.members = distinct_cases(activations, self._top, n=N_MEMBERS, user=self._user)
-        self.intruders = draw_intruders(
-            self.members,
-            activations,
-            self._top,
-            self._user,
-            tenths=self._tenths,
-            rng=self._rng(_INTRUDERS),
-        )
-
-    def measure(self, vectors: ItemVectors) -> Mapping[str, np.ndarray]:
-        """By name, float64 [n_latents]."""
-        found, members = self.found, self.members.items
-        alike = coherence(self.strongest, self._user, vectors, self._tenths, self._rng(_COHERENCE))
-        return {
-            "intra": vectors.cosines(found.first, found.second),
-            "intra_distinct": vectors.cosines(found.first, found.distinct),
-            "random_case": random_case_cosines(
-                found, self._top, self._user, vectors, self._rng(_RANDOM_CASES)
-            ),
-            "coherence": alike.own,
-            "coherence_random": alike.random,
-            "intruder": intruder_accuracy(members, self.intruders.random, vectors),
-            "intruder_hard": intruder_accuracy(members, self.intruders.hard, vectors),
-        }
-
-    def summary(
-        self, measured: Mapping[str, np.ndarray], group: np.ndarray, vectors: ItemVectors
-    ) -> dict[str, Any]:
-        """Over the latents of ``group``, bool [n_latents]."""
-        items = self.found.first[group]
-        of = {name: values[group] for name, values in measured.items()}
-
-        def interval(values: np.ndarray) -> list[float | None]:
-            return interval_json(values, seed=self._seed)
-
-        return {
-            "latents": len(items),
-            "intra": mean_or_none(of["intra"]),
-            "intra_distinct": mean_or_none(of["intra_distinct"]),
-            "random_case": mean_or_none(of["random_case"]),
-            "above_random": interval(of["intra_distinct"] - of["random_case"]),
-            "inter": json_number(vectors.mean_pairwise(items)),
-            "distinct_first_items": len(np.unique(items)),
-            "coherence": mean_or_none(of["coherence"]),
-            "coherence_random": mean_or_none(of["coherence_random"]),
-            "coherence_above_random": interval(of["coherence"] - of["coherence_random"]),
-            "intruder_latents": int(np.isfinite(of["intruder"]).sum()),
-            "intruder": interval(of["intruder"]),
-            "intruder_hard": interval(of["intruder_hard"]),
-        }
-
-    def _rng(self, stream: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, stream])
+def _summary(
+    measured: Mapping[str, np.ndarray],
+    group: np.ndarray,
+    first: np.ndarray,
+    by: ItemVectors,
+    seed: int,
+) -> dict[str, Any]:
+    """Over the latents of ``group``, bool [n_latents]."""
+    of = {name: values[group] for name, values in measured.items()}
+    items = first[group]
+    above_random = of["intra_distinct"] - of["random_case"]
+    coherence_above_random = of["coherence"] - of["coherence_random"]
+    means = ("intra", "intra_distinct", "random_case", "coherence", "coherence_random")
+    return {
+        "latents": len(items),
+        **{name: mean_or_none(of[name]) for name in means},
+        "above_random": interval_json(above_random, seed=seed),
+        "inter": json_number(by.mean_pairwise(items)),
+        "distinct_first_items": len(np.unique(items)),
+        "coherence_above_random": interval_json(coherence_above_random, seed=seed),
+        "intruder_latents": int(np.isfinite(of["intruder"]).sum()),
+        "intruder": interval_json(of["intruder"], seed=seed),
+        "intruder_hard": interval_json(of["intruder_hard"], seed=seed),
+    }

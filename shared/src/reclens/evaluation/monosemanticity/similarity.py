@@ -19,7 +19,7 @@ from scipy import sparse
 
 from reclens.concepts.evidence.cases import firing_cases
 from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM, ItemVectors
-from reclens.evaluation.statistics import PopularityTenths, row_means
+from reclens.evaluation.statistics import PopularityDeciles, row_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,66 +92,46 @@ def _first_of_both(items: np.ndarray, users: np.ndarray, n: int) -> list[int]:
 _N_RANDOM = 20  # random cases a latent: one would be noise
 
 
-@dataclass(frozen=True, eq=False)
-class StrongestItems:
-    """Items on top of each latent's strongest cases; -1 where there is no such case."""
-
-    first: np.ndarray
-    """int64 [n_latents]: of the strongest case."""
-    second: np.ndarray
-    """int64 [n_latents]: of the second strongest."""
-    distinct: np.ndarray
-    """int64 [n_latents]: of the strongest case of another user with another item."""
-    case: np.ndarray
-    """int64 [n_latents]: row of the strongest case."""
-
-
-def strongest_items(
-    activations: sparse.csc_matrix, top: np.ndarray, user: np.ndarray
-) -> StrongestItems:
-    """Find them; of equal activations the earlier case counts as stronger.
+def second_items(activations: sparse.csc_matrix, top: np.ndarray) -> np.ndarray:
+    """Item on top of each latent's second strongest case, whoever's it is and whatever the first's.
 
     Args:
         activations: float [n_cases, n_latents].
         top: int [n_cases], the item on top of each answer, -1 for none.
-        user: [n_cases], whose case it is.
+
+    Returns:
+        int64 [n_latents]; -1 where there is no such case. Of equal activations the earlier case
+        counts as stronger.
     """
     n_latents = len(activations.indptr) - 1
-    found = np.full((4, n_latents), NO_ITEM, np.int64)
+    found = np.full(n_latents, NO_ITEM, np.int64)
     for latent in range(n_latents):
-        ordered, _ = _answered_by_strength(activations, latent, top)
-        if not len(ordered):
-            continue
-        first = ordered[0]
-        found[0, latent], found[3, latent] = top[first], first
-        if len(ordered) > 1:
-            found[1, latent] = top[ordered[1]]
-        others = ordered[(top[ordered] != top[first]) & (user[ordered] != user[first])]
-        if len(others):
-            found[2, latent] = top[others[0]]
-    return StrongestItems(*found)
+        rows, _ = _answered_by_strength(activations, latent, top)
+        if len(rows) > 1:
+            found[latent] = top[rows[1]]
+    return found
 
 
 def random_case_cosines(
-    found: StrongestItems,
+    found: DistinctCases,
     top: np.ndarray,
     user: np.ndarray,
     vectors: ItemVectors,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The control of ``distinct``: cosine to the item of random cases, float64 [n_latents].
+    """The control of the second distinct case: cosine to random cases' items, float64 [n_latents].
 
     Cases are drawn from all, whatever fires in them; those of the same user, with the same item or
     without an answer are left out. NaN where nothing is left.
 
     Args:
-        found: strongest case of each latent and its item.
+        found: strongest cases of each latent, of which the first counts.
         top: int [n_cases], the item on top of each answer, -1 for none.
         user: [n_cases], whose case it is.
         vectors: of items.
         rng: of the draws.
     """
-    first, owner = found.first, user[found.case]
+    first, owner = found.items[:, 0], user[found.cases[:, 0]]
     drawn = rng.integers(len(top), size=(len(first), _N_RANDOM))
     other = (top[drawn] != first[:, None]) & (user[drawn] != owner[:, None])
     others = np.where(other, top[drawn], NO_ITEM)
@@ -164,23 +144,13 @@ N_ITEMS = 30
 _N_DRAWS = 5  # of the control: one draw of few items would be noise
 
 
-@dataclass(frozen=True, eq=False)
-class Coherence:
-    """Mean pairwise cosines of each latent's items."""
-
-    own: np.ndarray
-    """float64 [n_latents]; NaN where no two cases of different users have known items."""
-    random: np.ndarray
-    """float64 [n_latents]: of as many random items, each as popular as one of its own."""
-
-
 def coherence(
     found: DistinctCases,
     user: np.ndarray,
     vectors: ItemVectors,
-    tenths: PopularityTenths,
+    deciles: PopularityDeciles,
     rng: np.random.Generator,
-) -> Coherence:
+) -> tuple[np.ndarray, np.ndarray]:
     """Compare the strongest items of every latent, and random ones in their place.
 
     The control keeps weights and users and exchanges each item for one of the same tenth of
@@ -190,8 +160,13 @@ def coherence(
         found: strongest cases of each latent.
         user: [n_cases], whose case it is.
         vectors: of items.
-        tenths: of items by popularity.
+        deciles: of items by popularity.
         rng: of the draws.
+
+    Returns:
+        Mean pairwise cosines of each latent's items, float64 [n_latents], NaN where no two cases of
+        different users have known items; and of as many random items, each as popular as one of
+        its own.
     """
     own, random = np.full((2, len(found.items)), np.nan)
     for latent, (items, cases, values) in enumerate(
@@ -202,12 +177,12 @@ def coherence(
         own[latent] = weighted_pairwise(items[:size], values[:size], owner, vectors)
         if not math.isnan(own[latent]):
             drawn = [
-                weighted_pairwise(tenths.draw(items[:size], rng), values[:size], owner, vectors)
+                weighted_pairwise(deciles.draw(items[:size], rng), values[:size], owner, vectors)
                 for _ in range(_N_DRAWS)
             ]
             known = [one for one in drawn if not math.isnan(one)]
             random[latent] = float(np.mean(known)) if known else math.nan
-    return Coherence(own, random)
+    return own, random
 
 
 def weighted_pairwise(

@@ -189,7 +189,7 @@ def _found_in(last: JobView | None) -> Found:
 
 def _exists(settings: ClientSettings, release: str) -> bool:
     try:
-        ArtifactStore.from_settings(settings).release(release)
+        ArtifactStore.from_settings(settings).releases.head(release)
     except NotFound:
         return False
     return True

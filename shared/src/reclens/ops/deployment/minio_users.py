@@ -12,10 +12,11 @@ from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 
-from reclens.errors import MissingData, StoreRefused, Unavailable
+from reclens.errors import StoreRefused, Unavailable
 from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import IDENTITIES, ROOT_PASSWORD, ROOT_USER
 from reclens.ops.deployment.s3_identities import S3Keys, policies, policy_name
+from reclens.platform.files import read_text
 from reclens.platform.settings.models import S3Settings
 
 _SECONDS = 10
@@ -86,11 +87,5 @@ def make_users(admin: MinioAdmin, keys: Mapping[Account, S3Keys], bucket: str) -
 
 
 def _read(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError as error:
-        raise MissingData(
-            f"cannot read {file} ({error.strerror}).",
-            field="minio",
-            remedy="make it with `reclens deploy credentials`, and mount its s3 folder.",
-        ) from error
+    remedy = "make it with `reclens deploy credentials`, and mount its s3 folder."
+    return read_text(file, field="minio", remedy=remedy)

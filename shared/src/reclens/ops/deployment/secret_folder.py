@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from reclens.errors import Unavailable
+from reclens.platform.files import write_atomically
 
 _READ_BY_ALL = 0o644
 _READ_BY_OWNER = 0o600
@@ -78,7 +78,7 @@ class SecretFolder:
                 path.parent.mkdir(exist_ok=True)
                 _own(path.parent, _ENTERED_BY_ALL, self._owner)
             if not path.exists() or path.read_text() != text:
-                _replace(path, text)
+                write_atomically(path, text)
                 self.changed.append(name)
             _own(path, _READ_BY_OWNER if private else _READ_BY_ALL, self._owner)
 
@@ -92,19 +92,6 @@ def _own(path: Path, mode: int, ids: tuple[int, int]) -> None:
         os.chown(path, *ids)
     elif found.st_uid != ids[0]:
         raise PermissionError(1, f"giving it to user {ids[0]} takes root", str(path))
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

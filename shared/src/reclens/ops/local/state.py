@@ -12,8 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reclens.errors import NotReady
-from reclens.ops.local.ports import LOOPBACK, keep_or_draw
-from reclens.ops.local.servers import S3_PORTS, redis_settings, s3_settings, write_identity
+from reclens.ops.local.servers import (
+    LOOPBACK,
+    S3_PORTS,
+    keep_or_draw,
+    redis_settings,
+    s3_settings,
+    write_identity,
+)
+from reclens.platform.files import write_atomically
 from reclens.platform.settings.models import ClientSettings, GatewayTarget
 
 STATE_DIR_VARIABLE = "RECLENS_STATE_DIR"
@@ -152,12 +159,3 @@ class StateFolder:
         """Remove what says that a stack runs here. Data, credentials and ports stay."""
         self.endpoints_file.unlink(missing_ok=True)
         self.environment_file.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write ``text`` so that a reader sees the old or the new file, never half of one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    Path(name).chmod(mode)
-    Path(name).replace(path)

@@ -17,9 +17,8 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from reclens.errors import Unavailable
 from reclens.ops.local.health import wait_until
-from reclens.ops.local.ports import LOOPBACK
 from reclens.ops.local.processes import owner_of
-from reclens.ops.local.servers import redis_command, s3_command
+from reclens.ops.local.servers import LOOPBACK, redis_command, s3_command
 from reclens.ops.local.state import STATE_DIR_VARIABLE, StateFolder
 
 SERVERS = ("redis", "s3")

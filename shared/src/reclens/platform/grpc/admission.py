@@ -207,9 +207,8 @@ class Sessions:
         self.open += 1
         return Session(self._draining)
 
-    def leave(self, session: Session) -> None:
+    def leave(self) -> None:
         """One stream has ended."""
-        del session
         self.open -= 1
 
     def drain(self) -> None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -40,7 +38,7 @@ from reclens.errors import (
     RecLensError,
     Unauthenticated,
 )
-from reclens.platform.settings.files import file_stamp
+from reclens.platform.files import file_stamp, write_atomically
 from reclens.platform.settings.models import Section
 
 TOKEN_BYTES: Final = 32
@@ -108,6 +106,29 @@ class TokenEntry(BaseModel):
     def id(self) -> str:
         """What tells it from the client's others, and no secret."""
         return self.sha256[:12] if self.sha256 else f"CN={self.certificate}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or datetime.now(UTC) < self.expires
+
+    @cached_property
+    def requests_in_seconds(self) -> tuple[int, int] | None:
+        """The rate as requests and seconds; None: no limit."""
+        return parse_rate(self.rate) if self.rate else None
+
+    def check(self, scope: Scope) -> None:
+        """Refuse what the client may not do.
+
+        Raises:
+            PermissionDenied: it lacks the right.
+        """
+        if scope not in self.scopes:
+            have = ", ".join(sorted(self.scopes))
+            raise PermissionDenied(
+                f"{self.client!r} has no right to {scope.value}, but to {have}.",
+                remedy=f"use a token with the scope {scope.value}.",
+            )
 
 
 class TokenFile(BaseModel):
@@ -178,20 +199,10 @@ def write_tokens(path: Path, entries: list[TokenEntry]) -> None:
     content = {"tokens": [_plain(entry) for entry in entries]}
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w") as file:
-        if path.suffix in {".yaml", ".yml"}:
-            yaml.safe_dump(content, file, sort_keys=False)
-        else:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-    Path(name).chmod(mode)
-    Path(name).replace(path)
-
-
-def is_alive(entry: TokenEntry, now: datetime | None = None) -> bool:
-    """Whether the entry has not expired."""
-    return entry.expires is None or (now or datetime.now(UTC)) < entry.expires
+    text = json.dumps(content, indent=2) + "\n"
+    if path.suffix in {".yaml", ".yml"}:
+        text = yaml.safe_dump(content, sort_keys=False)
+    write_atomically(path, text, mode)
 
 
 def _plain(entry: TokenEntry) -> dict[str, Any]:
@@ -203,7 +214,6 @@ def _plain(entry: TokenEntry) -> dict[str, Any]:
 AUTHORIZATION_KEY: Final = "authorization"
 """Header with the token."""
 _SCHEME: Final = "bearer "
-_NEVER: Final = float("inf")
 logger = structlog.get_logger(__name__)
 
 
@@ -238,43 +248,6 @@ class Rule:
         return self.scope if isinstance(self.scope, Scope) else self.scope(message)
 
 
-@dataclass(frozen=True)
-class Client:
-    """A caller that proved who it is."""
-
-    name: str
-    """As the tokens file has it."""
-    scopes: frozenset[Scope]
-    """Its rights."""
-    rate: tuple[int, int] | None = None
-    """Requests and seconds. None: no limit."""
-    expires: float = _NEVER
-    """Unix time."""
-
-    @classmethod
-    def of(cls, entry: TokenEntry) -> Client:
-        """The client of an entry."""
-        return cls(
-            name=entry.client,
-            scopes=entry.scopes,
-            rate=parse_rate(entry.rate) if entry.rate else None,
-            expires=entry.expires.timestamp() if entry.expires else _NEVER,
-        )
-
-    def check(self, scope: Scope) -> None:
-        """Refuse what the client may not do.
-
-        Raises:
-            PermissionDenied: it lacks the right.
-        """
-        if scope not in self.scopes:
-            have = ", ".join(sorted(self.scopes))
-            raise PermissionDenied(
-                f"{self.name!r} has no right to {scope.value}, but to {have}.",
-                remedy=f"use a token with the scope {scope.value}.",
-            )
-
-
 class TokenBook:
     """The clients of a tokens file, followed as it changes.
 
@@ -289,8 +262,6 @@ class TokenBook:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp = file_stamp(path)
-        self._by_digest: dict[str, Client] = {}
-        self._by_certificate: dict[str, Client] = {}
         self._take(read_tokens(path))
 
     def refresh(self) -> bool:
@@ -307,8 +278,8 @@ class TokenBook:
         logger.info("tokens reloaded", tokens=len(self._by_digest) + len(self._by_certificate))
         return True
 
-    def client(self, authorization: str, common_name: Callable[[], str]) -> Client:
-        """The client that calls.
+    def client(self, authorization: str, common_name: Callable[[], str]) -> TokenEntry:
+        """The entry of the client that calls.
 
         Args:
             authorization: the header of that name; empty: there is none.
@@ -334,17 +305,15 @@ class TokenBook:
             )
         if found is None:
             raise Unauthenticated(missing, remedy=_HOW_TO_SEND)
-        if time.time() >= found.expires:
-            ended = datetime.fromtimestamp(found.expires, UTC).isoformat(timespec="seconds")
+        if not found.alive:
+            assert found.expires is not None
+            ended = found.expires.astimezone(UTC).isoformat(timespec="seconds")
             raise Unauthenticated(f"the token ended {ended}.", remedy="ask for a new one.")
         return found
 
     def _take(self, entries: list[TokenEntry]) -> None:
-        clients = [(entry, Client.of(entry)) for entry in entries]
-        self._by_digest = {entry.sha256: client for entry, client in clients if entry.sha256}
-        self._by_certificate = {
-            entry.certificate: client for entry, client in clients if entry.certificate
-        }
+        self._by_digest = {entry.sha256: entry for entry in entries if entry.sha256}
+        self._by_certificate = {entry.certificate: entry for entry in entries if entry.certificate}
 
 
 _HOW_TO_SEND: Final = "send `authorization: Bearer <token>`; tokens are made by `reclens tokens`."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, Literal
 
@@ -27,40 +28,28 @@ TRACE_KEY = "traceparent"
 """Header with the W3C trace context of the caller."""
 
 
+@dataclass(slots=True)
 class Call:
     """What is known of one call. Slots, as one is made for every request."""
 
-    __slots__ = (
-        "client",
-        "edits",
-        "metadata",
-        "method",
-        "release",
-        "request_id",
-        "span",
-        "started",
-        "traceparent",
-    )
-
-    def __init__(self, method: str, metadata: Sequence[Any]) -> None:
-        self.method = method
-        """Full name, e.g. ``/reclens.api.steering.v1.SteeringService/Recommend``."""
-        self.metadata = metadata
-        """Headers: pairs of name and value."""
-        self.request_id = ""
-        """The caller's id, or one made for it."""
-        self.client = ""
-        """Who calls, by its credentials; empty where none are asked for."""
-        self.release = ""
-        """Release that was asked for, as the caller names it; empty: the default one."""
-        self.edits = 0
-        """Edits in the request."""
-        self.started = 0.0
-        """When it was taken up, by ``time.perf_counter``."""
-        self.span: Any = None
-        """Its span, where calls are traced."""
-        self.traceparent = ""
-        """W3C trace context of its span, for those who are called in turn; empty: not traced."""
+    method: str
+    """Full name, e.g. ``/reclens.api.steering.v1.SteeringService/Recommend``."""
+    metadata: Sequence[Any]
+    """Headers: pairs of name and value."""
+    request_id: str = ""
+    """The caller's id, or one made for it."""
+    client: str = ""
+    """Who calls, by its credentials; empty where none are asked for."""
+    release: str = ""
+    """Release that was asked for, as the caller names it; empty: the default one."""
+    edits: int = 0
+    """Edits in the request."""
+    started: float = 0.0
+    """When it was taken up, by ``time.perf_counter``."""
+    span: Any = None
+    """Its span, where calls are traced."""
+    traceparent: str = ""
+    """W3C trace context of its span, for those who are called in turn; empty: not traced."""
 
     def header(self, key: str) -> str:
         """Text of the first header called ``key``; empty where there is none."""

@@ -30,7 +30,7 @@ from reclens.errors import (
     Unavailable,
 )
 from reclens.platform.grpc.admission import Admission, RateLimits, Sessions
-from reclens.platform.grpc.auth import AUTHORIZATION_KEY, Client, Rule, TokenBook, common_name
+from reclens.platform.grpc.auth import AUTHORIZATION_KEY, Rule, TokenBook, TokenEntry, common_name
 from reclens.platform.grpc.calls import (
     MAX_REQUEST_ID,
     REQUEST_ID_KEY,
@@ -99,7 +99,11 @@ class Interceptor:
         intercepted: dict[str, grpc.RpcMethodHandler] = {}
         for method, handler in handlers.items():
             if _implemented(handler):
-                intercepted[f"/{name}/{method}"] = _intercepted(self, handler, rules[method])
+                intercepted[f"/{name}/{method}"] = (
+                    grpc.stream_stream_rpc_method_handler(_stream(self, handler, rules[method]))
+                    if handler.unary_unary is None
+                    else grpc.unary_unary_rpc_method_handler(_unary(self, handler, rules[method]))
+                )
             else:
                 # gRPC answers UNIMPLEMENTED to what it finds no handler for.
                 logger.warning("method is not implemented", service=name, method=method)
@@ -120,8 +124,8 @@ class Interceptor:
             call.span, call.traceparent = tracing.begin_span(call.method, call.header(TRACE_KEY))
         return None
 
-    def authenticate(self, call: Call, context: Any) -> Client | None:
-        """The client that calls; None where nobody is asked.
+    def authenticate(self, call: Call, context: Any) -> TokenEntry | None:
+        """What the client that calls may do; None where nobody is asked.
 
         Raises:
             Unauthenticated: it did not prove who it is.
@@ -131,7 +135,7 @@ class Interceptor:
                 call.header(AUTHORIZATION_KEY),
                 lambda: common_name(context) if self.certificates else "",
             )
-            call.client = client.name
+            call.client = client.client
             return client
         if self.certificates:
             call.client = common_name(context)
@@ -145,18 +149,30 @@ class Interceptor:
         """
         call.identify(getattr(request, "request_id", "") or call.header(REQUEST_ID_KEY))
 
-    async def authorise(self, client: Client, rule: Rule, request: Any) -> None:
+    async def authorise(self, client: TokenEntry, rule: Rule, request: Any) -> None:
         """Check a client's rights to this message, and count it against its rate.
 
         Raises:
             PermissionDenied, RateLimited: not this, or not now.
         """
         client.check(rule.required(request))
-        if client.rate is not None and self.limits is not None:
+        rate = client.requests_in_seconds
+        if rate is not None and self.limits is not None:
             weight = rule.weight(request) if rule.weight else 1
-            await self.limits.take(client.name, client.rate, weight)
+            await self.limits.take(client.client, rate, weight)
 
     # --- the way out -----------------------------------------------------------------------------
+
+    def outcome(
+        self, call: Call, error: BaseException, context: Any
+    ) -> tuple[str, RecLensError | None]:
+        """The code that ``error`` ends a call with, and what its caller is told; None where the
+        caller gave up, or was told already."""
+        if isinstance(error, Exception) and not isinstance(error, aio.AbortError):
+            failure = self.failure(call, error)
+            return failure.grpc_code, failure
+        left = context.time_remaining()
+        return "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED", None
 
     def failure(self, call: Call, error: Exception) -> RecLensError:
         """What the caller is told of ``error``."""
@@ -233,12 +249,6 @@ def _implemented(handler: Any) -> bool:
     )
 
 
-def _intercepted(interceptor: Interceptor, handler: Any, rule: Rule) -> grpc.RpcMethodHandler:
-    if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(_unary(interceptor, handler, rule))
-    return grpc.stream_stream_rpc_method_handler(_stream(interceptor, handler, rule))
-
-
 def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
     behaviour, admission = handler.unary_unary, interceptor.admission
@@ -260,12 +270,10 @@ def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[byte
             if client is not None:
                 await interceptor.authorise(client, rule, request)
             return write(await behaviour(request, context))
-        except (aio.AbortError, asyncio.CancelledError):
-            code = _given_up(context)
-            raise
-        except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
-            failure = interceptor.failure(call, error)
-            code = failure.grpc_code
+        except BaseException as error:
+            code, failure = interceptor.outcome(call, error, context)
+            if failure is None:
+                raise
         finally:
             if entered:
                 assert admission is not None
@@ -308,15 +316,13 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
                     remedy="open the session anew; another server takes it.",
                     retry_seconds=0.1,
                 )
-        except (aio.AbortError, asyncio.CancelledError):
-            code = _given_up(context)
-            raise
-        except Exception as error:  # noqa: BLE001 (it is logged, and becomes INTERNAL)
-            failure = interceptor.failure(call, error)
-            code = failure.grpc_code
+        except BaseException as error:
+            code, failure = interceptor.outcome(call, error, context)
+            if failure is None:
+                raise
         finally:
             if session is not None:
-                sessions.leave(session)
+                sessions.leave()
             interceptor.ended(call, code)
         if failure is not None:
             await abort_with(failure, call.request_id, context)
@@ -325,7 +331,7 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
 
 
 async def _authorise_step(
-    interceptor: Interceptor, client: Client, rule: Rule, request: Any
+    interceptor: Interceptor, client: TokenEntry, rule: Rule, request: Any
 ) -> None:
     # A session that is too fast is slowed down, not ended: of steps that wait, the newest counts.
     while True:
@@ -345,8 +351,3 @@ def _parsed(parse: Callable[[bytes], Any] | None, message: bytes) -> Any:
             "the bytes are not a message of this method.",
             remedy="encode the request with the published protos; strings are UTF-8.",
         ) from error
-
-
-def _given_up(context: Any) -> str:
-    left = context.time_remaining()
-    return "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"

@@ -6,29 +6,30 @@ import asyncio
 import gc
 import multiprocessing
 import os
-import random
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import closing
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
+from pydantic import BaseModel
 
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.backoff import backoff_seconds
 from reclens.platform.grpc.server import ServerSettings
 from reclens.platform.observability.logs import configure_logging
-from reclens.platform.settings.backoff import backoff_seconds
 
 T = TypeVar("T")
 
 _SETTLED_SECONDS: Final = 30.0
 _KILL_AFTER_SECONDS: Final = 10.0
+# How soon a signal is noticed.
+_POLL_SECONDS: Final = 0.2
 logger = structlog.get_logger(__name__)
 
 
@@ -44,107 +45,69 @@ def run_group(work: Callable[[T], None], shares: Sequence[T], stop_seconds: floa
         shares: what each process is given; picklable.
         stop_seconds: how long a process may take to stop before it is killed.
     """
-    with closing(_Group(work, shares, stop_seconds)) as group:
-        group.run()
-
-
-class _Slot:
-    """One process, and its history."""
-
-    def __init__(self) -> None:
-        self.process: BaseProcess | None = None
-        self.started = 0.0
-        self.deaths = 0
-        self.start_at = 0.0
-
-
-class _Group:
-    def __init__(self, work: Callable[[T], None], shares: Sequence[T], stop_seconds: float) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._work, self._shares = work, shares
-        self._stop_seconds = stop_seconds
-        self._slots = [_Slot() for _ in shares]
-        self._stopping = False
-        # A signal must wake up the wait for processes.
-        self._signalled, self._wake = socket.socketpair()
-        self._wake.setblocking(False)
-
-    def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        while not self._stopping:
-            now = time.monotonic()
-            for index, slot in enumerate(self._slots):
-                if slot.process is None and slot.start_at <= now:
-                    self._start(index, slot, now)
-            self._wait(self._until_next_start(now))
-            for index, slot in enumerate(self._slots):
-                self._bury(index, slot)
-        self._stop_all()
-
-    def close(self) -> None:
-        """Leave no process behind."""
-        for slot in self._slots:
-            if slot.process is not None and slot.process.is_alive():
-                slot.process.kill()
-                slot.process.join()
-        self._signalled.close()
-        self._wake.close()
-
-    def _start(self, index: int, slot: _Slot, now: float) -> None:
-        slot.process = self._context.Process(
-            target=_child, args=(self._work, self._shares[index]), name=f"server-{index}"
-        )
-        slot.process.start()
-        slot.started = now
-        logger.info("process started", process=index, pid=slot.process.pid)
-
-    def _bury(self, index: int, slot: _Slot) -> None:
-        if slot.process is None or slot.process.is_alive():
-            return
-        now = time.monotonic()
-        if now - slot.started > _SETTLED_SECONDS:
-            slot.deaths = 0
-        wait_seconds = backoff_seconds(slot.deaths, random.random())
-        slot.deaths += 1
-        slot.start_at = now + wait_seconds
-        logger.error(
-            "process ended",
-            process=index,
-            exit_code=slot.process.exitcode,
-            again_in_seconds=round(wait_seconds, 2),
-        )
-        slot.process.close()
-        slot.process = None
-
-    def _until_next_start(self, now: float) -> float | None:
-        waits = [max(0.0, slot.start_at - now) for slot in self._slots if slot.process is None]
-        return min(waits, default=None)
-
-    def _wait(self, seconds: float | None) -> None:
-        running = [slot.process.sentinel for slot in self._slots if slot.process is not None]
-        wait([*running, self._signalled], seconds)
-
-    def _stop(self, number: int, _frame: object) -> None:
-        if self._stopping and number == signal.SIGINT:
-            # Asked twice at a terminal: do not wait.
-            for slot in self._slots:
-                if slot.process is not None and slot.process.is_alive():
-                    slot.process.kill()
-        self._stopping = True
-        self._wake.send(b"!")
-
-    def _stop_all(self) -> None:
-        alive = [slot.process for slot in self._slots if slot.process is not None]
-        for process in alive:
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: told.append(number))
+    slots = [_Slot(index, work, share) for index, share in enumerate(shares)]
+    try:
+        while not told:
+            for slot in slots:
+                slot.tend(time.monotonic())
+            wait([process.sentinel for process in _running(slots)], _POLL_SECONDS)
+        for process in _running(slots):
             process.terminate()
-        deadline = time.monotonic() + self._stop_seconds + _KILL_AFTER_SECONDS
-        for process in alive:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                logger.error("process killed, it did not stop", pid=process.pid)
-                process.kill()
-                process.join()
+        deadline = time.monotonic() + stop_seconds + _KILL_AFTER_SECONDS
+        # Who asks twice at a terminal does not want to wait.
+        while (left := _running(slots)) and signal.SIGINT not in told[1:]:
+            if time.monotonic() >= deadline:
+                for process in left:
+                    logger.error("process killed, it did not stop", pid=process.pid)
+                break
+            wait([process.sentinel for process in left], _POLL_SECONDS)
+    finally:
+        for process in _running(slots):
+            process.kill()
+            process.join()
+
+
+class _Slot(Generic[T]):
+    """A process that is started again when it ends by itself."""
+
+    def __init__(self, index: int, work: Callable[[T], None], share: T) -> None:
+        self.process: BaseProcess | None = None
+        self._index = index
+        self._arguments = (work, share)
+        self._started = 0.0
+        self._deaths = 0
+        self._start_at = 0.0
+
+    def tend(self, now: float) -> None:
+        """Start the process where none runs and it is time to; note that it has ended."""
+        if self.process is None and self._start_at <= now:
+            self.process = multiprocessing.get_context("spawn").Process(
+                target=_child, args=self._arguments, name=f"server-{self._index}"
+            )
+            self.process.start()
+            self._started = now
+            logger.info("process started", process=self._index, pid=self.process.pid)
+        elif self.process is not None and not self.process.is_alive():
+            if now - self._started > _SETTLED_SECONDS:
+                self._deaths = 0
+            wait_seconds = backoff_seconds(self._deaths)
+            self._deaths += 1
+            self._start_at = now + wait_seconds
+            logger.error(
+                "process ended",
+                process=self._index,
+                exit_code=self.process.exitcode,
+                again_in_seconds=round(wait_seconds, 2),
+            )
+            self.process.close()
+            self.process = None
+
+
+def _running(slots: Sequence[_Slot[Any]]) -> list[BaseProcess]:
+    return [slot.process for slot in slots if slot.process is not None and slot.process.is_alive()]
 
 
 def _child(work: Callable[[T], None], share: T) -> None:
@@ -196,7 +159,7 @@ def _taken(family: int, host: str, port: int) -> bool:
     return False
 
 
-S = TypeVar("S")
+S = TypeVar("S", bound=BaseModel)
 
 
 def run_server(service: str, work: Callable[[S], None], settings: S, section: str) -> None:
@@ -211,27 +174,21 @@ def run_server(service: str, work: Callable[[S], None], settings: S, section: st
         section: name of the field with its `ServerSettings`.
     """
     configure_logging(service)
+    server: ServerSettings = getattr(settings, section)
     try:
-        _run(work, settings, section)
+        if server.processes == 1:
+            work(settings)
+            return
+        address, held = reserve_port(server.listen)
+        with held:
+            shares = [
+                settings.model_copy(update={section: _share(server, address, index)})
+                for index in range(server.processes)
+            ]
+            run_group(work, shares, server.lame_duck_seconds + server.drain_seconds)
     except RecLensError as error:
         logger.error("not started", error=error.sentence)
         sys.exit(2)
-
-
-def _run(work: Callable[[S], None], settings: S, section: str) -> None:
-    server: ServerSettings = getattr(settings, section)
-    if server.processes == 1:
-        work(settings)
-        return
-    address, held = reserve_port(server.listen)
-    with held:
-        shares = [
-            settings.model_copy(  # pyright: ignore[reportAttributeAccessIssue]
-                update={section: _share(server, address, index)}
-            )
-            for index in range(server.processes)
-        ]
-        run_group(work, shares, server.lame_duck_seconds + server.drain_seconds)
 
 
 def _share(server: ServerSettings, address: str, index: int) -> ServerSettings:

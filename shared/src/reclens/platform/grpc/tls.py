@@ -12,9 +12,10 @@ from grpc import aio
 from pydantic import SecretStr, model_validator
 
 from reclens.errors import InvalidInput, RecLensError
+from reclens.platform.files import file_stamp
 from reclens.platform.grpc.auth import AUTHORIZATION_KEY
-from reclens.platform.settings.files import file_stamp
 from reclens.platform.settings.models import Section
+from reclens.rpc_status import channel_options
 
 logger = structlog.get_logger(__name__)
 
@@ -131,14 +132,12 @@ def channel_credentials(settings: ChannelTlsSettings) -> grpc.ChannelCredentials
     """
     if settings.ca is None:
         return None
+    authorities = read_pem(settings.ca, "ca")
     if settings.certificate is None or settings.key is None:
-        return grpc.ssl_channel_credentials(read_pem(settings.ca, "ca"))
+        return grpc.ssl_channel_credentials(authorities)
     check_pair(settings.certificate, settings.key)
-    return grpc.ssl_channel_credentials(
-        read_pem(settings.ca, "ca"),
-        read_pem(settings.key, "key"),
-        read_pem(settings.certificate, "certificate"),
-    )
+    key, certificate = read_pem(settings.key, "key"), read_pem(settings.certificate, "certificate")
+    return grpc.ssl_channel_credentials(authorities, key, certificate)
 
 
 def channel_tls_options(settings: ChannelTlsSettings) -> list[tuple[str, str]]:
@@ -191,7 +190,8 @@ def open_channel(target: str, max_message_bytes: int, tls: ChannelTlsSettings) -
     Raises:
         InvalidInput: a file of ``tls`` cannot be used.
     """
-    options = [*channel_options(max_message_bytes), *channel_tls_options(tls)]
+    # InferenceService only reads, so all of its calls are repeated.
+    options = [*channel_options(max_message_bytes, [{}]), *channel_tls_options(tls)]
     credentials = channel_credentials(tls)
     if credentials is None:
         return aio.insecure_channel(target, options=options)
@@ -208,25 +208,3 @@ def bearer(token: SecretStr | str | None) -> tuple[tuple[str, str], ...]:
         return ()
     text = token.get_secret_value() if isinstance(token, SecretStr) else token
     return ((AUTHORIZATION_KEY, f"Bearer {text}"),) if text else ()
-
-
-def channel_options(max_message_bytes: int) -> list[tuple[str, int | str]]:
-    """Options of a client channel: keepalive, message caps, retries of UNAVAILABLE only.
-
-    Calls to InferenceService only read, so the transport may repeat one that did not get through.
-    Clients of SteeringService have options of their own, see `reclens.client`.
-    """
-    retry = (
-        '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, '
-        '"initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2, '
-        '"retryableStatusCodes": ["UNAVAILABLE"]}}]}'
-    )
-    return [
-        ("grpc.service_config", retry),
-        ("grpc.enable_retries", 1),
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-    ]

@@ -151,6 +151,11 @@ class JobLog:
         """Note that a worker took the job; only the first time counts."""
         self._redis.hsetnx(_key(job_id), "started_at", _now())
 
+    def submitted_at(self, job_id: str) -> str:
+        """When a job was submitted; empty where nothing is kept of it."""
+        noted: bytes | None = self._redis.hget(_key(job_id), "submitted_at")  # type: ignore[assignment]
+        return (noted or b"").decode()
+
     def planned(self, job_id: str, stages: list[tuple[str, Stage]]) -> None:
         """Note the stages of a pipeline with their job ids."""
         plan = [

@@ -4,7 +4,6 @@ outage of a part that takes long to come back, such as a language model that loa
 from __future__ import annotations
 
 import json
-import random
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -14,15 +13,10 @@ from celery import Task
 
 from reclens.contracts import Waiting
 from reclens.errors import RecLensError
+from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs.context import Runtime, waiting_key
-from reclens.platform.settings.backoff import backoff_seconds
 
 _log = structlog.get_logger(__name__)
-
-
-def backoff(tries: int, longest: float) -> float:
-    """Seconds until the next try: doubled each time up to ``longest``, half of it at random."""
-    return backoff_seconds(tries, random.random(), longest)
 
 
 def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
@@ -45,7 +39,7 @@ def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
         runtime.redis.delete(key)
         _log.warning("job.gave_up", reason=error.reason, seconds=round(now - since))
         raise error
-    countdown = min(backoff(tries, runtime.longest_countdown), left)
+    countdown = min(backoff_seconds(tries, longest=runtime.longest_countdown), left)
     waiting = Waiting(
         reason=error.reason,
         message=error.message,

@@ -37,9 +37,10 @@ from reclens.errors import (
     RecLensError,
     Unavailable,
 )
+from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs.context import JobContext, Requeue, Runtime, ancestors, deliveries_key
 from reclens.platform.jobs.lease import Lease
-from reclens.platform.jobs.retries import backoff, delay_in_outage
+from reclens.platform.jobs.retries import delay_in_outage
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
 
@@ -209,7 +210,7 @@ class JobRunner:
     def _retry(self, task: Task, error: Exception) -> Exception:
         """The retry to raise, with exponential back-off and jitter; the error itself at the end."""
         self._await_redis()
-        countdown = backoff(task.request.retries, self.runtime.longest_countdown)
+        countdown = backoff_seconds(task.request.retries, longest=self.runtime.longest_countdown)
         return task.retry(
             exc=error, countdown=countdown, max_retries=self._settings().max_retries, throw=False
         )

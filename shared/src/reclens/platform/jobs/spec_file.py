@@ -10,7 +10,8 @@ import yaml
 from reclens.contracts import AutoencoderSpec, DatasetSpec, PipelineSpec, job_kinds
 from reclens.contracts.specs.autoencoder import AUTOENCODERS
 from reclens.data import checksums
-from reclens.errors import InvalidSpec, MissingData
+from reclens.errors import InvalidSpec
+from reclens.platform.files import read_text
 
 
 class JobRequest(NamedTuple):
@@ -30,14 +31,11 @@ def read_spec_file(path: Path) -> JobRequest:
 
     Raises:
         MissingData: there is no such file, or a part of the source is missing.
+        InvalidInput: it is not in UTF-8.
         InvalidSpec: it is not YAML, or the specification does not validate.
     """
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise MissingData(
-            f"cannot read {path} ({error.strerror}).", field="spec", remedy="correct the path."
-        ) from error
+        document = yaml.safe_load(read_text(path, field="spec"))
     except yaml.YAMLError as error:
         raise InvalidSpec(
             f"{path} is not YAML: {' '.join(str(error).split())}.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from multiprocessing.synchronize import Event
 
 from redis.exceptions import RedisError
 
@@ -14,20 +15,8 @@ POLL_SECONDS = 1.0
 """Whether a job was cancelled is asked at most this often."""
 
 
-class Event(Protocol):
-    """What `threading.Event` and `multiprocessing.Event` have in common."""
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
-        ...
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for it at most ``timeout`` seconds; whether it has happened."""
-        ...
-
-
-class StopSignal:
-    """Reads as an event that is set when the worker stops or the job was cancelled.
+class StopSignal(threading.Event):
+    """An event that is set when the worker stops or the job was cancelled.
 
     Several threads may share it.
 
@@ -39,25 +28,25 @@ class StopSignal:
 
     def __init__(
         self,
-        stopping: Event,
+        stopping: Event | threading.Event,
         cancelled: Callable[[], bool],
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self._stopping = stopping
         self._cancelled = cancelled
         self._now = now
         self._asking = threading.Lock()
-        self._ask_at = -float("inf")
-        self._found = False
+        self._ask_at = -math.inf
 
     def is_set(self) -> bool:
         """Whether to stop, as of a second ago at most."""
         return self._stopping.is_set() or self._is_cancelled()
 
-    def wait(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds; whether to stop."""
-        until = self._now() + timeout
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait at most ``timeout`` seconds, None: until it is set; whether to stop."""
+        until = self._now() + (math.inf if timeout is None else timeout)
         while not self.is_set():
             left = until - self._now()
             if left <= 0:
@@ -66,13 +55,12 @@ class StopSignal:
         return True
 
     def _is_cancelled(self) -> bool:
-        if self._found or self._now() < self._ask_at:
-            return self._found
         with self._asking:
-            # Another thread may have asked meanwhile.
-            if not self._found and self._now() >= self._ask_at:
+            # Of several threads one asks.
+            if not super().is_set() and self._now() >= self._ask_at:
                 # Not to know is no reason to stop. Whoever must know notices that Redis is away.
                 with contextlib.suppress(RedisError):
-                    self._found = self._cancelled()
+                    if self._cancelled():
+                        self.set()
                 self._ask_at = self._now() + POLL_SECONDS
-            return self._found
+            return super().is_set()

@@ -55,7 +55,20 @@ class JobError(Contract):
     """Where in the worker."""
 
 
-class ShardView(Contract):
+class Outcome(Contract):
+    """Where a job, a stage or a shard is, and what came of it."""
+
+    state: JobState
+    """Where it is."""
+    progress: Progress | None = None
+    """While it runs; of a job with shards, over all of them."""
+    waiting: Waiting | None = None
+    """While it waits for a part that is away."""
+    result: JobResult | None = None
+    """Once it has succeeded."""
+
+
+class ShardView(Outcome):
     """One shard of a job that several workers share: a range of latents."""
 
     first: int
@@ -66,14 +79,6 @@ class ShardView(Contract):
     """What it makes."""
     job_id: str | None = None
     """Its own job; None where it was found, so that nothing was sent."""
-    state: JobState
-    """Where it is."""
-    progress: Progress | None = None
-    """While it runs."""
-    waiting: Waiting | None = None
-    """While it waits for a part that is away."""
-    result: JobResult | None = None
-    """Once it has succeeded."""
     failure: FailureReport | None = None
     """Once it has failed for good."""
 
@@ -91,7 +96,7 @@ class ShardView(Contract):
         return self.progress.step if counted and self.progress is not None else 0
 
 
-class StageView(Contract):
+class StageView(Outcome):
     """One stage of a pipeline."""
 
     name: str
@@ -100,29 +105,19 @@ class StageView(Contract):
     """Its own job."""
     artifact: str
     """What it makes."""
-    state: JobState
-    """Where it is."""
-    progress: Progress | None = None
-    """While it runs."""
-    waiting: Waiting | None = None
-    """While it waits for a part that is away."""
-    result: JobResult | None = None
-    """Once it has succeeded."""
     error: JobError | None = None
     """Once it has failed."""
     shards: tuple[ShardView, ...] = ()
     """Ranges of latents that it is divided into."""
 
 
-class JobView(Contract):
+class JobView(Outcome):
     """One job, whole."""
 
     id: str
     """The Celery task id."""
     task: str
     """Name of the task."""
-    state: JobState
-    """Where it is."""
     spec: dict[str, Any]
     """As submitted."""
     submitted_at: str | None = None
@@ -131,12 +126,6 @@ class JobView(Contract):
     """UTC, ISO 8601; the first start."""
     finished_at: str | None = None
     """UTC, ISO 8601."""
-    progress: Progress | None = None
-    """While it runs; over all shards, where it has any."""
-    waiting: Waiting | None = None
-    """While it waits for a part that is away."""
-    result: JobResult | None = None
-    """Once it has succeeded."""
     error: JobError | None = None
     """Once it has failed."""
     stages: tuple[StageView, ...] = ()
@@ -150,14 +139,8 @@ def outcome_of(meta: dict[str, Any]) -> dict[str, Any]:
     ``finished_at``."""
     state = _STATES.get(meta["status"], JobState.QUEUED)
     result = meta.get("result")
-    found: dict[str, Any] = {
-        "state": state,
-        "progress": None,
-        "waiting": None,
-        "result": None,
-        "error": None,
-        "finished_at": meta.get("date_done") if state.final else None,
-    }
+    finished_at = meta.get("date_done") if state.final else None
+    found: dict[str, Any] = {"state": state, "finished_at": finished_at}
     if state is JobState.SUCCEEDED:
         found["result"] = JobResult.parse(result)
     elif isinstance(result, JobCancelled):
@@ -194,8 +177,8 @@ def shard_view(planned: dict[str, Any], meta: dict[str, Any] | None) -> ShardVie
     if outcome["state"].final and isinstance(result, BaseException):
         # Celery itself gave it up, e.g. because no worker knows the task.
         failure = FailureReport(reason="INTERNAL", type=type(result).__name__, message=str(result))
-    del outcome["finished_at"], outcome["error"]
-    return ShardView(**planned, **outcome, failure=failure)
+    shared = {name: outcome.get(name) for name in Outcome.model_fields}
+    return ShardView(**planned, **shared, failure=failure)
 
 
 def with_shards(outcome: dict[str, Any], shards: Sequence[ShardView]) -> dict[str, Any]:
@@ -207,7 +190,7 @@ def with_shards(outcome: dict[str, Any], shards: Sequence[ShardView]) -> dict[st
     if all(shard.state.final for shard in shards):
         if outcome["state"] is JobState.QUEUED:
             outcome["state"] = JobState.RUNNING
-        outcome["progress"] = outcome["progress"] or _over_all(shards)
+        outcome["progress"] = outcome.get("progress") or _over_all(shards)
         return outcome
     states = {shard.state for shard in shards}
     stuck = JobState.RETRYING in states and JobState.RUNNING not in states

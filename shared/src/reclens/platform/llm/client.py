@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 import httpx2
 import structlog
@@ -18,8 +18,8 @@ from reclens import __version__
 from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
+from reclens.platform.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.llm.dialects import DIALECTS
-from reclens.platform.settings.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.settings.models import LlmSettings
 
 MAX_ASKED_SECONDS = 120.0
@@ -45,18 +45,6 @@ _OF_ONE_REQUEST: Final = {
 }
 
 _log = structlog.get_logger(__name__)
-
-
-class StopEvent(Protocol):
-    """An event that is set when the worker stops; of threads or of processes."""
-
-    def is_set(self) -> bool:
-        """Whether the worker stops."""
-        ...
-
-    def wait(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds; whether the worker stops."""
-        ...
 
 
 class HttpLlmClient:
@@ -87,7 +75,7 @@ class HttpLlmClient:
         self,
         settings: LlmSettings,
         *,
-        stop: StopEvent | None = None,
+        stop: threading.Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -175,7 +163,7 @@ class HttpLlmClient:
         if asked is not None and asked > MAX_ASKED_SECONDS:
             raise self._unavailable(f"with {fault.said}, and asks to wait {asked:.0f} s") from fault
         jitter = self._jitter()
-        seconds = backoff_seconds(attempt, jitter)
+        seconds = backoff_seconds(attempt, jitter=jitter)
         if asked is not None:
             # Not before it asks for, and not all at once.
             seconds = asked + FIRST_SECONDS * jitter

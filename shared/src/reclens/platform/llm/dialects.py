@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
-from reclens.extensions import ExtensionPoint, subclass_flaw
+from reclens.extensions import ExtensionPoint, subclass_of
 
 _MAX_MODEL_NAME = 300
 
@@ -88,16 +88,12 @@ class OpenAiDialect(ChatDialect):
         }
 
 
-def _flaw(loaded: object) -> str:
-    return subclass_flaw(loaded, ChatDialect, "reclens.platform.llm.dialects.ChatDialect")
-
-
 DIALECTS: ExtensionPoint[type[ChatDialect]] = ExtensionPoint(
     "reclens.llm_dialects",
     noun="dialect of language model servers",
     field="llm.dialect",
     page="docs/how-to/extend/llm-dialect.md",
-    flaw=_flaw,
+    flaw=subclass_of(ChatDialect, "reclens.platform.llm.dialects.ChatDialect"),
 )
 """Each a subclass of `ChatDialect`, named as the setting ``RECLENS_LLM__DIALECT`` names it."""
 

@@ -81,13 +81,3 @@ class SecretFiles(NestedSecretsSettingsSource):
                 "anew.",
             ) from error
         return {name: value for name, value in found.items() if value}
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """Time of change, size and inode: a file that was written anew has another stamp. None where
-    there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -46,7 +46,7 @@ class AppendLog(Generic[E]):
         numbers = self.numbers()
         for number, found in enumerate(numbers, start=1):
             if number != found:
-                raise self._corrupt(number, "is missing, but there are later entries")
+                raise self._corrupt(self.key(number), "is missing, but there are later entries")
         return tuple(self.entry(number) for number in numbers)
 
     def entry(self, number: int) -> E:
@@ -56,12 +56,20 @@ class AppendLog(Generic[E]):
             NotFound: there is none of that number.
             CorruptArtifact: it cannot be read.
         """
-        data = self._objects.get(self.key(number))
+        key = self.key(number)
+        return self.parse(key, self._objects.get(key))
+
+    def parse(self, key: str, data: bytes) -> E:
+        """What an object says.
+
+        Raises:
+            CorruptArtifact: it is no entry.
+        """
         try:
             return self._contract.parse(data)
         except InvalidSpec as error:
             what = f"{error.field} {error.message}".strip().rstrip(".")
-            raise self._corrupt(number, f"cannot be read ({what})") from error
+            raise self._corrupt(key, f"cannot be read ({what})") from error
 
     def add(self, number: int, entry: E) -> bool:
         """Store ``entry`` under ``number``; whether the number was still free."""
@@ -78,9 +86,9 @@ class AppendLog(Generic[E]):
         """Object of an entry."""
         return f"{self._folder}{number:06d}.json"
 
-    def _corrupt(self, number: int, what: str) -> CorruptArtifact:
+    def _corrupt(self, key: str, what: str) -> CorruptArtifact:
         return CorruptArtifact(
-            f"{self.key(number)} {what}.",
+            f"{key} {what}.",
             field=self._field,
             remedy="bring the object back from a copy of the bucket.",
         )

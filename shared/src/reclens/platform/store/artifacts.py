@@ -19,7 +19,6 @@ from reclens.contracts import (
     JobSpec,
     Manifest,
     ObjectEntry,
-    Release,
     canonical_json,
     sha256_hex,
     split_ref,
@@ -28,6 +27,7 @@ from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.objects import STORES, ObjectStore
+from reclens.platform.store.releases import ReleaseLog
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,7 @@ class ArtifactStore:
 
     def __init__(self, objects: ObjectStore, cache_dir: Path) -> None:
         self.objects = objects
+        self.releases = ReleaseLog(objects)
         self._cache = cache_dir
 
     @classmethod
@@ -170,32 +171,6 @@ class ArtifactStore:
             finally:
                 Path(partial.name).unlink(missing_ok=True)
         return copy
-
-    # --- releases --------------------------------------------------------------------------------
-
-    def release(self, name: str) -> Release:
-        """The release called ``name``.
-
-        Raises:
-            NotFound: there is none.
-        """
-        try:
-            return Release.parse(self.objects.get(f"releases/{name}.json"))
-        except NotFound as error:
-            raise NotFound(
-                f"there is no release {name!r}.",
-                field="release",
-                remedy="publish one with a pipeline job (`reclens submit`).",
-            ) from error
-
-    def releases(self) -> list[Release]:
-        """All releases, by name."""
-        names = [key.removeprefix("releases/") for key in self.objects.list("releases/")]
-        return [self.release(name.removesuffix(".json")) for name in names]
-
-    def publish(self, release: Release) -> None:
-        """Point the release's name at its artifacts; one put, so readers see old or new."""
-        self.objects.put(f"releases/{release.name}.json", canonical_json(release.canonical()))
 
 
 class ArtifactWriter:

@@ -18,7 +18,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from reclens.errors import NotFound, StoreRefused, Unavailable
-from reclens.extensions import ExtensionPoint, subclass_flaw
+from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
 T = TypeVar("T")
@@ -248,15 +248,11 @@ class S3Store(ObjectStore):
         )
 
 
-def _flaw(loaded: object) -> str:
-    return subclass_flaw(loaded, ObjectStore, "reclens.platform.store.objects.ObjectStore")
-
-
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
     "reclens.stores",
     noun="store",
     field="store.kind",
     page="docs/how-to/extend/store.md",
-    flaw=_flaw,
+    flaw=subclass_of(ObjectStore, "reclens.platform.store.objects.ObjectStore"),
 )
 """Each a subclass of `ObjectStore`, named as the setting ``RECLENS_STORE__KIND`` names it."""

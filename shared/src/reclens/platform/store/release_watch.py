@@ -1,12 +1,12 @@
-"""Follows the releases' pointers: load what they name, swap, refuse what cannot be served."""
+"""Follows the newest versions of releases: load them, swap, refuse what cannot be served."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import difflib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -20,9 +20,9 @@ logger = structlog.get_logger(__name__)
 
 
 class ReleaseSource(Protocol):
-    """Where pointers are read; the artifact store is one."""
+    """Where releases are read; `reclens.platform.store.releases.ReleaseLog` is one."""
 
-    def releases(self) -> list[Release]: ...
+    def heads(self) -> Mapping[str, Release | RecLensError]: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Served(Generic[T]):
     """A version that is loaded."""
 
     release: Release
-    """The pointer it was loaded from."""
+    """The version itself."""
     loaded: T
     """What it takes to answer from it."""
 
@@ -39,25 +39,32 @@ class Served(Generic[T]):
 class ReleaseState(Generic[T]):
     """Everything known of one release name."""
 
-    newest: Release
-    """The pointer as last read."""
+    name: str
+    """Of the release."""
+    newest: Release | None = None
+    """The newest version; None: it cannot be read."""
     current: Served[T] | None = None
     """Version that answers."""
     previous: Served[T] | None = None
     """Version before that, for requests that were resolved against it."""
     refusal: str = ""
-    """Why the newest pointer is not served; empty where it is, or where it is still loading."""
+    """Why the newest version is not served; empty where it is, or where it is still loading."""
+
+    def refuses(self, version: str) -> str:
+        """Why ``version``, being the newest, is not served; empty where that is not so."""
+        return self.refusal if self.newest is not None and self.newest.version == version else ""
 
 
 class ReleaseWatch(Generic[T]):
     """Keeps the current and the previous version of every release loaded.
 
     States are replaced whole, and only on the event loop, so a request sees one version from its
-    beginning to its end. A version that cannot be loaded is refused until its pointer changes;
-    where the store or a peer is merely away, loading is tried again at the next poll.
+    beginning to its end. A version that cannot be loaded is refused until there is a newer one;
+    where the store or a peer is merely away, loading is tried again at the next poll. A fault of
+    one release is no other's.
 
     Args:
-        source: reads the pointers; called on a thread.
+        source: reads the newest versions; called on a thread.
         load: makes a release servable. It is given the version that is served now, if any. Raises
             ``RecLensError`` to refuse it, ``Unavailable`` to be asked again.
         poll_seconds: time between polls.
@@ -85,7 +92,7 @@ class ReleaseWatch(Generic[T]):
         self._task = asyncio.create_task(self._run())
 
     async def load_first(self) -> None:
-        """Poll once, before anybody asks. That the pointers cannot be read is no error yet."""
+        """Poll once, before anybody asks. That nothing can be read is no error yet."""
         await self._poll()
 
     async def stop(self) -> None:
@@ -114,7 +121,7 @@ class ReleaseWatch(Generic[T]):
         Raises:
             NotReady: nothing is published at all.
             NotFound: other releases are, this one is not.
-            Unavailable: the pointers could not be read yet.
+            Unavailable: the releases could not be read yet.
         """
         if name in self._states:
             return self._states[name]
@@ -165,13 +172,14 @@ class ReleaseWatch(Generic[T]):
         for served in (state.current, state.previous):
             if served is not None and served.release.version == version:
                 return served
-        if state.newest.version == version and not state.refusal:
+        refusal = state.refuses(version)
+        if state.newest is not None and state.newest.version == version and not refusal:
             raise Unavailable(
                 f"version {version} of release {name!r} is being loaded.",
                 field=field,
                 remedy="try again in a moment.",
             )
-        because = f": {state.refusal}" if state.newest.version == version else "."
+        because = f": {refusal}" if refusal else "."
         loaded = state.current.release.version if state.current else "none"
         raise NotReady(
             f"version {version} of release {name!r} is not served{because}",
@@ -180,50 +188,53 @@ class ReleaseWatch(Generic[T]):
         )
 
     async def refresh(self) -> None:
-        """Read the pointers now and load what changed.
+        """Read the newest versions now and load what changed.
 
         Raises:
-            RecLensError: the pointers cannot be read; what is loaded goes on serving.
+            RecLensError: they cannot be listed; what is loaded goes on serving.
         """
         async with self._polling:
-            pointers = {item.name: item for item in await asyncio.to_thread(self._source.releases)}
-            for name in self._states.keys() - pointers.keys():
+            heads = await asyncio.to_thread(self._source.heads)
+            for name in self._states.keys() - heads.keys():
                 logger.info("release withdrawn", release=name)
                 del self._states[name]
-            for pointer in pointers.values():
-                self._states[pointer.name] = await self._follow(pointer)
+            for name, head in heads.items():
+                state = self._states.get(name) or ReleaseState(name)
+                if isinstance(head, Release):
+                    self._states[name] = await self._follow(state, head)
+                else:
+                    self._states[name] = _unreadable(state, head)
             self._polled = True
         await self._changed(any(state.current for state in self._states.values()))
 
-    async def _follow(self, pointer: Release) -> ReleaseState[T]:
-        state = self._states.get(pointer.name) or ReleaseState(newest=pointer)
+    async def _follow(self, state: ReleaseState[T], newest: Release) -> ReleaseState[T]:
         current = state.current
-        if current is not None and current.release.version == pointer.version:
-            return ReleaseState(pointer, current, state.previous)
-        if state.newest == pointer and state.refusal:
+        if current is not None and current.release.version == newest.version:
+            return replace(state, newest=newest, refusal="")
+        if state.newest == newest and state.refusal:
             return state
+        state = replace(state, newest=newest, refusal="")
         # Visible while it loads, so that requests are told so.
-        self._states[pointer.name] = ReleaseState(pointer, current, state.previous)
-        log = logger.bind(release=pointer.name, version=pointer.version)
+        self._states[state.name] = state
+        log = logger.bind(release=state.name, version=newest.version)
         try:
             previous = state.previous
-            if previous is not None and previous.release.version == pointer.version:
+            if previous is not None and previous.release.version == newest.version:
                 loaded = previous.loaded
             else:
-                loaded = await self._load(pointer, current.loaded if current else None)
+                loaded = await self._load(newest, current.loaded if current else None)
         except Unavailable as error:
             log.warning("release not loaded yet", error=error.sentence)
-            return ReleaseState(pointer, current, state.previous)
+            return state
         except RecLensError as error:
             log.error("release refused", error=error.sentence)
-            return ReleaseState(pointer, current, state.previous, refusal=error.sentence)
+            return replace(state, refusal=error.sentence)
         except Exception as error:
             # Whatever a release holds, it must not stop the one that is served.
             log.exception("release refused")
-            refusal = f"it cannot be loaded ({type(error).__name__})."
-            return ReleaseState(pointer, current, state.previous, refusal=refusal)
+            return replace(state, refusal=f"it cannot be loaded ({type(error).__name__}).")
         log.info("release loaded")
-        return ReleaseState(pointer, Served(pointer, loaded), current)
+        return replace(state, current=Served(newest, loaded), previous=current)
 
     async def _run(self) -> None:
         while True:
@@ -237,3 +248,12 @@ class ReleaseWatch(Generic[T]):
             logger.warning("releases cannot be read", error=error.sentence)
         except Exception:
             logger.exception("releases cannot be read")
+
+
+def _unreadable(state: ReleaseState[T], error: RecLensError) -> ReleaseState[T]:
+    """The state of a release whose newest version cannot be read; what is loaded stays."""
+    if isinstance(error, Unavailable):
+        return state
+    if state.refusal != error.sentence:
+        logger.error("release cannot be read", release=state.name, error=error.sentence)
+    return replace(state, newest=None, refusal=error.sentence)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from served_models import N_LATENTS, N_USERS, served_model
 from structlog.testing import capture_logs
 
+from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import NotReady
 from reclens.probing import ProbeSite
 from reclens.recommenders import UserBatch
@@ -20,12 +21,10 @@ from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.ranking.approximate import ApproximateRanker
 from reclens_recommender.serving.ranking.exact import FilteredRanker, ForwardPassRanker
 from reclens_recommender.serving.ranking.item_index import ItemIndex, build_item_index
-from reclens_recommender.serving.ranking.ranker import RankedItems
 from reclens_recommender.serving.representations.cache import Subject
-from reclens_recommender.serving.served_model import ServedModel, ServingOptions
+from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSection, InferenceSettings
-from reclens_recommender.serving.wire import response_of
 
 PUSH = (LatentEdit.of((1, 2), Operation.ADD, 1.5, Unit.INPUT_NORM),)
 FAR = (LatentEdit.of((1,), Operation.ADD, -6.0, Unit.INPUT_NORM),)
@@ -75,12 +74,12 @@ def queries(served: ServedModel) -> list[RankQuery]:
     ]
 
 
-def assert_same(found: RankedItems, exact: RankedItems) -> None:
+def assert_same(found: pb.RankedItems, exact: pb.RankedItems) -> None:
     """The same but for places that are not known."""
-    assert found.items.tolist() == exact.items.tolist()
-    assert found.scores.tobytes() == exact.scores.tobytes()
-    assert found.baseline_scores.tobytes() == exact.baseline_scores.tobytes()
-    places = zip(found.baseline_ranks.tolist(), exact.baseline_ranks.tolist(), strict=True)
+    assert found.items == exact.items
+    assert found.scores == exact.scores
+    assert found.baseline_scores == exact.baseline_scores
+    places = zip(found.baseline_ranks, exact.baseline_ranks, strict=True)
     assert all(place in (0, true) for place, true in places)
 
 
@@ -90,8 +89,8 @@ def test_where_everything_is_looked_at_answers_are_the_exact_ones(kind: str) -> 
     asked = queries(served)
     # Of 100 items all are candidates where enough are asked for: then every place is known.
     deep = [replace(query, top_k=100) for query in asked]
-    exact = [response_of(answer) for answer in rank(served, deep)]
-    assert [response_of(answer) for answer in rank(with_index(served), deep)] == exact
+    exact = rank(served, deep)
+    assert rank(with_index(served), deep) == exact
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bprmf"])
@@ -102,17 +101,17 @@ def test_of_many_items_the_best_are_found_and_nearby_places_known(kind: str) -> 
     pairs = zip(rank(with_index(served), asked), rank(served, asked), strict=True)
     for query, (found, exact) in zip(asked, pairs, strict=True):
         assert_same(found.ranked, exact.ranked)
-        assert found.baseline is not None
-        assert exact.baseline is not None
+        assert found.HasField("baseline")
+        assert exact.HasField("baseline")
         assert_same(found.baseline, exact.baseline)
-        assert found.baseline.baseline_ranks.tolist() == exact.baseline.baseline_ranks.tolist()
-        assert (found.edited_latents, found.relative_shift, found.idle) == (
+        assert found.baseline.baseline_ranks == exact.baseline.baseline_ranks
+        assert (found.edited_latents, found.relative_shift, found.idle_edits) == (
             exact.edited_latents,
             exact.relative_shift,
-            exact.idle,
+            exact.idle_edits,
         )
         if query.edits:
-            places += found.ranked.baseline_ranks.tolist()
+            places += found.ranked.baseline_ranks
     assert 0 in places
     assert max(places) > 30
 
@@ -122,8 +121,8 @@ def test_the_place_of_an_item_from_far_below_is_not_known_but_its_score_is() -> 
     subject = known(served, 3)
     query = RankQuery(subject, 30, edits=FAR)
     (found,), (exact,) = rank(with_index(served), [query]), rank(served, [query])
-    true = exact.ranked.baseline_ranks
-    places = found.ranked.baseline_ranks
+    true = np.array(exact.ranked.baseline_ranks)
+    places = np.array(found.ranked.baseline_ranks)
     # Looked at: as many as are asked for, 64 more, and in case as many as are excluded.
     surely = 30 + 64
     at_most = surely + len(set(subject.history.tolist()))
@@ -133,7 +132,7 @@ def test_the_place_of_an_item_from_far_below_is_not_known_but_its_score_is() -> 
     assert not places[true > at_most].any()
     with torch.inference_mode():
         own = served.model(UserBatch.of([subject.history], [3]))[0].numpy()
-    assert found.ranked.baseline_scores.tobytes() == own[found.ranked.items].tobytes()
+    assert list(found.ranked.baseline_scores) == own[list(found.ranked.items)].tolist()
 
 
 def test_limits_look_deeper_until_enough_are_left() -> None:
@@ -156,8 +155,8 @@ def test_what_the_searched_lists_do_not_hold_is_found_among_all_items() -> None:
     asked = [
         RankQuery(known(served, user), 300, edits=PUSH, include_latents=True) for user in range(3)
     ]
-    exact = [response_of(answer) for answer in rank(served, asked)]
-    assert [response_of(answer) for answer in rank(few, asked)] == exact
+    exact = rank(served, asked)
+    assert rank(few, asked) == exact
 
 
 def test_an_index_that_misses_items_tells_no_wrong_score_and_is_batch_invariant() -> None:
@@ -170,9 +169,9 @@ def test_an_index_that_misses_items_tells_no_wrong_score_and_is_batch_invariant(
         for user in range(N_USERS)
         for edits in ((), PUSH)
     ]
-    together = [response_of(answer) for answer in rank(few, asked)]
-    assert [response_of(rank(few, [query])[0]) for query in asked] == together
-    exact = [response_of(answer) for answer in rank(served, asked)]
+    together = rank(few, asked)
+    assert [rank(few, [query])[0] for query in asked] == together
+    exact = rank(served, asked)
     assert [list(answer.ranked.items) for answer in together] != [
         list(answer.ranked.items) for answer in exact
     ]
@@ -185,19 +184,16 @@ def test_an_index_that_misses_items_tells_no_wrong_score_and_is_batch_invariant(
 
 def test_threads_that_share_the_searches_change_nothing() -> None:
     one, more = (
-        served_model(
-            "bprmf", n_items=603, options=ServingOptions(search_threads=n, approximate=True)
-        )
-        for n in (1, 3)
+        served_model("bprmf", n_items=603, search_threads=n, index="approximate") for n in (1, 3)
     )
     asked = queries(one)
-    expected = [response_of(answer) for answer in rank(one, asked)]
-    assert [response_of(answer) for answer in rank(more, asked)] == expected
+    expected = rank(one, asked)
+    assert rank(more, asked) == expected
 
 
 def test_a_release_gets_its_index_when_it_is_loaded() -> None:
     with capture_logs() as logs:
-        served = served_model("sasrec", n_items=603, options=ServingOptions(approximate=True))
+        served = served_model("sasrec", n_items=603, index="approximate")
     (entry,) = [entry for entry in logs if entry["event"] == "index built"]
     assert entry["recall"] >= 0.99
     assert (entry["queries"], entry["lists"]) == (N_USERS, index_of(served).report.lists)
@@ -208,7 +204,7 @@ def test_a_release_gets_its_index_when_it_is_loaded() -> None:
 def test_before_the_last_site_all_items_are_scored_and_that_is_logged() -> None:
     site = ProbeSite("encoder.blocks.0", position="last")
     with capture_logs() as logs:
-        served = served_model("sasrec", site=site, options=ServingOptions(approximate=True))
+        served = served_model("sasrec", site=site, index="approximate")
     assert isinstance(served.ranker, ForwardPassRanker)
     assert [entry["ranker"] for entry in logs if entry["event"].startswith("no index")] == [
         "ForwardPassRanker"

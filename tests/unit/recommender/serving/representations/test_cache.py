@@ -20,8 +20,6 @@ from reclens_recommender.serving.representations.batch_invariance import (
     represent,
 )
 from reclens_recommender.serving.representations.cache import RepresentationCache, Subject
-from reclens_recommender.serving.served_model import ServingOptions
-from reclens_recommender.serving.wire import response_of
 
 N_ITEMS = 100
 
@@ -63,16 +61,16 @@ def test_only_proved_lengths_share_a_pass_and_every_case_has_its_own_bits(
     # No more in one pass than were tried, 32.
     assert sizes == [32, 11, 3, 1, 1, 1]
     for case, expected in zip(cases, alone, strict=True):
-        assert case.reading.x.tobytes() == expected.numpy().tobytes()
+        assert case.encoded.x.tobytes() == expected.numpy().tobytes()
 
 
 def test_memory_counts_what_a_long_history_is_kept_by() -> None:
-    served = served_model("bprmf", options=ServingOptions(max_bytes=1 << 30))
+    served = served_model("bprmf", representations_mb=1024)
     history = np.arange(N_ITEMS).repeat(50)
     key = history.tobytes()
     with torch.inference_mode():
         (case,) = served.representations.of([Subject(UNKNOWN_USER, history, key)])
-    assert served.representations.nbytes >= history.nbytes + len(key) + case.seen.nbytes
+    assert served.representations.kept.size >= history.nbytes + len(key) + case.seen.nbytes
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "bprmf"])
@@ -98,7 +96,7 @@ def test_answers_have_the_same_bits_with_and_without_kept_scores(
     for _ in range(2):  # made, then kept
         with_scores, without = rank(keeping, asked), rank(plain, asked)
         for one, other in zip(with_scores, without, strict=True):
-            assert response_of(one) == response_of(other)
+            assert one == other
     with torch.inference_mode():
         (kept,) = keeping.representations.of([asked[0].subject])
         (bare,) = plain.representations.of([asked[0].subject])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens.errors import NotReady
+from reclens.lru_cache import LruCache
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
 from reclens.recommenders.base import UNKNOWN_USER
+from reclens.steering.encoding import EncodedVector
 from reclens.steering.engine import Steering
-from reclens.steering.readings import Reading
 from reclens_recommender.serving.representations.batch_invariance import (
     MAX_INVARIANT_BATCH,
     represent,
@@ -53,7 +53,7 @@ class Representation:
     """The distinct items of the history, rising."""
     x: Float[Tensor, " d_model"]
     """The vector at the site, where the model is."""
-    reading: Reading
+    encoded: EncodedVector
     """The same on the host, with the latents that fire."""
     scores: SortedScores | None = None
     """The untouched scores of all items, where they are kept."""
@@ -65,7 +65,7 @@ class Representation:
         size = self.x.numel() * self.x.element_size()
         size += 0 if self.scores is None else self.scores.nbytes
         size += len(key) if isinstance(key, bytes) else 0
-        return _OVERHEAD_BYTES + history.nbytes + self.seen.nbytes + self.reading.nbytes + size
+        return _OVERHEAD_BYTES + history.nbytes + self.seen.nbytes + self.encoded.nbytes + size
 
 
 class RepresentationCache:
@@ -95,23 +95,16 @@ class RepresentationCache:
         self._model = model
         self._site = site
         self._steering = steering
-        self._max_bytes = max_bytes
         self._lengths = lengths
         self._score = score
-        self._kept: OrderedDict[int | bytes, Representation] = OrderedDict()
-        self.nbytes = 0
-        """Bytes of all representations that are kept."""
-        self.hits = 0
-        """Representations that were kept already."""
-        self.misses = 0
-        """Representations that took a pass."""
-
-    def __len__(self) -> int:
-        return len(self._kept)
+        self.kept: LruCache[int | bytes, Representation] = LruCache(
+            max_bytes, lambda one: one.nbytes
+        )
+        """By the keys of their subjects."""
 
     def history(self, user_index: int) -> npt.NDArray[np.int64] | None:
         """The history of a known user, where it is kept."""
-        kept = self._kept.get(user_index)
+        kept = self.kept.get(user_index)
         return None if kept is None else kept.subject.history
 
     def of(self, subjects: Sequence[Subject]) -> list[Representation]:
@@ -121,18 +114,17 @@ class RepresentationCache:
             InvalidInput: the model cannot represent one of them.
             NotReady: what it gives is not finite.
         """
-        found = [self._recall(subject.key) for subject in subjects]
+        found = [self.kept.get(subject.key) for subject in subjects]
         missing = {
             subject.key: subject
             for subject, kept in zip(subjects, found, strict=True)
             if kept is None
         }
-        self.misses += len(missing)
         made: dict[int | bytes, Representation] = {}
         for of_pass in self._passes(list(missing.values())):
             for one in self._compute(of_pass):
                 made[one.subject.key] = one
-                self._keep(one)
+                self.kept.keep(one.subject.key, one)
         return [kept or made[subject.key] for subject, kept in zip(subjects, found, strict=True)]
 
     def _passes(self, subjects: list[Subject]) -> list[list[Subject]]:
@@ -164,8 +156,8 @@ class RepresentationCache:
         for row, subject in enumerate(subjects):
             # Alone and in memory of its own, so that its bits are those of a lone request.
             vector = x[row : row + 1].clone()
-            (reading,) = self._steering.read(vector)
-            if not reading.finite:
+            (encoded,) = self._steering.encode(vector)
+            if not encoded.finite:
                 raise NotReady(
                     "the recommender gives numbers that are not finite here.",
                     field="subject",
@@ -173,22 +165,5 @@ class RepresentationCache:
                 )
             seen = np.unique(subject.history)
             scores = None if self._score is None else SortedScores(self._score(vector[0]))
-            made.append(Representation(subject, seen, vector[0], reading, scores))
+            made.append(Representation(subject, seen, vector[0], encoded, scores))
         return made
-
-    def _recall(self, key: int | bytes) -> Representation | None:
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-            self.hits += 1
-        return kept
-
-    def _keep(self, one: Representation) -> None:
-        size = one.nbytes
-        if size > self._max_bytes:
-            return
-        self._kept[one.subject.key] = one
-        self.nbytes += size
-        while self.nbytes > self._max_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self.nbytes -= oldest.nbytes

@@ -1,4 +1,4 @@
-"""What a dictionary reads in a representation: the few latents that fire."""
+"""Representations as a dictionary encodes them: the few latents that fire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Dictionary(Protocol):
+class SteerableAutoencoder(Protocol):
     """What steering needs of a sparse autoencoder.
 
     Its codes have ``indices [batch, k]`` and ``values [batch, k]``; a value of 0 is padding.
@@ -34,7 +34,7 @@ class PaddedCodes(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Reading:
+class EncodedVector:
     """One representation on the host, with the latents that fire in it."""
 
     x: npt.NDArray[np.floating]
@@ -76,10 +76,10 @@ class Reading:
         )
 
 
-def readings_of(
+def encoded_vectors(
     x: Tensor, codes: Any, spread: npt.NDArray[np.float64] | None = None
-) -> list[Reading]:
-    """Readings of ``x`` [n, d_model] that a dictionary encoded as ``codes``.
+) -> list[EncodedVector]:
+    """The vectors of ``x`` [n, d_model], which a dictionary encoded as ``codes``.
 
     Args:
         x: representations.
@@ -89,7 +89,7 @@ def readings_of(
     vectors = host(x)
     all_indices = host(codes.indices).astype(np.int64, copy=False)
     all_values = host(codes.values).astype(vectors.dtype, copy=False)
-    readings: list[Reading] = []
+    encoded: list[EncodedVector] = []
     for vector, indices, values in zip(vectors, all_indices, all_values, strict=True):
         fires = np.flatnonzero(values)
         latents = indices[fires]
@@ -97,8 +97,8 @@ def readings_of(
         precise = vector.astype(np.float64)
         norm = float(np.linalg.norm(precise))
         felt = norm if spread is None else float(np.linalg.norm(precise @ spread))
-        readings.append(Reading(vector, norm, felt, latents[order], values[fires[order]]))
-    return readings
+        encoded.append(EncodedVector(vector, norm, felt, latents[order], values[fires[order]]))
+    return encoded
 
 
 def host(tensor: Tensor) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -11,17 +12,20 @@ LONGEST_SECONDS = 30.0
 """Longest wait that is our own choice."""
 
 
-def backoff_seconds(attempt: int, jitter: float, longest: float = LONGEST_SECONDS) -> float:
+def backoff_seconds(
+    attempt: int, *, longest: float = LONGEST_SECONDS, jitter: float | None = None
+) -> float:
     """Wait after failed attempt ``attempt`` (from 0): between half and all of 1, 2, 4, ... s.
 
     Args:
         attempt: how many failed before this one.
-        jitter: drawn from [0, 1), so that those who failed together do not return together.
         longest: seconds at most.
+        jitter: from [0, 1), so that those who failed together do not return together. None: drawn
+            here.
     """
     # 2^1000 s are long enough, and 2^1024 is no float.
     ceiling = min(longest, FIRST_SECONDS * 2.0 ** min(attempt, 1000))
-    return ceiling * (1 + jitter) / 2
+    return ceiling * (1 + (random.random() if jitter is None else jitter)) / 2
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reclens.platform.settings.backoff import backoff_seconds, retry_after_seconds
+from reclens.platform.backoff import backoff_seconds, retry_after_seconds
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
 def test_waits_double_up_to_half_a_minute():
-    assert [backoff_seconds(n, 0.0) for n in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
-    assert [backoff_seconds(n, 0.5) for n in range(7)] == [0.75, 1.5, 3, 6, 12, 22.5, 22.5]
-    assert backoff_seconds(1000, 0.999999) < 30
+    assert [backoff_seconds(n, jitter=0.0) for n in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
+    assert [backoff_seconds(n, jitter=0.5) for n in range(7)] == [0.75, 1.5, 3, 6, 12, 22.5, 22.5]
+    assert backoff_seconds(1000, jitter=0.999999) < 30
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""Files that people and other processes read and write meanwhile: read whole, replaced whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from reclens.errors import InvalidInput, MissingData
+
+
+def read_text(path: Path, *, field: str, remedy: str = "correct the path.") -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: of the file.
+        field: what the error names.
+        remedy: what to do where it is not there.
+
+    Raises:
+        MissingData: it is not there, or cannot be read.
+        InvalidInput: it is not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise MissingData(
+            f"cannot read {path} ({error.strerror}).", field=field, remedy=remedy
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{path} is not in UTF-8.", field=field, remedy="save it in UTF-8."
+        ) from error
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write ``text`` so that a reader sees the old or the new file, never half of one.
+
+    Args:
+        path: file in a folder that is there.
+        text: all of it.
+        mode: who may read and write it.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Time of change, size and inode: a file that was written anew has another stamp. None where
+    there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
