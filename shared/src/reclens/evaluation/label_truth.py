@@ -22,7 +22,7 @@ from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_s
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
-from reclens.data.sources.items import most_given
+from reclens.data.sources.raw import most_given
 from reclens.evaluation.levels import exchanged
 from reclens.evaluation.similarity import NO_ITEM, distinct_cases
 from reclens.evaluation.statistics import (
