@@ -101,10 +101,7 @@ def read_dataset(folder: Path) -> Dataset:
             _split_codes(seen),
         ),
         Items(
-            items.column("item_id").to_pylist(),
-            items.column("title").to_pylist(),
-            items.column("tags").to_pylist(),
-            items.column("year").to_pylist(),
+            *(items.column(name).to_pylist() for name in ("item_id", "title", "tags", "year")),
             _numpy(items, "popularity"),
             *_tag_users(folder, len(items)),
         ),

@@ -16,8 +16,7 @@ import pyarrow as pa
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_bytes
-from reclens.data.sources.items import ItemText
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +9,7 @@ from torch import Tensor
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu import kernels, step_loops
-from reclens.sae.training.step import BatchGradients, Differentiation, TrainingBatch
+from reclens.sae.training.dense import BatchGradients, Differentiation, TrainingBatch
 
 _NOTHING = np.empty((0, 0), np.float32)
 
@@ -26,7 +24,7 @@ class FusedDifferentiation(Differentiation):
         sae, x = self._sae, batch.x
         assert isinstance(sae, FusedTraining)
         kernels.use_threads()
-        chosen = sae.candidates(partial(strongest_latents, sae, x), batch.progress)
+        chosen = sae.candidates(x, batch.progress)
         pre = chosen.pre.requires_grad_()
         # Few and small numbers: how they come of the pre-activations is left to PyTorch.
         values, penalty = sae.activate_candidates(pre, chosen.indices)
