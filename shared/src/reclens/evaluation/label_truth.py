@@ -24,8 +24,7 @@ from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
 from reclens.data.sources.raw import most_given
 from reclens.evaluation.levels import exchanged
-from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM
-from reclens.evaluation.monosemanticity.similarity import distinct_cases
+from reclens.evaluation.similarity import NO_ITEM, distinct_cases
 from reclens.evaluation.statistics import (
     Measurement,
     interval_json,
