@@ -119,7 +119,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.set_serving(SERVICE.full_name, any_served)
 
     load = partial(load_release, store, inference, section.load_seconds)
-    watch = ReleaseWatch(store.releases, load, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases.heads, load, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,
@@ -132,7 +132,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     server.add(add, servicer, SERVICE.full_name, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
-        await watch.poll()
+        await watch.poll_once()
     address = await server.start()
     await watch.start()
     await policies.start()

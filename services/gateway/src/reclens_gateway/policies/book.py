@@ -23,8 +23,8 @@ from reclens.errors import (
 from reclens.lru_cache import LruCache
 from reclens.platform.grpc.calls import request_id
 from reclens.platform.observability import metrics
+from reclens.platform.polling import Poller
 from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
-from reclens.platform.store.polling import Polled
 from reclens.steering.policies import POLICY_ID, StoredPolicy
 from reclens_gateway.policies.reader import Clock, PolicyReader, StoredVersion
 
@@ -47,7 +47,7 @@ class _Newest(NamedTuple):
     """The reading of the store that it is at least as young as."""
 
 
-class PolicyBook(Polled):
+class PolicyBook(Poller):
     """All policies. The snapshot changes on the event loop only; the store is asked on threads.
 
     With the store away, what is loaded goes on serving, and what is not known is UNAVAILABLE: never
@@ -62,7 +62,7 @@ class PolicyBook(Polled):
     """
 
     def __init__(self, log: PolicyLog, poll_seconds: float, clock: Clock = time.monotonic) -> None:
-        super().__init__("policies", poll_seconds)
+        super().__init__(self.refresh, poll_seconds, "policies cannot be read")
         self.log = log
         self._reader = PolicyReader(log, poll_seconds, clock)
         self._newest: dict[str, _Newest] = {}
@@ -309,9 +309,7 @@ def _whole(policy: pb.Policy | CorruptArtifact, field: str) -> pb.Policy:
 
 def _check_not_deleted(policy: pb.Policy, field: str) -> None:
     if policy.deleted:
-        raise deleted(
-            policy.policy_id, policy.version, policy.author, policy.changed_at, field=field
-        )
+        raise deleted(policy, field=field)
 
 
 def _log_change(operation: str, change: PolicyChange) -> None:

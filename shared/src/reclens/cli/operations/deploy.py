@@ -8,10 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from reclens.cli.output import Json, print_json, say
-from reclens.contracts import (
-    PIPELINE_RUN,
-    PipelineSpec,
-)
+from reclens.contracts import PipelineSpec
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import InvalidSpec
 from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import OPERATOR_ENV, Addresses, make_credentials

@@ -6,23 +6,17 @@ import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from reclens.contracts import Release
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
-from reclens.platform.store.polling import Polled
+from reclens.platform.polling import Poller
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
-
-
-class ReleaseSource(Protocol):
-    """Where releases are read; `reclens.platform.store.releases.ReleaseLog` is one."""
-
-    def heads(self) -> Mapping[str, Release | RecLensError]: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class ReleaseState(Generic[T]):
         return self.refusal if self.newest is not None and self.newest.version == version else ""
 
 
-class ReleaseWatch(Polled, Generic[T]):
+class ReleaseWatch(Poller, Generic[T]):
     """Keeps the current and the previous version of every release loaded.
 
     States are replaced whole, and only on the event loop, so a request sees one version from its
@@ -64,7 +58,7 @@ class ReleaseWatch(Polled, Generic[T]):
     one release is no other's.
 
     Args:
-        source: reads the newest versions; called on a thread.
+        read: reads the newest versions, or why one cannot be read; called on a thread.
         load: makes a release servable. It is given the version that is served now, if any. Raises
             ``RecLensError`` to refuse it, ``Unavailable`` to be asked again.
         poll_seconds: time between polls.
@@ -73,17 +67,17 @@ class ReleaseWatch(Polled, Generic[T]):
 
     def __init__(
         self,
-        source: ReleaseSource,
+        read: Callable[[], Mapping[str, Release | RecLensError]],
         load: Callable[[Release, T | None], Awaitable[T]],
         poll_seconds: float,
         changed: Callable[[bool], Awaitable[None]],
     ) -> None:
-        super().__init__("releases", poll_seconds)
-        self._source = source
+        super().__init__(self.refresh, poll_seconds, "releases cannot be read")
+        self._read = read
         self._load = load
         self._changed = changed
         self._states: dict[str, ReleaseState[T]] = {}
-        self._refreshing = asyncio.Lock()
+        self._polling = asyncio.Lock()
         self._polled = False
 
     def versions(self) -> dict[str, str]:
@@ -109,7 +103,7 @@ class ReleaseWatch(Polled, Generic[T]):
         if name in self._states:
             return self._states[name]
         if not self._polled:
-            raise Unavailable("releases are being loaded.", remedy="try again in a moment.")
+            raise _loading("releases are")
         if not self._states:
             raise NotReady(
                 "nothing has been released yet.",
@@ -135,9 +129,7 @@ class ReleaseWatch(Polled, Generic[T]):
         if state.current is not None:
             return state.current
         if not state.refusal:
-            raise Unavailable(
-                f"release {name!r} is being loaded.", field=field, remedy="try again in a moment."
-            )
+            raise _loading(f"release {name!r} is", field)
         raise NotReady(
             f"release {name!r} cannot be served: {state.refusal}",
             field=field,
@@ -157,11 +149,7 @@ class ReleaseWatch(Polled, Generic[T]):
                 return served
         refusal = state.refuses(version)
         if state.newest is not None and state.newest.version == version and not refusal:
-            raise Unavailable(
-                f"version {version} of release {name!r} is being loaded.",
-                field=field,
-                remedy="try again in a moment.",
-            )
+            raise _loading(f"version {version} of release {name!r} is", field)
         because = f": {refusal}" if refusal else "."
         loaded = state.current.release.version if state.current else "none"
         raise NotReady(
@@ -176,8 +164,8 @@ class ReleaseWatch(Polled, Generic[T]):
         Raises:
             RecLensError: they cannot be listed; what is loaded goes on serving.
         """
-        async with self._refreshing:
-            heads = await asyncio.to_thread(self._source.heads)
+        async with self._polling:
+            heads = await asyncio.to_thread(self._read)
             for name in self._states.keys() - heads.keys():
                 logger.info("release withdrawn", release=name)
                 del self._states[name]
@@ -227,3 +215,7 @@ def _unreadable(state: ReleaseState[T], error: RecLensError) -> ReleaseState[T]:
     if state.refusal != error.sentence:
         logger.error("release cannot be read", release=state.name, error=error.sentence)
     return replace(state, newest=None, refusal=error.sentence)
+
+
+def _loading(what: str, field: str = "") -> Unavailable:
+    return Unavailable(f"{what} being loaded.", field=field, remedy="try again in a moment.")
