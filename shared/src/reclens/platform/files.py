@@ -54,6 +54,28 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
         raise
 
 
+def path_below(root: Path, name: str) -> Path:
+    """The file that ``name`` names below ``root``: the one way from a name that others chose, in a
+    manifest or an archive, to a path.
+
+    Args:
+        root: folder; it need not exist.
+        name: relative, with slashes.
+
+    Raises:
+        InvalidInput: it names something outside, be it by dots, as an absolute path, or through a
+            link.
+    """
+    path = root / name
+    if "\0" not in name and path.resolve().is_relative_to(root.resolve()) and path != root:
+        return path
+    raise InvalidInput(
+        f"{name[:100]!r} is no file below {root}.",
+        field="name",
+        remedy="what names it is damaged, or was made to deceive: do not use it.",
+    )
+
+
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
     """Time of change, size and inode: a file that was written anew has another stamp. None where
     there is none."""

@@ -165,8 +165,6 @@ class JobRunner:
                 return found
             self._count_delivery(task, spec)
             try:
-                for input_ref in spec.input_refs().values():
-                    runtime.store.manifest(input_ref)
                 return self._run(task, spec, run, lease)
             finally:
                 # Only deliveries that killed the worker are left to count.
@@ -178,6 +176,7 @@ class JobRunner:
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))
         job = JobContext(task, self.runtime, lease=lease, writer=writer, folder=folder)
         try:
+            writer.pin_inputs()
             _log.info("job.started")
             result = job.finish(run(spec, job))
             _log.info("job.finished", seconds=result.seconds)
