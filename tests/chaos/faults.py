@@ -22,7 +22,7 @@ from chaos.world import World
 from reclens.contracts import DATASET_IMPORT, ArtifactKind
 from reclens.platform.jobs.app import make_app
 
-_CUT_OFF_SECONDS = 4.0
+_CUT_OFF_SECONDS = 8.0
 _ARTIFACTS = tuple(f"{kind.value}/" for kind in ArtifactKind)
 
 
@@ -131,6 +131,7 @@ class CutOff(Stopped):
         super().__init__(world, plan)
         self._uploads = 0
         self._woken = threading.Event()
+        self._deleted = threading.Event()
         self._lock = threading.Lock()
 
     def strike(self, job_ids: list[str]) -> None:
@@ -143,6 +144,8 @@ class CutOff(Stopped):
         self.world.redis_wires[self.victim.name].mend()
 
     def _rule(self, request: StoreRequest) -> None:
+        if request.client == self.victim.name and request.method == "DELETE":
+            self._deleted.set()
         if request.method == "PUT" and request.client not in ("", self.victim.name):
             if not request.key.startswith(_ARTIFACTS):
                 return
@@ -159,7 +162,9 @@ class CutOff(Stopped):
         self._woken.set()
         self.world.redis_wires[self.victim.name].cut()
         self.victim.send(signal.SIGCONT)
-        time.sleep(_CUT_OFF_SECONDS)
+        # It may compute on for a while before it asks Redis anything.
+        self._deleted.wait(_CUT_OFF_SECONDS)
+        time.sleep(1.0)
 
 
 # --- Redis ---------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import psutil
 from reclens.ops.local.health import log_tail, wait_until
 
 _START_SECONDS = 90.0
-_LINE_CHARACTERS = 600
+_LINE_CHARACTERS = 320
 _MARK = "CHAOS_PROGRAM"
 
 
