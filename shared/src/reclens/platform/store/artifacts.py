@@ -270,6 +270,9 @@ class ArtifactWriter:
         )
         written = {manifest.key(name) for name in self._objects}
         if missing := written.difference(self._uploaded()):
+            if self._store.exists(self.ref):
+                # Whoever committed meanwhile has removed what it had no use for.
+                return self._store.manifest(self.ref)
             name = min(missing).removeprefix(f"{self.ref}/{self._attempt}/")
             raise _corrupt(self.ref, name, "it was uploaded, but is not there")
         data = canonical_json(manifest.canonical())
