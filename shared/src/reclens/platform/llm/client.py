@@ -83,7 +83,7 @@ class HttpLlmClient:
         self._stop = stop or threading.Event()
         self._now = now
         self._jitter = jitter
-        self._places = _places(settings.endpoint, settings.concurrency)
+        self._semaphore = _semaphore_of(settings.endpoint, settings.concurrency)
         self._dialect = DIALECTS.load(settings.dialect)()
         self._url = _url(settings.endpoint, self._dialect.path)
         self._http = httpx2.Client(
@@ -98,7 +98,7 @@ class HttpLlmClient:
 
     def complete(self, request: ChatRequest) -> ChatAnswer:
         """Answer one request; safe to call from several threads."""
-        with self._place():
+        with self._slot():
             attempt = 0
             while True:
                 try:
@@ -112,14 +112,14 @@ class HttpLlmClient:
         self._http.close()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        while not self._places.acquire(timeout=_POLL_SECONDS):
+    def _slot(self) -> Iterator[None]:
+        while not self._semaphore.acquire(timeout=_POLL_SECONDS):
             self._check_stop()
         try:
             self._check_stop()
             yield
         finally:
-            self._places.release()
+            self._semaphore.release()
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -230,13 +230,13 @@ def _remedy(status: int) -> str:
     )
 
 
-_all_places: dict[tuple[str, int], threading.BoundedSemaphore] = {}
-_all_places_lock = threading.Lock()
+_semaphores: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+_semaphores_lock = threading.Lock()
 
 
-def _places(endpoint: str, concurrency: int) -> threading.BoundedSemaphore:
-    """The process's places at that endpoint."""
-    with _all_places_lock:
-        return _all_places.setdefault(
+def _semaphore_of(endpoint: str, concurrency: int) -> threading.BoundedSemaphore:
+    """What all clients of this process share for that endpoint."""
+    with _semaphores_lock:
+        return _semaphores.setdefault(
             (endpoint, concurrency), threading.BoundedSemaphore(concurrency)
         )
