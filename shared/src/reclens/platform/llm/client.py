@@ -50,7 +50,7 @@ _log = structlog.get_logger(__name__)
 class HttpLlmClient:
     """`LlmClient` of one endpoint, in the dialect that its settings name.
 
-    All clients of a process for one endpoint share one bound. A request waits for its place, then
+    All clients of a process for one endpoint share one semaphore. A request waits for a slot, then
     keeps it until it is answered or given up, pauses between attempts included: what the server
     cannot take, others need not try meanwhile.
 
