@@ -86,8 +86,11 @@ class HttpLlmClient:
         self._semaphore = _semaphore_of(settings.endpoint, settings.concurrency)
         self._dialect = DIALECTS.load(settings.dialect)()
         self._url = _url(settings.endpoint, self._dialect.path)
+        headers = {"user-agent": f"reclens/{__version__}"}
+        if settings.token:
+            headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
         self._http = httpx2.Client(
-            headers=_headers(settings),
+            headers=headers,
             timeout=httpx2.Timeout(
                 settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
             ),
@@ -191,13 +194,6 @@ class _Fault(Exception):
         super().__init__(said)
         self.said = said
         self.retry_after = retry_after
-
-
-def _headers(settings: LlmSettings) -> dict[str, str]:
-    headers = {"user-agent": f"reclens/{__version__}"}
-    if settings.token:
-        headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
-    return headers
 
 
 def _url(endpoint: str, path: str) -> str:
