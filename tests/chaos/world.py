@@ -93,7 +93,7 @@ class World:
     def opened(self) -> Iterator[None]:
         """Everything started, for the life of the block."""
         try:
-            with supervised(self.programs):
+            with supervised(self.programs), self.redis.recorded():
                 for program in (self.redis.program, self.s3.program):
                     program.start()
                     program.wait()
