@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from reclens.errors import Unavailable
@@ -47,12 +46,7 @@ class SecretFolder:
         self._owner = (found.st_uid, found.st_gid)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._handle >= 0:
             os.close(self._handle)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from reclens.contracts import QueueName
 from reclens.errors import Unavailable
-from reclens.ops.local.health import grpc_status, log_tail, redis_answers, s3_answers
+from reclens.ops.local.health import log_tail, redis_answers, s3_answers
 from reclens.ops.local.processes import await_end, owner_of, stop
 from reclens.ops.local.servers import remove_s3_sockets
 from reclens.ops.local.state import StateFolder
@@ -203,6 +203,8 @@ class LocalStack:
             queue = _QUEUE_OF[name].value
             consumes = queue in queues
             return consumes, f"{'consumes' if consumes else 'does not answer on'} queue {queue}"
+        from reclens.platform.grpc.health_probe import grpc_status  # noqa: PLC0415 - slow as well
+
         status = grpc_status(endpoints[name])
         said = "no answer" if status is None else status
         return status is not None, f"{endpoints[name]}, {said}"
