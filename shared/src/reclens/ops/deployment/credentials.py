@@ -34,8 +34,7 @@ from urllib.parse import urlsplit
 import typer
 
 from reclens.ops.deployment.access import Account, rights
-from reclens.ops.deployment.redis_acl import render_acl
-from reclens.ops.deployment.s3_identities import S3Keys, render_identities
+from reclens.ops.deployment.account_rules import S3Keys, render_acl, render_identities
 from reclens.ops.deployment.secret_folder import SecretFolder
 
 IDENTITIES: Final = "identities.json"
