@@ -29,15 +29,11 @@ class Decision:
     """Who changes a release, why, and what that person has seen."""
 
     reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = ""
-    author: Annotated[
-        str | None,
-        typer.Option(help="Who decides; you, unless told otherwise.", show_default=False),
-    ] = None
+    author: Annotated[str | None, typer.Option(help="Who decides; you, unless told otherwise.")] = (
+        None
+    )
     expected: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Only where this is still the newest version.", show_default=False
-        ),
+        int | None, typer.Option(min=0, help="Only where this is still the newest version.")
     ] = None
 
 

@@ -69,15 +69,13 @@ def init(
         str | None, typer.Option(help="Release to publish.", show_default="the file's")
     ] = None,
     pipeline: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of a pipeline.", show_default="MovieLens-100K"),
+        Path | None, typer.Option(help="YAML file of a pipeline.", show_default="MovieLens-100K")
     ] = None,
     no_pipeline: Annotated[
         bool, typer.Option("--no-pipeline", help="Only make the bucket.")
     ] = False,
     again: Annotated[
-        bool,
-        typer.Option("--again", help="Submit it even if the release exists or is being made."),
+        bool, typer.Option("--again", help="Submit it even if the release exists or is being made.")
     ] = False,
     minio: Annotated[
         Path | None,

@@ -41,9 +41,7 @@ def list_concepts(
 
 @app.command()
 def search(
-    text: Annotated[
-        str | None, typer.Argument(help="Words of a label, keyword or title.", show_default=False)
-    ] = None,
+    text: Annotated[str | None, typer.Argument(help="Words of a label, keyword or title.")] = None,
     item: Annotated[
         str | None, typer.Option(help="Concepts that this item is evidence of.")
     ] = None,

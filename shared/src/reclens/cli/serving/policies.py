@@ -28,8 +28,7 @@ app = typer.Typer(name="policies", no_args_is_help=True, help="Stored steering p
 
 Name = Annotated[str, typer.Argument(help="Its name, e.g. calm-evening.")]
 File = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.", show_default=False),
+    Path | None, typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.")
 ]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
 Last = Annotated[int, typer.Option(min=1, help="At most this many versions, the newest.")]
@@ -41,14 +40,11 @@ class About:
 
     mode: Annotated[
         Literal["residual", "reconstruct"] | None,
-        typer.Option("--mode", help="How edits are written back.", show_default=False),
+        typer.Option("--mode", help="How edits are written back."),
     ] = None
-    description: Annotated[str | None, typer.Option(help="What it is for.", show_default=False)] = (
-        None
-    )
+    description: Annotated[str | None, typer.Option(help="What it is for.")] = None
     release: Annotated[
-        str | None,
-        typer.Option(help="Release that it is checked against, else default.", show_default=False),
+        str | None, typer.Option(help="Release that it is checked against, else default.")
     ] = None
 
 
@@ -136,7 +132,6 @@ def update(
             min=1,
             help="Version that the change is based on: it is refused where there is a newer one. "
             "Else that of the file, else the newest.",
-            show_default=False,
         ),
     ] = None,
     comment: Comment = "",

@@ -68,8 +68,7 @@ class Addresses:
     redis_inside: Annotated[
         str | None,
         typer.Option(
-            help="Redis as the parts reach it, host:port.",
-            show_default="as it is, or redis:6379",
+            help="Redis as the parts reach it, host:port.", show_default="as it is, or redis:6379"
         ),
     ] = None
     """None, or empty: as it is, or ``redis:6379``."""
