@@ -75,15 +75,11 @@ def show(
     """Show a policy, and what each version changed. With --json: the policy, fit for --file."""
     with steering_client() as client:
         policy = client.policy(policy_id, version=version)
-        if json:
-            print_json(as_json(policy))
-            return
-        history = _history(client, policy_id, last)
-    print(f"{policy.policy_id}  {version_line(policy)}")
-    for line in policy_lines(policy):
-        print(f"  {line}")
-    print("versions")
-    _print_history(history, last)
+        history = [] if json else _history(client, policy_id, last)
+    _tell(policy, json)
+    if history:
+        print("versions")
+        _print_history(history, last)
 
 
 @app.command()
