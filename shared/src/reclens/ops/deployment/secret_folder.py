@@ -53,10 +53,8 @@ class SecretFolder:
     def read(self, name: str) -> str | None:
         """What the file says, without white space around it; None where there is none."""
         with _system_errors(self.root / name):
-            try:
-                return (self.root / name).read_text().strip() or None
-            except FileNotFoundError:
-                return None
+            path = self.root / name
+            return (path.read_text().strip() or None) if path.exists() else None
 
     def write(self, name: str, text: str, *, private: bool = False) -> None:
         """Let the file say ``text``; readers see the old or the new, never half of one.
