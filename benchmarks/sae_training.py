@@ -10,7 +10,7 @@ its latents all the time explains more, but is not what is asked for), or the fe
 this project trains as it does by default. Plain TopK is it without Multi-TopK, which no other has.
 
 The other libraries come with much of the language-model world (about 100 packages), so they live in
-an environment of their own; PyTorch stays at the version of constraints.txt:
+an environment of their own; PyTorch stays at the version of locks/torch.txt:
 
     make bench-sae
 

@@ -22,7 +22,7 @@ from chaos.world import World
 from reclens.contracts import DATASET_IMPORT, ArtifactKind
 from reclens.platform.jobs.app import make_app
 
-_CUT_OFF_SECONDS = 4.0
+_CUT_OFF_SECONDS = 8.0
 _ARTIFACTS = tuple(f"{kind.value}/" for kind in ArtifactKind)
 
 
@@ -69,23 +69,26 @@ class Fault:
 
 
 class Killed(Fault):
-    """SIGKILL to a worker, whole, that stays down for a while; or to its pool of processes."""
-
-    part = "whole"
+    """SIGKILL to a worker that stays down for a while: to the whole of it, or to its main process,
+    which leaves those of its pool without a parent."""
 
     def strike(self, job_ids: list[str]) -> None:
-        if self.part == "whole":
-            self.victim.hold()
-        self.victim.send(signal.SIGKILL, self.part)
+        self.victim.hold()
+        self.victim.send(signal.SIGKILL, self.part())
+
+    def part(self) -> str:
+        """Of the process, see `Program.send`."""
+        return self.plan.variant
 
     def heal(self) -> None:
         self.victim.start()
 
 
-class PoolKilled(Killed):
+class PoolKilled(Fault):
     """Its pool alone; a worker of threads has none, and is killed."""
 
-    part = "pool"
+    def strike(self, job_ids: list[str]) -> None:
+        self.victim.send(signal.SIGKILL, "pool")
 
 
 class ServingKilled(Killed):
@@ -94,6 +97,9 @@ class ServingKilled(Killed):
     def strike(self, job_ids: list[str]) -> None:
         self.victim = self.world.programs[self.plan.variant]
         super().strike(job_ids)
+
+    def part(self) -> str:
+        return "whole"
 
 
 class Terminated(Fault):
@@ -125,6 +131,7 @@ class CutOff(Stopped):
         super().__init__(world, plan)
         self._uploads = 0
         self._woken = threading.Event()
+        self._deleted = threading.Event()
         self._lock = threading.Lock()
 
     def strike(self, job_ids: list[str]) -> None:
@@ -137,6 +144,8 @@ class CutOff(Stopped):
         self.world.redis_wires[self.victim.name].mend()
 
     def _rule(self, request: StoreRequest) -> None:
+        if request.client == self.victim.name and request.method == "DELETE":
+            self._deleted.set()
         if request.method == "PUT" and request.client not in ("", self.victim.name):
             if not request.key.startswith(_ARTIFACTS):
                 return
@@ -153,7 +162,9 @@ class CutOff(Stopped):
         self._woken.set()
         self.world.redis_wires[self.victim.name].cut()
         self.victim.send(signal.SIGCONT)
-        time.sleep(_CUT_OFF_SECONDS)
+        # It may compute on for a while before it asks Redis anything.
+        self._deleted.wait(_CUT_OFF_SECONDS)
+        time.sleep(1.0)
 
 
 # --- Redis ---------------------------------------------------------------------------------------

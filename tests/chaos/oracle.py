@@ -131,10 +131,13 @@ def artifact_faults(objects: Mapping[str, bytes], expected: Artifacts) -> list[s
 
 
 def _release_faults(objects: Mapping[str, bytes], release: Release) -> list[str]:
-    data = objects.get(f"releases/{release.name}.json")
-    if data is None:
+    versions = sorted(key for key in objects if key.startswith(f"releases/{release.name}/"))
+    if not versions:
         return [f"the job is SUCCEEDED and release {release.name} is not there"]
-    version = Release.parse(data).version
+    try:
+        version = Release.parse(objects[versions[-1]]).version
+    except RecLensError as error:
+        return [f"{versions[-1]} cannot be read ({error.message})"]
     if version != release.version:
         return [f"release {release.name} has version {version} instead of {release.version}"]
     return []
@@ -190,7 +193,8 @@ class Strays:
 
 def strays(objects: Mapping[str, bytes], expected: Artifacts) -> Strays:
     """Every object that is neither of a manifest, nor a release, nor was there before."""
-    named = {f"releases/{name}.json" for name in expected.releases} | set(expected.kept)
+    releases = tuple(f"releases/{name}/" for name in expected.releases)
+    named = {key for key in objects if key.startswith(releases)} | set(expected.kept)
     for key, data in objects.items():
         if key.endswith(f"/{_MANIFEST}"):
             named.add(key)

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import psutil
 from reclens.ops.local.health import log_tail, wait_until
 
 _START_SECONDS = 90.0
-_LINE_CHARACTERS = 600
+_LINE_CHARACTERS = 320
+_MARK = "CHAOS_PROGRAM"
 
 
 class Program:
@@ -51,6 +53,7 @@ class Program:
         self._answers = answers
         self._process: subprocess.Popen[bytes] | None = None
         self._down = True
+        self._mark = uuid.uuid4().hex
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -124,15 +127,24 @@ class Program:
             self.hold()
             self.send(signal.SIGCONT)
             self.send(signal.SIGKILL)
+            for orphan in self._orphans():
+                orphan.kill()
             if self._process is not None:
                 self._process.wait(10)
                 self._process = None
+
+    def _orphans(self) -> Iterator[psutil.Process]:
+        """Children outlive a main process that was killed; told by a variable of ours."""
+        for one in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if one.environ().get(_MARK) == self._mark:
+                    yield one
 
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                env=self._environment | self.extra,
+                env=self._environment | self.extra | {_MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

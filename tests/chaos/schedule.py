@@ -55,7 +55,7 @@ class FaultKind:
 
 
 FAULTS: dict[str, FaultKind] = {
-    "worker-killed": FaultKind(seconds=(0.2, 2.0, 6.0)),
+    "worker-killed": FaultKind(seconds=(0.2, 2.0, 6.0), variants=("whole", "main")),
     "redis-killed": FaultKind(seconds=(0.5, 4.0)),
     "store-down": FaultKind(seconds=(2.0, 6.0, 20.0)),
     "pool-killed": FaultKind(seconds=(0.2,)),
@@ -75,7 +75,7 @@ FAULTS: dict[str, FaultKind] = {
     "redis-read-only": FaultKind(seconds=(2.0, 6.0), variants=("replica", "no-replicas")),
     "store-409": FaultKind(seconds=(4.0,), variants=("1", "3", "all")),
     "worker-cut-off": FaultKind(
-        jobs=_STAGES, seconds=(14.0,), standby=True, variants=("manifest", "upload")
+        jobs=_STAGES, seconds=(18.0,), standby=True, variants=("manifest", "upload")
     ),
     "store-killed": FaultKind(seconds=(0.5, 4.0)),
     "message-poisoned": FaultKind(

@@ -10,6 +10,7 @@ from chaos.programs import until
 from chaos.world import SERVED, World
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.client import SteeringClient
+from reclens.contracts import Release
 from reclens.errors import RecLensError
 
 _EVERY_SECONDS = 0.5
@@ -43,7 +44,7 @@ class Probe:
         """Serve each version in turn and note its answers."""
         with SteeringClient(self.world.gateway, timeout=10) as client:
             for release in self.world.releases:
-                self.world.store.publish(release)
+                publish(self.world, release)
                 assert until(lambda v=release.version: _version(client) == v, _SWAP_SECONDS)
                 for question in range(len(_QUESTIONS)):
                     version, answer = _ask(client, question)
@@ -95,7 +96,13 @@ def swap(world: World, seconds: float, leaving: threading.Event) -> None:
     deadline, number = time.monotonic() + seconds, 0
     while time.monotonic() < deadline and not leaving.wait(0.7):
         number += 1
-        world.store.publish(world.releases[number % len(world.releases)])
+        publish(world, world.releases[number % len(world.releases)])
+
+
+def publish(world: World, release: Release) -> None:
+    """Serve what a release names, from now on."""
+    draft = release.model_copy(update={"number": 0, "ordered_at": ""})
+    world.store.releases.publish(draft)
 
 
 def _version(client: SteeringClient) -> str:

@@ -87,6 +87,7 @@ class World:
         """The two versions of what is served."""
         self.jobs: dict[str, tuple[str, dict[str, Any]]] = {}
         """Task and specification by kind of job."""
+        self._kept: dict[str, str] = {}
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -192,7 +193,7 @@ class World:
         for seed in (1, 2):
             job = self._run("reclens.pipeline.run.v1", pipeline(data, SERVED, seed).canonical())
             assert job.state is JobState.SUCCEEDED, job.error
-            self.releases = (*self.releases, self.store.release(SERVED))
+            self.releases = (*self.releases, self.store.releases.head(SERVED))
         self.served = snapshot(self.objects)
         whole = pipeline(data, RELEASE, 0)
         stages = {stage.name: stage for stage in whole.plan()}
@@ -224,6 +225,7 @@ class World:
                 CorrectionLog(self.store, refs["autoencoder"]).append(correction, seen=0)
             job = self._run(*self.jobs[kind])
             assert job.state is JobState.SUCCEEDED, f"{kind}: {job.error}"
+        self._published = self.store.releases.head(RELEASE)
         everything = snapshot(self.objects)
         self.reference = {k: v for k, v in everything.items() if k not in self.served}
         self._order = [*(refs[name] for name in list(stages)[:5])]
@@ -235,7 +237,7 @@ class World:
             "labelling": [refs["concepts"], *self._shards()],
             "evaluation": [evaluation.artifact_ref()],
             "correction": [edited.artifact_ref()],
-            "release": [f"releases/{RELEASE}.json"],
+            "release": [f"releases/{RELEASE}"],
         }
         stagewise = ("import", "recommender", "capture", "autoencoder", "labelling", "release")
         self._made["pipeline"] = [ref for one in stagewise for ref in self._made[one]]
@@ -254,14 +256,12 @@ class World:
                 if key.startswith(f"{ref}/") and not key.endswith("/manifest.json")
             }
             for ref in made
-            if not ref.startswith("releases/")
+            if ref != f"releases/{RELEASE}"
         }
-        kept = {key: digest(data) for key, data in self._before(kind).items()}
-        del kept[f"releases/{SERVED}.json"]
         release = None
-        if f"releases/{RELEASE}.json" in made:
-            release = Release.parse(self.reference[f"releases/{RELEASE}.json"])
-        return Artifacts(makes, kept, release, (SERVED, RELEASE))
+        if f"releases/{RELEASE}" in made:
+            release = self._published
+        return Artifacts(makes, self._kept, release, (SERVED, RELEASE))
 
     def _before(self, kind: str) -> dict[str, bytes]:
         made = self._made[kind]
@@ -277,6 +277,10 @@ class World:
     def clean(self, kind: str) -> None:
         """Leave in the store what a job of this kind needs, and nothing in the workers' caches."""
         wanted, there = self._before(kind), snapshot(self.objects)
+        # Versions of a release never change: those that were added since stay.
+        versions = {k: v for k, v in there.items() if k.startswith(f"releases/{SERVED}/")}
+        wanted = wanted | versions
+        self._kept = {key: digest(data) for key, data in wanted.items()}
         for key in there:
             if key not in wanted:
                 self.objects.delete(key)

@@ -15,7 +15,7 @@ from running_stack import Stack
 from small_movielens import N_ITEMS, N_USERS
 
 from reclens.platform.jobs.view import JobState
-from reclens.studies.reproduce.experiment.plan import Plan, make_plan
+from reclens.studies.reproduce.experiment.plan import StudyPlan, make_plan
 
 # With all grids it is minutes even on a small data set; docs/how-to/reproduce.md has the option.
 OPTIONS = ("--dataset", "ml-1m", "--main-only")
@@ -38,12 +38,12 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> StudyPlan:
     return make_plan("ml-1m", "sasrec", main_only=True)
 
 
 @pytest.fixture(scope="module")
-def call(stack: Stack, plan: Plan) -> Callable[[Path], Run]:
+def call(stack: Stack, plan: StudyPlan) -> Callable[[Path], Run]:
     def run(output: Path) -> Run:
         done = stack.cli("reproduce", *OPTIONS, "--output", str(output), seconds=SECONDS)
         assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def second(
 
 
 def test_every_planned_artifact_is_made_by_a_job_of_its_own(
-    stack: Stack, plan: Plan, first: Run
+    stack: Stack, plan: StudyPlan, first: Run
 ) -> None:
     assert set(first.manifests) == {job.ref for job in plan.jobs()}
     views = [stack.joblog.show(job_id) for job_id in first.jobs]
@@ -89,7 +89,7 @@ def test_every_planned_artifact_is_made_by_a_job_of_its_own(
     assert {ref: made[ref] for ref in first.manifests} == dict.fromkeys(first.manifests, False)
 
 
-def test_the_report_is_whole(plan: Plan, first: Run) -> None:
+def test_the_report_is_whole(plan: StudyPlan, first: Run) -> None:
     report = first.report
     assert report["missing"] == {}
     assert report["dataset"]["users"] == N_USERS
@@ -130,7 +130,7 @@ def test_raw_numbers_are_beside_the_report(first: Run) -> None:
     assert set(fidelity["variant"].to_pylist()) == {"base", "reconstruction", "random_sae", "mean"}
 
 
-def test_a_second_run_computes_nothing(plan: Plan, first: Run, second: Run) -> None:
+def test_a_second_run_computes_nothing(plan: StudyPlan, first: Run, second: Run) -> None:
     assert second.jobs == first.jobs, "no job was submitted"
     assert second.manifests == first.manifests
     found = [line.removesuffix(": found") for line in second.said.splitlines() if "✓" in line]

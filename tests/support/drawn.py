@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from reclens.contracts import Manifest
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 
 N_LEVELS = 11
 
@@ -95,7 +95,7 @@ def hits_by_level() -> np.ndarray:
     return np.minimum(10, np.outer(range(4), range(N_LEVELS)))
 
 
-def drawn_collected() -> Collected:
+def drawn_results() -> StudyResults:
     """A main dictionary, one untrained, one trained with the prediction-aware term."""
     examples = pa.table(
         {
@@ -114,7 +114,7 @@ def drawn_collected() -> Collected:
         }
     )
     main = drawn_dictionary(Role.MAIN, "topk 10/2")
-    return Collected(
+    return StudyResults(
         dataset_name="ml-100k",
         model_name="sasrec",
         dataset=manifest("datasets", {}),
@@ -146,9 +146,9 @@ def control_of(one: Dictionary, role: Role, name: str) -> Dictionary:
     return replace(one, roles=(role,), name=name)
 
 
-def with_main(collected: Collected, **parts: Any) -> Collected:
-    main, *others = collected.dictionaries
-    return replace(collected, dictionaries=(replace(main, **parts), *others))
+def with_main(results: StudyResults, **parts: Any) -> StudyResults:
+    main, *others = results.dictionaries
+    return replace(results, dictionaries=(replace(main, **parts), *others))
 
 
 def legend_texts(figure: Figure) -> list[str]:

@@ -1,4 +1,4 @@
-"""A collected reproduction with chosen figures, so that every table, claim and plot is known."""
+"""A reproduction with chosen figures, so that every table, claim and plot is known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from reclens.contracts import Manifest, ObjectEntry
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 
 KS = (5, 10, 20, 50)
 
@@ -266,7 +266,7 @@ def level_counts() -> pa.Table:
     )
 
 
-def collected_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> Collected:
+def results_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> StudyResults:
     examples = pa.table(
         {
             "latent": pa.array([3] * 6, pa.int32()),
@@ -276,7 +276,7 @@ def collected_of(*dictionaries: Dictionary, dataset: str = "ml-100k") -> Collect
         }
     )
     counts = {"users": 100, "items": 50, "interactions": 900, "train": 700, "valid": 100}
-    return Collected(
+    return StudyResults(
         dataset_name=dataset,
         model_name="sasrec",
         dataset=manifest(

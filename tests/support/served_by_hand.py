@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hand_catalog import catalog_of
+
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.catalog.items import ItemEntry
 from reclens.contracts import Release
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens_gateway.resolving.served_release import ServedRelease
@@ -19,7 +21,7 @@ RELEASE = Release(
 SERVED = ServedRelease(
     release=RELEASE,
     # Even items are noir, every third is a comedy.
-    items=ItemCatalog.of(
+    items=catalog_of(
         [
             ItemEntry(
                 f"{row}",

@@ -197,7 +197,7 @@ class Publisher:
             concepts=concepts_spec.artifact_ref(),
         )
         release = Release(
-            **pointer.model_dump(),
+            **pointer.model_dump(exclude={"expected", "ordered_at"}),
             version=pointer.version(),
             published_at="2024-01-01T00:00:00+00:00",
         )

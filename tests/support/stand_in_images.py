@@ -79,7 +79,7 @@ def package_index() -> Iterator[dict[str, str]]:
     folder = _WHEELS / "torch"
     folder.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    run(*pip, "-c", str(ROOT / "constraints.txt"), "torch", seconds=_PULL_SECONDS)
+    run(*pip, "-r", str(ROOT / "locks" / "torch.txt"), seconds=_PULL_SECONDS)
     host = _host()
     handler = functools.partial(_Quiet, directory=str(_WHEELS))
     with http.server.ThreadingHTTPServer((host, 0), handler) as server:

@@ -9,7 +9,9 @@ not know RecLens catch what they would expect.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar, Self
 
 
 class RecLensError(Exception):
@@ -90,6 +92,25 @@ class NotFound(RecLensError, LookupError):
 
     reason = "NOT_FOUND"
     grpc_code = "NOT_FOUND"
+
+    @classmethod
+    def named(
+        cls, message: str, name: str, known: Iterable[str], *, field: str, otherwise: str
+    ) -> Self:
+        """Build the error of a name that there is not.
+
+        Args:
+            message: what is wrong.
+            name: that was given.
+            known: those that there are; the remedy lists up to three that are similar.
+            field: of the name.
+            otherwise: the remedy where none is.
+        """
+        folded = {one.casefold(): one for one in known}
+        near = difflib.get_close_matches(name[:100].casefold(), folded, n=3, cutoff=0.5)
+        similar = ", ".join(folded[one] for one in near)
+        remedy = f"did you mean {similar}?" if similar else otherwise
+        return cls(message, field=field, remedy=remedy)
 
 
 class MissingData(NotFound):

@@ -101,7 +101,7 @@ def test_it_is_trained_labelled_served_and_steered(
     batch, p99 = UserBatch.of([history]), torch.from_numpy(served.steering.p99)
     with torch.inference_mode():
         own = served.model(batch)
-        with served.site.intervene(served.model, lambda x: steer(x, served.sae, p99, []).x):
+        with served.site.intervene(served.model, lambda x: steer(x, served.sae, p99, [])):
             assert torch.equal(served.model(batch), own)
     subject = Subject(-1, history, history.tobytes())
     (plain,) = rank(served, [RankQuery(subject, 10, include_latents=True)])

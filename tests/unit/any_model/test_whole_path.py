@@ -66,7 +66,7 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     p99 = torch.from_numpy(model.steering.p99)
     with torch.inference_mode():
         own = model.model(batch)
-        with model.site.intervene(model.model, lambda x: steer(x, model.sae, p99, []).x):
+        with model.site.intervene(model.model, lambda x: steer(x, model.sae, p99, [])):
             unedited = model.model(batch)
     assert torch.equal(unedited, own)
 
@@ -79,7 +79,7 @@ def prove_steering(model: ServedModel, history: list[str]) -> None:
     assert edited.relative_shift > 0.01
     assert edited.ranked.scores != plain.ranked.scores
     with torch.inference_mode():
-        x = steer(_x(model, batch), model.sae, p99, edits).x
+        x = steer(_x(model, batch), model.sae, p99, edits)
         expected = (x @ model.model.item_weights().T + model.model.item_biases())[0]
     np.testing.assert_allclose(
         edited.ranked.scores, expected[list(edited.ranked.items)].numpy(), atol=1e-4

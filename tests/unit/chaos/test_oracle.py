@@ -45,7 +45,7 @@ def objects() -> dict[str, bytes]:
     pin = digest(upstream[f"{UPSTREAM}/manifest.json"])
     inputs = {"dataset": {"artifact": UPSTREAM, "manifest_sha256": pin}}
     made = artifact(MADE, FILES, inputs)
-    return {**upstream, **made, "releases/chaos.json": canonical_json(RELEASE.canonical())}
+    return {**upstream, **made, "releases/chaos/000001.json": canonical_json(RELEASE.canonical())}
 
 
 @pytest.fixture
@@ -115,10 +115,12 @@ def test_what_was_there_before_and_is_gone(objects: dict[str, bytes], expected: 
 
 def test_a_release_that_is_missing_or_another(objects: dict[str, bytes], expected: Artifacts):
     other = RELEASE.model_copy(update={"version": "2" * 16})
-    objects["releases/chaos.json"] = canonical_json(other.canonical())
+    objects["releases/chaos/000001.json"] = canonical_json(other.canonical())
     (fault,) = faults(objects, expected)
     assert "instead of" in fault
-    del objects["releases/chaos.json"]
+    objects["releases/chaos/000002.json"] = canonical_json(RELEASE.canonical())
+    assert faults(objects, expected) == []
+    del objects["releases/chaos/000001.json"], objects["releases/chaos/000002.json"]
     (fault,) = faults(objects, expected)
     assert "is not there" in fault
 

@@ -32,6 +32,6 @@ def test_every_kind_can_be_asked_for_and_is_made(name: str):
 
 def test_a_round_says_what_it_does():
     assert str(draw(1)) == (
-        f"worker-killed on {draw(1).job}, {draw(1).phase} request {draw(1).request}, "
+        f"worker-killed (whole) on {draw(1).job}, {draw(1).phase} request {draw(1).request}, "
         f"{draw(1).seconds:g} s"
     )

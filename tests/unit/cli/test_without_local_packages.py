@@ -43,5 +43,5 @@ def test_commands_of_the_local_stack_say_what_to_install(command: str):
     done = reclens(command)
     assert done.returncode == 3
     assert "is not installed" in done.stderr
-    assert "pip install -c constraints.txt './shared[local]'" in done.stderr
+    assert "pip install --require-hashes -r locks/runtime.txt" in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from steered_batch import steer
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import build_autoencoder
@@ -16,7 +17,7 @@ from reclens.steering import (
     Operation,
     Unit,
 )
-from reclens.steering.engine import Steering, steer
+from reclens.steering.engine import Steering
 
 D_MODEL, N_LATENTS, N_CASES = 16, 64, 24
 

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import steer
 from torch import Tensor
 
 from reclens.errors import InvalidInput
 from reclens.steering import Comparison, LatentCondition, LatentEdit, LatentGroup, Operation
-from reclens.steering.engine import Steering, steer
+from reclens.steering.engine import Steering
 
 ABOVE, BELOW = Comparison.ABOVE, Comparison.BELOW
 # Activations of latents 0 and 1 are (x - (1, 0)) / 2, their p99 are 2 and 4.

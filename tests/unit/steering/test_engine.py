@@ -9,11 +9,11 @@ import torch
 from hand_dictionary import P99, SAE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steered_batch import SteeredBatch, steer
 from torch import Tensor
 
 from reclens.errors import InvalidInput
 from reclens.steering.edits import LatentEdit, Mode, Operation, Unit
-from reclens.steering.engine import SteeredBatch, steer
 
 # (x - mean) / scale = (1, -0.5): latent 0 fires with 1, the rest is silent, and -0.5 e2 is the
 # part that the dictionary does not explain: decode gives (3, 0), the error is (0, -1).

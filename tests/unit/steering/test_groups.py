@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import SteeredBatch, steer
 
 from reclens.steering import LatentEdit, LatentGroup, Operation, Unit
-from reclens.steering.engine import SteeredBatch, steer
 
 X = torch.tensor([[3.0, 4.0]])  # |x| = 5
 

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 from hand_dictionary import P99, SAE
+from steered_batch import SteeredBatch, steer
 
 from reclens.steering import LatentEdit, LatentGroup, Operation, Unit
-from reclens.steering.engine import SteeredBatch, Steering, steer
+from reclens.steering.engine import Steering
 from reclens.steering.scores import ScoreSpread
 
 # Mean 0, covariance diag(2, 1/2).

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from reclens.errors import InvalidInput
@@ -160,27 +160,6 @@ class Steering:
         return True
 
 
-@dataclass(frozen=True, eq=False)
-class SteeredBatch:
-    """A batch with one list of edits written into all its cases, and the latents behind it."""
-
-    x: Float[Tensor, "batch d_model"]
-    """The edited representations; the same object as the input where nothing changed."""
-    latents: Int[Tensor, " n_listed"]
-    """Indices, rising, of the latents that fire or are edited in any case."""
-    before: Float[Tensor, "batch n_listed"]
-    """Their activations, untouched."""
-    after: Float[Tensor, "batch n_listed"]
-    """Their activations, edited."""
-    idle: tuple[IdleEdit, ...]
-    """Edits that changed nothing in any case."""
-
-    @property
-    def changed(self) -> Bool[Tensor, "batch n_listed"]:
-        """Which activations the edits changed."""
-        return self.before != self.after
-
-
 def steer(
     x: Float[Tensor, "batch d_model"],
     sae: SteerableAutoencoder,
@@ -189,35 +168,19 @@ def steer(
     mode: Mode = Mode.RESIDUAL,
     *,
     spread: ScoreSpread | None = None,
-) -> SteeredBatch:
+) -> Float[Tensor, "batch d_model"]:
     """Write the same ``edits`` into every case of ``x``; see `Steering.edit`.
+
+    Returns:
+        The edited representations; the same object as ``x`` where nothing changed.
 
     Raises:
         InvalidInput: an edit names a latent that the dictionary does not have, or there is not one
             percentile for each latent.
     """
     steering = Steering(sae, p99, spread)
-    encoded = steering.encode(x)
     check_latents(edits, steering.n_latents)
-    edited = [steering.edit(one, edits, mode) for one in encoded]
-    named = [one.latents for one in (*encoded, *edited)]
-    latents = np.unique(np.concatenate([*named, np.zeros(0, np.int64)]))
-    before = np.zeros((len(encoded), len(latents)), host(x).dtype)
-    for row, one in enumerate(encoded):
-        before[row] = one.at(latents)
-    after = before.copy()
-    for row, one in enumerate(edited):
-        after[row, latents.searchsorted(one.latents)] = one.after
-    idle_in = [{idle.index for idle in one.idle} for one in edited]
-    changed = any(one.changed for one in edited)
-    return SteeredBatch(
-        x=torch.from_numpy(np.stack([one.x for one in edited])).to(x) if changed else x,
-        latents=torch.from_numpy(latents).to(x.device),
-        before=torch.from_numpy(before).to(x.device),
-        after=torch.from_numpy(after).to(x.device),
-        idle=tuple(
-            idle
-            for idle in (edited[0].idle if edited else ())
-            if all(idle.index in indices for indices in idle_in)
-        ),
-    )
+    edited = [steering.edit(one, edits, mode) for one in steering.encode(x)]
+    if not any(one.changed for one in edited):
+        return x
+    return torch.from_numpy(np.stack([one.x for one in edited])).to(x)

@@ -15,6 +15,16 @@ def number(value: Any, shown: str = ".3f") -> str:
     return NOT_MEASURED if value is None else format(value, shown)
 
 
+def pick(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Some of the values."""
+    return {name: values[name] for name in names}
+
+
+def shortened(text: str, width: int) -> str:
+    """A text that is not wider than that."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def cell(text: str) -> str:
     """A text in one cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from hand_catalog import catalog_of
 
 from reclens.concepts.catalog.carriers import ConceptCarriers
 from reclens.concepts.catalog.concepts import ConceptIndex
@@ -11,7 +12,7 @@ from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
 from reclens.concepts.evidence.item_text import item_terms
 from reclens.contracts.tables.concepts import LatentLabel
 
-ITEMS = ItemCatalog.of(
+ITEMS = catalog_of(
     [
         ItemEntry("0", "The Third Man", ("Film-Noir", "Thriller"), 1949),
         ItemEntry("1", "Laura", ("Film-Noir", "Drama"), 1944),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hand_catalog import catalog_of
 
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.catalog.items import ItemEntry
 from reclens.concepts.labels.concepts import Concept
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
@@ -26,7 +27,7 @@ INDEX = ConceptIndex(
         LatentLabel(4),
     ]
 )
-ITEMS = ItemCatalog.of([ItemEntry("4", "The Crime of Monsieur Lange")])
+ITEMS = catalog_of([ItemEntry("4", "The Crime of Monsieur Lange")])
 
 
 def ids(concepts: list[Concept]) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hand_catalog import catalog_of
 
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.catalog.items import ItemEntry
 from reclens.concepts.catalog.text_matching import WeightedItems, fold, match_text
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
-ITEMS = ItemCatalog.of(
+ITEMS = catalog_of(
     [
         ItemEntry("heat", "Heat", ("Action", "Crime", "Drama"), 1995),
         ItemEntry("amelie", "Amélie\u2019s Day", ("Comedy",), 2001),

@@ -5,7 +5,7 @@ from scipy import sparse
 from reclens.concepts.evidence.item_text import describe_items, item_name, item_names
 from reclens.concepts.evidence.keywords import KeywordLabel
 from reclens.concepts.evidence.vocabulary import Term, TermKind, Vocabulary
-from reclens.concepts.judging.judges import EmbeddingScorer, KeywordScorer, Statement
+from reclens.concepts.judging.judges import Statement, embedding_scorer, keyword_scorer
 from reclens.data.dataset import Items
 
 VECTORS = {"noir": [1.0, 0.0], "Laura (1944): Film-Noir.": [0.6, 0.8], "Babe.": [0.0, 1.0]}
@@ -14,11 +14,11 @@ VECTORS = {"noir": [1.0, 0.0], "Laura (1944): Film-Noir.": [0.6, 0.8], "Babe.": 
 def test_the_keyword_reader_adds_up_inverse_frequencies():
     terms = [Term(TermKind.TAG, "A"), Term(TermKind.TAG, "B")]
     carried = sparse.csr_matrix(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
-    reader = KeywordScorer(Vocabulary(terms, carried), np.array([2.0, 3.0]))
-    scores = reader.item_scores(Statement("A or B", KeywordLabel(terms=(0, 1))))
+    score = keyword_scorer(Vocabulary(terms, carried), np.array([2.0, 3.0]))
+    scores = score(Statement("A or B", KeywordLabel(terms=(0, 1))))
     assert scores is not None
     assert scores.tolist() == [2.0, 5.0, 0.0]
-    assert reader.item_scores(Statement("in a model's own words")) is None
+    assert score(Statement("in a model's own words")) is None
 
 
 def test_the_embedding_reader_gives_cosines_and_embeds_a_label_once():
@@ -28,9 +28,9 @@ def test_the_embedding_reader_gives_cosines_and_embeds_a_label_once():
         asked.extend(texts)
         return np.array([VECTORS[text] for text in texts])
 
-    reader = EmbeddingScorer(embed, ["Laura (1944): Film-Noir.", "Babe."])
+    score = embedding_scorer(embed, ["Laura (1944): Film-Noir.", "Babe."])
     for _ in range(2):
-        scores = reader.item_scores(Statement("noir"))
+        scores = score(Statement("noir"))
         assert scores is not None
         assert scores.tolist() == pytest.approx([0.6, 0.0])
     assert asked.count("noir") == 1

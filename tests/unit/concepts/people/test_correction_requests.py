@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reclens.concepts.labels.concepts import group_concepts
-from reclens.concepts.people.corrections import CorrectionRequest, make_correction
+from reclens.concepts.people.corrections import make_correction
 from reclens.contracts import ConceptCorrection
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, InvalidSpec, NotFound
@@ -18,9 +18,8 @@ AT = "2026-01-01T00:00:00+00:00"
 
 
 def made(log=(), **fields) -> ConceptCorrection:
-    return make_correction(
-        CorrectionRequest(**{"concept_id": "horror", **fields}), CONCEPTS, log, author="ann", at=AT
-    )
+    asked = {"concept_id": "horror", "author": "ann", "at": AT, **fields}
+    return make_correction(concepts=CONCEPTS, log=log, **asked)
 
 
 def test_a_rename_is_about_the_latents_of_the_concept():

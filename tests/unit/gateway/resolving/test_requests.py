@@ -6,12 +6,13 @@ import asyncio
 import math
 
 import pytest
+from hand_catalog import catalog_of
 from served_by_hand import SERVED
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.concepts.catalog.concepts import ConceptIndex
-from reclens.concepts.catalog.items import ItemCatalog, ItemEntry
+from reclens.concepts.catalog.items import ItemEntry
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.steering.edits import LatentGroup
@@ -262,7 +263,7 @@ def test_policy_comes_first_and_the_stricter_limit_counts() -> None:
 def test_more_items_than_one_may_exclude_are_too_many_of_both() -> None:
     many = ServedRelease(
         release=SERVED.release,
-        items=ItemCatalog.of([ItemEntry(str(row)) for row in range(10_002)]),
+        items=catalog_of([ItemEntry(str(row)) for row in range(10_002)]),
         concepts=SERVED.concepts,
         n_latents=SERVED.n_latents,
     )

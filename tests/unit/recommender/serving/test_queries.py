@@ -61,7 +61,7 @@ def edited_scores(
     p99 = torch.from_numpy(served.steering.p99)
 
     def write(x: torch.Tensor) -> torch.Tensor:
-        return steer(x, served.sae, p99, edits, mode).x
+        return steer(x, served.sae, p99, edits, mode)
 
     batch = UserBatch.of([subject.history], [subject.user_index])
     with torch.inference_mode(), served.site.intervene(served.model, write):

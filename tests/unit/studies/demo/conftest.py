@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reclens.api.steering.v1 import steering_pb2 as pb
-from reclens.contracts import Manifest
+from reclens.contracts import ArtifactKind, Manifest
 from reclens.studies.demo.report import Figures
 from reclens.studies.demo.story import Average, Choice, Story
 
@@ -61,14 +61,14 @@ def story() -> Story:
 @pytest.fixture
 def figures() -> Figures:
     metrics = {
-        "datasets": {"users": 943, "items": 1682, "interactions": 100_000, "density": 0.06},
-        "recommenders": {
+        "dataset": {"users": 943, "items": 1682, "interactions": 100_000, "density": 0.06},
+        "recommender": {
             "model": "sasrec",
             "test": {"hr@10": 0.19, "ndcg@10": 0.099, "hr@5": 0.1},
             "valid": {"hr@10": 0.5, "ndcg@10": 0.5},
         },
         "activations": {"cases": 100_000},
-        "autoencoders": {
+        "autoencoder": {
             "fvu": 0.0625,
             "l0": 16.0,
             "dead_fraction": 0.015625,
@@ -84,9 +84,9 @@ def figures() -> Figures:
             "shuffled_balanced_accuracy_median": 0.5,
         },
     }
-    manifests = {
-        kind: Manifest(
-            artifact=f"{kind}/{index:016x}",
+    stages = {
+        stage: Manifest(
+            artifact=f"{ArtifactKind[stage.upper()]}/{index:016x}",
             task="a task",
             spec={},
             inputs={},
@@ -96,13 +96,6 @@ def figures() -> Figures:
             created_at="2026-01-01T00:00:00Z",
             seconds=float(index),
         )
-        for index, (kind, values) in enumerate(metrics.items(), start=1)
+        for index, (stage, values) in enumerate(metrics.items(), start=1)
     }
-    return Figures(
-        dataset=manifests["datasets"],
-        recommender=manifests["recommenders"],
-        activations=manifests["activations"],
-        autoencoder=manifests["autoencoders"],
-        concepts=manifests["concepts"],
-        confidences=[0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.9],
-    )
+    return Figures(stages, confidences=[0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.9])

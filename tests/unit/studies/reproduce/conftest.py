@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reproduction import collected_of, dictionary
+from reproduction import dictionary, results_of
 
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def untrained() -> Dictionary:
 
 
 @pytest.fixture(scope="session")
-def collected(main_dictionary: Dictionary, untrained: Dictionary) -> Collected:
+def results(main_dictionary: Dictionary, untrained: Dictionary) -> StudyResults:
     aware = dictionary(
         6,
         (Role.PREDICTION,),
@@ -39,4 +39,4 @@ def collected(main_dictionary: Dictionary, untrained: Dictionary) -> Collected:
         auroc=0.8,
         prediction_coefficient=1.0,
     )
-    return collected_of(main_dictionary, untrained, aware)
+    return results_of(main_dictionary, untrained, aware)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reclens.errors import CorruptArtifact
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.sae.activations.sources import first_bad_row
-
-if TYPE_CHECKING:
-    from reclens.platform.store.artifacts import ArtifactStore
 
 SHARD_PATTERN: Final = "shard-*.parquet"
 
@@ -25,13 +23,9 @@ class ActivationShards:
     def __init__(self, store: ArtifactStore, ref: str, splits: Sequence[str]) -> None:
         self._ref = ref
         self._splits = list(splits)
-        names = sorted(
-            entry.name
-            for entry in store.manifest(ref).objects
-            if fnmatch.fnmatch(entry.name, SHARD_PATTERN)
-        )
-        self._names = names
-        self._paths = [store.fetch(ref, name) for name in names]
+        names = (entry.name for entry in store.manifest(ref).objects)
+        self._names = sorted(fnmatch.filter(names, SHARD_PATTERN))
+        self._paths = [store.fetch(ref, name) for name in self._names]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -42,8 +36,7 @@ class ActivationShards:
         Raises:
             CorruptArtifact: a row is missing or not finite; names shard and row.
         """
-        table = pq.read_table(self._paths[i], columns=["split", "representation"])
-        return self.representations(i, table)
+        return self.rows(i, [])[1]
 
     def rows(self, i: int, columns: list[str]) -> tuple[pa.Table, np.ndarray]:
         """Those columns of shard ``i`` and the representations beside them, users of the splits.
@@ -51,15 +44,14 @@ class ActivationShards:
         Raises:
             CorruptArtifact: as `load`.
         """
-        wanted = ["split", "representation", *(name for name in columns if name != "split")]
-        table = pq.read_table(self._paths[i], columns=wanted)
-        x = self.representations(i, table)
-        return table.filter(pa.array(self._chosen(table))).select(columns), x
+        table = pq.read_table(self._paths[i], columns=list({"split", "representation", *columns}))
+        x = self._representations(i, table.column("representation").combine_chunks())
+        chosen = np.isin(table.column("split").to_numpy(), self._splits)
+        cases = table.select(columns)
+        return (cases, x) if chosen.all() else (cases.filter(pa.array(chosen)), x[chosen])
 
-    def representations(self, i: int, table: pa.Table) -> np.ndarray:
-        """The table's representations for the users of the splits, checked row by row."""
-        mask = self._chosen(table)
-        column = table.column("representation").combine_chunks()
+    def _representations(self, i: int, column: pa.FixedSizeListArray) -> np.ndarray:
+        """All representations of shard ``i``, checked row by row."""
         if column.null_count:
             raise self._corrupt(i, _first_null(column), "has no representation")
         values = column.flatten()
@@ -70,10 +62,7 @@ class ActivationShards:
         bad = first_bad_row(x)
         if bad is not None:
             raise self._corrupt(i, bad, "has a NaN or an infinity")
-        return x if mask.all() else x[mask]
-
-    def _chosen(self, table: pa.Table) -> np.ndarray:
-        return np.isin(table.column("split").to_numpy(), self._splits)
+        return x
 
     def _corrupt(self, i: int, row: int, what: str) -> CorruptArtifact:
         return CorruptArtifact(

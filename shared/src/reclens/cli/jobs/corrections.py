@@ -54,7 +54,7 @@ def edit(
         InvalidInput: not exactly one thing is asked for, or the name is taken.
         StaleCorrection: somebody else has changed the concept meanwhile.
     """
-    from reclens.concepts.people.corrections import CorrectionRequest, make_correction  # noqa: PLC0415 - scipy
+    from reclens.concepts.people.corrections import make_correction  # noqa: PLC0415 - scipy
 
     store = ArtifactStore.from_settings(client_settings())
     pointer = store.releases.head(release)
@@ -62,19 +62,17 @@ def edit(
     _, seen = machine_concepts_of(store, pointer.concepts)
     before = _concepts(store, pointer)
     wanted = make_correction(
-        CorrectionRequest(
-            concept_id=concept_id,
-            rename=rename,
-            description=description,
-            merge=tuple(merge or ()),
-            reject=reject,
-            restore=restore,
-            reason=reason,
-        ),
+        concept_id,
         before,
         log.read()[:seen],
         author=author or getpass.getuser(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rename=rename,
+        description=description,
+        merge=merge or (),
+        reject=reject,
+        restore=restore,
+        reason=reason,
     )
     entries = log.append(wanted, seen=seen)
     say(f"edit {len(entries)} logged; publishing release {release!r} with it")

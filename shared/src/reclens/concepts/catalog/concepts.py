@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from reclens.concepts.catalog.items import ItemCatalog
 from reclens.concepts.labels.concepts import Concept, group_concepts
@@ -25,7 +25,8 @@ class ConceptIndex:
         self._rows = rows
         self.concepts: list[Concept] = group_concepts(rows)
         self._by_id = {concept.concept_id: concept for concept in self.concepts}
-        self._searchable: tuple[ItemCatalog, list[_Words]] | None = None
+        # Made at the first search: every search would read all evidence again.
+        self._word_weights = lru_cache(1)(self._weigh_words)
 
     @classmethod
     def read(cls, path: Path, n_latents: int) -> Self:
@@ -57,11 +58,9 @@ class ConceptIndex:
         concept = self._by_id.get(concept_id)
         if concept is not None:
             return concept
-        near = difflib.get_close_matches(concept_id[:100].lower(), self._by_id, n=3, cutoff=0.5)
-        raise NotFound(
-            f"there is no concept {concept_id[:100]!r}.",
-            field=field,
-            remedy=f"did you mean {', '.join(near)}?" if near else "see ListConcepts.",
+        message = f"there is no concept {concept_id[:100]!r}."
+        raise NotFound.named(
+            message, concept_id, self._by_id, field=field, otherwise="see ListConcepts."
         )
 
     def search(self, text: str, items: ItemCatalog) -> list[Concept]:
@@ -77,18 +76,25 @@ class ConceptIndex:
             raise InvalidInput(
                 "there is no word to search for.", field="text", remedy="give a word."
             )
-        scores = {
-            concept.concept_id: of_concept.score(words)
-            for concept, of_concept in zip(self.concepts, self._words_with(items), strict=True)
-        }
-        found = [concept for concept in self.concepts if scores[concept.concept_id]]
-        return sorted(found, key=lambda concept: -scores[concept.concept_id])
+        scores = [
+            sum(weights.get(word, 0) for word in words) for weights in self._word_weights(items)
+        ]
+        found = [place for place, score in enumerate(scores) if score]
+        return [self.concepts[place] for place in sorted(found, key=lambda place: -scores[place])]
 
-    def _words_with(self, items: ItemCatalog) -> list[_Words]:
-        # Made at the first search: every search would read all evidence again.
-        if self._searchable is None or self._searchable[0] is not items:
-            self._searchable = items, [_Words.of(concept, items) for concept in self.concepts]
-        return self._searchable[1]
+    def _weigh_words(self, items: ItemCatalog) -> list[dict[str, int]]:
+        """What each word of each concept weighs: where it stands in several places, the most."""
+        return [
+            {
+                **dict.fromkeys(
+                    _words(*(items[item_id].title for item_id in concept.evidence_items)),
+                    _TITLE_WEIGHT,
+                ),
+                **dict.fromkeys(_words(*concept.keywords), _KEYWORD_WEIGHT),
+                **dict.fromkeys(_words(concept.label), _LABEL_WEIGHT),
+            }
+            for concept in self.concepts
+        ]
 
     def evidenced_by(self, item_id: str) -> list[Concept]:
         """Concepts that ``item_id`` is evidence of, those that it is strongest for first."""
@@ -109,29 +115,6 @@ class ConceptIndex:
         found = [self._by_id[concept_id] for concept_id in strength]
         return sorted(
             found, key=lambda concept: (-strength[concept.concept_id], concept.concept_id)
-        )
-
-
-class _Words(NamedTuple):
-    """Words of a concept, by where they are."""
-
-    label: set[str]
-    keywords: set[str]
-    titles: set[str]
-
-    @classmethod
-    def of(cls, concept: Concept, items: ItemCatalog) -> _Words:
-        titles = (items[item_id].title for item_id in concept.evidence_items)
-        return cls(_words(concept.label), _words(*concept.keywords), _words(*titles))
-
-    def score(self, words: set[str]) -> int:
-        in_label = words & self.label
-        in_keywords = (words & self.keywords) - in_label
-        in_titles = (words & self.titles) - in_label - in_keywords
-        return (
-            len(in_label) * _LABEL_WEIGHT
-            + len(in_keywords) * _KEYWORD_WEIGHT
-            + len(in_titles) * _TITLE_WEIGHT
         )
 
 

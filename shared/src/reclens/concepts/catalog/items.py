@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,6 +22,8 @@ APOSTROPHES = "'\u2019"
 
 _MAX_TEMPLATES = 100_000
 """Items whose message is kept ready; a catalogue may have millions."""
+# What Arrow computes with is made when it is imported; type checkers do not see it.
+_COMPUTE: Any = pc
 _COLUMNS = ["item_id", "title", "tags", "year", "popularity"]
 
 
@@ -68,21 +69,6 @@ class ItemCatalog:
         """Read the items table of a data set (see ``contracts.tables.ITEMS``)."""
         return cls(pq.read_table(path, columns=_COLUMNS))
 
-    @classmethod
-    def of(cls, entries: Sequence[ItemEntry]) -> Self:
-        """The catalogue of these items, in this order, equally popular."""
-        return cls(
-            pa.table(
-                {
-                    "item_id": pa.array([one.item_id for one in entries], pa.string()),
-                    "title": pa.array([one.title for one in entries], pa.string()),
-                    "tags": pa.array([list(one.tags) for one in entries], pa.list_(pa.string())),
-                    "year": pa.array([one.year for one in entries], pa.int16()),
-                    "popularity": pa.array([0] * len(entries), pa.int32()),
-                }
-            )
-        )
-
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -124,10 +110,9 @@ class ItemCatalog:
     @cached_property
     def plain_titles(self) -> pa.ChunkedArray:
         """Titles without case, accents and apostrophes, to be searched."""
-        # What Arrow computes with is made when it is imported; type checkers do not see it.
-        compute: Any = pc
-        apart = compute.utf8_normalize(compute.utf8_lower(self._titles.fill_null("")), form="NFKD")
-        return compute.replace_substring_regex(apart, rf"[\p{{M}}{APOSTROPHES}]", "")
+        lower = _COMPUTE.utf8_lower(self._titles.fill_null(""))
+        apart = _COMPUTE.utf8_normalize(lower, form="NFKD")
+        return _COMPUTE.replace_substring_regex(apart, rf"[\p{{M}}{APOSTROPHES}]", "")
 
     @cached_property
     def popularity(self) -> np.ndarray:
@@ -141,17 +126,12 @@ class ItemCatalog:
 
     @cached_property
     def _rows_by_tag(self) -> dict[str, np.ndarray]:
-        lists = self._tags.combine_chunks()
-        lengths = np.diff(lists.offsets.to_numpy())
-        of_row = np.repeat(np.arange(len(lengths)), lengths)
-        coded = lists.flatten().dictionary_encode()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        order = np.argsort(codes, kind="stable")
-        names = coded.dictionary.to_pylist()
-        bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-        return {
-            name: of_row[order[bounds[code] : bounds[code + 1]]] for code, name in enumerate(names)
-        }
+        lists, compute = self._tags.combine_chunks(), _COMPUTE
+        tagged = {"tag": compute.list_flatten(lists), "row": compute.list_parent_indices(lists)}
+        # In one thread, as the order within a group is any other way not promised.
+        by_tag = pa.table(tagged).group_by("tag", use_threads=False).aggregate([("row", "list")])
+        columns = zip(by_tag["tag"], by_tag["row_list"], strict=True)
+        return {tag.as_py(): rows.values.to_numpy() for tag, rows in columns}
 
     @cached_property
     def _standings(self) -> list[str]:
@@ -203,12 +183,5 @@ class ItemCatalog:
         """
         if tag in self._known_tags:
             return
-        folded = {known.casefold(): known for known in self.tags}
-        near = difflib.get_close_matches(tag[:100].casefold(), folded, n=3, cutoff=0.5)
-        raise NotFound(
-            f"no item has the tag {tag[:100]!r}.",
-            field=field,
-            remedy=f"did you mean {', '.join(folded[one] for one in near)}?"
-            if near
-            else "use a tag as items have it.",
-        )
+        message, otherwise = f"no item has the tag {tag[:100]!r}.", "use a tag as items have it."
+        raise NotFound.named(message, tag, self.tags, field=field, otherwise=otherwise)

@@ -190,20 +190,18 @@ def _forward(
     total = np.zeros(len(positive))
     reached = 0.5
     while len(picked) < max_terms:
-        rest = [index for index in range(scores.shape[1]) if index not in picked]
-        if not rest:
+        separation = np.array(
+            [
+                -np.inf if index in picked else auroc(rankdata(total + column), positive)
+                for index, column in enumerate(scores.T)
+            ]
+        )
+        best, needed = separation.max(initial=-np.inf), max(reached + MIN_GAIN, MIN_SEPARATION)
+        if not best >= needed:
             break
-        separation = np.array([auroc(rankdata(total + scores[:, i]), positive) for i in rest])
-        needed = max(reached + MIN_GAIN, MIN_SEPARATION)
-        if not separation.max() >= needed:
-            break
-        close = [
-            index
-            for index, value in zip(rest, separation, strict=True)
-            if value >= max(separation.max() - _TOLERANCE, needed)
-        ]
-        winner = min(close, key=lambda index: (kinds[index], -separation[rest.index(index)]))
-        reached = float(separation[rest.index(winner)])
+        close = np.flatnonzero(separation >= max(best - _TOLERANCE, needed)).tolist()
+        winner = min(close, key=lambda index: (kinds[index], -separation[index]))
+        reached = float(separation[winner])
         total = total + scores[:, winner]
         picked.append(winner)
     return picked, reached

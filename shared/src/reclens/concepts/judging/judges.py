@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
-from typing import Protocol
 
 import numpy as np
 
@@ -37,23 +37,14 @@ class Statement:
     """Its label in terms of the vocabulary; None where it has none, e.g. in a model's own words."""
 
 
-class ItemScorer(Protocol):
-    """Turns a statement into a score for every item. Safe to share between threads."""
+ItemScorer = Callable[[Statement], np.ndarray | None]
+"""Tells how well each item fits a statement, float64 [n_items]; None: it cannot read it.
 
-    @property
-    def name(self) -> JudgeName:
-        """Name of the judge that it makes."""
-        ...
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """How well each item fits the statement, float64 [n_items]; None: it cannot read it.
-
-        It depends on nothing but the statement, so that the same label judges alike.
-        """
-        ...
+It depends on nothing but the statement, so that the same label judges alike. Safe to share between
+threads."""
 
 
-class KeywordScorer:
+def keyword_scorer(vocabulary: Vocabulary, inverse_frequency: np.ndarray) -> ItemScorer:
     """Knows which item carries which term, see `keyword_item_scores`.
 
     Args:
@@ -61,47 +52,35 @@ class KeywordScorer:
         inverse_frequency: float64 [n_terms], see `TermStatistics`.
     """
 
-    name: JudgeName = "keywords"
-
-    def __init__(self, vocabulary: Vocabulary, inverse_frequency: np.ndarray) -> None:
-        self._vocabulary = vocabulary
-        self._inverse = inverse_frequency
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """Sum of the inverse frequencies of the label's terms that the item carries."""
+    def score(statement: Statement) -> np.ndarray | None:
         if statement.keywords is None:
             return None
-        return keyword_item_scores(statement.keywords, self._vocabulary, self._inverse)
+        return keyword_item_scores(statement.keywords, vocabulary, inverse_frequency)
+
+    return score
 
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts to vectors: float [n, width], of length 1."""
 
 
-class EmbeddingScorer:
-    """Knows how alike a label and the description of an item are as sentences.
+def embedding_scorer(embed: Embed, item_texts: Sequence[str]) -> ItemScorer:
+    """Knows the cosine of a label's vector and that of the description of an item, as sentences.
 
     Args:
         embed: the model.
         item_texts: a description of each item, see `describe_items`.
     """
+    items = embed(item_texts).astype(np.float64)
+    vector_of = cache(lambda text: embed([text])[0].astype(np.float64))
+    lock = Lock()
 
-    name: JudgeName = "embedding"
+    def score(statement: Statement) -> np.ndarray:
+        with lock:
+            vector = vector_of(statement.text)
+        return items @ vector
 
-    def __init__(self, embed: Embed, item_texts: Sequence[str]) -> None:
-        self._embed = embed
-        self._items = embed(item_texts).astype(np.float64)
-        self._known: dict[str, np.ndarray] = {}
-        self._lock = Lock()
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        """Cosine of the label's and the item's vector."""
-        with self._lock:
-            vector = self._known.get(statement.text)
-            if vector is None:
-                vector = self._embed([statement.text])[0].astype(np.float64)
-                self._known[statement.text] = vector
-        return self._items @ vector
+    return score
 
 
 # Streams of random numbers, one per purpose and latent or concept.
@@ -112,21 +91,24 @@ class Judge:
     """Says from a label alone which cases fire a latent. Safe to share between threads.
 
     Args:
-        scorer: what the label says for each item.
+        name: which judge it is.
+        item_scores: what the label says for each item.
         cases: of both divisions of users.
         n_judged: firing cases of a judgement at most, and as many silent ones.
     """
 
-    def __init__(self, scorer: ItemScorer, cases: HeldOutCases, *, n_judged: int) -> None:
-        self.name: JudgeName = scorer.name
+    def __init__(
+        self, name: JudgeName, item_scores: ItemScorer, cases: HeldOutCases, *, n_judged: int
+    ) -> None:
+        self.name: JudgeName = name
         """Which judge it is."""
-        self._scorer = scorer
+        self._item_scores = item_scores
         self._cases = cases
         self._n_judged = n_judged
 
     def case_scores(self, side: SideIndex, statement: Statement) -> np.ndarray | None:
         """What each case scores by the label, float64 [n_cases]; None: it cannot be read."""
-        item_scores = self._scorer.item_scores(statement)
+        item_scores = self._item_scores(statement)
         return None if item_scores is None else self._cases.scores(side, item_scores)
 
     def threshold(self, latent: int, statement: Statement) -> float | None:

@@ -60,15 +60,20 @@ def group_concepts(rows: Iterable[LatentLabel]) -> list[Concept]:
     reader of the label asks, and a mean would count a case once per latent.
     """
     by_latent = {row.latent: row for row in rows}
-    members: dict[str, list[LatentLabel]] = {}
-    for row in by_latent.values():
-        if row.concept_id is not None:
-            members.setdefault(row.concept_id, []).append(row)
     concepts = [
         _concept(concept_id, latents, _parent_concept(latents, by_latent))
-        for concept_id, latents in members.items()
+        for concept_id, latents in rows_by_concept(by_latent.values()).items()
     ]
     return sorted(concepts, key=lambda c: (-_or(c.confidence, -1.0), c.concept_id))
+
+
+def rows_by_concept(rows: Iterable[LatentLabel]) -> dict[str, list[LatentLabel]]:
+    """Rows of latents that carry the same concept, by its id."""
+    by_concept: dict[str, list[LatentLabel]] = {}
+    for row in rows:
+        if row.concept_id is not None:
+            by_concept.setdefault(row.concept_id, []).append(row)
+    return by_concept
 
 
 def _parent_concept(rows: list[LatentLabel], by_latent: Mapping[int, LatentLabel]) -> str | None:

@@ -20,11 +20,11 @@ from reclens.concepts.evidence.vocabulary import Vocabulary, build_vocabulary
 from reclens.concepts.judging.confidence import HeldOutCases
 from reclens.concepts.judging.judges import (
     Embed,
-    EmbeddingScorer,
     ItemScorer,
     Judge,
-    KeywordScorer,
     Statement,
+    embedding_scorer,
+    keyword_scorer,
 )
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import ONE_ITEM, with_judgements
@@ -176,13 +176,30 @@ def prepare_labelling(
     Raises:
         InvalidInput: a user is in both divisions, or the judge ``embedding`` has no model.
     """
-    _check_disjoint(construct, verify)
+    both = np.intersect1d(construct.user_ids.astype(str), verify.user_ids.astype(str))
+    if len(both):
+        raise InvalidInput(
+            f"user {both[0]!r} is among those that labels are made from and judged on.",
+            field="autoencoder",
+            remedy="capture again; a user belongs to one division.",
+        )
     vocabulary = build_vocabulary(items, min_items=options.min_items)
     evidence = gather_evidence(construct, len(items), n_evidence=options.n_evidence)
     keywords = KeywordSelector(construct, evidence, vocabulary, options)
     held_out = HeldOutCases(construct, verify, evidence=evidence, scale=scale, seed=options.seed)
-    inverse_frequency = keywords.statistics.inverse_frequency
-    scorers = _item_scorers(options, items, vocabulary, inverse_frequency, embed)
+    scorers: dict[JudgeName, ItemScorer] = {}
+    for name in options.judges:
+        if name == "keywords":
+            scorers[name] = keyword_scorer(vocabulary, keywords.statistics.inverse_frequency)
+        elif name == "embedding":
+            if embed is None:
+                raise InvalidInput(
+                    "the judge `embedding` was given no sentence model.",
+                    field="judges",
+                    remedy="give `embed`.",
+                )
+            scorers[name] = embedding_scorer(embed, describe_items(items))
+    judges = (Judge(*one, held_out, n_judged=options.n_judged) for one in scorers.items())
     return LabellingContext(
         construct,
         len(verify),
@@ -192,35 +209,5 @@ def prepare_labelling(
         evidence,
         keywords,
         held_out,
-        tuple(Judge(reader, held_out, n_judged=options.n_judged) for reader in scorers),
+        tuple(judges),
     )
-
-
-def _item_scorers(
-    options: ConceptsOptions,
-    items: Items,
-    vocabulary: Vocabulary,
-    inverse_frequency: np.ndarray,
-    embed: Embed | None,
-) -> Iterator[ItemScorer]:
-    for name in options.judges:
-        if name == "keywords":
-            yield KeywordScorer(vocabulary, inverse_frequency)
-        elif name == "embedding":
-            if embed is None:
-                raise InvalidInput(
-                    "the judge `embedding` was given no sentence model.",
-                    field="judges",
-                    remedy="give `embed`.",
-                )
-            yield EmbeddingScorer(embed, describe_items(items))
-
-
-def _check_disjoint(construct: Cases, verify: Cases) -> None:
-    both = np.intersect1d(construct.user_ids.astype(str), verify.user_ids.astype(str))
-    if len(both):
-        raise InvalidInput(
-            f"user {both[0]!r} is among those that labels are made from and judged on.",
-            field="autoencoder",
-            remedy="capture again; a user belongs to one division.",
-        )

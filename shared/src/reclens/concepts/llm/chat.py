@@ -175,17 +175,21 @@ def _ask(
     key = evidence_hash(question, options)
     kept = cache.get(question.prompt, key) if cache is not None else None
     if kept is not None:
-        return _outcome(kept, key, _usage_of_cached(kept), read)
+        usage = Usage(
+            questions=1,
+            cached=1,
+            cached_prompt_tokens=kept.prompt_tokens,
+            cached_completion_tokens=kept.completion_tokens,
+        )
+        return _outcome(kept, key, usage, read)
 
     request = _request(question, options)
     try:
         answer = client.complete(request)
         usage = _usage_of_call(answer, questions=1)
-        try:
-            outcome: Outcome[T | None] = Outcome(read(answer.text), "", key, usage)
-        except InvalidAnswer as error:
-            first_problem = _problem(answer, error)
-            answer = client.complete(_repair(request, answer.text, first_problem))
+        outcome = _outcome(answer, key, usage, read)
+        if outcome.reason:
+            answer = client.complete(_repair(request, answer.text, outcome.reason))
             usage += _usage_of_call(answer)
             outcome = _outcome(answer, key, usage, read, repaired=1)
     except LlmRefused as error:
@@ -208,11 +212,14 @@ def _ask(
 def _outcome(
     answer: ChatAnswer, key: str, usage: Usage, read: Callable[[str], T], *, repaired: int = 0
 ) -> Outcome[T | None]:
-    """What comes of the last answer there will be: where it is invalid, it would be again."""
+    """What comes of an answer if it is the last one: where it is invalid, it would be again."""
     try:
         return Outcome(read(answer.text), "", key, replace(usage, repaired=repaired))
     except InvalidAnswer as error:
-        return Outcome(None, _problem(answer, error), key, replace(usage, invalid=1))
+        problem = str(error)
+        if answer.finish_reason == "length":
+            problem = f"it was cut off after {answer.completion_tokens} tokens, so be brief."
+        return Outcome(None, problem, key, replace(usage, invalid=1))
 
 
 def _request(question: Question, options: LlmOptions) -> ChatRequest:
@@ -239,12 +246,6 @@ def _repair(request: ChatRequest, said: str, problem: str) -> ChatRequest:
     return replace(request, messages=(*request.messages, *turns))
 
 
-def _problem(answer: ChatAnswer, error: InvalidAnswer) -> str:
-    if answer.finish_reason == "length":
-        return f"it was cut off after {answer.completion_tokens} tokens, so be brief."
-    return str(error)
-
-
 def _usage_of_call(answer: ChatAnswer, *, questions: int = 0) -> Usage:
     return Usage(
         questions=questions,
@@ -252,13 +253,4 @@ def _usage_of_call(answer: ChatAnswer, *, questions: int = 0) -> Usage:
         prompt_tokens=answer.prompt_tokens,
         completion_tokens=answer.completion_tokens,
         seconds=answer.seconds,
-    )
-
-
-def _usage_of_cached(answer: ChatAnswer) -> Usage:
-    return Usage(
-        questions=1,
-        cached=1,
-        cached_prompt_tokens=answer.prompt_tokens,
-        cached_completion_tokens=answer.completion_tokens,
     )

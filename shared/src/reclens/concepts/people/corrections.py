@@ -9,10 +9,9 @@ concept that people made of several, as the machine measures its own.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from typing import Any, Final
 
@@ -21,125 +20,106 @@ import numpy as np
 from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, item_names, slug
 from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
 from reclens.concepts.judging.judges import Judge, Statement
-from reclens.concepts.labels.concepts import Concept
+from reclens.concepts.labels.concepts import Concept, rows_by_concept
 from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
-from reclens.contracts import ConceptCorrection, CorrectionOperation, JudgeName
+from reclens.contracts import ConceptCorrection, CorrectionOperation
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput, NotFound
 
 _MAX_SENTENCE = 400
 
 
-@dataclass(frozen=True)
-class CorrectionRequest:
-    """What a person asks for."""
-
-    concept_id: str
-    """Concept to correct."""
-    rename: str | None = None
-    """Name to give it."""
-    description: str | None = None
-    """Sentence to give with the name."""
-    merge: tuple[str, ...] = ()
-    """Other concepts to join to it."""
-    reject: bool = False
-    """Take the label away."""
-    restore: bool = False
-    """Give back what the machine says."""
-    reason: str = ""
-    """Why the person asks for it; kept in the log."""
-
-
 def make_correction(
-    request: CorrectionRequest,
+    concept_id: str,
     concepts: Sequence[Concept],
     log: Sequence[ConceptCorrection],
     *,
     author: str,
     at: str,
+    rename: str | None = None,
+    description: str | None = None,
+    merge: Sequence[str] = (),
+    reject: bool = False,
+    restore: bool = False,
+    reason: str = "",
 ) -> ConceptCorrection:
-    """Check a request against the concepts as they are, and word it as a correction.
+    """Check what a person asks for against the concepts as they are, and word it as a correction.
 
     A merge without a name keeps the name of ``concept_id``. ``restore`` also finds a concept that
     is no longer there, because it was rejected or renamed, in the log.
 
     Args:
-        request: what is asked for.
+        concept_id: concept to correct.
         concepts: of the release, corrections included.
         log: corrections that the release has applied.
         author: who asks.
         at: when, UTC, ISO 8601.
+        rename: name to give it.
+        description: sentence to give with the name.
+        merge: other concepts to join to it.
+        reject: take the label away.
+        restore: give back what the machine says.
+        reason: why the person asks for it; kept in the log.
 
     Raises:
         InvalidInput: not exactly one thing is asked for, or a name that another concept has.
         NotFound: there is no such concept.
     """
-    operation = _operation(request)
-    by_id = {concept.concept_id: concept for concept in concepts}
-    if operation == "restore" and request.concept_id not in by_id:
-        was, latents = _logged(request.concept_id, log, by_id)
-    else:
-        concept = _found(request.concept_id, by_id, "concept_id")
-        others = [_found(other, by_id, "merge") for other in request.merge]
-        if concept in others:
-            raise InvalidInput(
-                f"{concept.concept_id!r} cannot be merged with itself.",
-                field="merge",
-                remedy="name other concepts.",
-            )
-        was = concept.label
-        latents = {latent for one in (concept, *others) for latent in one.latents}
-    name = _name(request, was) if operation in {"rename", "merge"} else None
-    if name is not None:
-        _check_free(name, by_id, {request.concept_id, *request.merge})
-    return ConceptCorrection(
-        operation=operation,
-        concept_id=request.concept_id,
-        was=was,
-        latents=tuple(sorted(latents)),
-        name=name,
-        description=clean(request.description or "", _MAX_SENTENCE) or None,
-        author=clean(author, MAX_TITLE) or "unknown",
-        reason=clean(request.reason, _MAX_SENTENCE),
-        at=at,
-    )
-
-
-def _operation(request: CorrectionRequest) -> CorrectionOperation:
-    named = request.rename is not None or request.description is not None
-    asked: list[CorrectionOperation] = []
-    if request.merge:
-        asked.append("merge")
-    elif named:
-        asked.append("rename")
-    if request.reject:
-        asked.append("reject")
-    if request.restore:
-        asked.append("restore")
-    if len(asked) != 1 or (named and asked[0] not in {"rename", "merge"}):
+    named = rename is not None or description is not None
+    wanted: dict[CorrectionOperation, bool] = {
+        "merge": bool(merge),
+        "rename": named and not merge,
+        "reject": reject,
+        "restore": restore,
+    }
+    asked = [operation for operation, is_wanted in wanted.items() if is_wanted]
+    if len(asked) != 1:
         raise InvalidInput(
             "exactly one thing can be done at a time.",
             field="edit",
             remedy="give --rename (with --description), --merge (with --rename), --reject or "
             "--restore.",
         )
-    return asked[0]
+    by_id = {concept.concept_id: concept for concept in concepts}
+    logged = next((one for one in reversed(log) if one.concept_id == concept_id), None)
+    if restore and concept_id not in by_id and logged is not None:
+        was, latents = logged.was, set(logged.latents)
+    else:
+        concept = _found(concept_id, by_id, "concept_id")
+        others = [_found(other, by_id, "merge") for other in merge]
+        if concept in others:
+            raise InvalidInput(
+                f"{concept_id!r} cannot be merged with itself.",
+                field="merge",
+                remedy="name other concepts.",
+            )
+        was = concept.label
+        latents = {latent for one in (concept, *others) for latent in one.latents}
+    name = None
+    if asked[0] in {"rename", "merge"}:
+        name = clean(was if rename is None else rename, MAX_TITLE)
+        _check_name(name, [one for one in concepts if one.concept_id not in {concept_id, *merge}])
+    return ConceptCorrection(
+        operation=asked[0],
+        concept_id=concept_id,
+        was=was,
+        latents=tuple(sorted(latents)),
+        name=name,
+        description=clean(description or "", _MAX_SENTENCE) or None,
+        author=clean(author, MAX_TITLE) or "unknown",
+        reason=clean(reason, _MAX_SENTENCE),
+        at=at,
+    )
 
 
-def _name(request: CorrectionRequest, was: str) -> str:
-    name = clean(was if request.rename is None else request.rename, MAX_TITLE)
+def _check_name(name: str, others: Sequence[Concept]) -> None:
+    """Refuse a name that nobody can read, or that another concept has."""
     if not name:
         raise InvalidInput(
             "a concept needs a name that can be read.", field="rename", remedy="give a word or two."
         )
-    return name
-
-
-def _check_free(name: str, by_id: dict[str, Concept], joined: set[str]) -> None:
-    for other in by_id.values():
-        if other.concept_id in joined:
-            continue
+    for other in others:
         if other.label.casefold() == name.casefold() or other.concept_id == slug(name):
             raise InvalidInput(
                 f"{other.concept_id!r} is called {other.label!r} already.",
@@ -151,21 +131,8 @@ def _check_free(name: str, by_id: dict[str, Concept], joined: set[str]) -> None:
 def _found(concept_id: str, by_id: dict[str, Concept], field: str) -> Concept:
     if concept_id in by_id:
         return by_id[concept_id]
-    near = difflib.get_close_matches(concept_id, by_id, n=3, cutoff=0.5)
-    raise NotFound(
-        f"there is no concept {concept_id!r}.",
-        field=field,
-        remedy=f"did you mean {' or '.join(near)}?" if near else "see `reclens concepts list`.",
-    )
-
-
-def _logged(
-    concept_id: str, log: Sequence[ConceptCorrection], by_id: dict[str, Concept]
-) -> tuple[str, set[int]]:
-    for correction in reversed(log):
-        if correction.concept_id == concept_id:
-            return correction.was, set(correction.latents)
-    return _found(concept_id, by_id, "concept_id").label, set()
+    message, otherwise = f"there is no concept {concept_id!r}.", "see `reclens concepts list`."
+    raise NotFound.named(message, concept_id, by_id, field=field, otherwise=otherwise)
 
 
 HUMAN: Final = "human"
@@ -210,7 +177,7 @@ def apply_corrections(
             edited[latent] = _rejected(rows[latent], corrections[number])
         else:
             named.setdefault(number, []).append(rows[latent])
-    machine = _members(rows)
+    machine = rows_by_concept(rows)
     taken: set[str] = set()
     for number, members in sorted(named.items()):
         concept_id = free_slug(corrections[number].name or "", taken)
@@ -275,14 +242,6 @@ def _standing(corrections: Sequence[ConceptCorrection], n_latents: int) -> dict[
             if correction.operation != "restore":
                 standing[latent] = number
     return standing
-
-
-def _members(rows: Sequence[LatentLabel]) -> dict[str, list[LatentLabel]]:
-    members: dict[str, list[LatentLabel]] = {}
-    for row in rows:
-        if row.concept_id is not None:
-            members.setdefault(row.concept_id, []).append(row)
-    return members
 
 
 def _rejected(row: LatentLabel, correction: ConceptCorrection) -> LatentLabel:
@@ -371,20 +330,8 @@ def measure_by_keywords(context: LabellingContext) -> Measure:
         return found if found.any() else None
 
     def measure(rows: Sequence[LatentLabel]) -> Judgement | None:
-        reader = _Known(item_scores(rows))
-        judge = Judge(reader, context.held_out, n_judged=context.options.n_judged)
+        scores, n_judged = item_scores(rows), context.options.n_judged
+        judge = Judge("keywords", lambda _: scores, context.held_out, n_judged=n_judged)
         return judge.judge_concept([row.latent for row in rows], Statement(""))
 
     return measure
-
-
-class _Known:
-    """A reader that was told what each item says."""
-
-    name: JudgeName = "keywords"
-
-    def __init__(self, item_scores: np.ndarray | None) -> None:
-        self._item_scores = item_scores
-
-    def item_scores(self, statement: Statement) -> np.ndarray | None:
-        return self._item_scores

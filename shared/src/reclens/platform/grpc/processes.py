@@ -133,30 +133,22 @@ def reserve_port(listen: str) -> tuple[str, socket.socket]:
         InvalidInput: somebody else has the port.
     """
     host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host.strip("[]") else socket.AF_INET
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if _taken(family, host.strip("[]"), int(port)):
-            raise OSError("somebody listens there")
+        # That somebody listens there already, binding with SO_REUSEPORT would not tell.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((name, int(port)))
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host.strip("[]"), int(port)))
+        held.bind((name, int(port)))
     except (OSError, ValueError, OverflowError) as error:
         held.close()
         raise InvalidInput(
             f"cannot listen on {listen}.", field="listen", remedy="choose a free host:port."
         ) from error
     return f"{host}:{held.getsockname()[1]}", held
-
-
-def _taken(family: int, host: str, port: int) -> bool:
-    """Whether somebody listens there already: with SO_REUSEPORT, binding would not tell."""
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -123,7 +123,12 @@ class HttpLlmClient:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise self._interrupted()
+            raise LlmInterrupted(
+                f"the worker is stopping; it did not wait for the language model at "
+                f"{self._settings.endpoint}.",
+                field="llm.endpoint",
+                remedy="none is needed: answers so far are kept, the job goes on elsewhere.",
+            )
 
     def _once(self, request: ChatRequest) -> ChatAnswer:
         started = time.monotonic()
@@ -168,22 +173,14 @@ class HttpLlmClient:
             # Not before it asks for, and not all at once.
             seconds = asked + FIRST_SECONDS * jitter
         _log.warning("llm_retry", said=fault.said, attempt=attempt + 1, seconds=round(seconds, 2))
-        if self._stop.wait(seconds):
-            raise self._interrupted() from fault
+        self._stop.wait(seconds)
+        self._check_stop()
 
     def _unavailable(self, how: str) -> LlmUnavailable:
         return LlmUnavailable(
             f"the language model at {self._settings.endpoint} answered {how}.",
             field="llm.endpoint",
             remedy="check that it runs, and RECLENS_LLM__ENDPOINT.",
-        )
-
-    def _interrupted(self) -> LlmInterrupted:
-        return LlmInterrupted(
-            f"the worker is stopping; it did not wait for the language model at "
-            f"{self._settings.endpoint}.",
-            field="llm.endpoint",
-            remedy="none is needed: answers so far are kept, the job goes on elsewhere.",
         )
 
 

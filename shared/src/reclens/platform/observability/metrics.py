@@ -7,8 +7,8 @@ only where the tokens file knows them, the rest together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,8 +40,6 @@ class Metrics:
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry)
         histogram = partial(Histogram, registry=registry)
-        self._calls: dict[tuple[str, str, str], Histogram] = {}
-        self._refusals: dict[tuple[str, str], Counter] = {}
         self.request_seconds = histogram(
             "reclens_request_seconds",
             "Time from taking up a call to its answer.",
@@ -90,23 +88,9 @@ class Metrics:
             "reclens_release_info", "Releases served now.", ["release", "version"]
         )
 
-    # Finding a child by its labels takes a lock and costs more than counting does.
-
-    def call(self, method: str, code: str, release: str) -> Histogram:
-        """Latencies of these labels."""
-        key = (method, code, release)
-        found = self._calls.get(key)
-        if found is None:
-            found = self._calls[key] = self.request_seconds.labels(*key)
-        return found
-
-    def refusal(self, method: str, reason: str) -> Counter:
-        """Refusals of these labels."""
-        key = (method, reason)
-        found = self._refusals.get(key)
-        if found is None:
-            found = self._refusals[key] = self.refusals.labels(*key)
-        return found
+        # Finding a child by its labels takes a lock and costs more than counting does.
+        self.call = cache(self.request_seconds.labels)
+        self.refusal = cache(self.refusals.labels)
 
 
 DEFAULT_RELEASE: Final = "default"
@@ -117,14 +101,13 @@ _CLIENTS: set[str] = set()
 _metrics: Metrics | None = None
 
 
-class MetricsServer:
+class MetricsServer(NamedTuple):
     """Answers ``GET /metrics`` until it is closed."""
 
-    def __init__(self, address: str, close: Callable[[], None]) -> None:
-        self.address = address
-        """``host:port``, with the port that was taken."""
-        self.close = close
-        """Stop listening; counting goes on."""
+    address: str
+    """``host:port``, with the port that was taken."""
+    close: Callable[[], None]
+    """Stop listening; counting goes on."""
 
 
 def serve_metrics(listen: str) -> MetricsServer:

@@ -66,7 +66,7 @@ def configure_tracing(service: str, settings: TraceSettings) -> TracerProvider |
         raise NotReady(
             "OpenTelemetry is not installed.",
             field="traces.enabled",
-            remedy="install it: pip install -c constraints.txt './shared[telemetry]'.",
+            remedy="install it: pip install --require-hashes -r locks/gateway.txt.",
         ) from error
     provider = TracerProvider(
         resource=Resource.create({"service.name": f"reclens-{service}"}),

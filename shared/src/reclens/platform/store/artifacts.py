@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 _CODES: Final = "codes-*.parquet"
 _LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
-_READ_BYTES = 1 << 20
 _PARTS = {ArtifactKind.CONCEPT_SHARDS}
 
 
@@ -185,10 +184,8 @@ class ArtifactWriter:
     def add(self, path: Path, name: str | None = None) -> None:
         """Upload a finished file as object ``name`` (default: the file's name)."""
         name = name or path.name
-        digest = hashlib.sha256()
         with path.open("rb") as file:
-            while chunk := file.read(_READ_BYTES):
-                digest.update(chunk)
+            digest = hashlib.file_digest(file, "sha256")
         self._store.objects.put_file(f"{self.ref}/{name}", path)
         self._objects[name] = ObjectEntry(
             name=name, size=path.stat().st_size, sha256=digest.hexdigest()

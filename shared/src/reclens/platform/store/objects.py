@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import urllib3
 from minio import Minio
@@ -20,8 +21,6 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from reclens.errors import NotFound, StoreRefused, Unavailable
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
-
-T = TypeVar("T")
 
 _PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
 # S3's own errors pass too: its makers ask clients to try again.
@@ -115,11 +114,9 @@ class S3Store(ObjectStore):
     def ensure_bucket(self) -> None:
         """Make the bucket unless it exists."""
 
-        def make() -> None:
+        with self._errors(""):
             if not self._client.bucket_exists(bucket_name=self.bucket):
                 self._client.make_bucket(bucket_name=self.bucket, location=self._region)
-
-        self._call(make, key="")
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``, replacing what was there."""
@@ -127,12 +124,8 @@ class S3Store(ObjectStore):
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file, streamed, in parts where it is large."""
-        self._call(
-            lambda: self._client.fput_object(
-                bucket_name=self.bucket, object_name=key, file_path=str(path)
-            ),
-            key,
-        )
+        with self._errors(key):
+            self._client.fput_object(bucket_name=self.bucket, object_name=key, file_path=str(path))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
@@ -145,12 +138,9 @@ class S3Store(ObjectStore):
         # be written. The client sends neither that nor conditions; a URL that it signed takes both.
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         headers = {"Content-MD5": digest, **(conditions or {})}
-        url = self._call(
-            lambda: self._client.presigned_put_object(bucket_name=self.bucket, object_name=key), key
-        )
-        response = self._call(
-            lambda: self._http.request("PUT", url, body=data, headers=headers), key
-        )
+        with self._errors(key):
+            url = self._client.presigned_put_object(bucket_name=self.bucket, object_name=key)
+            response = self._http.request("PUT", url, body=data, headers=headers)
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False
         if response.status == HTTPStatus.FORBIDDEN:
@@ -165,64 +155,44 @@ class S3Store(ObjectStore):
 
     def get(self, key: str) -> bytes:
         """Read a small object whole."""
+        return b"".join(self.get_chunks(key))
 
-        def read() -> bytes:
+    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Read an object as a stream of chunks."""
+        with self._errors(key):
             response = self._client.get_object(bucket_name=self.bucket, object_name=key)
             try:
-                return response.read()
+                yield from response.stream(chunk_bytes)
             finally:
                 response.close()
                 response.release_conn()
 
-        return self._call(read, key)
-
-    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
-        """Read an object as a stream of chunks."""
-        response = self._call(
-            lambda: self._client.get_object(bucket_name=self.bucket, object_name=key), key
-        )
-        try:
-            stream = response.stream(chunk_bytes)
-            while True:
-                chunk = self._call(lambda: next(stream, b""), key)
-                if not chunk:
-                    return
-                yield chunk
-        finally:
-            response.close()
-            response.release_conn()
-
     def exists(self, key: str) -> bool:
         """Whether there is an object called ``key``."""
         try:
-            self._call(
-                lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key), key
-            )
+            with self._errors(key):
+                self._client.stat_object(bucket_name=self.bucket, object_name=key)
         except NotFound:
             return False
         return True
 
     def list(self, prefix: str) -> list[str]:
         """Keys below ``prefix``, sorted."""
-        return self._call(
-            lambda: sorted(
-                item.object_name or ""
-                for item in self._client.list_objects(
-                    bucket_name=self.bucket, prefix=prefix, recursive=True
-                )
-            ),
-            prefix,
-        )
+        with self._errors(prefix):
+            found = self._client.list_objects(
+                bucket_name=self.bucket, prefix=prefix, recursive=True
+            )
+            return sorted(item.object_name or "" for item in found)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
-        self._call(
-            lambda: self._client.remove_object(bucket_name=self.bucket, object_name=key), key
-        )
+        with self._errors(key):
+            self._client.remove_object(bucket_name=self.bucket, object_name=key)
 
-    def _call(self, action: Callable[[], T], key: str) -> T:
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
         try:
-            return action()
+            yield
         except S3Error as error:
             raise self._translate(error, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:

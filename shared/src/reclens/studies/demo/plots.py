@@ -9,8 +9,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reclens.studies.demo.report import Figures, shortened
+from reclens.studies.demo.report import Figures
 from reclens.studies.demo.story import STRENGTH, Story, carrying
+from reclens.studies.templates import shortened
 
 # Told apart by colour-blind readers too (Okabe and Ito).
 _UP, _DOWN, _BOTH, _OTHER, _INK = "#d55e00", "#0072b2", "#009e73", "#9a9a9a", "#222222"
@@ -29,8 +30,8 @@ def draw_plots(figures: Figures, story: Story, folder: Path) -> list[Path]:
     """Write ``reconstruction.png``, ``concept_confidence.png`` and ``steering.png``."""
     with mpl.rc_context(_STYLE):
         plots = {
-            "reconstruction.png": _reconstruction(figures.autoencoder.metrics),
-            "concept_confidence.png": _confidence(figures.confidences, figures.concepts.metrics),
+            "reconstruction.png": _reconstruction(figures.metrics("autoencoder")),
+            "concept_confidence.png": _confidence(figures.confidences, figures.metrics("concepts")),
             "steering.png": _steering(story),
         }
         for name, figure in plots.items():
@@ -71,26 +72,16 @@ def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     edges = [step / 40 for step in range(41)]
     axes.hist(confidences, bins=edges, color=_DOWN, alpha=0.85, edgecolor="white", lw=0.5)
+    shuffled = metrics["shuffled_balanced_accuracy_median"]
+    median = metrics["balanced_accuracy_median"]
     for value, colour, style, label in (
         (0.5, _INK, ":", "chance: 0.50"),
-        (
-            metrics["shuffled_balanced_accuracy_median"],
-            _OTHER,
-            "-",
-            "median with labels shuffled among latents: "
-            f"{metrics['shuffled_balanced_accuracy_median']:.2f}",
-        ),
-        (
-            metrics["balanced_accuracy_median"],
-            _UP,
-            "--",
-            f"median: {metrics['balanced_accuracy_median']:.2f}",
-        ),
+        (shuffled, _OTHER, "-", f"median with labels shuffled among latents: {shuffled:.2f}"),
+        (median, _UP, "--", f"median: {median:.2f}"),
     ):
         # Chance over the control, which is often the same.
-        axes.axvline(
-            value, color=colour, ls=style, lw=2, label=label, zorder=3 if style == ":" else 2
-        )
+        order = 3 if style == ":" else 2
+        axes.axvline(value, color=colour, ls=style, lw=2, label=label, zorder=order)
     low = min([0.3, *confidences])
     axes.set_xlim(max(0.0, low - 0.02), 1)
     axes.set_xlabel(
@@ -112,29 +103,18 @@ def _steering(story: Story) -> Figure:
     figure = Figure(figsize=(10, 6.2), layout="constrained")
     axes = figure.subplots()
     answer, up, down = story.answer, story.choice.more_of, story.choice.less_of
-    after = {item.item_id: item for item in answer.items}
-    before = {item.item_id for item in answer.baseline}
+    after = {item.item_id: item.rank for item in answer.items}
+    before = {item.item_id: item.rank for item in answer.baseline}
     for item in answer.baseline:
         colour = _colour(item, up.label, down.label)
-        _name(
-            axes, 0, item.rank, f"{shortened(item.title or item.item_id, 38)}  {item.rank}", colour
-        )
-        if item.item_id in after:
-            _line(axes, item.rank, after[item.item_id].rank, colour)
-        else:
-            _line(axes, item.rank, _GAP_RANK, colour, faint=True)
+        _name(axes, 0, item.rank, f"{_short(item)}  {item.rank}", colour)
+        _line(axes, item.rank, after.get(item.item_id), colour)
     for item in answer.items:
         colour = _colour(item, up.label, down.label)
         came = "" if item.item_id in before else f"  (was {item.baseline_rank})"
-        _name(
-            axes,
-            1,
-            item.rank,
-            f"{item.rank}  {shortened(item.title or item.item_id, 38)}{came}",
-            colour,
-        )
+        _name(axes, 1, item.rank, f"{item.rank}  {_short(item)}{came}", colour)
         if item.item_id not in before:
-            _line(axes, _GAP_RANK, item.rank, colour, faint=True)
+            _line(axes, None, item.rank, colour)
     axes.text(0, _GAP_RANK + 0.15, "further down  ", ha="right", va="center", color=_OTHER)
     axes.text(1, _GAP_RANK + 0.15, "  further down", ha="left", va="center", color=_OTHER)
     axes.text(0, 0.1, "untouched", ha="right", va="center", weight="bold")
@@ -176,11 +156,13 @@ def _name(axes: Axes, side: int, rank: float, text: str, colour: str) -> None:
     axes.text(side, rank, padded, ha=edge, va="center", color=ink)
 
 
-def _line(axes: Axes, left: float, right: float, colour: str, *, faint: bool = False) -> None:
-    style: dict[str, Any] = (
-        {"lw": 1.2, "alpha": 0.55, "ls": "--"} if faint else {"lw": 2.2, "alpha": 0.9}
-    )
-    axes.plot([0, 1], [left, right], color=colour, solid_capstyle="round", **style)
+def _line(axes: Axes, left: float | None, right: float | None, colour: str) -> None:
+    """From rank to rank; None: a rank that is not shown."""
+    style: dict[str, Any] = {"lw": 2.2, "alpha": 0.9}
+    if left is None or right is None:
+        style = {"lw": 1.2, "alpha": 0.55, "ls": "--"}
+    ends = [left or _GAP_RANK, right or _GAP_RANK]
+    axes.plot([0, 1], ends, color=colour, solid_capstyle="round", **style)
 
 
 def _short(item: Any) -> str:

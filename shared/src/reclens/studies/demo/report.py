@@ -5,45 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import Manifest, Release
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.demo.story import RULE, STRENGTH, Story, carrying
-from reclens.studies.templates import template_environment
+from reclens.studies.templates import pick, shortened, template_environment
 
 _HISTORY_SHOWN = 10
 _LATENTS_SHOWN = 10
 
 
+_STAGES = ("dataset", "recommender", "activations", "autoencoder", "concepts")
+
+
 @dataclass(frozen=True)
 class Figures:
-    """Manifests of everything behind a release, and the labels' confidences."""
+    """What was measured of everything behind a release."""
 
-    dataset: Manifest
-    """Data set."""
-    recommender: Manifest
-    """Recommender."""
-    activations: Manifest
-    """Activations."""
-    autoencoder: Manifest
-    """Autoencoder."""
-    concepts: Manifest
-    """Concepts."""
+    stages: dict[str, Manifest]
+    """Manifests by stage, in order: ``dataset``, ``recommender``, ``activations``, ``autoencoder``,
+    ``concepts``."""
     confidences: list[float]
     """Confidence of every label that was judged, one per latent."""
 
-    def manifests(self) -> dict[str, Manifest]:
-        """By stage, in order."""
-        return {
-            "dataset": self.dataset,
-            "recommender": self.recommender,
-            "activations": self.activations,
-            "autoencoder": self.autoencoder,
-            "concepts": self.concepts,
-        }
+    def metrics(self, stage: str) -> dict[str, Any]:
+        """What a stage measured."""
+        return self.stages[stage].metrics
 
 
 def read_figures(store: ArtifactStore, release: Release) -> Figures:
@@ -53,15 +41,11 @@ def read_figures(store: ArtifactStore, release: Release) -> Figures:
         NotFound: an artifact of the release is missing.
         CorruptArtifact: its bytes are not what its manifest says.
     """
-    lineage = store.lineage(release.concepts)
-    table = pq.read_table(store.fetch(release.concepts, CONCEPTS.file), columns=["confidence"])
+    refs = {**store.lineage(release.concepts), "concepts": release.concepts}
+    table = CONCEPTS.read(store.fetch(release.concepts, CONCEPTS.file), ["confidence"])
     return Figures(
-        dataset=store.manifest(lineage["dataset"]),
-        recommender=store.manifest(release.recommender),
-        activations=store.manifest(lineage["activations"]),
-        autoencoder=store.manifest(release.autoencoder),
-        concepts=store.manifest(release.concepts),
-        confidences=[value for value in table["confidence"].to_pylist() if value is not None],
+        stages={stage: store.manifest(refs[stage]) for stage in _STAGES},
+        confidences=table["confidence"].drop_null().to_pylist(),
     )
 
 
@@ -75,14 +59,13 @@ def as_report(figures: Figures, story: Story, total_seconds: float) -> dict[str,
     """
     # The wire has single precision: more digits would be noise.
     choice, effect = story.choice, story.answer.effect
-    autoencoder, concepts = figures.autoencoder.metrics, figures.concepts.metrics
-    test = figures.recommender.metrics["test"]
-    seconds = {stage: manifest.seconds for stage, manifest in figures.manifests().items()}
+    dataset, recommender, _, autoencoder, concepts = map(figures.metrics, _STAGES)
+    seconds = {stage: manifest.seconds for stage, manifest in figures.stages.items()}
     return {
-        "dataset": _pick(figures.dataset.metrics, "users", "items", "interactions"),
-        "recommenders": {figures.recommender.metrics["model"]: _pick(test, "hr@10", "ndcg@10")},
-        "autoencoder": _pick(autoencoder, "fvu", "l0", "dead_fraction", "random_fvu"),
-        "concepts": _pick(concepts, "alive", "labelled", "trusted"),
+        "dataset": pick(dataset, "users", "items", "interactions"),
+        "recommenders": {recommender["model"]: pick(recommender["test"], "hr@10", "ndcg@10")},
+        "autoencoder": pick(autoencoder, "fvu", "l0", "dead_fraction", "random_fvu"),
+        "concepts": pick(concepts, "alive", "labelled", "trusted"),
         "steering": {
             "user": choice.user_id,
             "edits": [
@@ -108,9 +91,9 @@ def as_markdown(report: dict[str, Any], figures: Figures, story: Story) -> str:
         "report.md.j2",
         story,
         report=report,
-        trained=figures.autoencoder.metrics,
-        judged=figures.concepts.metrics,
-        manifests=figures.manifests().values(),
+        trained=figures.metrics("autoencoder"),
+        judged=figures.metrics("concepts"),
+        manifests=figures.stages.values(),
         rule=RULE,
     )
 
@@ -155,12 +138,3 @@ def _marked(story: Story, item: pb.Recommendation) -> str:
 
 def _title(item: pb.Recommendation | pb.HistoryItem) -> str:
     return item.title or item.item_id
-
-
-def shortened(text: str, width: int) -> str:
-    """A text that is not wider than that."""
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _pick(metrics: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: metrics[name] for name in names}

@@ -12,9 +12,7 @@ from reclens.client import SteeringClient
 from reclens.contracts import Release
 from reclens.data import read_dataset
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
-from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
-from reclens.ops.local.stack import LocalStack
-from reclens.ops.local.state import StateFolder
+from reclens.ops.local.processes import terminated_as_interrupted
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.spec_file import JobRequest, read_spec_file
 from reclens.platform.jobs.view import JobState, JobView
@@ -23,6 +21,7 @@ from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.demo.plots import draw_plots
 from reclens.studies.demo.report import as_markdown, as_report, as_text, read_figures
 from reclens.studies.demo.story import tell
+from reclens.studies.system import local_system
 
 PIPELINE = Path(__file__).with_name("pipeline.yaml")
 """The one job that the demo submits."""
@@ -62,23 +61,11 @@ def run_demo(
         DemoFailed: the pipeline failed or was cancelled.
         Unavailable: a part of the stack died or does not answer.
     """
-    stack = LocalStack(StateFolder.default())
-    started_here = not stack.running()
-    done = False
-    with terminated_as_interrupted():
-        try:
-            begun = time.monotonic()
-            stack.up(say)
-            settings = stack.state.settings()
-            request = read_spec_file(PIPELINE)
-            _make(settings, request, watch)
-            told = _show(settings, request.spec["release"], out, begun)
-            done = True
-        finally:
-            if started_here and not (keep and done):
-                with undisturbed():
-                    stack.down(say)
-    return told
+    begun = time.monotonic()
+    with terminated_as_interrupted(), local_system(say, keep=keep) as settings:
+        request = read_spec_file(PIPELINE)
+        _make(settings, request, watch)
+        return _show(settings, request.spec["release"], out, begun)
 
 
 def _make(
@@ -108,7 +95,7 @@ def _show(
     store = ArtifactStore.from_settings(settings)
     release = store.releases.head(release_name)
     figures = read_figures(store, release)
-    dataset = read_dataset(store.fetch_all(figures.dataset.artifact))
+    dataset = read_dataset(store.fetch_all(figures.stages["dataset"].artifact))
     with SteeringClient(settings.client.target) as client:
         _await_serving(client, release)
         story = tell(client, dataset, release_name)

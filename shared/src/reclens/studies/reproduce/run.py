@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from reclens.contracts import Progress
-from reclens.ops.local.processes import terminated_as_interrupted, undisturbed
-from reclens.ops.local.stack import LocalStack
-from reclens.ops.local.state import StateFolder
+from reclens.ops.local.processes import terminated_as_interrupted
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.reproduce.experiment.execution import JobRun
-from reclens.studies.reproduce.experiment.plan import Plan, make_plan
-from reclens.studies.reproduce.experiment.results import collect
+from reclens.studies.reproduce.experiment.execution import Say, run_jobs
+from reclens.studies.reproduce.experiment.plan import StudyPlan, make_plan
+from reclens.studies.reproduce.experiment.results import read_results
 from reclens.studies.reproduce.report.writing import write_report
-
-Say = Callable[[str], None]
+from reclens.studies.system import local_system
 
 
 def reproduce(
@@ -55,7 +52,8 @@ def reproduce(
     """
     # All plans first: a misspelt name must not be found after an hour.
     plans = [make_plan(dataset, model, main_only=main_only) for model in models]
-    with terminated_as_interrupted(), _system(settings, say) as system:
+    named = local_system(say) if settings is None else nullcontext(settings)
+    with terminated_as_interrupted(), named as system:
         return {
             plan.model_name: _one(plan, system, output, say=say, describe=describe)
             for plan in plans
@@ -63,7 +61,7 @@ def reproduce(
 
 
 def _one(
-    plan: Plan,
+    plan: StudyPlan,
     settings: ClientSettings,
     output: Path,
     *,
@@ -74,26 +72,9 @@ def _one(
     store = ArtifactStore.from_settings(settings)
     jobs = plan.jobs()
     say(f"{plan.dataset_name}, {plan.model_name}: {len(jobs)} jobs")
-    run = JobRun(jobs, JobLog(settings.redis), store, say=say, describe=describe)
-    failures = run.finish()
-    collected = collect(plan, store, failures)
+    failures = run_jobs(jobs, JobLog(settings.redis), store, say=say, describe=describe)
+    results = read_results(plan, store, failures)
     folder = output / plan.dataset_name / plan.model_name
-    report = write_report(collected, folder, seconds=time.monotonic() - begun)
+    report = write_report(results, folder, seconds=time.monotonic() - begun)
     say(f"report.md, report.html, report.json and plots in {folder}")
     return report
-
-
-@contextmanager
-def _system(settings: ClientSettings | None, say: Say) -> Iterator[ClientSettings]:
-    if settings is not None:
-        yield settings
-        return
-    stack = LocalStack(StateFolder.default())
-    started_here = not stack.running()
-    try:
-        stack.up(say)
-        yield stack.state.settings()
-    finally:
-        if started_here:
-            with undisturbed():
-                stack.down(say)

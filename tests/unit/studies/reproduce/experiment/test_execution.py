@@ -9,7 +9,7 @@ import pytest
 from reclens.contracts import JobResult
 from reclens.platform.jobs.view import JobError, JobState, JobView
 from reclens.studies.reproduce.experiment import execution
-from reclens.studies.reproduce.experiment.execution import JobRun, ReproductionFailed
+from reclens.studies.reproduce.experiment.execution import ReproductionFailed, run_jobs
 from reclens.studies.reproduce.experiment.plan import PlannedJob, make_plan
 
 
@@ -60,28 +60,28 @@ def jobs() -> list[PlannedJob]:
     return make_plan("ml-100k", "sasrec").jobs()
 
 
-def run(system: System, jobs: list[PlannedJob], said: list[str] | None = None) -> JobRun:
+def run(system: System, jobs: list[PlannedJob], said: list[str] | None = None) -> dict[str, str]:
     system.names = {job.ref: job for job in jobs}
     lines = [] if said is None else said
-    return JobRun(jobs, system, system, say=lines.append, describe=str)  # type: ignore[arg-type]
+    return run_jobs(jobs, system, system, say=lines.append, describe=str)  # type: ignore[arg-type]
 
 
 def test_everything_is_made_once(jobs: list[PlannedJob]) -> None:
     system = System()
-    assert run(system, jobs).finish() == {}
+    assert run(system, jobs) == {}
     assert sorted(system.submitted) == sorted(job.ref for job in jobs)
 
 
 def test_what_exists_is_not_made_again(jobs: list[PlannedJob]) -> None:
     system = System(existing={job.ref for job in jobs[:-1]})
     said: list[str] = []
-    assert run(system, jobs, said).finish() == {}
+    assert run(system, jobs, said) == {}
     assert system.submitted == [jobs[-1].ref]
     assert sum("found" in line for line in said) == len(jobs) - 1
 
 
 def test_an_optional_failure_takes_only_what_reads_it_along(jobs: list[PlannedJob]) -> None:
-    failures = run(System(broken={"autoencoder of PCA"}), jobs).finish()
+    failures = run(System(broken={"autoencoder of PCA"}), jobs)
     names = {job.ref: job.name for job in jobs}
     assert {names[ref] for ref in failures} == {
         "autoencoder of PCA",
@@ -94,7 +94,7 @@ def test_an_optional_failure_takes_only_what_reads_it_along(jobs: list[PlannedJo
 def test_a_required_failure_ends_it_with_its_reason(jobs: list[PlannedJob]) -> None:
     system = System(broken={"activations"})
     with pytest.raises(ReproductionFailed, match=r"activations: Boom: it broke\."):
-        run(system, jobs).finish()
+        run(system, jobs)
     assert len(system.submitted) == 3, "nothing that reads it was sent"
 
 
@@ -108,6 +108,6 @@ def test_an_interruption_cancels_what_runs(
 
     monkeypatch.setattr(execution.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run(system, jobs).finish()
+        run(system, jobs)
     assert system.submitted
     assert sorted(system.cancelled) == sorted(system.submitted)

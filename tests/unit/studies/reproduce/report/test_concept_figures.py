@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from drawn import (
     control_of,
-    drawn_collected,
+    drawn_results,
     example,
     hits_by_level,
     legend_texts,
@@ -22,7 +22,7 @@ from matplotlib.container import ErrorbarContainer
 
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.reproduce.report.concept_figures import (
     MAX_ONE_ITEM,
     chosen_examples,
@@ -31,24 +31,24 @@ from reclens.studies.reproduce.report.concept_figures import (
     level_curves,
     levels,
 )
-from reclens.studies.reproduce.report.plot import BLUE, GREY, ORANGE, SKY
+from reclens.studies.reproduce.report.drawing import BLUE, GREY, ORANGE, SKY
 
 
 @pytest.fixture
-def collected() -> Collected:
-    return drawn_collected()
+def results() -> StudyResults:
+    return drawn_results()
 
 
 @pytest.fixture
-def judged(collected: Collected) -> Collected:
+def judged(results: StudyResults) -> StudyResults:
     """The main dictionary with 30 judged labels, one control with 25 and one with a single one."""
 
     def labels(values: list[float | None]) -> pa.Table:
         return pa.table({"confidence": pa.array(values, pa.float64())})
 
-    main, untrained, _ = collected.dictionaries
+    main, untrained, _ = results.dictionaries
     return replace(
-        collected,
+        results,
         dictionaries=(
             replace(main, labels=labels([0.6] * 15 + [0.8] * 15 + [None])),
             replace(untrained, labels=labels([0.55] * 25)),
@@ -60,7 +60,7 @@ def judged(collected: Collected) -> Collected:
 # --- F2 ------------------------------------------------------------------------------------------
 
 
-def test_a_control_with_one_judged_label_is_named_and_not_drawn(judged: Collected) -> None:
+def test_a_control_with_one_judged_label_is_named_and_not_drawn(judged: StudyResults) -> None:
     figure = confidence(judged).figure
     assert legend_texts(figure) == [
         "topk 10/2 (main): 30 judged of 10 alive, median 0.70",
@@ -73,7 +73,7 @@ def test_a_control_with_one_judged_label_is_named_and_not_drawn(judged: Collecte
     assert GREY in colours
 
 
-def test_no_label_lies_outside_of_the_axis(judged: Collected) -> None:
+def test_no_label_lies_outside_of_the_axis(judged: StudyResults) -> None:
     main = judged.main
     low = replace(main, labels=pa.table({"confidence": [0.17, *[0.9] * 29]}))
     figure = confidence(replace(judged, dictionaries=(low,))).figure
@@ -85,8 +85,8 @@ def test_no_label_lies_outside_of_the_axis(judged: Collected) -> None:
 # --- F3 ------------------------------------------------------------------------------------------
 
 
-def with_examples(collected: Collected, *shown: Any) -> Collected:
-    evaluation = with_metrics(collected.main.evaluation, examples=list(shown))
+def with_examples(results: StudyResults, *shown: Any) -> StudyResults:
+    evaluation = with_metrics(results.main.evaluation, examples=list(shown))
     rows = [row for one in shown for row in [one["latent"]] * 6]
     table = pa.table(
         {
@@ -95,16 +95,16 @@ def with_examples(collected: Collected, *shown: Any) -> Collected:
             "with_concept": [True, True, True, False, False, False] * len(shown),
         }
     )
-    changed = with_main(collected, evaluation=evaluation)
-    return replace(changed, tables={**collected.tables, EXAMPLES.file: table})
+    changed = with_main(results, evaluation=evaluation)
+    return replace(changed, tables={**results.tables, EXAMPLES.file: table})
 
 
 def test_shared_traits_come_before_single_items_and_confidence_orders_both(
-    collected: Collected,
+    results: StudyResults,
 ) -> None:
     found = chosen_examples(
         with_examples(
-            collected,
+            results,
             example(0, "One item: A", 0.99, (0.9, 0.0)),
             example(1, "One item: B", 0.98, (0.9, 0.0)),
             example(2, "One item: C", 0.97, (0.9, 0.0)),
@@ -116,35 +116,35 @@ def test_shared_traits_come_before_single_items_and_confidence_orders_both(
     assert MAX_ONE_ITEM == 2
 
 
-def test_a_name_that_people_gave_is_never_one_of_an_item(collected: Collected) -> None:
-    labels = collected.main.labels
+def test_a_name_that_people_gave_is_never_one_of_an_item(results: StudyResults) -> None:
+    labels = results.main.labels
     assert labels is not None
     people = pa.array(["human", "llm", *labels["source"].to_pylist()[2:]])
     column = labels.column_names.index("source")
-    collected = with_main(collected, labels=labels.set_column(column, "source", people))
+    results = with_main(results, labels=labels.set_column(column, "source", people))
     shown = (example(j, f"One item: {j}", 0.9 - j / 10, (0.9, 0.0)) for j in range(5))
-    found = chosen_examples(with_examples(collected, *shown))
+    found = chosen_examples(with_examples(results, *shown))
     assert [one["latent"] for one in found] == [0, 1, 2, 3], "two by an item, as ever"
 
 
-def test_a_latent_that_fires_less_with_its_concept_is_no_example(collected: Collected) -> None:
+def test_a_latent_that_fires_less_with_its_concept_is_no_example(results: StudyResults) -> None:
     found = chosen_examples(
         with_examples(
-            collected,
+            results,
             example(0, "Comedy Horror", 0.99, (0.0, 0.01)),
             example(1, "Never on top", 0.98, (None, 0.01)),
             example(2, "Drama", 0.7, (0.3, 0.2)),
         )
     )
     assert [one["label"] for one in found] == ["Drama"]
-    only_bad = with_examples(collected, example(0, "Comedy Horror", 0.99, (0.0, 0.01)))
+    only_bad = with_examples(results, example(0, "Comedy Horror", 0.99, (0.0, 0.01)))
     assert examples(only_bad) is None
 
 
 def test_a_panel_tells_its_cases_and_has_activations_in_shares_of_p99(
-    collected: Collected,
+    results: StudyResults,
 ) -> None:
-    plot = examples(with_examples(collected, example(3, "Film-Noir", 0.9, (2 / 3, 1 / 3))))
+    plot = examples(with_examples(results, example(3, "Film-Noir", 0.9, (2 / 3, 1 / 3))))
     assert plot is not None
     (axes,) = plot.figure.axes
     assert axes.get_title(loc="left") == (
@@ -160,9 +160,9 @@ def test_a_panel_tells_its_cases_and_has_activations_in_shares_of_p99(
     assert "scales differ" in plot.figure.get_supylabel()
 
 
-def test_data_without_titles_are_said_to_have_none(collected: Collected) -> None:
+def test_data_without_titles_are_said_to_have_none(results: StudyResults) -> None:
     def note(label: str) -> str:
-        plot = examples(with_examples(collected, example(3, label, 0.9, (0.9, 0.0))))
+        plot = examples(with_examples(results, example(3, label, 0.9, (0.9, 0.0))))
         assert plot is not None
         return plot.note
 
@@ -174,8 +174,8 @@ def test_data_without_titles_are_said_to_have_none(collected: Collected) -> None
 # --- F5 ------------------------------------------------------------------------------------------
 
 
-def test_intervals_are_over_labels_and_means_over_latents(collected: Collected) -> None:
-    curves = level_curves(collected, least_p=0.0)
+def test_intervals_are_over_labels_and_means_over_latents(results: StudyResults) -> None:
+    curves = level_curves(results, least_p=0.0)
     assert curves is not None
     assert (curves.latents, curves.labels) == (4, 3)
     assert curves.own[:, 0] == pytest.approx(hits_by_level().mean(axis=0) / 10)
@@ -183,37 +183,37 @@ def test_intervals_are_over_labels_and_means_over_latents(collected: Collected) 
     # three labels may hold the third alone.
     assert curves.own[3, 1] <= 0.15 + 1e-9
     assert curves.own[3, 2] == pytest.approx(0.9)
-    again = level_curves(collected, least_p=0.0)
+    again = level_curves(results, least_p=0.0)
     assert again is not None
     assert np.array_equal(curves.own, again.own), "seeded"
 
 
-def test_latents_of_one_label_count_as_one(collected: Collected) -> None:
-    labels = collected.main.labels
+def test_latents_of_one_label_count_as_one(results: StudyResults) -> None:
+    labels = results.main.labels
     assert labels is not None
     at = labels.column_names.index("label")
     same = labels.set_column(at, "label", pa.array(["Drama"] * 5))
-    curves = level_curves(with_main(collected, labels=same), least_p=0.0)
+    curves = level_curves(with_main(results, labels=same), least_p=0.0)
     assert curves is not None
     assert curves.labels == 1
     # With one label there is one resample: its own mean.
     assert curves.own[:, 1] == pytest.approx(curves.own[:, 0])
 
 
-def test_only_the_interpretable_are_in_their_panel(collected: Collected) -> None:
+def test_only_the_interpretable_are_in_their_panel(results: StudyResults) -> None:
     # P is .9, .8, .7 and unknown.
-    curves = level_curves(collected, least_p=0.8)
+    curves = level_curves(results, least_p=0.8)
     assert curves is not None
     assert (curves.latents, curves.labels) == (2, 1)
-    assert level_curves(collected, least_p=0.95) is None
+    assert level_curves(results, least_p=0.95) is None
 
 
-def test_without_counts_there_is_no_figure(collected: Collected) -> None:
-    assert levels(replace(collected, tables={})) is None
+def test_without_counts_there_is_no_figure(results: StudyResults) -> None:
+    assert levels(replace(results, tables={})) is None
 
 
-def test_markers_of_silent_cases_stand_side_by_side(collected: Collected) -> None:
-    plot = levels(collected)
+def test_markers_of_silent_cases_stand_side_by_side(results: StudyResults) -> None:
+    plot = levels(results)
     assert plot is not None
     assert len(plot.figure.axes) == 2
     for axes in plot.figure.axes:
@@ -227,13 +227,13 @@ def test_markers_of_silent_cases_stand_side_by_side(collected: Collected) -> Non
     assert plot.figure.axes[1].get_title(loc="left") == "all labelled: 4 latents, 3 labels"
 
 
-def test_a_level_that_no_latent_reaches_has_no_value(collected: Collected) -> None:
-    table = collected.tables[LEVELS.file]
+def test_a_level_that_no_latent_reaches_has_no_value(results: StudyResults) -> None:
+    table = results.tables[LEVELS.file]
     level = table["level"].to_numpy()
     at = table.column_names.index("cases")
     cases = np.where(level == 10, 0, 10)
     emptied = table.set_column(at, "cases", pa.array(cases, pa.int64()))
-    curves = level_curves(replace(collected, tables={LEVELS.file: emptied}), least_p=0.0)
+    curves = level_curves(replace(results, tables={LEVELS.file: emptied}), least_p=0.0)
     assert curves is not None
     assert np.isnan(curves.own[10]).all()
     assert np.isfinite(curves.own[:10]).all()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from drawn import (
     control_of,
-    drawn_collected,
+    drawn_results,
     errorbars,
     legend_texts,
     reach,
@@ -17,47 +17,47 @@ from drawn import (
 from matplotlib.container import ErrorbarContainer
 
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.reproduce.report.dictionary_figures import (
     pareto,
     pareto_series,
     prediction_aware,
     quality,
 )
-from reclens.studies.reproduce.report.plot import BLUE, INK
+from reclens.studies.reproduce.report.drawing import BLUE, INK
 from reclens.studies.reproduce.report.writing import all_plots
 
 
 @pytest.fixture
-def collected() -> Collected:
-    return drawn_collected()
+def results() -> StudyResults:
+    return drawn_results()
 
 
 # --- F4 ------------------------------------------------------------------------------------------
 
 
-def test_quality_is_the_difference_to_the_base_user_by_user(collected: Collected) -> None:
-    bars = errorbars(quality(collected).figure)
+def test_quality_is_the_difference_to_the_base_user_by_user(results: StudyResults) -> None:
+    bars = errorbars(quality(results).figure)
     assert list(bars) == ["topk 10/2 (main)", "control: untrained"]
     (ends,) = reach(bars["topk 10/2 (main)"])
     assert ends.tolist() == [pytest.approx([-0.012, 5]), pytest.approx([0.008, 5])]
 
 
-def test_a_control_without_any_label_is_drawn_whole(collected: Collected) -> None:
-    main, untrained, _ = collected.dictionaries
+def test_a_control_without_any_label_is_drawn_whole(results: StudyResults) -> None:
+    main, untrained, _ = results.dictionaries
     nameless = control_of(untrained, Role.PCA, "PCA")
     nameless = replace(nameless, concepts=with_metrics(nameless.concepts, distinct=0))
-    figure = quality(replace(collected, dictionaries=(main, nameless))).figure
+    figure = quality(replace(results, dictionaries=(main, nameless))).figure
     assert figure.axes[0].get_ylim()[0] < 0
     # Names are in a legend below the axes, none can cover a point or a tick.
     assert not figure.axes[0].texts
     assert "control: PCA" in legend_texts(figure)
 
 
-def test_the_main_dictionary_differs_from_the_others_of_its_kind(collected: Collected) -> None:
-    main = collected.main
+def test_the_main_dictionary_differs_from_the_others_of_its_kind(results: StudyResults) -> None:
+    main = results.main
     other = replace(main, roles=(Role.GRID_K,), name="topk 10/4")
-    bars = errorbars(quality(replace(collected, dictionaries=(main, other))).figure)
+    bars = errorbars(quality(replace(results, dictionaries=(main, other))).figure)
     own, theirs = bars["topk 10/2 (main)"][0], bars["topk 10/4"][0]
     assert own is not None
     assert theirs is not None
@@ -70,12 +70,12 @@ def test_the_main_dictionary_differs_from_the_others_of_its_kind(collected: Coll
 
 
 @pytest.fixture
-def shapes(collected: Collected) -> Collected:
+def shapes(results: StudyResults) -> StudyResults:
     """A main dictionary that is in no grid, one that is, and closed forms at two k."""
-    main, untrained, _ = collected.dictionaries
+    main, untrained, _ = results.dictionaries
     plain = control_of(untrained, Role.CLOSED_FORM, "PCA, k 4")
     return replace(
-        collected,
+        results,
         dictionaries=(
             with_config(
                 replace(main, roles=(Role.MAIN,)),
@@ -95,7 +95,7 @@ def shapes(collected: Collected) -> Collected:
     )  # fmt: skip
 
 
-def test_the_main_dictionary_is_drawn_where_no_grid_has_its_shape(shapes: Collected) -> None:
+def test_the_main_dictionary_is_drawn_where_no_grid_has_its_shape(shapes: StudyResults) -> None:
     found = {one.label: one for one in pareto_series(shapes)}
     assert found["topk, 2,048 latents, k 32"].members == [shapes.main]
     left = pareto(shapes).figure.axes[0]
@@ -104,12 +104,12 @@ def test_the_main_dictionary_is_drawn_where_no_grid_has_its_shape(shapes: Collec
     assert ring.get_color() == INK
 
 
-def test_the_main_dictionary_is_not_drawn_twice(collected: Collected) -> None:
+def test_the_main_dictionary_is_not_drawn_twice(results: StudyResults) -> None:
     # Here it is part of the grid over k.
-    assert [one.label for one in pareto_series(collected)] == ["topk, 10 latents"]
+    assert [one.label for one in pareto_series(results)] == ["topk, 10 latents"]
 
 
-def test_closed_forms_are_curves_over_k(shapes: Collected) -> None:
+def test_closed_forms_are_curves_over_k(shapes: StudyResults) -> None:
     (line,) = [
         line for line in pareto(shapes).figure.axes[0].lines if "PCA" in str(line.get_label())
     ]
@@ -118,7 +118,7 @@ def test_closed_forms_are_curves_over_k(shapes: Collected) -> None:
     assert line.get_linestyle() == ":"
 
 
-def test_no_marker_hides_another(shapes: Collected) -> None:
+def test_no_marker_hides_another(shapes: StudyResults) -> None:
     left, right = pareto(shapes).figure.axes
     curves = [line for line in left.lines if "latents" in str(line.get_label())]
     assert {line.get_markerfacecolor() for line in curves} == {"none"}
@@ -128,7 +128,7 @@ def test_no_marker_hides_another(shapes: Collected) -> None:
     assert len({round(float(x), 6) for x in marked}) == len(marked)
 
 
-def test_a_dictionary_far_from_its_k_is_explained(shapes: Collected) -> None:
+def test_a_dictionary_far_from_its_k_is_explained(shapes: StudyResults) -> None:
     assert "Where a threshold decides" not in pareto(shapes).note
     main = with_config(shapes.main, kind="batchtopk", n_latents=2048, k=2, l0=3.5, fvu=0.5)
     wide = replace(shapes, dictionaries=(main, *shapes.dictionaries[1:]))
@@ -139,15 +139,15 @@ def test_a_dictionary_far_from_its_k_is_explained(shapes: Collected) -> None:
 
 
 @pytest.fixture
-def weighted(collected: Collected) -> Collected:
-    main, untrained, aware = collected.dictionaries
+def weighted(results: StudyResults) -> StudyResults:
+    main, untrained, aware = results.dictionaries
     return replace(
-        collected,
+        results,
         dictionaries=(main, aware, control_of(untrained, Role.PCA, "PCA"), untrained),
     )
 
 
-def test_agreement_has_intervals_and_controls_beside_it(weighted: Collected) -> None:
+def test_agreement_has_intervals_and_controls_beside_it(weighted: StudyResults) -> None:
     plot = prediction_aware(weighted)
     assert plot is not None
     names = [axes.get_ylabel() for axes in plot.figure.axes]
@@ -160,7 +160,7 @@ def test_agreement_has_intervals_and_controls_beside_it(weighted: Collected) -> 
     assert reach(overlap["topk, k = 16"])[0][:, 1].tolist() == pytest.approx([0.88, 0.92])
 
 
-def test_points_of_the_three_weights_are_not_joined(weighted: Collected) -> None:
+def test_points_of_the_three_weights_are_not_joined(weighted: StudyResults) -> None:
     plot = prediction_aware(weighted)
     assert plot is not None
     for axes in plot.figure.axes:
@@ -171,7 +171,7 @@ def test_points_of_the_three_weights_are_not_joined(weighted: Collected) -> None
             assert bar[0].get_linestyle() == "None"
 
 
-def test_without_the_term_there_is_no_figure(collected: Collected) -> None:
-    alone = replace(collected, dictionaries=collected.dictionaries[:2])
+def test_without_the_term_there_is_no_figure(results: StudyResults) -> None:
+    alone = replace(results, dictionaries=results.dictionaries[:2])
     assert prediction_aware(alone) is None
     assert "F8" not in {plot.key for plot in all_plots(alone)}

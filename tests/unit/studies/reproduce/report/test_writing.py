@@ -15,24 +15,28 @@ from matplotlib.figure import Figure
 from reproduction import fidelity as fidelity_of
 from reproduction import fidelity_rows
 
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
-from reclens.studies.reproduce.report.claims import check_claims
-from reclens.studies.reproduce.report.plot import plot
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
+from reclens.studies.reproduce.report import prose
+from reclens.studies.reproduce.report.claims import Claim, check_claims
+from reclens.studies.reproduce.report.drawing import captioned
 from reclens.studies.reproduce.report.prose import anchor
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
 from reclens.studies.reproduce.report.writing import (
     ALL_CONCEPTS,
     ALL_FIDELITY,
     RAW,
-    as_html,
-    as_markdown,
+    content_of,
     opening,
     write_report,
 )
 
 
-def tables_of(collected: Collected, key: str) -> list[Table]:
-    return [table for table in all_tables(collected) if table.key == key]
+def markdown_of(results: StudyResults, tables: list[Table], claims: list[Claim]) -> str:
+    return prose.render("report.md.j2", **content_of(results, tables, [], claims))
+
+
+def tables_of(results: StudyResults, key: str) -> list[Table]:
+    return [table for table in all_tables(results) if table.key == key]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(collected: Collected, folder: Path) -> dict[str, Any]:
-    return write_report(collected, folder, seconds=12.5)
+def report(results: StudyResults, folder: Path) -> dict[str, Any]:
+    return write_report(results, folder, seconds=12.5)
 
 
 def test_json_has_the_public_fields(report: dict[str, Any], folder: Path) -> None:
@@ -114,8 +118,8 @@ def test_the_report_says_how_much_it_is_made_of(report: dict[str, Any], folder: 
     assert "Fidelity over all 40 test users" in markdown
 
 
-def test_origins_are_rows_of_their_own(collected: Collected) -> None:
-    main, *others = collected.dictionaries
+def test_origins_are_rows_of_their_own(results: StudyResults) -> None:
+    main, *others = results.dictionaries
     assert main.evaluation is not None
     measures = ("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine")
     origins = {
@@ -125,7 +129,7 @@ def test_origins_are_rows_of_their_own(collected: Collected) -> None:
     evaluation = main.evaluation.model_copy(
         update={"metrics": {**main.evaluation.metrics, "origins": origins}}
     )
-    both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
+    both = replace(results, dictionaries=(replace(main, evaluation=evaluation), *others))
     (table,) = tables_of(both, "T4")
     assert "24 learned and 390 folded cases" in table.note
     first = "\n".join(opening(both))
@@ -136,7 +140,7 @@ def test_origins_are_rows_of_their_own(collected: Collected) -> None:
     assert rows["main, folded vectors alone (390 cases)"][5] == 0.25
 
 
-def test_without_usable_tags_no_figure_is_given(collected: Collected) -> None:
+def test_without_usable_tags_no_figure_is_given(results: StudyResults) -> None:
     none = {"usable": 1, "tags": 0, "auroc": {}}
     bare = [
         replace(
@@ -145,14 +149,14 @@ def test_without_usable_tags_no_figure_is_given(collected: Collected) -> None:
                 update={"metrics": {**one.evaluation.metrics, "probing": none}}
             ),
         )
-        for one in collected.dictionaries
+        for one in results.dictionaries
         if one.evaluation is not None
     ]
-    (table,) = tables_of(replace(collected, dictionaries=tuple(bare)), "T5b")
+    (table,) = tables_of(replace(results, dictionaries=tuple(bare)), "T5b")
     assert table.rows == []
     assert table.note.startswith("No usable tags: it takes 3")
     assert "these data have 1" in table.note
-    assert "| from |" not in as_markdown(collected, [table], [], [])
+    assert "| from |" not in markdown_of(results, [table], [])
 
 
 class _Links(HTMLParser):
@@ -178,21 +182,21 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], folder: Path) -> N
     assert [link for link in page.links if not link.startswith("#")] == []
 
 
-def test_what_is_missing_is_said(collected: Collected, tmp_path: Path) -> None:
-    incomplete = replace(collected, missing={"autoencoder of <PCA>": "it broke"})
-    assert "autoencoder of <PCA> (it broke)" in as_markdown(incomplete, [], [], [])
-    html = as_html(incomplete, [], [], [], tmp_path)
+def test_what_is_missing_is_said(results: StudyResults, tmp_path: Path) -> None:
+    incomplete = replace(results, missing={"autoencoder of <PCA>": "it broke"})
+    assert "autoencoder of <PCA> (it broke)" in markdown_of(incomplete, [], [])
+    html = prose.render("report.html.j2", drawn={}, **content_of(incomplete, [], [], []))
     assert "autoencoder of &lt;PCA&gt; (it broke)" in html, "text of strangers is escaped"
 
 
-def test_rows_stand_beside_their_controls(collected: Collected) -> None:
-    for table in all_tables(collected):
+def test_rows_stand_beside_their_controls(results: StudyResults) -> None:
+    for table in all_tables(results):
         if table.key in {"T2", "T3", "T3b", "T4", "T5"}:
             assert any("control" in str(row[0]) for row in table.rows), table.key
 
 
-def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
-    by_vectors, by_text, intruders, _ = tables_of(collected, "T5")[1:]
+def test_text_has_columns_where_there_is_text(results: StudyResults) -> None:
+    by_vectors, by_text, intruders, _ = tables_of(results, "T5")[1:]
     assert by_text.rows == by_vectors.rows
     assert by_text.title == "Are the cases of one latent alike by what is written of the items?"
     measured = [0.25, 0.125, "0.600 [0.500 to 0.700]", "0.400 [0.300 to 0.500]"]
@@ -204,15 +208,15 @@ def test_text_has_columns_where_there_is_text(collected: Collected) -> None:
                 update={"metrics": {**one.evaluation.metrics, "similarity_text": None}}
             ),
         )
-        for one in collected.dictionaries
+        for one in results.dictionaries
         if one.evaluation is not None
     ]
-    _, _, intruders, _ = tables_of(replace(collected, dictionaries=tuple(bare)), "T5")
+    _, _, intruders, _ = tables_of(replace(results, dictionaries=tuple(bare)), "T5")
     assert intruders.rows[0] == ["topk 1,000/2 (main)", 3, *measured]
 
 
-def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> None:
-    table = tables_of(collected, "T5")[-1]
+def test_labels_by_tags_say_how_far_these_are_a_truth(results: StudyResults) -> None:
+    table = tables_of(results, "T5")[-1]
     purity = [2, 0.5, 0.1]
     assert table.rows[0] == [
         "topk 1,000/2 (main)",
@@ -225,30 +229,28 @@ def test_labels_by_tags_say_how_far_these_are_a_truth(collected: Collected) -> N
         *purity * 3,
     ]
     assert "no independent truth" in table.note
-    main, *others = collected.dictionaries
+    main, *others = results.dictionaries
     assert main.evaluation is not None
     held = {**main.evaluation.metrics["label_truth"], "independent": True}
     evaluation = main.evaluation.model_copy(
         update={"metrics": {**main.evaluation.metrics, "label_truth": held}}
     )
-    held_by_others = replace(
-        collected, dictionaries=(replace(main, evaluation=evaluation), *others)
-    )
+    held_by_others = replace(results, dictionaries=(replace(main, evaluation=evaluation), *others))
     table = tables_of(held_by_others, "T5")[-1]
     assert table.title == "Do the labels hold against the tags of other people?"
     assert "people whose tags no label is made of" in table.note
 
 
-def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Collected) -> None:
-    (table,) = tables_of(collected, "T8")
+def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(results: StudyResults) -> None:
+    (table,) = tables_of(results, "T8")
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["recommender"] == [2.0, 2.0, 2.0]
     assert rows["of that, training alone"] == [None, None, None]
-    main, *others = collected.dictionaries
+    main, *others = results.dictionaries
     trained = main.autoencoder.model_copy(
         update={"metrics": {**main.autoencoder.metrics, "training_seconds": 1.5}}
     )
-    timed = replace(collected, dictionaries=(replace(main, autoencoder=trained), *others))
+    timed = replace(results, dictionaries=(replace(main, autoencoder=trained), *others))
     (table,) = tables_of(timed, "T8")
     (row,) = [row for row in table.rows if row[0] == "of that, training alone"]
     assert row[1] == 1.5
@@ -257,8 +259,8 @@ def test_cost_sums_seconds_and_bytes_and_tells_the_highest_peak(collected: Colle
     assert controls == [15.0, 6.0, 5.0]
 
 
-def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
-    main, *others = collected.dictionaries
+def test_how_known_users_are_served_comes_first(results: StudyResults) -> None:
+    main, *others = results.dictionaries
     assert main.evaluation is not None
     measured = main.evaluation.metrics["fidelity"]["history"]
     worse = {**measured, "held_out": {**measured["held_out"], "users": 7}}
@@ -271,7 +273,7 @@ def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
             }
         }
     )
-    both = replace(collected, dictionaries=(replace(main, evaluation=evaluation), *others))
+    both = replace(results, dictionaries=(replace(main, evaluation=evaluation), *others))
     assert both.main.fidelity()["users"] == 40
     assert [table.title.split(", ")[-1] for table in tables_of(both, "T3")] == [
         "learned vectors",
@@ -286,7 +288,7 @@ def test_how_known_users_are_served_comes_first(collected: Collected) -> None:
     [("", "text", "text"), (".3f", 0.12345, "0.123"), (",d", 1234, "1,234"), (".1f", None, "n/a")],
 )
 def test_cells(shown: str, value: Any, cell: str) -> None:
-    assert Column("x", shown).cell(value) == cell
+    assert Table("", "", (Column("x", shown),), [[value]]).cells() == [[cell]]
 
 
 def _of_two_origins(one: Dictionary) -> Dictionary:
@@ -311,21 +313,19 @@ def _of_two_origins(one: Dictionary) -> Dictionary:
     )
 
 
-def test_each_origin_is_told_apart_throughout(collected: Collected) -> None:
-    two = replace(
-        collected, dictionaries=tuple(_of_two_origins(one) for one in collected.dictionaries)
-    )
+def test_each_origin_is_told_apart_throughout(results: StudyResults) -> None:
+    two = replace(results, dictionaries=tuple(_of_two_origins(one) for one in results.dictionaries))
     (table,) = tables_of(two, "T3b")
     assert table.columns[1].name == "vectors"
     assert [row[1] for row in table.rows] == ["learned", "folded"] * 3
     assert [row[4] for row in table.rows[:2]] == [0.098, 0.09]
-    notes = {key: plot(key, Figure(), two, least=30).note for key in ("F4", "F5")}
+    notes = {key: captioned(key, Figure(), two, least=30).note for key in ("F4", "F5")}
     assert "Cases with learned and with folded vectors together." in notes["F5"]
     assert "With learned vectors; T3b has the others too." in notes["F4"]
     for key in notes:
-        note = plot(key, Figure(), collected, least=30).note
+        note = captioned(key, Figure(), results, least=30).note
         assert "vectors" not in note
-    markdown = as_markdown(two, all_tables(two), [], check_claims(two))
+    markdown = markdown_of(two, all_tables(two), check_claims(two))
     assert "learned vectors: NDCG@10 0.1000 to 0.0980" in markdown
     assert "folded vectors: NDCG@10 0.1000 to 0.0900" in markdown
     assert "weight 1, learned vectors)" in markdown

@@ -202,7 +202,7 @@ def _library(field: str = "index") -> ModuleType:
         raise NotReady(
             "an approximate index needs faiss, which is not installed.",
             field=field,
-            remedy="pip install -c constraints.txt './shared[index]', or score all items.",
+            remedy="pip install --require-hashes -r locks/index.txt, or score all items.",
         ) from error
     return faiss
 

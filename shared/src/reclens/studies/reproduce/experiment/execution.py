@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from graphlib import TopologicalSorter
 
 from reclens.contracts import Progress
 from reclens.errors import RecLensError
@@ -24,101 +25,87 @@ class ReproductionFailed(RecLensError):
     reason = "REPRODUCTION_FAILED"
 
 
-class JobRun:
-    """All jobs of a plan on their way.
+def run_jobs(
+    jobs: Sequence[PlannedJob],
+    log: JobLog,
+    store: ArtifactStore,
+    *,
+    say: Say,
+    describe: Callable[[Progress], str],
+) -> dict[str, str]:
+    """Run all jobs of a plan until nothing is left to run.
 
     A job is submitted as soon as its inputs are there, so the workers of different stages work
     side by side.
 
     Args:
-        jobs: inputs before what reads them.
+        jobs: with those that make their inputs.
         log: of the system to run on.
         store: of the same system.
         say: called with a line for everything that happens.
         describe: progress in words.
+
+    Returns:
+        What went wrong with jobs that the report can do without, by artifact.
+
+    Raises:
+        ReproductionFailed: a required job failed or was cancelled.
+        Unavailable: Redis or the store does not answer.
     """
+    planned = {job.ref: job for job in jobs}
+    waiting = TopologicalSorter({job.ref: job.spec.input_refs().values() for job in jobs})
+    waiting.prepare()
+    failures: dict[str, str] = {}
+    submitted: dict[str, str] = {}
+    spoke: dict[str, float] = {}
 
-    def __init__(
-        self,
-        jobs: Sequence[PlannedJob],
-        log: JobLog,
-        store: ArtifactStore,
-        *,
-        say: Say,
-        describe: Callable[[Progress], str],
-    ) -> None:
-        self.failures: dict[str, str] = {}
-        """What went wrong, by artifact."""
-        self._jobs = {job.ref: job for job in jobs}
-        self._log, self._store = log, store
-        self._say, self._describe = say, describe
-        self._done: set[str] = set()
-        self._submitted: dict[str, str] = {}
-        self._spoke: dict[str, float] = {}
+    def start(ref: str) -> None:
+        spec, name = planned[ref].spec, planned[ref].name
+        broken = [one for one in spec.input_refs().values() if one in failures]
+        if broken:
+            failures[ref] = f"its input {broken[0]} was not made"
+        elif store.exists(ref):
+            say(f"✓ {name}: found")
+        else:
+            submitted[ref] = log.submit(spec.JOB.task, spec.canonical())
+            return
+        waiting.done(ref)
 
-    def finish(self) -> dict[str, str]:
-        """Run until nothing is left to run.
+    def look(ref: str) -> None:
+        view, name = log.show(submitted[ref]), planned[ref].name
+        if view.state.final:
+            del submitted[ref]
+            waiting.done(ref)
+            if view.state is JobState.SUCCEEDED:
+                say(f"✓ {name}: {view.result.seconds if view.result else 0.0:.1f} s")
+            else:
+                failures[ref] = _failure(view)
+                say(f"✗ {name}: {failures[ref]}")
+        elif view.progress and time.monotonic() - spoke.get(ref, 0) >= _LINE_SECONDS:
+            spoke[ref] = time.monotonic()
+            say(f"▶ {name}: {describe(view.progress)}")
 
-        Returns:
-            Failures of jobs that the report can do without, by artifact.
-
-        Raises:
-            ReproductionFailed: a required job failed or was cancelled.
-            Unavailable: Redis or the store does not answer.
-        """
-        try:
-            while self._left():
-                self._submit_ready()
-                self._look()
-                time.sleep(_POLL_SECONDS if self._submitted else 0)
-        except BaseException:
-            # Nobody waits for them any more; their checkpoints stay for the next run.
-            for job_id in self._submitted.values():
-                self._log.cancel(job_id)
-            raise
-        failed = [self._jobs[ref] for ref in self.failures if self._jobs[ref].required]
-        if failed:
+    try:
+        while waiting.is_active():
+            while ready := waiting.get_ready():
+                for ref in ready:
+                    start(ref)
+            for ref in list(submitted):
+                look(ref)
+            time.sleep(_POLL_SECONDS if submitted else 0)
+    except BaseException:
+        # Nobody waits for them any more; their checkpoints stay for the next run.
+        for job_id in submitted.values():
+            log.cancel(job_id)
+        raise
+    for ref, why in failures.items():
+        if planned[ref].required:
             raise ReproductionFailed(
-                f"{failed[0].name}: {self.failures[failed[0].ref]}",
+                f"{planned[ref].name}: {why}",
                 remedy="see the logs of the workers, then run it again: what is done is kept.",
             )
-        return self.failures
+    return failures
 
-    def _left(self) -> bool:
-        return len(self._done) + len(self.failures) < len(self._jobs)
 
-    def _submit_ready(self) -> None:
-        for ref, job in self._jobs.items():
-            if ref in self._done or ref in self.failures or ref in self._submitted:
-                continue
-            inputs = job.spec.input_refs().values()
-            broken = [one for one in inputs if one in self.failures]
-            if broken:
-                self.failures[ref] = f"its input {broken[0]} was not made"
-            elif all(one in self._done for one in inputs):
-                if self._store.exists(ref):
-                    self._done.add(ref)
-                    self._say(f"✓ {job.name}: found")
-                else:
-                    self._submitted[ref] = self._log.submit(job.spec.JOB.task, job.spec.canonical())
-
-    def _look(self) -> None:
-        for ref, job_id in list(self._submitted.items()):
-            view, name = self._log.show(job_id), self._jobs[ref].name
-            if view.state.final:
-                del self._submitted[ref]
-                self._end(ref, name, view)
-            elif view.progress and time.monotonic() - self._spoke.get(ref, 0) >= _LINE_SECONDS:
-                self._spoke[ref] = time.monotonic()
-                self._say(f"▶ {name}: {self._describe(view.progress)}")
-
-    def _end(self, ref: str, name: str, view: JobView) -> None:
-        if view.state is JobState.SUCCEEDED:
-            self._done.add(ref)
-            seconds = view.result.seconds if view.result else 0.0
-            self._say(f"✓ {name}: {seconds:.1f} s")
-            return
-        error = view.error
-        said = "cancelled" if error is None else f"{error.type}: {error.message}"
-        self.failures[ref] = said
-        self._say(f"✗ {name}: {said}")
+def _failure(view: JobView) -> str:
+    return "cancelled" if view.error is None else f"{view.error.type}: {view.error.message}"

@@ -146,7 +146,7 @@ class PlannedDictionary:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """Everything behind the report of one data set and model."""
 
     dataset_name: str
@@ -183,7 +183,7 @@ class Plan:
         return jobs
 
 
-def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) -> Plan:
+def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) -> StudyPlan:
     """Plan the report of a data set that RecLens obtains itself and a model that it trains.
 
     Args:
@@ -207,7 +207,7 @@ def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) ->
         if main_only and role not in _MAIN_ONLY:
             continue
         reasons.setdefault(config, []).append(role)
-    return Plan(
+    return StudyPlan(
         dataset_name=dataset_name,
         model_name=model_name,
         dataset=dataset,

@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reclens.contracts import JobSpec, Manifest
-from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS
+from reclens.contracts.tables import CONCEPTS, FIDELITY, TABLES
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.reproduce.experiment.plan import CONTROLS, Plan, PlannedDictionary, Role
-
-EVALUATION_TABLES = (FIDELITY.file, LATENT_QUALITY.file, LEVELS.file, EXAMPLES.file)
-"""Objects of an evaluation."""
+from reclens.studies.reproduce.experiment.plan import CONTROLS, PlannedDictionary, Role, StudyPlan
 
 ORIGINS = ("history", "learned", "folded")
 """Where a representation comes from: computed from the history, learned per user, or folded in
@@ -72,7 +68,7 @@ class Dictionary:
     @property
     def is_control(self) -> bool:
         """Whether it has learned nothing of its own."""
-        return any(role in CONTROLS for role in self.roles)
+        return self.has(*CONTROLS)
 
     @property
     def title(self) -> str:
@@ -81,9 +77,9 @@ class Dictionary:
             return f"control: {self.name}"
         return f"{self.name} (main)" if self.has(Role.MAIN) else self.name
 
-    def has(self, role: Role) -> bool:
-        """Whether it is there for this reason."""
-        return role in self.roles
+    def has(self, *roles: Role) -> bool:
+        """Whether it is there for any of these reasons."""
+        return any(role in self.roles for role in roles)
 
     def judged(self, column: str) -> np.ndarray:
         """A column of its labels, without the latents that have no value there."""
@@ -106,7 +102,7 @@ class Dictionary:
 
 
 @dataclass(frozen=True)
-class Collected:
+class StudyResults:
     """Everything that a report is made of."""
 
     dataset_name: str
@@ -161,7 +157,9 @@ class Collected:
         return {stage: manifest for stage, manifest in stages.items() if manifest is not None}
 
 
-def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Collected:
+def read_results(
+    plan: StudyPlan, store: ArtifactStore, failures: Mapping[str, str]
+) -> StudyResults:
     """Read everything that was made.
 
     Raises:
@@ -176,7 +174,7 @@ def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Co
     )
     evaluation = dictionaries[0].evaluation
     assert evaluation is not None
-    return Collected(
+    return StudyResults(
         dataset_name=plan.dataset_name,
         model_name=plan.model_name,
         dataset=store.manifest(plan.dataset.artifact_ref()),
@@ -184,8 +182,8 @@ def collect(plan: Plan, store: ArtifactStore, failures: Mapping[str, str]) -> Co
         activations=store.manifest(plan.activations.artifact_ref()),
         dictionaries=dictionaries,
         tables={
-            name: pq.read_table(store.fetch(evaluation.artifact, name))
-            for name in EVALUATION_TABLES
+            table.file: table.read(store.fetch(evaluation.artifact, table.file))
+            for table in TABLES["evaluations"]
         },
         missing={names[ref]: why for ref, why in failures.items()},
     )
@@ -205,8 +203,8 @@ def _dictionary(
         autoencoder=store.manifest(planned.autoencoder.artifact_ref()),
         concepts=store.manifest(concepts) if concepts else None,
         evaluation=store.manifest(evaluation) if evaluation else None,
-        labels=pq.read_table(store.fetch(concepts, CONCEPTS.file)) if concepts else None,
-        fidelity_rows=pq.read_table(store.fetch(evaluation, FIDELITY.file)) if evaluation else None,
+        labels=CONCEPTS.read(store.fetch(concepts, CONCEPTS.file)) if concepts else None,
+        fidelity_rows=FIDELITY.read(store.fetch(evaluation, FIDELITY.file)) if evaluation else None,
     )
 
 

@@ -25,7 +25,7 @@ from reclens.studies.reproduce.experiment.comparison import (
     share_difference,
 )
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.reproduce.report import prose
 
 PAPER = "arXiv 2411.06112"
@@ -71,18 +71,18 @@ class Claim:
         return asdict(self)
 
 
-def check_claims(collected: Collected) -> list[Claim]:
+def check_claims(results: StudyResults) -> list[Claim]:
     """All claims that this data set and model can be held against."""
     return [
-        *base(collected),
-        kept(collected),
-        proves(collected),
-        alive(collected),
-        interpretable_fifth(collected),
-        *easier_than_controls(collected),
-        monosemantic(collected),
-        *rises(collected),
-        one_item(collected),
+        *base(results),
+        kept(results),
+        proves(results),
+        alive(results),
+        interpretable_fifth(results),
+        *easier_than_controls(results),
+        monosemantic(results),
+        *rises(results),
+        one_item(results),
     ]
 
 
@@ -102,14 +102,14 @@ def _claim(name: str, source: str, verdict: Verdict, **values: Any) -> Claim:
 # --- The recommender, and what the reconstruction keeps of it ------------------------------------
 
 
-def base(collected: Collected) -> Iterator[Claim]:
+def base(results: StudyResults) -> Iterator[Claim]:
     """The base model is as good as published; judged on the same data only."""
-    published = PUBLISHED_BASE.get((collected.dataset_name, collected.model_name))
+    published = PUBLISHED_BASE.get((results.dataset_name, results.model_name))
     if published is None:
         return
-    test = collected.recommender.metrics["test"]
-    theirs = PUBLISHED_INTERACTIONS.get(collected.dataset_name)
-    ours = collected.dataset.metrics["interactions"]
+    test = results.recommender.metrics["test"]
+    theirs = PUBLISHED_INTERACTIONS.get(results.dataset_name)
+    ours = results.dataset.metrics["interactions"]
     as_good = plain(all(test[name] >= value for name, value in published.items()))
     yield _claim(
         "base",
@@ -122,15 +122,15 @@ def base(collected: Collected) -> Iterator[Claim]:
     )
 
 
-def kept(collected: Collected) -> Claim:
+def kept(results: StudyResults) -> Claim:
     """The reconstruction keeps the behaviour, and more of it than any control."""
     verdicts: list[Verdict] = []
     origins = []
-    for origin, groups in collected.main.fidelity_by_origin.items():
+    for origin, groups in results.main.fidelity_by_origin.items():
         variants = groups["held_out"]["variants"]
         lost = groups["held_out"]["difference"][RECONSTRUCTION]["ndcg@10"]
         untouched = variants["base"]["ndcg@10"]
-        rivals = list(_rivals(collected, origin))
+        rivals = list(_rivals(results, origin))
         verdicts += [not_lost(lost, untouched), *(above(rival["more"]) for rival in rivals)]
         own = variants[RECONSTRUCTION]
         origins.append(
@@ -146,15 +146,15 @@ def kept(collected: Collected) -> Claim:
     return _claim_of_origins("kept", origins, verdicts)
 
 
-def proves(collected: Collected) -> Claim:
+def proves(results: StudyResults) -> Claim:
     """What has learned nothing does not keep the ranking quality."""
     verdicts: list[Verdict] = []
     origins = []
-    for origin, groups in collected.main.fidelity_by_origin.items():
+    for origin, groups in results.main.fidelity_by_origin.items():
         variants = groups["held_out"]["variants"]
         untouched = variants["base"]["ndcg@10"]
         measured = {"untrained autoencoder": (groups["held_out"], "random_sae")}
-        for one in collected.controls:
+        for one in results.controls:
             if one.has(Role.DIMENSIONS):
                 theirs = one.fidelity_by_origin[origin]["held_out"]
                 measured["raw dimensions"] = (theirs, RECONSTRUCTION)
@@ -184,14 +184,14 @@ def not_lost(difference: list[float | None], untouched: float) -> Verdict:
     return above(difference, -KEPT_LOSS * untouched)
 
 
-def _rivals(collected: Collected, origin: str) -> Iterator[dict[str, Any]]:
+def _rivals(results: StudyResults, origin: str) -> Iterator[dict[str, Any]]:
     """Every control: name, overlap@10, and what the main dictionary has above it."""
-    main = collected.main
+    main = results.main
     variants = main.fidelity_by_origin[origin]["held_out"]["variants"]
     for variant, name in (("random_sae", "untrained autoencoder"), ("mean", "mean vector")):
         more = paired(main, main, "overlap@10", origin, other_variant=variant)
         yield {"name": name, "overlap": variants[variant]["overlap@10"], "more": more}
-    for one in collected.controls:
+    for one in results.controls:
         if not one.has(Role.UNTRAINED) and origin in one.fidelity_by_origin:
             means = one.fidelity_by_origin[origin]["held_out"]["variants"][RECONSTRUCTION]
             more = paired(main, one, "overlap@10", origin)
@@ -201,16 +201,16 @@ def _rivals(collected: Collected, origin: str) -> Iterator[dict[str, Any]]:
 # --- Latents: alive, interpretable, alike within, rising, one item --------------------------------
 
 
-def alive(collected: Collected) -> Claim:
+def alive(results: StudyResults) -> Claim:
     """Most latents fire."""
-    main = collected.main
+    main = results.main
     verdict, share = _share(main.labelling["alive"], main.health["n_latents"], PUBLISHED_ALIVE)
     return _claim("alive", CODE, verdict, published=PUBLISHED_ALIVE, share=share, main=main)
 
 
-def interpretable_fifth(collected: Collected) -> Claim:
+def interpretable_fifth(results: StudyResults) -> Claim:
     """A fifth of the latents has a high P."""
-    main = collected.main
+    main = results.main
     verdict, share = _share(interpretable(main), main.labelling["alive"], PUBLISHED_INTERPRETABLE)
     return _claim(
         "interpretable_fifth",
@@ -219,14 +219,14 @@ def interpretable_fifth(collected: Collected) -> Claim:
         published=PUBLISHED_INTERPRETABLE,
         share=share,
         main=main,
-        controls=collected.controls,
+        controls=results.controls,
     )
 
 
-def easier_than_controls(collected: Collected) -> Iterator[Claim]:
+def easier_than_controls(results: StudyResults) -> Iterator[Claim]:
     """Latents are easier to name than what has learned nothing."""
-    main = collected.main
-    controls = [one for one in collected.controls if one.concepts]
+    main = results.main
+    controls = [one for one in results.controls if one.concepts]
     if not controls:
         return
     own, shuffled = (main.labelling[name] for name in ("auroc_median", "shuffled_auroc_median"))
@@ -239,9 +239,9 @@ def easier_than_controls(collected: Collected) -> Iterator[Claim]:
     yield _claim("easier_than_controls", PAPER, all_of(*verdicts), main=main, controls=controls)
 
 
-def monosemantic(collected: Collected) -> Claim:
+def monosemantic(results: StudyResults) -> Claim:
     """Cases of one latent are alike."""
-    similarity = collected.main.measured["similarity"]
+    similarity = results.main.measured["similarity"]
     firing, chosen = similarity["firing"], similarity["interpretable"]
     distinct, inter = firing["intra_distinct"], firing["inter"]
     unknown = None in (distinct, inter)
@@ -254,13 +254,13 @@ def monosemantic(collected: Collected) -> Claim:
         ),
         firing=firing,
         chosen=chosen,
-        controls=collected.controls,
+        controls=results.controls,
     )
 
 
-def rises(collected: Collected) -> Iterator[Claim]:
+def rises(results: StudyResults) -> Iterator[Claim]:
     """The concept is met more often the more the latent fires."""
-    levels = collected.main.measured["levels"]["interpretable"]
+    levels = results.main.measured["levels"]["interpretable"]
     ratios = [row[0] for row in levels["hit_ratio"][1:]]
     if not levels["latents"] or None in ratios:
         return
@@ -271,9 +271,9 @@ def rises(collected: Collected) -> Iterator[Claim]:
     yield _claim("rises", PAPER, verdict, rising=RISING, levels=levels, ratios=ratios)
 
 
-def one_item(collected: Collected) -> Claim:
+def one_item(results: StudyResults) -> Claim:
     """Many labels are one popular item."""
-    metrics = collected.main.labelling
+    metrics = results.main.labelling
     verdict, share = _share(metrics["single_item"], metrics["alive"], PUBLISHED_ONE_ITEM)
     return _claim("one_item", CODE, verdict, published=PUBLISHED_ONE_ITEM, share=share)
 

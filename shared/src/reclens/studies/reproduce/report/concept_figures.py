@@ -15,24 +15,12 @@ from reclens.concepts.labels.rows import ONE_ITEM, names_one_item
 from reclens.contracts import Manifest
 from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
-from reclens.evaluation.levels import MIN_FIRING, exchanged
+from reclens.evaluation.levels import MIN_FIRING, LevelCounts, exchanged
 from reclens.evaluation.statistics import N_RESAMPLES
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
-from reclens.studies.reproduce.report.plot import (
-    BLUE,
-    COLUMN,
-    GREY,
-    INK,
-    ORANGE,
-    PAGE,
-    RED,
-    Plot,
-    control_look,
-    legend_below,
-    panels,
-    plot,
-    said,
-)
+from reclens.studies.reproduce.experiment.results import StudyResults
+from reclens.studies.reproduce.report import drawing
+from reclens.studies.reproduce.report.drawing import Plot
+from reclens.studies.templates import number, shortened
 
 MIN_JUDGED = 20
 """Judged labels from which on a control's histogram is drawn; one label alone is a bar of 100 %."""
@@ -47,74 +35,54 @@ _N_LEVELS = 1 + N_LEVELS  # silent, then 1 to 10
 # --- F2 ------------------------------------------------------------------------------------------
 
 
-def confidence(collected: Collected) -> Plot:
+def confidence(results: StudyResults) -> Plot:
     """F2: confidence of the labels, the main dictionary's over the controls'."""
-    figure, (axes,) = panels(COLUMN, 4.3)
-    main = collected.main
+    figure, (axes,) = drawing.panels(drawing.COLUMN, 4.3)
+    main = results.main
     lowest = 0.4
-    for one in collected.evaluated:
-        if one is not main and not one.is_control:
-            continue
+    for one in [main, *results.controls]:
         values = one.judged("confidence")
-        label = _judged(one, values)
+        name = f"control, {one.name}" if one.is_control else f"{one.name} (main)"
+        label = f"{name}: {len(values):,} judged of {one.labelling['alive']:,} alive"
         if len(values) < (1 if one is main else MIN_JUDGED):
-            axes.add_line(said(f"{label}: not drawn"))
+            axes.add_line(drawing.said(f"{label}: not drawn"))
             continue
         lowest = min(lowest, float(values.min()))
-        _histogram(axes, one, values, f"{label}, median {np.median(values):.2f}", one is main)
+        look: dict[str, Any] = {"color": drawing.BLUE, "alpha": 0.55}
+        if one is not main:
+            colour, line, _ = drawing.control_look(one)
+            look = {"histtype": "step", "color": colour, "ls": line, "lw": 1.8}
+        axes.hist(
+            values,
+            bins=np.linspace(0, 1, 41).tolist(),
+            weights=np.full(len(values), 100 / len(values)),
+            label=f"{label}, median {np.median(values):.2f}",
+            **look,
+        )
     shuffled = main.labelling["shuffled_balanced_accuracy_median"]
     if shuffled is not None:
-        axes.axvline(
-            shuffled,
-            color=INK,
-            ls=(0, (1, 1)),
-            lw=1.5,
-            label=f"control, own labels shuffled among latents: median {shuffled:.2f}",
-        )
+        label = f"control, own labels shuffled among latents: median {shuffled:.2f}"
+        axes.axvline(shuffled, color=drawing.INK, ls=(0, (1, 1)), lw=1.5, label=label)
     axes.set_xlim(np.floor(lowest * 10) / 10, 1)
     axes.set_xlabel("confidence of a label (balanced accuracy; chance 0.5)")
     axes.set_ylabel("share of its judged latents [%]")
     figure.legend(loc="outside lower left")
-    return plot("F2", figure, collected, least=MIN_JUDGED)
-
-
-def _judged(one: Dictionary, values: np.ndarray) -> str:
-    name = f"control, {one.name}" if one.is_control else f"{one.name} (main)"
-    return f"{name}: {len(values):,} judged of {one.labelling['alive']:,} alive"
-
-
-def _histogram(axes: Axes, one: Dictionary, values: np.ndarray, label: str, filled: bool) -> None:
-    edges = np.linspace(0, 1, 41).tolist()
-    weights = np.full(len(values), 100 / len(values))
-    if filled:
-        axes.hist(values, bins=edges, weights=weights, color=BLUE, alpha=0.55, label=label)
-        return
-    colour, line, _ = control_look(one)
-    axes.hist(
-        values,
-        bins=edges,
-        weights=weights,
-        histtype="step",
-        color=colour,
-        ls=line,
-        lw=1.8,
-        label=label,
-    )
+    return drawing.captioned("F2", figure, results, least=MIN_JUDGED)
 
 
 # --- F3 ------------------------------------------------------------------------------------------
 
 
-def examples(collected: Collected) -> Plot | None:
+def examples(results: StudyResults) -> Plot | None:
     """F3: activations of the best-labelled latents with and without their concept."""
-    table = collected.tables.get(EXAMPLES.file)
-    shown = chosen_examples(collected)
+    table = results.tables.get(EXAMPLES.file)
+    shown = chosen_examples(results)
     if table is None or not shown:
         return None
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    width = PAGE if columns > 1 else COLUMN
-    figure, grid = panels(width, 2.25 * rows + 0.7, rows, columns, sharex=True)
+    width = drawing.PAGE if columns > 1 else drawing.COLUMN
+    figure, grid = drawing.panels(width, 2.25 * rows + 0.7, rows, columns, sharex=True)
     for axes, one in zip(grid, shown, strict=False):
         own = table.filter(pc.equal(table["latent"], one["latent"]))  # type: ignore[attr-defined]
         _example_panel(axes, one, own)
@@ -125,37 +93,29 @@ def examples(collected: Collected) -> Plot | None:
         axes.tick_params(labelbottom=True)
     figure.supxlabel("activation / 99th percentile of the latent's firing cases", fontsize=9.5)
     figure.supylabel("cases of that kind [%], scales differ", fontsize=9.5)
-    handles = [Patch(color=ORANGE, alpha=0.6), Patch(color=BLUE, alpha=0.6)]
-    figure.legend(
-        handles,
-        ["cases with the concept in the top item", "cases without"],
-        loc="outside upper center",
-        ncols=2,
-    )
-    return plot(
-        "F3",
-        figure,
-        collected,
-        cases=shown[0]["cases"],
-        most_of_one_item=MAX_ONE_ITEM,
-        untitled=_is_untitled(collected, shown),
-    )
+    handles = [
+        Patch(color=drawing.ORANGE, alpha=0.6, label="cases with the concept in the top item"),
+        Patch(color=drawing.BLUE, alpha=0.6, label="cases without"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    told = {"cases": shown[0]["cases"], "untitled": _is_untitled(results, shown)}
+    return drawing.captioned("F3", figure, results, most_of_one_item=MAX_ONE_ITEM, **told)
 
 
-def chosen_examples(collected: Collected) -> list[dict[str, Any]]:
+def chosen_examples(results: StudyResults) -> list[dict[str, Any]]:
     """Those of the measured examples that are drawn, best first."""
-    measured = collected.main.evaluation.metrics["examples"] if collected.main.evaluation else []
+    measured = results.main.evaluation.metrics["examples"] if results.main.evaluation else []
     telling = [
         one for one in measured if (one["fires_with"] or 0.0) > (one["fires_without"] or 0.0)
     ]
     telling.sort(key=lambda one: (-one["confidence"], one["latent"]))
-    shared = [one for one in telling if not _names_one_item(collected, one)]
-    single = [one for one in telling if _names_one_item(collected, one)]
+    shared = [one for one in telling if not _names_one_item(results, one)]
+    single = [one for one in telling if _names_one_item(results, one)]
     return [*shared, *single[:MAX_ONE_ITEM]][:MAX_EXAMPLES]
 
 
-def _names_one_item(collected: Collected, one: dict[str, Any]) -> bool:
-    labels = collected.main.labels
+def _names_one_item(results: StudyResults, one: dict[str, Any]) -> bool:
+    labels = results.main.labels
     assert labels is not None
     return names_one_item(one["label"], labels["source"][one["latent"]].as_py())
 
@@ -166,29 +126,30 @@ def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
     fires = values > 0
     values = values / np.percentile(values[fires], 99)
     edges = np.linspace(0, float(values.max()), 25).tolist()
-    for mask, colour, fill in ((~has, BLUE, 0.6), (has, ORANGE, 0.3)):
+    for mask, colour, fill in ((~has, drawing.BLUE, 0.6), (has, drawing.ORANGE, 0.3)):
         firing = values[mask & fires]
         weights = np.full(len(firing), 100 / max(1, int(mask.sum())))
-        axes.hist(firing, bins=edges, weights=weights, color=colour, alpha=fill)
-        if colour == ORANGE:
-            axes.hist(firing, bins=edges, weights=weights, color=ORANGE, histtype="step", lw=1.6)
+        shared: dict[str, Any] = {"bins": edges, "weights": weights, "color": colour}
+        axes.hist(firing, alpha=fill, **shared)
+        if mask is has:
+            axes.hist(firing, histtype="step", lw=1.6, **shared)
     axes.tick_params(labelsize=8.5)
     axes.set_title(
-        f"{_short(one['label'])} (latent {one['latent']})\n"
-        f"fires in {_percent(one['fires_with'])} of {one['cases_with']:,} with it,\n"
-        f"in {_percent(one['fires_without'])} of {one['cases'] - one['cases_with']:,} without",
+        f"{shortened(one['label'], 22)} (latent {one['latent']})\n"
+        f"fires in {number(one['fires_with'], '.1%')} of {one['cases_with']:,} with it,\n"
+        f"in {number(one['fires_without'], '.1%')} of {one['cases'] - one['cases_with']:,} without",
         fontsize=8.5,
         loc="left",
     )
 
 
-def _is_untitled(collected: Collected, shown: list[dict[str, Any]]) -> bool:
+def _is_untitled(results: StudyResults, shown: list[dict[str, Any]]) -> bool:
     """Whether items have ids alone: a label by one item then names its id."""
-    labels = collected.main.labels
+    labels = results.main.labels
     assert labels is not None
     evidence = labels["evidence_items"]
     return any(
-        _names_one_item(collected, one)
+        _names_one_item(results, one)
         and one["label"].removeprefix(ONE_ITEM) in evidence[one["latent"]].as_py()
         for one in shown
     )
@@ -212,14 +173,14 @@ class LevelCurves(NamedTuple):
     """Distinct labels among them."""
 
 
-def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
+def level_curves(results: StudyResults, *, least_p: float) -> LevelCurves | None:
     """Curves of the labelled latents with P of at least ``least_p``; None without any.
 
     Latents that share a label share its items too, so intervals are drawn over labels: each
     resample takes labels with replacement, with all latents that carry them.
     """
-    main = collected.main
-    table = collected.tables.get(LEVELS.file)
+    main = results.main
+    table = results.tables.get(LEVELS.file)
     if table is None or main.labels is None or main.evaluation is None:
         return None
     table = table.sort_by([("latent", "ascending"), ("level", "ascending")])
@@ -228,23 +189,20 @@ def level_curves(collected: Collected, *, least_p: float) -> LevelCurves | None:
         table[name].to_numpy().reshape(-1, _N_LEVELS)
         for name in ("cases", "hits", "exchanged_hits")
     )
-    label_of = dict(
-        zip(main.labels["latent"].to_pylist(), main.labels["label"].to_pylist(), strict=True)
-    )
+    counts, control = LevelCounts(cases, hits), LevelCounts(cases, exchanged_hits)
     seed = _measured_with(main.evaluation, "seed")
-    own = np.array([label_of[latent] for latent in latents])
+    # Row j of the labels is latent j.
+    own = np.array(main.labels["label"].take(pa.array(latents)).to_pylist())
     # The same exchange as in the evaluation, which keeps its outcome but not the labels.
     others = exchanged(dict(zip(latents.tolist(), own, strict=True)), seed=seed)
-    other = np.array([others[latent] for latent in latents.tolist()])
-    p = np.array([value or 0.0 for value in main.labels["paper_p"].to_pylist()])
-    position = {latent: row for row, latent in enumerate(main.labels["latent"].to_pylist())}
-    chosen = np.array([p[position[latent]] >= least_p for latent in latents.tolist()], bool)
+    other = np.array([*others.values()])
+    chosen = main.labels["paper_p"].fill_null(0.0).to_numpy()[latents] >= least_p
     if not chosen.any():
         return None
     return LevelCurves(
-        own=_over_labels(_ratio(hits, cases)[chosen], own[chosen], seed),
-        exchanged=_over_labels(_ratio(exchanged_hits, cases)[chosen], other[chosen], seed),
-        average=float((hits.sum(1) / cases.sum(1))[chosen].mean()),
+        own=_over_labels(counts.hit_ratio[chosen], own[chosen], seed),
+        exchanged=_over_labels(control.hit_ratio[chosen], other[chosen], seed),
+        average=float(counts.average[chosen].mean()),
         latents=int(chosen.sum()),
         labels=len(np.unique(own[chosen])),
     )
@@ -277,20 +235,20 @@ def _over_labels(ratios: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
     return np.column_stack([mean, *low_high])
 
 
-def levels(collected: Collected) -> Plot | None:
+def levels(results: StudyResults) -> Plot | None:
     """F5: concept hit ratio by activation level."""
-    if collected.main.evaluation is None:
+    if results.main.evaluation is None:
         return None
-    least_p = _measured_with(collected.main.evaluation, "interpretable")
+    least_p = _measured_with(results.main.evaluation, "interpretable")
     groups = {
-        f"P ≥ {least_p:g}": level_curves(collected, least_p=least_p),
-        "all labelled": level_curves(collected, least_p=0.0),
+        f"P ≥ {least_p:g}": level_curves(results, least_p=least_p),
+        "all labelled": level_curves(results, least_p=0.0),
     }
     found = {name: curves for name, curves in groups.items() if curves is not None}
     if not found:
         return None
-    width = PAGE if len(found) > 1 else COLUMN
-    figure, grid = panels(width, 3.6, columns=len(found), sharey=True)
+    width = drawing.PAGE if len(found) > 1 else drawing.COLUMN
+    figure, grid = drawing.panels(width, 3.6, columns=len(found), sharey=True)
     for axes, (name, curves) in zip(grid, found.items(), strict=True):
         _level_panel(axes, curves)
         axes.set_title(
@@ -299,16 +257,16 @@ def levels(collected: Collected) -> Plot | None:
             fontsize=9.5,
         )
     figure.axes[0].set_ylabel("concept hit ratio of the top item")
-    legend_below(figure, 3)
-    return plot("F5", figure, collected, least=MIN_FIRING)
+    drawing.legend_below(figure, 3)
+    return drawing.captioned("F5", figure, results, least=MIN_FIRING)
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:
     for rows, colour, style, aside, label in (
-        (curves.own, BLUE, {"marker": "o", "lw": 1.8}, -0.25, "own label"),
+        (curves.own, drawing.BLUE, {"marker": "o", "lw": 1.8}, -0.25, "own label"),
         (
             curves.exchanged,
-            GREY,
+            drawing.GREY,
             {"marker": "s", "ls": "--", "lw": 1.3},
             0.25,
             "control: another latent's label",
@@ -329,16 +287,8 @@ def _level_panel(axes: Axes, curves: LevelCurves) -> None:
             lw=1.2,
             zorder=4,
         )
-    axes.axhline(curves.average, color=RED, lw=1.5, label="average of all cases")
+    axes.axhline(curves.average, color=drawing.RED, lw=1.5, label="average of all cases")
     axes.set_xticks(range(_N_LEVELS), ["silent", *map(str, range(1, _N_LEVELS))], fontsize=8.5)
     axes.set_xlim(-0.7, _N_LEVELS - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("activation level (1 weakest, 10 strongest)")
-
-
-def _percent(share: float | None) -> str:
-    return "n/a" if share is None else f"{share:.1%}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 22 else text[:21] + "…"

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from reclens.evaluation.monosemanticity.intruder import CHANCE
 from reclens.studies.reproduce.experiment.comparison import (
     Verdict,
     above,
@@ -15,7 +14,7 @@ from reclens.studies.reproduce.experiment.comparison import (
     share_difference,
 )
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 
 SAME_L0 = 0.05
@@ -36,16 +35,10 @@ LABELLED_SHARE = 0.5
 """Share of the latents that fire from which on labels are not few."""
 
 
-def what_it_shows(collected: Collected) -> list[str]:
+def what_it_shows(results: StudyResults) -> list[str]:
     """Sentences, most important first."""
-    return prose.paragraphs(
-        "findings.j2",
-        collected=collected,
-        main=collected.main,
-        CHANCE=CHANCE,
-        FOUND_AGAIN=FOUND_AGAIN,
-        MANY_DEAD=MANY_DEAD,
-    )
+    constants = {"FOUND_AGAIN": FOUND_AGAIN, "MANY_DEAD": MANY_DEAD}
+    return prose.paragraphs("findings.j2", results=results, main=results.main, **constants)
 
 
 @prose.function
@@ -70,15 +63,15 @@ def kept(one: Dictionary, origin: str, measure: str) -> float:
 
 
 @prose.function
-def ease_of_naming(collected: Collected) -> list[tuple[Verdict, list[Dictionary]]]:
+def ease_of_naming(results: StudyResults) -> list[tuple[Verdict, list[Dictionary]]]:
     """Controls that the main dictionary is easier to name than, harder than, and neither."""
-    main = collected.main
+    main = results.main
     groups: dict[Verdict, list[Dictionary]] = {
         Verdict.HOLDS: [],
         Verdict.FAILS: [],
         Verdict.UNDECIDED: [],
     }
-    for one in collected.controls:
+    for one in results.controls:
         if not one.concepts:
             continue
         verdicts = {above(share_difference(main, one))}
@@ -97,32 +90,12 @@ def lacks_descriptions(main: Dictionary) -> bool:
 
 
 @prose.function
-def above_random(one: Dictionary) -> list[float] | None:
-    """What the likeness of a latent's cases is above that of random ones; None: unknown."""
-    return _known(one.measured["similarity"]["firing"]["above_random"])
-
-
-@prose.function
-def intruder_by_vectors(one: Dictionary) -> list[float] | None:
-    """How often the case that does not fire is told by the recommender's item vectors."""
-    return _known(one.measured["similarity"]["firing"]["intruder"])
-
-
-@prose.function
-def intruder_by_text(one: Dictionary) -> list[float] | None:
-    """How often the case that does not fire is told by text; None without text."""
-    measured = one.measured["similarity_text"]
-    return _known(measured["firing"]["intruder"]) if measured else None
-
-
-@prose.function
-def above_shuffled(one: Dictionary) -> list[float] | None:
-    """What the correlation of latent and label is above that with another latent's label."""
-    return _known(one.measured["label_truth"]["labelled"]["point_biserial"]["above_shuffled"])
-
-
-def _known(interval: list[Any]) -> list[float] | None:
-    return None if None in interval else interval
+def measured_interval(one: Dictionary, name: str) -> list[float] | None:
+    """An interval of what was measured of a dictionary, by its dotted name; None: unknown."""
+    found: Any = one.measured
+    for key in name.split("."):
+        found = found and found[key]
+    return None if found is None or None in found else found
 
 
 @prose.function
@@ -152,12 +125,12 @@ def probed_pairs(main: Dictionary) -> list[dict[str, Any]]:
 
 
 @prose.function
-def prediction_aware_pairs(collected: Collected) -> Iterator[tuple[Dictionary, Dictionary]]:
+def prediction_aware_pairs(results: StudyResults) -> Iterator[tuple[Dictionary, Dictionary]]:
     """Each dictionary trained with the prediction-aware term, beside the same without it."""
-    for one in collected.evaluated:
+    for one in results.evaluated:
         if not one.has(Role.PREDICTION):
             continue
-        for other in collected.evaluated:
+        for other in results.evaluated:
             same = all(
                 other.config.get(key) == one.config.get(key) for key in ("kind", "k", "n_latents")
             )
@@ -167,9 +140,9 @@ def prediction_aware_pairs(collected: Collected) -> Iterator[tuple[Dictionary, D
 
 
 @prose.function
-def by_size(collected: Collected) -> list[dict[str, Any]]:
+def by_size(results: StudyResults) -> list[dict[str, Any]]:
     """Health of the grid over the size, smallest first; nothing where there is only one."""
-    found = [one.health for one in collected.dictionaries if one.has(Role.GRID_SIZE)]
+    found = [one.health for one in results.dictionaries if one.has(Role.GRID_SIZE)]
     return sorted(found, key=lambda one: one["n_latents"]) if len(found) > 1 else []
 
 
@@ -184,13 +157,13 @@ def worse_than_smaller(sizes: list[dict[str, Any]]) -> list[dict[str, int]]:
 
 
 @prose.function
-def grid_over_k(collected: Collected) -> list[dict[str, Any]]:
+def grid_over_k(results: StudyResults) -> list[dict[str, Any]]:
     """Health of the grid over k."""
-    found = [one.health for one in collected.dictionaries if one.has(Role.GRID_K)]
+    found = [one.health for one in results.dictionaries if one.has(Role.GRID_K)]
     return sorted(found, key=lambda one: (one["k"], one["dead_fraction"]))
 
 
 @prose.function
-def dying_over_k(collected: Collected) -> list[dict[str, Any]]:
+def dying_over_k(results: StudyResults) -> list[dict[str, Any]]:
     """Those of the grid over k in which many latents are dead."""
-    return [one for one in grid_over_k(collected) if one["dead_fraction"] > MANY_DEAD]
+    return [one for one in grid_over_k(results) if one["dead_fraction"] > MANY_DEAD]

@@ -15,10 +15,28 @@ from typing import Any, TypeVar
 import jinja2
 import yaml
 
+from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
+from reclens.evaluation.levels import MIN_FIRING
+from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
+from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
+from reclens.evaluation.monosemanticity.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment import comparison
 from reclens.studies.reproduce.experiment.comparison import Bounds
-from reclens.studies.reproduce.experiment.results import Collected
+from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.templates import template_environment
+
+_CONSTANTS = {
+    "CHANCE": CHANCE,
+    "MAX_SHARE": MAX_SHARE,
+    "MIN_FIRING": MIN_FIRING,
+    "MIN_POSITIVE": MIN_POSITIVE,
+    "MIN_SHARE": MIN_SHARE,
+    "MIN_TAGS": MIN_TAGS,
+    "N_ITEMS": N_ITEMS,
+    "N_MEMBERS": N_MEMBERS,
+    "TRUSTED_CONFIDENCE": TRUSTED_CONFIDENCE,
+}
+"""How things were measured."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,29 +71,11 @@ def anchor(heading: str) -> str:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Where all templates of the report are read; they may compare dictionaries."""
+    """Where all templates of the report are read. They know how things were measured, and may
+    compare dictionaries by all that `comparison` has."""
     found = template_environment("reclens.studies.reproduce.report")
-    found.filters |= {
-        "interval": interval,
-        "change": change,
-        "listed": listed,
-        "anchor": anchor,
-    }
-    found.globals |= {
-        name: getattr(comparison, name)
-        for name in (
-            "INTERPRETABLE",
-            "RECONSTRUCTION",
-            "above",
-            "apart",
-            "auroc_difference",
-            "interpretable",
-            "interpretable_share",
-            "paired",
-            "share_difference",
-        )
-    }
-    found.globals["interval"] = interval
+    found.filters |= {"interval": interval, "change": change, "listed": listed, "anchor": anchor}
+    found.globals |= {"interval": interval, **vars(comparison), **_CONSTANTS}
     return found
 
 
@@ -86,9 +86,9 @@ def function(called: F) -> F:
 
 
 @function
-def held_out_cases(collected: Collected) -> str:
+def held_out_cases(results: StudyResults) -> str:
     """Cases of users that were not trained on, by origin where there are several."""
-    origins = collected.origins
+    origins = results.origins
     names = {origin: f" {origin}" if len(origins) > 1 else "" for origin in origins}
     counts = [f"{origins[origin]['cases']:,}{name}" for origin, name in names.items()]
     return " and ".join(counts) + " cases"

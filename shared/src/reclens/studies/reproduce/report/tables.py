@@ -10,24 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reclens.contracts import Manifest
-from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
-from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
-from reclens.evaluation.monosemanticity.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION
 from reclens.studies.reproduce.experiment.plan import Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 from reclens.studies.templates import number
 
-_PROTOCOL = {
-    "N_ITEMS": N_ITEMS,
-    "N_MEMBERS": N_MEMBERS,
-    "CHANCE": CHANCE,
-    "MIN_TAGS": MIN_TAGS,
-    "MIN_SHARE": MIN_SHARE,
-    "MAX_SHARE": MAX_SHARE,
-}
-"""How things were measured, for the notes."""
 _VARIANTS = {
     "base": "base, untouched",
     "reconstruction": "reconstruction",
@@ -44,10 +32,6 @@ class Column:
     """Heading, with the unit where there is one."""
     shown: str = ""
     """Format specification of its numbers, e.g. ``.3f``; empty: as text."""
-
-    def cell(self, value: Any) -> str:
-        """One value for people."""
-        return number(value, self.shown)
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,7 @@ class Table:
     def cells(self) -> list[list[str]]:
         """All rows for people."""
         return [
-            [column.cell(value) for column, value in zip(self.columns, row, strict=True)]
+            [number(value, column.shown) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
@@ -82,9 +66,9 @@ class Table:
         }
 
 
-def all_tables(collected: Collected) -> list[Table]:
+def all_tables(results: StudyResults) -> list[Table]:
     """All tables that there are results for, in order."""
-    scope = {"collected": collected, "main": collected.main, **_PROTOCOL}
+    scope = {"results": results, "main": results.main}
     return [
         _table(layout, {**scope, "each": each})
         for layout in prose.layout("tables.yaml")
@@ -120,32 +104,27 @@ def _flat(columns: list[Any]) -> Iterator[list[str]]:
 
 
 @prose.function
-def rankings(collected: Collected) -> list[dict[str, Any]]:
+def rankings(results: StudyResults) -> list[dict[str, Any]]:
     """Quality of the base model's rankings, and of the most popular items."""
-    metrics = collected.recommender.metrics
-    found = [
-        {"name": f"{collected.model_name}, {split}", "means": metrics[split]}
-        for split in ("valid", "test")
-    ]
-    popular = (collected.main.evaluation or collected.dataset).metrics.get("popularity")
-    control = {"name": "control: most popular first, test", "means": popular}
-    return [*found, *([control] if popular is not None else [])]
+    metrics = results.recommender.metrics
+    popular = (results.main.evaluation or results.dataset).metrics.get("popularity")
+    found = {f"{results.model_name}, {split}": metrics[split] for split in ("valid", "test")}
+    found["control: most popular first, test"] = popular
+    return [{"name": name, "means": means} for name, means in found.items() if means is not None]
 
 
 @prose.function
-def replacements(collected: Collected) -> list[dict[str, Any]]:
+def replacements(results: StudyResults) -> list[dict[str, Any]]:
     """For each origin of the vector and each group of users, what takes the vector's place."""
     found: list[dict[str, Any]] = []
-    for origin, groups in collected.main.fidelity_by_origin.items():
-        for group in ("held_out", "test"):
-            if group not in groups:
-                continue
-            measured = groups[group]
+    for origin, groups in results.main.fidelity_by_origin.items():
+        for group, measured in sorted(groups.items()):
+            differences = measured["difference"]
             rows = [
                 {
                     "name": name,
                     "means": measured["variants"][variant],
-                    "less_base": measured["difference"].get(variant, {}).get("ndcg@10"),
+                    "less_base": differences.get(variant, {}).get("ndcg@10"),
                 }
                 for variant, name in _VARIANTS.items()
             ]
@@ -154,15 +133,15 @@ def replacements(collected: Collected) -> list[dict[str, Any]]:
 
 
 @prose.function
-def of_eligible(collected: Collected, group: str) -> str:
+def of_eligible(results: StudyResults, group: str) -> str:
     """How many users were measured, of how many that could have been."""
-    users = collected.main.fidelity(group)["users"]
-    eligible = collected.main.measured["eligible"][group]
+    users = results.main.fidelity(group)["users"]
+    eligible = results.main.measured["eligible"][group]
     return f"all {users:,}" if users == eligible else f"{users:,} of {eligible:,}"
 
 
 @prose.function
-def reconstructions(collected: Collected) -> list[dict[str, Any]]:
+def reconstructions(results: StudyResults) -> list[dict[str, Any]]:
     """What each evaluated dictionary's reconstruction keeps, by origin of the vector."""
     return [
         {
@@ -171,30 +150,25 @@ def reconstructions(collected: Collected) -> list[dict[str, Any]]:
             "means": groups["held_out"]["variants"][RECONSTRUCTION],
             "less_base": groups["held_out"]["difference"][RECONSTRUCTION]["ndcg@10"],
         }
-        for one in collected.evaluated
+        for one in results.evaluated
         for origin, groups in one.fidelity_by_origin.items()
     ]
 
 
 @prose.function
-def healths(collected: Collected) -> list[dict[str, Any]]:
+def healths(results: StudyResults) -> list[dict[str, Any]]:
     """Health of every dictionary; of the main one by origin too, where there are several."""
     rows: list[dict[str, Any]] = []
-    for one in collected.dictionaries:
-        architecture = one.title if one.is_control else one.kind
-        rows.append(
-            {"architecture": architecture, "part": _part(one), "one": one, "found": one.health}
-        )
-        if one is collected.main and len(collected.origins) > 1:
-            rows += [
-                {
-                    "architecture": one.kind,
-                    "part": f"main, {origin} vectors alone ({measured['cases']:,} cases)",
-                    "one": one,
-                    "found": measured,
-                }
-                for origin, measured in collected.origins.items()
-            ]
+    for one in results.dictionaries:
+        kind = one.title if one.is_control else one.kind
+        parts = {_part(one): one.health}
+        if one is results.main and len(results.origins) > 1:
+            for origin, measured in results.origins.items():
+                parts[f"main, {origin} vectors alone ({measured['cases']:,} cases)"] = measured
+        rows += [
+            {"architecture": kind, "part": part, "one": one, "found": found}
+            for part, found in parts.items()
+        ]
     return rows
 
 
@@ -206,26 +180,26 @@ def _part(one: Dictionary) -> str:
 
 
 @prose.function
-def narrow_controls(collected: Collected) -> list[Dictionary]:
+def narrow_controls(results: StudyResults) -> list[Dictionary]:
     """Closed-form controls that have fewer latents than the main dictionary."""
     return [
         one
-        for one in collected.controls
-        if (one.has(Role.DIMENSIONS) or one.has(Role.PCA))
-        and one.health["n_latents"] < collected.main.health["n_latents"]
+        for one in results.controls
+        if one.has(Role.DIMENSIONS, Role.PCA)
+        and one.health["n_latents"] < results.main.health["n_latents"]
     ]
 
 
 @prose.function
-def probes(collected: Collected) -> list[dict[str, Any]]:
+def probes(results: StudyResults) -> list[dict[str, Any]]:
     """How well few latents tell a tag, beside as many coordinates and the whole vector."""
     rows: list[dict[str, Any]] = []
-    for one in collected.evaluated:
+    for one in results.evaluated:
         auroc = one.measured["probing"]["auroc"]
         if not one.measured["probing"]["tags"]:
             continue
         rows.append({"name": one.title, "auroc": auroc["latents"]})
-        if one is collected.main:
+        if one is results.main:
             whole = dict.fromkeys(auroc["dimensions"], auroc["full"])
             rows += [
                 {"name": "control: coordinates of the vector itself", "auroc": auroc["dimensions"]},
@@ -235,18 +209,18 @@ def probes(collected: Collected) -> list[dict[str, Any]]:
 
 
 @prose.function
-def costs(collected: Collected) -> list[dict[str, Any]]:
+def costs(results: StudyResults) -> list[dict[str, Any]]:
     """Time, bytes and memory by stage of the main dictionary, and of all others together."""
     rows: list[dict[str, Any]] = []
-    for stage, manifest in collected.stages.items():
-        names = {"dataset": "data set", "autoencoder": f"autoencoder, {collected.main.name}"}
+    for stage, manifest in results.stages.items():
+        names = {"dataset": "data set", "autoencoder": f"autoencoder, {results.main.name}"}
         rows.append(_cost(names.get(stage, stage), [manifest]))
         if stage == "autoencoder":
             seconds = manifest.metrics.get("training_seconds")
             alone = {"stage": "of that, training alone", "seconds": seconds}
             rows.append({**alone, "megabytes": None, "peak": None})
     for name, is_control in (("other autoencoders", False), ("controls", True)):
-        group = [one for one in collected.dictionaries[1:] if one.is_control is is_control]
+        group = [one for one in results.dictionaries[1:] if one.is_control is is_control]
         made = [
             manifest
             for one in group

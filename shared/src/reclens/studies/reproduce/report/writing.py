@@ -12,21 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
-from reclens.evaluation.levels import MIN_FIRING
 from reclens.studies.reproduce.experiment.comparison import RECONSTRUCTION, interpretable_share
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 from reclens.studies.reproduce.report.claims import Claim, check_claims, summary
 from reclens.studies.reproduce.report.concept_figures import confidence, examples, levels
-from reclens.studies.reproduce.report.dictionary_figures import (
-    pareto,
-    prediction_aware,
-    quality,
-)
+from reclens.studies.reproduce.report.dictionary_figures import pareto, prediction_aware, quality
+from reclens.studies.reproduce.report.drawing import STYLE, Plot
 from reclens.studies.reproduce.report.findings import what_it_shows
-from reclens.studies.reproduce.report.plot import STYLE, Plot
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
+from reclens.studies.templates import pick
 
 RAW = "data"
 """Folder with the raw tables, within a report's."""
@@ -61,11 +56,11 @@ class Section:
         return f"{self.key}. {self.title}"
 
 
-def write_report(collected: Collected, folder: Path, *, seconds: float) -> dict[str, Any]:
+def write_report(results: StudyResults, folder: Path, *, seconds: float) -> dict[str, Any]:
     """Write everything.
 
     Args:
-        collected: what the jobs made.
+        results: what the jobs made.
         folder: made if need be; files of an earlier report are replaced.
         seconds: wall time of this run, reused artifacts included at no cost.
 
@@ -74,94 +69,53 @@ def write_report(collected: Collected, folder: Path, *, seconds: float) -> dict[
     """
     raw = folder / RAW
     raw.mkdir(parents=True, exist_ok=True)
-    tables, plots, claims = all_tables(collected), all_plots(collected), check_claims(collected)
+    tables, plots, claims = all_tables(results), all_plots(results), check_claims(results)
     for plot in plots:
         plot.save(folder)
-    for name, table in _raw_tables(collected).items():
+    for name, table in _raw_tables(results).items():
         pq.write_table(table, raw / name, compression="zstd")
-    report = as_json(collected, claims, seconds=seconds)
+    report = as_json(results, claims, seconds=seconds)
     _write_json(folder / "report.json", report)
     by_key = {key: [one.as_json() for one in own] for key, own in _by_key(tables).items()}
     _write_json(folder / "tables.json", by_key)
-    (folder / "report.md").write_text(as_markdown(collected, tables, plots, claims))
-    (folder / "report.html").write_text(as_html(collected, tables, plots, claims, folder))
+    drawn = {plot.key: _inline(folder / f"{plot.name}.svg") for plot in plots}
+    content = content_of(results, tables, plots, claims)
+    (folder / "report.md").write_text(prose.render("report.md.j2", **content))
+    (folder / "report.html").write_text(prose.render("report.html.j2", drawn=drawn, **content))
     return report
 
 
-def all_plots(collected: Collected) -> list[Plot]:
+def all_plots(results: StudyResults) -> list[Plot]:
     """All figures in order; one that there are no data for is left out."""
     drawn = (confidence, examples, quality, levels, pareto, prediction_aware)
     with mpl.rc_context(STYLE):
-        plots = [draw(collected) for draw in drawn]
+        plots = [draw(results) for draw in drawn]
     return [plot for plot in plots if plot is not None]
 
 
-def as_markdown(
-    collected: Collected, tables: list[Table], plots: list[Plot], claims: list[Claim]
-) -> str:
-    """The report for people."""
-    return prose.render("report.md.j2", **_content(collected, tables, plots, claims))
-
-
-def as_html(
-    collected: Collected,
-    tables: list[Table],
-    plots: list[Plot],
-    claims: list[Claim],
-    folder: Path,
-) -> str:
-    """The same as one page that needs no other file; plots are read from ``folder``."""
-    drawn = {plot.key: _inline(folder / f"{plot.name}.svg") for plot in plots}
-    content = _content(collected, tables, plots, claims)
-    return prose.render("report.html.j2", drawn=drawn, **content)
-
-
-def _content(
-    collected: Collected, tables: list[Table], plots: list[Plot], claims: list[Claim]
+def content_of(
+    results: StudyResults, tables: list[Table], plots: list[Plot], claims: list[Claim]
 ) -> dict[str, Any]:
-    """What both forms of the report show."""
-    judged = [claim.as_json() for claim in claims]
+    """What both forms of the report show: ``report.md.j2``, and ``report.html.j2``, which is one
+    page that needs no other file and is given ``drawn``, the plots by key, too."""
     names = ("claim", "source", "measured", "control", "verdict")
+    judged = [[getattr(claim, name) for name in names] for claim in claims]
+    terms = prose.layout("terms.yaml")
     return {
-        "title": f"{collected.dataset_name}, {collected.model_name}: tables and figures",
-        "opening": opening(collected),
-        "found": what_it_shows(collected),
+        "title": f"{results.dataset_name}, {results.model_name}: tables and figures",
+        "opening": opening(results),
+        "found": what_it_shows(results),
         "summary": summary(claims),
-        "claims": Table(
-            "",
-            "",
-            tuple(Column(name) for name in names),
-            [[claim[name] for name in names] for claim in judged],
-        ),
-        "terms": terms(collected),
+        "claims": Table("", "", tuple(map(Column, names)), judged),
+        "terms": {term: prose.text(meaning, main=results.main) for term, meaning in terms.items()},
         "sections": _sections(tables, plots),
-        "stages": collected.stages,
+        "stages": results.stages,
     }
 
 
-def opening(collected: Collected) -> list[str]:
+def opening(results: StudyResults) -> list[str]:
     """First paragraphs: what was run, and on what."""
-    trained = [one for one in collected.dictionaries if not one.is_control]
-    return prose.paragraphs(
-        "opening.j2",
-        collected=collected,
-        main=collected.main,
-        epochs=sorted({one.config.get("n_epochs", 0) for one in trained}),
-    )
-
-
-def terms(collected: Collected) -> dict[str, str]:
-    """Words of the tables and what they mean."""
-    main = collected.main
-    values = {
-        "main": main,
-        "levels": main.measured["levels"]["labelled"],
-        "MIN_POSITIVE": MIN_POSITIVE,
-        "TRUSTED_CONFIDENCE": TRUSTED_CONFIDENCE,
-        "MIN_FIRING": MIN_FIRING,
-    }
-    meanings = prose.layout("terms.yaml")
-    return {term: prose.text(meaning, **values) for term, meaning in meanings.items()}
+    return prose.paragraphs("opening.j2", results=results)
 
 
 def _sections(tables: list[Table], plots: list[Plot]) -> list[Section]:
@@ -190,23 +144,24 @@ def _inline(path: Path) -> str:
     return text[text.index("<svg") :]
 
 
-def _raw_tables(collected: Collected) -> dict[str, pa.Table]:
+def _raw_tables(results: StudyResults) -> dict[str, pa.Table]:
     """Raw tables of the main dictionary; of all evaluated ones each row has the dictionary's
     name."""
-    found = dict(collected.tables)
-    if collected.main.labels is not None:
-        found["concepts.parquet"] = collected.main.labels
-    fidelity, concepts = [], []
-    for one in collected.evaluated:
-        if one.labels is not None:
-            concepts.append(_named(one, one.labels))
-        if one.fidelity_rows is not None:
-            # The controls of one dictionary are dictionaries themselves, or in its own table.
-            kept = pc.is_in(  # type: ignore[attr-defined]
-                one.fidelity_rows["variant"], pa.array(["base", RECONSTRUCTION])
-            )
-            fidelity.append(_named(one, one.fidelity_rows.filter(kept)))
-    parts = {ALL_FIDELITY: fidelity, ALL_CONCEPTS: concepts}
+    found = dict(results.tables)
+    if results.main.labels is not None:
+        found["concepts.parquet"] = results.main.labels
+    # The controls of one dictionary are dictionaries themselves, or in its own table.
+    kept = pc.field("variant").isin(["base", RECONSTRUCTION])
+    parts = {
+        ALL_FIDELITY: [
+            _named(one, one.fidelity_rows.filter(kept))
+            for one in results.evaluated
+            if one.fidelity_rows is not None
+        ],
+        ALL_CONCEPTS: [
+            _named(one, one.labels) for one in results.evaluated if one.labels is not None
+        ],
+    }
     return found | {name: pa.concat_tables(own) for name, own in parts.items() if own}
 
 
@@ -214,25 +169,25 @@ def _named(one: Dictionary, table: pa.Table) -> pa.Table:
     return table.add_column(0, "dictionary", pa.array([one.name] * len(table), pa.string()))
 
 
-def as_json(collected: Collected, claims: list[Claim], *, seconds: float) -> dict[str, Any]:
+def as_json(results: StudyResults, claims: list[Claim], *, seconds: float) -> dict[str, Any]:
     """The figures that others read, under names that do not change."""
-    main = collected.main
+    main = results.main
     held_out = main.fidelity()["variants"]
     test_users = main.fidelity("test").get("variants", held_out)
-    test = collected.recommender.metrics["test"]
+    test = results.recommender.metrics["test"]
     return {
         "dataset": {
-            "name": collected.dataset_name,
-            **_pick(collected.dataset.metrics, "users", "items", "interactions"),
+            "name": results.dataset_name,
+            **pick(results.dataset.metrics, "users", "items", "interactions"),
         },
-        "recommender": {"kind": collected.model_name, **_pick(test, "hr@10", "ndcg@10")},
-        "autoencoder": _pick(
+        "recommender": {"kind": results.model_name, **pick(test, "hr@10", "ndcg@10")},
+        "autoencoder": pick(
             main.health, "fvu", "l0", "dead_fraction", "random_fvu", "n_latents", "k"
         ),
         "fidelity": _without_intervals(test_users),
         "fidelity_held_out": _without_intervals(held_out),
         "concepts": {
-            **_pick(
+            **pick(
                 main.labelling,
                 "alive",
                 "labelled",
@@ -248,15 +203,15 @@ def as_json(collected: Collected, claims: list[Claim], *, seconds: float) -> dic
             ),
             "paper_p_share_08_of_alive": interpretable_share(main),
         },
-        **_pick(main.measured, "similarity", "similarity_text", "label_truth"),
-        "origins": collected.origins,
-        "findings": what_it_shows(collected),
+        **pick(main.measured, "similarity", "similarity_text", "label_truth"),
+        "origins": results.origins,
+        "findings": what_it_shows(results),
         "claims": [claim.as_json() for claim in claims],
-        "missing": collected.missing,
-        "artifacts": {stage: manifest.artifact for stage, manifest in collected.stages.items()},
+        "missing": results.missing,
+        "artifacts": {stage: manifest.artifact for stage, manifest in results.stages.items()},
         "versions": main.autoencoder.versions,
         "seconds": {
-            **{stage: manifest.seconds for stage, manifest in collected.stages.items()},
+            **{stage: manifest.seconds for stage, manifest in results.stages.items()},
             "this_run": round(seconds, 3),
         },
     }
@@ -267,10 +222,6 @@ def _without_intervals(variants: dict[str, dict[str, Any]]) -> dict[str, dict[st
         variant: {name: value for name, value in means.items() if name != "intervals"}
         for variant, means in variants.items()
     }
-
-
-def _pick(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: values[name] for name in names}
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reclens.studies.reproduce.experiment.plan import VARIANT_KINDS, Role
-from reclens.studies.reproduce.experiment.results import Collected, Dictionary
+from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
 
 Panels = tuple[Figure, list[Axes]]
@@ -103,17 +103,17 @@ class Plot:
         return paths
 
 
-def plot(key: str, figure: Figure, collected: Collected, **values: Any) -> Plot:
+def captioned(key: str, figure: Figure, results: StudyResults, **values: Any) -> Plot:
     """A figure with its caption, which stands in ``templates/figures.yaml``.
 
     Args:
         key: ``F2`` and so on.
         figure: the picture.
-        collected: what it is drawn from.
+        results: what it is drawn from.
         values: what else the caption tells.
     """
     caption = prose.layout("figures.yaml")[key]
-    main = collected.main
+    main = results.main
     origins = list(main.fidelity_by_origin)
     note = prose.text(caption["note"], main=main, origins=origins, **values)
     return Plot(key, caption["file"], caption["title"], note, figure)
