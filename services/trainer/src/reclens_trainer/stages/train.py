@@ -23,7 +23,7 @@ from reclens.sae import (
     latent_statistics,
     report,
 )
-from reclens.sae.analysis.encoding import encode_rows
+from reclens.sae.analysis.metrics import encode_rows
 from reclens_trainer.stages.activations import ActivationShards
 
 CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]

@@ -12,7 +12,8 @@ from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts import ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import RecLensError
 from reclens.platform.jobs.log import JobLog

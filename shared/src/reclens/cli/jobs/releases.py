@@ -12,7 +12,8 @@ from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, print_table
-from reclens.contracts import RELEASE_CHANGE, Release, ReleaseAction, ReleaseChangeSpec
+from reclens.contracts import Release, ReleaseAction, ReleaseChangeSpec
+from reclens.contracts.specs.release import RELEASE_CHANGE
 from reclens.errors import RecLensError
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState

@@ -9,7 +9,8 @@ import typer
 
 from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, say
-from reclens.contracts import PIPELINE_RUN, PipelineSpec
+from reclens.contracts import PipelineSpec
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import InvalidSpec
 from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import OPERATOR_ENV, Addresses, make_credentials

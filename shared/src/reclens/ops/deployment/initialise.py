@@ -16,7 +16,8 @@ from typing import NamedTuple
 from redis import Redis
 from redis.exceptions import AuthenticationError, LockError, NoPermissionError, RedisError
 
-from reclens.contracts import PIPELINE_RUN, PipelineSpec
+from reclens.contracts import PipelineSpec
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import InvalidInput, NotFound, StoreRefused, Unavailable
 from reclens.ops.deployment.minio_users import administrator, keys_of, make_users
 from reclens.platform.jobs.app import connect
