@@ -28,7 +28,7 @@ from reclens.sae import (
     report,
 )
 from reclens.sae.activations.sources import first_bad_row
-from reclens.sae.analysis.encoding import encode_rows
+from reclens.sae.analysis.metrics import encode_rows
 
 SHARD_PATTERN: Final = "shard-*.parquet"
 CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]

@@ -19,7 +19,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.contracts import MAX_SPEC_BYTES, ConceptShardSpec, Stage, canonical_json
+from reclens.contracts import ConceptShardSpec, canonical_json
+from reclens.contracts.jobs.kinds import MAX_SPEC_BYTES
+from reclens.contracts.specs.pipeline import Stage
 from reclens.errors import InvalidSpec, NotFound, Unavailable
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.view import (
