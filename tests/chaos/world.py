@@ -22,17 +22,17 @@ from chaos.schedule import WORKERS
 from chaos.servers import RedisServer, S3Server, SmallDisk
 from chaos.wires import StoreWire, Traffic, Wire
 from reclens.contracts import (
-    AUTOENCODER_EVALUATE,
-    CONCEPTS_EDIT,
     ConceptCorrection,
     ConceptCorrectionsSpec,
     EvaluationSpec,
     PipelineSpec,
     Release,
 )
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
+from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.errors import RecLensError
-from reclens.ops.local.health import grpc_status
 from reclens.ops.local.servers import free_ports
+from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore

@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from reclens.contracts import (
-    CONCEPTS_SHARD,
-    Progress,
-)
+from reclens.contracts import Progress
+from reclens.contracts.specs.concepts import CONCEPTS_SHARD
 from reclens.errors import Unavailable
 from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs import runner

@@ -13,7 +13,8 @@ from reclens.concepts.people.corrections import (
     corrected_metrics,
     measure_by_keywords,
 )
-from reclens.contracts import ConceptCorrectionsSpec, ConceptsSpec, Progress, corrections_hash
+from reclens.contracts import ConceptCorrectionsSpec, ConceptsSpec, Progress
+from reclens.contracts.specs.corrections import corrections_hash
 from reclens.contracts.tables import CONCEPTS
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput

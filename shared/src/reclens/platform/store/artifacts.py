@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from reclens.contracts import (
     ArtifactKind,
-    InputEntry,
     JobSpec,
     Manifest,
     ObjectEntry,
@@ -23,6 +22,7 @@ from reclens.contracts import (
     sha256_hex,
     split_ref,
 )
+from reclens.contracts.artifacts import InputEntry
 from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.settings.models import StoreSettings

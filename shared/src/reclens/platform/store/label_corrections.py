@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from reclens.contracts import (
-    CONCEPTS_EDIT,
-    ConceptCorrection,
-    ConceptCorrectionsSpec,
-    ConceptsSpec,
-    split_ref,
-)
+from reclens.contracts import ConceptCorrection, ConceptCorrectionsSpec, ConceptsSpec, split_ref
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
 from reclens.errors import StaleCorrection
 from reclens.platform.store.append_log import AppendLog
 from reclens.platform.store.artifacts import ArtifactStore
