@@ -31,8 +31,8 @@ from reclens.contracts import (
 from reclens.contracts.specs.corrections import CONCEPTS_EDIT
 from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.errors import RecLensError
-from reclens.ops.local.health import grpc_status
 from reclens.ops.local.servers import free_ports
+from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 def edit(
     concept_id: Annotated[str, typer.Argument(help="Id, e.g. film-noir.")],
     *,
-    rename: Annotated[str | None, typer.Option(help="Name to give it.", show_default=False)] = None,
-    description: Annotated[
-        str | None, typer.Option(help="Sentence to give it.", show_default=False)
-    ] = None,
+    rename: Annotated[str | None, typer.Option(help="Name to give it.")] = None,
+    description: Annotated[str | None, typer.Option(help="Sentence to give it.")] = None,
     merge: Annotated[
         list[str] | None,
         typer.Option(help="Id of another concept to join to it; may be given several times."),
@@ -42,7 +40,7 @@ def edit(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "",
     author: Annotated[
-        str | None, typer.Option(help="Who edits; you, unless told otherwise.", show_default=False)
+        str | None, typer.Option(help="Who edits; you, unless told otherwise.")
     ] = None,
     release: ReleaseOption = "default",
     json: Json = False,
