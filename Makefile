@@ -21,7 +21,7 @@ LLM_BIN := .venv-llm/bin
 LLM := .venv-llm/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels bench-sae bench-serving env up-local down-local lock protos published-protos clean
+.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels sbom pin-images audit bench-sae bench-serving env up-local down-local lock protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -74,6 +74,15 @@ docs: $(DEVELOPMENT) ## The documentation as a site, in out/site; a broken link 
 wheels: $(RUNTIME) ## Wheels of the distribution and the services, in dist/
 	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
 	  --wheel-dir dist $(dir $(PROJECTS))
+
+sbom: $(DEVELOPMENT) ## What an installation consists of, as CycloneDX: a file for each shipped lock, in dist/
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python deploy/supply/sbom.py dist
+
+pin-images: ## Write the digest of every image that is not built here behind its tag (needs Docker, registries)
+	deploy/supply/pin-images.sh
+
+audit: $(DEVELOPMENT) ## Ask the public vulnerability service about every locked package (needs to reach it)
+	@$(BIN)/python deploy/supply/audit.py
 
 ci: check test ## Exactly what CI runs
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from fisher import FisherMeasure
 from machine import machine
 from released import Audience, Lists, Released, load
 from torch import Tensor
@@ -78,7 +79,7 @@ def _lift(
 
 def ways_to_push(released: Released, proposer: Proposer) -> Ways:
     """The ways that are compared, by name."""
-    rows = released.W_dec
+    rows, measure = released.W_dec, FisherMeasure(released.item_weights)
     trusted = [latent for c in released.concepts if c.trusted for latent in c.latents]
     rng = np.random.default_rng(0)
     alive = released.alive.nonzero()[:, 0].numpy()
@@ -105,9 +106,8 @@ def ways_to_push(released: Released, proposer: Proposer) -> Ways:
             list(c.latents), torch.tensor(c.weights)
         ),
         "all concepts of the term": lambda c, _: in_proportion(sharing_a_term(c)),
-        "concept, by effect": lambda c, carries: summed(
-            # Labels say when latents fire: those that lower the concept's items are left out.
-            proposer.propose(listed(carries), latents=c.latents, max_latents=64, nonnegative=True)
+        "concept, by effect": lambda c, carries: measure.by_effect(
+            rows[list(c.latents)], listed(carries)
         ),
         "proposal, 4 latents": lambda _, carries: summed(
             proposer.propose(listed(carries), max_latents=4)
@@ -117,7 +117,7 @@ def ways_to_push(released: Released, proposer: Proposer) -> Ways:
             proposer.propose(listed(carries), latents=trusted)
         ),
         "mean of the items": lambda _, carries: centred[carries].mean(dim=0),
-        "best direction": lambda _, carries: proposer.best_direction(listed(carries)).float(),
+        "best direction": lambda _, carries: measure.best_direction(listed(carries)).float(),
         "random latents": lambda c, _: in_proportion(
             rng.choice(alive, len(c.latents), replace=False).tolist()
         ),
@@ -215,10 +215,11 @@ def measure(
 def alignments(released: Released, targets: list[tuple[Concept, Tensor]]) -> dict[str, float]:
     """Median cosine of each way's direction to the best one, and how often there is none."""
     proposer = Proposer(released.item_weights, released.W_dec, released.alive)
+    measure = FisherMeasure(released.item_weights)
     found: dict[str, float] = {}
     for name, way in ways_to_push(released, proposer).items():
         directions = [(way(concept, carries), listed(carries)) for concept, carries in targets]
-        cosines = [0.0 if d is None else proposer.alignment(d, items) for d, items in directions]
+        cosines = [0.0 if d is None else measure.alignment(d, items) for d, items in directions]
         found[f"{name}: alignment"] = float(np.median(cosines))
         found[f"{name}: concepts that it lowers"] = sum(cosine < 0 for cosine in cosines)
         found[f"{name}: concepts that it cannot move"] = sum(d is None for d, _ in directions)
@@ -284,7 +285,9 @@ def popularity_rows(released: Released) -> list[dict[str, object]]:
     random = torch.randn(released.W_dec.shape[1], generator=torch.Generator().manual_seed(0))
     directions = {
         "proposal, 16 latents": direction_of(proposer.propose(everything, weights), released.W_dec),
-        "best direction": proposer.best_direction(everything, weights).float(),
+        "best direction": FisherMeasure(released.item_weights)
+        .best_direction(everything, weights)
+        .float(),
         "random direction": random,
     }
     rows: list[dict[str, object]] = []

@@ -19,7 +19,8 @@ from chaos.servers import clock_library
 from chaos.serving import swap
 from chaos.wires import Answer, Cut, Late, StoreRequest, Verdict
 from chaos.world import World
-from reclens.contracts import DATASET_IMPORT, ArtifactKind
+from reclens.contracts import ArtifactKind
+from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.platform.jobs.app import make_app
 
 _CUT_OFF_SECONDS = 8.0

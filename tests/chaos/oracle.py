@@ -217,8 +217,11 @@ def verdict(
     """Everything that is wrong; nothing: all is as it must be."""
     explained_by = tuple(explained_by)
     found = [fault for job in jobs for fault in job_faults(job, explained_by)]
+    amiss = artifact_faults(objects, expected)
     if any(job.view is not None and job.view.state is JobState.SUCCEEDED for job in jobs):
-        found += artifact_faults(objects, expected)
+        found += amiss
+    elif not amiss and any(job.final for job in jobs):
+        found.append("the job is not SUCCEEDED, and everything that it makes is there")
     found += store_faults(objects, expected)
     return [*found, *(f"{key} is of no known kind" for key in strays(objects, expected).unknown)]
 

@@ -89,8 +89,7 @@ class Round:
         if kind.standby:
             standby(world, self.plan)
         fault = cls(world, self.plan)
-        with world.redis.recorded():
-            self._break(fault)
+        self._break(fault)
         self._judge(fault)
         result.seconds = round(time.monotonic() - started, 1)
         result.exits = {name: one.exits[:] for name, one in world.programs.items() if one.exits}
@@ -188,7 +187,7 @@ class Round:
 
         def quiet() -> bool:
             nonlocal quiet_since
-            if self._left():
+            if self._left() or not self._ended():
                 quiet_since = time.monotonic()
             return time.monotonic() - quiet_since > _QUIET_SECONDS
 

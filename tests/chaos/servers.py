@@ -9,6 +9,7 @@ import resource
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from reclens.ops.local.servers import (
 
 _DISK_BYTES = 128 << 20
 _LEFT_BYTES = 4096
+_KEPT_SIZES = 400
 _NEW_NAMESPACE = 0x00020000  # CLONE_NEWNS
 
 
@@ -49,17 +51,15 @@ class RedisServer:
             folder / "redis.log",
             lambda: redis_answers(self.settings),
         )
-        self._sizes: list[tuple[float, dict[Path, int]]] = []
-        self._recording = threading.Event()
+        self._sizes: deque[tuple[float, dict[Path, int]]] = deque(maxlen=_KEPT_SIZES)
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Note how long the log of commands is, so that its end can be taken away."""
-        self._sizes.clear()
-        self._recording.clear()
+        leaving = threading.Event()
 
         def record() -> None:
-            while not self._recording.wait(0.05):
+            while not leaving.wait(0.05):
                 with contextlib.suppress(OSError):
                     sizes = {path: path.stat().st_size for path in self._folder.rglob("*.aof")}
                     self._sizes.append((time.monotonic(), sizes))
@@ -69,13 +69,13 @@ class RedisServer:
         try:
             yield
         finally:
-            self._recording.set()
+            leaving.set()
             thread.join()
 
     def forget(self, seconds: float) -> None:
         """Take away what was written in the last ``seconds``; it must be down."""
         until = time.monotonic() - seconds
-        known = [sizes for at, sizes in self._sizes if at <= until] or [self._sizes[0][1]]
+        known = [sizes for at, sizes in self._sizes if at <= until]
         for path, size in known[-1].items():
             if path.exists() and path.stat().st_size > size:
                 os.truncate(path, size)

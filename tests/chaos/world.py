@@ -22,8 +22,6 @@ from chaos.schedule import WORKERS
 from chaos.servers import RedisServer, S3Server, SmallDisk
 from chaos.wires import StoreWire, Traffic, Wire
 from reclens.contracts import (
-    AUTOENCODER_EVALUATE,
-    CONCEPTS_EDIT,
     ConceptCorrection,
     ConceptCorrectionsSpec,
     EvaluationSpec,
@@ -31,9 +29,11 @@ from reclens.contracts import (
     PipelineSpec,
     Release,
 )
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
+from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.errors import RecLensError
-from reclens.ops.local.health import grpc_status
 from reclens.ops.local.servers import free_ports
+from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore
@@ -94,7 +94,7 @@ class World:
     def opened(self) -> Iterator[None]:
         """Everything started, for the life of the block."""
         try:
-            with supervised(self.programs):
+            with supervised(self.programs), self.redis.recorded():
                 for program in (self.redis.program, self.s3.program):
                     program.start()
                     program.wait()

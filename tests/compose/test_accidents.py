@@ -6,11 +6,9 @@ import time
 
 from composed_system import Clients, System, run, until
 
-from reclens.contracts import (
-    AUTOENCODER_TRAIN,
-    PIPELINE_RUN,
-    AutoencoderSpec,
-)
+from reclens.contracts import AutoencoderSpec
+from reclens.contracts.specs.autoencoder import AUTOENCODER_TRAIN
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.platform.jobs.view import JobState, JobView
 
 RUNNING_SECONDS = 120

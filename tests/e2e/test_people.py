@@ -12,11 +12,9 @@ from running_stack import PIPELINE, Stack, wait_for
 
 from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import (
-    AUTOENCODER_EVALUATE,
-    CONCEPTS_EDIT,
-    ConceptCorrection,
-)
+from reclens.contracts import ConceptCorrection
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
+from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.store.label_corrections import CorrectionLog
 

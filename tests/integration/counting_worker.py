@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from celery.signals import worker_ready
 
-from reclens.contracts import DATASET_IMPORT, DatasetSpec, Progress, WorkerName
+from reclens.contracts import DatasetSpec, Progress, WorkerName
+from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.errors import InvalidInput, Unavailable
 from reclens.platform.celery.worker import run_worker
 from reclens.platform.jobs.context import JobContext

@@ -17,23 +17,15 @@ from typing import ClassVar
 from celery import Task
 
 from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
-from reclens.contracts import (
-    ACTIVATIONS_CAPTURE,
-    AUTOENCODER_TRAIN,
-    CONCEPTS_EDIT,
-    CONCEPTS_JOIN,
-    CONCEPTS_LABEL,
-    CONCEPTS_SHARD,
-    DATASET_IMPORT,
-    PIPELINE_RUN,
-    RECOMMENDER_TRAIN,
-    RELEASE_CHANGE,
-    RELEASE_PUBLISH,
-    ConceptShardSpec,
-    ConceptsSpec,
-    JobResult,
-    WorkerName,
-)
+from reclens.contracts import ConceptShardSpec, ConceptsSpec, JobResult, WorkerName
+from reclens.contracts.specs.activations import ACTIVATIONS_CAPTURE
+from reclens.contracts.specs.autoencoder import AUTOENCODER_TRAIN
+from reclens.contracts.specs.concepts import CONCEPTS_JOIN, CONCEPTS_LABEL, CONCEPTS_SHARD
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
+from reclens.contracts.specs.dataset import DATASET_IMPORT
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
+from reclens.contracts.specs.recommender import RECOMMENDER_TRAIN
+from reclens.contracts.specs.release import RELEASE_CHANGE, RELEASE_PUBLISH
 from reclens.errors import InvalidInput, Unavailable
 from reclens.platform.celery.worker import run_worker
 from reclens.platform.jobs.context import JobContext

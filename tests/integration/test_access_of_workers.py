@@ -14,10 +14,8 @@ from deployed_servers import Deployed
 from planted_artifacts import pipeline
 from running_stack import wait_for
 
-from reclens.contracts import (
-    PIPELINE_RUN,
-    QueueName,
-)
+from reclens.contracts import QueueName
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.ops.deployment.access import Account
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.log import JobLog

@@ -10,9 +10,7 @@ from counting_stack import TIMEOUT, CountingStack, expected_value, spec
 from redis import Redis
 from running_stack import wait_for
 
-from reclens.contracts import (
-    DATASET_IMPORT,
-)
+from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.errors import InvalidSpec, NotFound
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings

@@ -6,13 +6,9 @@ import pytest
 from labelling_stack import FIRSTS, LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.contracts import (
-    CONCEPTS_LABEL,
-    RELEASE_CHANGE,
-    ReleaseAction,
-    ReleaseChangeSpec,
-    job_kinds,
-)
+from reclens.contracts import ReleaseAction, ReleaseChangeSpec, job_kinds
+from reclens.contracts.specs.concepts import CONCEPTS_LABEL
+from reclens.contracts.specs.release import RELEASE_CHANGE
 from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 

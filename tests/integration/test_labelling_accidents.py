@@ -8,9 +8,7 @@ import pytest
 from labelling_stack import LabellingStack, assert_complete, shard, spec
 from running_stack import wait_for
 
-from reclens.contracts import (
-    CONCEPTS_JOIN,
-)
+from reclens.contracts.specs.concepts import CONCEPTS_JOIN
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore

@@ -15,10 +15,8 @@ from running_stack import wait_for
 from servers import redis_server
 
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import (
-    RELEASE_PUBLISH,
-    ReleaseSpec,
-)
+from reclens.contracts import ReleaseSpec
+from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import S3Settings

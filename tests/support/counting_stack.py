@@ -12,10 +12,8 @@ from typing import Any
 
 from running_stack import wait_for
 
-from reclens.contracts import (
-    DATASET_IMPORT,
-    DatasetSpec,
-)
+from reclens.contracts import DatasetSpec
+from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobView
 from reclens.platform.settings.models import RedisSettings, S3Settings

@@ -15,12 +15,9 @@ from planted_world import planted_world
 from running_stack import wait_for
 
 from reclens.concepts.labels.table import read_concepts
-from reclens.contracts import (
-    CONCEPTS_LABEL,
-    PIPELINE_RUN,
-    ConceptShardSpec,
-    ConceptsSpec,
-)
+from reclens.contracts import ConceptShardSpec, ConceptsSpec
+from reclens.contracts.specs.concepts import CONCEPTS_LABEL
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobView

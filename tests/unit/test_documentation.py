@@ -49,6 +49,20 @@ def test_every_decision_is_listed() -> None:
         assert f"({record.name})" in listed
 
 
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    page = (ROOT / "docs" / "explanation" / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert named
+    for file, test in named:
+        assert re.search(rf"^\s*(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), (
+            test
+        )
+    rows = [line for line in page.split("## Clients", 1)[1].splitlines() if line.startswith("|")]
+    headings = ("| threat |", "|---")
+    lines = [row for row in rows if not row.startswith(headings)]
+    assert len(lines) == len(named), "each line of threats names one test"
+
+
 def test_there_is_one_version() -> None:
     version = (ROOT / "VERSION").read_text().strip()
     projects = [ROOT / "shared", *(p.parent for p in ROOT.glob("services/*/pyproject.toml"))]

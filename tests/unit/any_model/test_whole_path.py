@@ -14,8 +14,6 @@ import torch
 from safetensors.torch import save_file
 
 from reclens.contracts import (
-    PIPELINE_RUN,
-    RECOMMENDER_TRAIN,
     AutoencoderConfig,
     AutoencoderSpec,
     CaptureSpec,
@@ -24,6 +22,8 @@ from reclens.contracts import (
     RecommenderSpec,
     Release,
 )
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
+from reclens.contracts.specs.recommender import RECOMMENDER_TRAIN
 from reclens.data import Dataset
 from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation

@@ -158,6 +158,17 @@ def test_a_failure_must_be_explained_by_the_fault():
     assert "which nothing explains" in fault
 
 
+def test_a_failure_that_left_everything_it_should_have_made(
+    objects: dict[str, bytes], expected: Artifacts
+):
+    error = JobError(type="ConnectionError", message="reset")
+    job = watched(JobState.RUNNING, JobState.FAILED, error=error)
+    found = verdict(objects, expected, [job], ("ConnectionError",))
+    assert found == ["the job is not SUCCEEDED, and everything that it makes is there"]
+    del objects[f"{MADE}/manifest.json"]
+    assert verdict(objects, expected, [job], ("ConnectionError",)) == []
+
+
 def test_a_job_that_nobody_cancelled():
     (fault,) = job_faults(watched(JobState.CANCELLED), ("Unavailable",))
     assert "nobody asked" in fault

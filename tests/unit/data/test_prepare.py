@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reclens.contracts import DatasetSpec, SourceSpec, SplitSpec
 from reclens.data import Split, checksums, prepare, source_files, verify_checksums, write_dataset
-from reclens.data.prepare import index_and_split, k_core
+from reclens.data.prepare import compact, index_and_split, index_ids, k_core, natural_key
 from reclens.data.sources import ItemText, RawData
 from reclens.errors import InvalidInput, MissingData
 
@@ -267,3 +267,34 @@ def test_core_is_the_largest_part_in_which_all_have_k(pairs: list[tuple[int, int
             break
         rest.remove(bad[0])
     assert sorted(_core(pairs, k)) == sorted(rest)
+
+
+# --- ids to indices: natural order, independent of the order of rows -----------------------------
+
+
+def test_numbers_compare_as_numbers():
+    ordered, index = index_ids(pa.array(["10", "9", "u2", "u10", "10", "01", "1", "a"]))
+    assert ordered == ["01", "1", "9", "10", "a", "u2", "u10"]
+    assert index.tolist() == [3, 2, 5, 6, 3, 0, 1, 4]
+    assert index.dtype == np.int32
+
+
+def test_numbers_of_any_length_have_an_order():
+    long = "1" + "0" * 5000
+    assert sorted([long, "2", long + "0"], key=natural_key) == ["2", long, long + "0"]
+
+
+@given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=30), st.randoms())
+def test_every_id_finds_its_way_back(ids: list[str], random):
+    ordered, index = index_ids(pa.array(ids, pa.string()))
+    assert [ordered[i] for i in index] == ids
+    assert len(set(ordered)) == len(ordered)
+    shuffled = random.sample(ids, len(ids))
+    assert index_ids(pa.array(shuffled, pa.string()))[0] == ordered
+
+
+def test_compact_drops_unused_ids_and_keeps_their_order():
+    ids, index = compact(["a", "b", "c", "d"], np.array([3, 1, 3], dtype=np.int32))
+    assert ids == ["b", "d"]
+    assert index.tolist() == [1, 0, 1]
+    assert index.dtype == np.int32

@@ -86,7 +86,7 @@ def test_images_are_named_by_an_exact_tag(name: str):
     if image.startswith("reclens/"):
         assert image.endswith(":latest")
         return
-    tag = image.rpartition(":")[2]
+    tag = image.partition("@")[0].rpartition(":")[2]
     assert re.search(r"\d", tag), f"{image} moves"
     assert "latest" not in tag
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from reclens.contracts.tables.concepts import LatentLabel
-from reclens.evaluation.examples import MIN_POSITIVE, choose_examples, measure_examples
+from reclens.evaluation.levels import MIN_POSITIVE, choose_examples, measure_examples
 
 
 def label(latent: int, text: str, confidence: float, *, n: int = MIN_POSITIVE) -> LatentLabel:

@@ -22,7 +22,7 @@ from reclens.sae import (
 )
 from reclens.sae.activations.sources import SequenceSource
 from reclens.testing.autoencoders import trained_kinds
-from reclens_trainer.stages.tables import write_codes
+from reclens_trainer.stages.train import write_codes
 
 # Seven steps an epoch; latents die within the first, so that AuxK takes part.
 COMMON = {

@@ -88,7 +88,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         await server.set_serving(SERVICE.full_name, any_served)
 
     loader = ReleaseLoader(store, inference, section.load_seconds)
-    watch = ReleaseWatch(store.releases, loader, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases.heads, loader, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,
@@ -101,7 +101,7 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
     server.add(add, servicer, SERVICE.full_name, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
-        await watch.load_first()
+        await watch.poll_once()
     address = await server.start()
     await watch.start()
     await policies.start()

@@ -14,13 +14,8 @@ from collections.abc import Mapping, Sequence, Set
 from celery import Task, chord
 
 from reclens import errors
-from reclens.contracts import (
-    CONCEPTS_JOIN,
-    ConceptShardSpec,
-    ConceptsSpec,
-    FailureReport,
-    JobResult,
-)
+from reclens.contracts import ConceptShardSpec, ConceptsSpec, FailureReport, JobResult
+from reclens.contracts.specs.concepts import CONCEPTS_JOIN
 from reclens.errors import InvalidInput, JobCancelled, Partial, RecLensError
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.jobs.view import JobState

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +51,48 @@ class Interactions:
 
 
 @dataclass(frozen=True, eq=False)
-class Items:
-    """Items by index: position i of every list is item i."""
+class _Indexed:
+    """What has an external id each, and an index: its position in every list."""
 
     ids: list[str]
     """External ids."""
+
+    NOUN: ClassVar[str]
+    """What one is called in errors."""
+    REMEDY: ClassVar[str]
+    """What to do where there is none of an id."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def index_of(self, external_id: str) -> int:
+        """Index of an external id.
+
+        Raises:
+            NotFound: none has this id.
+        """
+        index = self._index.get(external_id)
+        if index is None:
+            noun = self.NOUN
+            raise NotFound(
+                f"there is no {noun} {external_id!r} in this data set of {len(self)} {noun}s.",
+                field=f"{noun}_id",
+                remedy=self.REMEDY,
+            )
+        return index
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {external_id: index for index, external_id in enumerate(self.ids)}
+
+
+@dataclass(frozen=True, eq=False)
+class Items(_Indexed):
+    """Items by index: position i of every list is item i."""
+
+    NOUN = "item"
+    REMEDY = "use an id of the data that was imported; ids are text and case-sensitive."
+
     titles: list[str]
     """Titles without the year; empty where the source has none."""
     tags: list[list[str]]
@@ -70,59 +108,16 @@ class Items:
     """The same of held-out users alone, whose tags ``tags`` are not made of; None where none were
     held out. No label is made from it: a truth of its own."""
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def index_of(self, item_id: str) -> int:
-        """Index of an external id.
-
-        Raises:
-            NotFound: no item has this id.
-        """
-        try:
-            return self._index[item_id]
-        except KeyError:
-            raise NotFound(
-                f"there is no item {item_id!r} in this data set of {len(self.ids)} items.",
-                field="item_id",
-                remedy="use an id of the data that was imported; ids are text and case-sensitive.",
-            ) from None
-
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {item_id: index for index, item_id in enumerate(self.ids)}
-
 
 @dataclass(frozen=True, eq=False)
-class Users:
+class Users(_Indexed):
     """Users by index: position u of every list is user u."""
 
-    ids: list[str]
-    """External ids."""
+    NOUN = "user"
+    REMEDY = "use an id of the data that was imported, or give a history of item ids."
+
     attributes: list[dict[str, str]]
     """What the source tells of the user, e.g. ``gender``; empty where it tells nothing."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def index_of(self, user_id: str) -> int:
-        """Index of an external id.
-
-        Raises:
-            NotFound: no user has this id.
-        """
-        try:
-            return self._index[user_id]
-        except KeyError:
-            raise NotFound(
-                f"there is no user {user_id!r} in this data set of {len(self.ids)} users.",
-                field="user_id",
-                remedy="use an id of the data that was imported, or give a history of item ids.",
-            ) from None
-
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {user_id: index for index, user_id in enumerate(self.ids)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,11 +52,8 @@ def assign_splits(
 def _leave_one_out(user_index: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
     count, place = _places(user_index)
     from_end = count - 1 - place
-    splits = np.full(len(user_index), Split.TRAIN, dtype=np.uint8)
     enough = count >= _MIN_INTERACTIONS
-    splits[enough & (from_end == 0)] = Split.TEST
-    splits[enough & (from_end == 1)] = Split.VALID
-    return splits
+    return _codes(valid=enough & (from_end == 1), test=enough & (from_end == 0))
 
 
 def _ratio(user_index: npt.NDArray[np.int32], spec: SplitSpec) -> npt.NDArray[np.uint8]:
@@ -68,11 +65,8 @@ def _ratio(user_index: npt.NDArray[np.int32], spec: SplitSpec) -> npt.NDArray[np
     n_valid = np.clip(
         np.floor(spec.valid * count + _ROUNDING), 1, np.maximum(count - 1 - n_test, 1)
     )
-    splits = np.full(len(user_index), Split.TRAIN, dtype=np.uint8)
     enough = count >= _MIN_INTERACTIONS
-    splits[enough & (drawn < n_test + n_valid)] = Split.VALID
-    splits[enough & (drawn < n_test)] = Split.TEST
-    return splits
+    return _codes(valid=enough & (drawn < n_test + n_valid), test=enough & (drawn < n_test))
 
 
 def _global_time(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
@@ -80,25 +74,25 @@ def _global_time(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArr
     ordered = np.sort(timestamp)
     valid_from = ordered[min(int((1 - spec.valid - spec.test) * n + _ROUNDING), n - 1)]
     test_from = ordered[min(int((1 - spec.test) * n + _ROUNDING), n - 1)]
-    splits = np.full(n, Split.TRAIN, dtype=np.uint8)
-    splits[timestamp >= valid_from] = Split.VALID
-    splits[timestamp >= test_from] = Split.TEST
-    return splits
+    return _codes(valid=timestamp >= valid_from, test=timestamp >= test_from)
 
 
 def _global_days(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
     day = timestamp // _DAY_SECONDS
     day -= day.min()
     last = int(day.max())
-    splits = np.full(len(day), Split.TRAIN, dtype=np.uint8)
-    splits[day > (1 - spec.valid - spec.test) * last + _ROUNDING] = Split.VALID
-    splits[day > (1 - spec.test) * last + _ROUNDING] = Split.TEST
-    return splits
+    return _codes(
+        valid=day > (1 - spec.valid - spec.test) * last + _ROUNDING,
+        test=day > (1 - spec.test) * last + _ROUNDING,
+    )
 
 
-def _places(
-    user_index: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _codes(valid: npt.NDArray[np.bool_], test: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Codes of ``Split``: test where ``test``, else valid where ``valid``, else train."""
+    return np.select([test, valid], [Split.TEST, Split.VALID], Split.TRAIN).astype(np.uint8)
+
+
+def _places(user_index: npt.NDArray[np.int32]) -> tuple[np.ndarray, np.ndarray]:
     """For each row: how many rows its user has, and its place (from 0) among them."""
     per_user = np.bincount(user_index)
     start = np.cumsum(per_user) - per_user

@@ -27,13 +27,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> list[str]:
     labels = pa.array(_LABELS).take(pa.array(seen.split))
     rating = pa.nulls(len(seen), pa.float32()) if seen.rating is None else seen.rating
     tables: dict[Table, dict[str, Any]] = {
-        INTERACTIONS: {
-            "user_index": seen.user_index,
-            "item_index": seen.item_index,
-            "timestamp": seen.timestamp,
-            "rating": rating,
-            "split": labels,
-        },
+        INTERACTIONS: {**vars(seen), "rating": rating, "split": labels},
         ITEMS: {
             "item_id": items.ids,
             "title": items.titles,
@@ -80,9 +74,9 @@ def read_dataset(folder: Path) -> Dataset:
             to a user or item that does not exist.
     """
     seen, items, users = (_read(folder, table) for table in (INTERACTIONS, ITEMS, USERS))
-    user_index = _numpy(seen, "user_index")
-    item_index = _numpy(seen, "item_index")
-    timestamp = _numpy(seen, "timestamp")
+    user_index = seen.column("user_index").to_numpy()
+    item_index = seen.column("item_index").to_numpy()
+    timestamp = seen.column("timestamp").to_numpy()
     _check_range("user_index", user_index, len(users))
     _check_range("item_index", item_index, len(items))
     later_user = user_index[1:] > user_index[:-1]
@@ -97,15 +91,12 @@ def read_dataset(folder: Path) -> Dataset:
             user_index,
             item_index,
             timestamp,
-            None if rating.null_count == len(seen) else _numpy(seen, "rating"),
+            None if rating.null_count == len(seen) else seen.column("rating").to_numpy(),
             _split_codes(seen),
         ),
         Items(
-            items.column("item_id").to_pylist(),
-            items.column("title").to_pylist(),
-            items.column("tags").to_pylist(),
-            items.column("year").to_pylist(),
-            _numpy(items, "popularity"),
+            *(items.column(name).to_pylist() for name in ("item_id", "title", "tags", "year")),
+            items.column("popularity").to_numpy(),
             *_tag_users(folder, len(items)),
         ),
         Users(
@@ -140,7 +131,7 @@ def _tag_users(
     if not (folder / ITEM_TAGS.file).is_file():
         return None, None
     table = _read(folder, ITEM_TAGS)
-    _check_range("item_index", _numpy(table, "item_index"), n_items, ITEM_TAGS)
+    _check_range("item_index", table.column("item_index").to_numpy(), n_items, ITEM_TAGS)
     counts: list[dict[str, int]] = [{} for _ in range(n_items)]
     held_out: list[dict[str, int]] = [{} for _ in range(n_items)]
     for row in table.to_pylist():
@@ -148,10 +139,6 @@ def _tag_users(
         if row.get(_HELD_OUT):
             held_out[row["item_index"]][row["tag"]] = row[_HELD_OUT]
     return counts, held_out if _HELD_OUT in table.column_names else None
-
-
-def _numpy(table: pa.Table, name: str) -> npt.NDArray:
-    return table.column(name).to_numpy()
 
 
 def _split_codes(seen: pa.Table) -> npt.NDArray[np.uint8]:

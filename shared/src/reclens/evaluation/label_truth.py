@@ -22,10 +22,9 @@ from reclens.concepts.evidence.vocabulary import TagStatement, Vocabulary, tag_s
 from reclens.concepts.labels.rows import names_one_item
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
-from reclens.data.sources.items import most_given
+from reclens.data.sources.raw import most_given
 from reclens.evaluation.levels import exchanged
-from reclens.evaluation.monosemanticity.item_vectors import NO_ITEM
-from reclens.evaluation.monosemanticity.similarity import distinct_cases
+from reclens.evaluation.similarity import NO_ITEM, distinct_cases
 from reclens.evaluation.statistics import (
     Measurement,
     interval_json,

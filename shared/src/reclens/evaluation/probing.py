@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +88,10 @@ def probe_tags(
 
 def _tags(items: Items, sides: Sequence[ProbedCases]) -> list[tuple[str, np.ndarray]]:
     """Usable tags with the items that carry them, most frequent first."""
-    names = sorted({tag for tags in items.tags for tag in tags})
-    membership = {name: np.zeros(len(items), bool) for name in names}
+    membership: dict[str, np.ndarray] = {}
     for item, tags in enumerate(items.tags):
         for tag in tags:
-            membership[tag][item] = True
+            membership.setdefault(tag, np.zeros(len(items), bool))[item] = True
     frequent = []
     for name, carries in membership.items():
         shares = [float(carries[side.top].mean()) for side in sides if len(side.top)]
@@ -102,16 +101,11 @@ def _tags(items: Items, sides: Sequence[ProbedCases]) -> list[tuple[str, np.ndar
 
 
 def _means(probes: Sequence[SparseProbes], measured: str) -> dict[str, Any]:
-    def mean(values: list[float]) -> float | None:
-        return mean_or_none(np.array(values, float))
+    def mean(scores: Iterable[Any]) -> float | None:
+        return mean_or_none(np.array([getattr(one, measured) for one in scores], float))
 
     return {
-        **{
-            kind: {
-                str(n): mean([getattr(getattr(one, kind)[n], measured) for one in probes])
-                for n in N_FEATURES
-            }
-            for kind in ("latents", "dimensions")
-        },
-        "full": mean([getattr(one.full, measured) for one in probes]),
+        "latents": {str(n): mean(one.latents[n] for one in probes) for n in N_FEATURES},
+        "dimensions": {str(n): mean(one.dimensions[n] for one in probes) for n in N_FEATURES},
+        "full": mean(one.full for one in probes),
     }

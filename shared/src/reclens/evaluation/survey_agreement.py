@@ -15,9 +15,9 @@ from reclens.concepts.people.survey_sheet import Answers
 from reclens.contracts import KeyQuestion, SurveyKey
 from reclens.errors import InvalidInput
 from reclens.evaluation.statistics import (
+    interval_json,
     json_number,
     krippendorff_alpha,
-    mean_interval,
     spearman,
     statistic_interval,
 )
@@ -90,11 +90,9 @@ def survey_result(key: SurveyKey, answers: Sequence[Answers], *, seed: int = 0) 
     _check_raters(answers)
     concepts = [_verdict(question, answers) for question in key.questions]
     judged = [one for one in concepts if one.balanced_accuracy is not None]
-    accuracy = mean_interval(
-        np.array([one.balanced_accuracy for one in judged], np.float64), seed=seed
-    )
+    accuracies = np.array([one.balanced_accuracy for one in judged], np.float64)
     agreeing = sum(one.human_trusts == one.trusted for one in judged)
-    share_low, share_high = wilson_interval(agreeing, len(judged))
+    share = agreeing / len(judged) if judged else None
     alpha, why_not = _alpha(key, answers)
     summary = {
         "survey": key.survey_id,
@@ -103,13 +101,9 @@ def survey_result(key: SurveyKey, answers: Sequence[Answers], *, seed: int = 0) 
         "questions": len(concepts),
         "raters": [_rater(key, one) for one in answers],
         "judged": len(judged),
-        "balanced_accuracy": _known(accuracy._asdict()),
-        "confidence_spearman": _known(_correlation(judged, seed)),
-        "trusted_agreement": {
-            "share": agreeing / len(judged) if judged else None,
-            "low": share_low,
-            "high": share_high,
-        },
+        "balanced_accuracy": _bounds("mean", interval_json(accuracies, seed=seed)),
+        "confidence_spearman": _bounds("value", _correlation(judged, seed)),
+        "trusted_agreement": _bounds("share", [share, *wilson_interval(agreeing, len(judged))]),
         "krippendorff_alpha": alpha,
         "alpha_missing_because": why_not,
     }
@@ -175,12 +169,12 @@ def _rater(key: SurveyKey, answers: Answers) -> dict[str, Any]:
     }
 
 
-def _correlation(judged: Sequence[ConceptRatings], seed: int) -> dict[str, float]:
+def _correlation(judged: Sequence[ConceptRatings], seed: int) -> list[float | None]:
     if len(judged) < _LEAST_CONCEPTS:
-        return dict.fromkeys(("value", "low", "high"), math.nan)
+        return [None] * 3
     pairs = np.array([[one.confidence, one.balanced_accuracy] for one in judged], np.float64)
     found = statistic_interval(lambda rows: spearman(rows[:, 0], rows[:, 1]), pairs, seed=seed)
-    return {"value": found.mean, "low": found.low, "high": found.high}
+    return found.as_json()
 
 
 def _alpha(key: SurveyKey, answers: Sequence[Answers]) -> tuple[float | None, str | None]:
@@ -202,5 +196,5 @@ def _alpha(key: SurveyKey, answers: Sequence[Answers]) -> tuple[float | None, st
     return krippendorff_alpha(shared), None
 
 
-def _known(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: json_number(value) for name, value in values.items()}
+def _bounds(name: str, interval: Sequence[float | None]) -> dict[str, float | None]:
+    return dict(zip((name, "low", "high"), interval, strict=True))

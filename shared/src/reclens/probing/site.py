@@ -1,18 +1,21 @@
-"""A probe site: the one place at which a model is opened."""
+"""A probe site: the one place at which a model is opened.
+
+And one tensor within whatever a module returns there: found, and replaced by another.
+"""
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from reclens.errors import InvalidInput
-from reclens.probing.module_output import replace_tensor, select_tensor
 
 Position = Literal["last", "all", "row"]
 
@@ -108,7 +111,7 @@ class ProbeSite:
         def read(_module: nn.Module, _args: Any, output: Any) -> None:
             captured.store(self._take(self._whole(output)))
 
-        with _hooked(self.resolve(model), read):
+        with self.resolve(model).register_forward_hook(read):
             yield captured
 
     @contextmanager
@@ -144,7 +147,7 @@ class ProbeSite:
                 return None
             return replace_tensor(output, self.output, self._put(whole, x, changed))
 
-        with _hooked(self.resolve(model), write):
+        with self.resolve(model).register_forward_hook(write):
             yield
         if calls == 0:
             raise self.not_called()
@@ -189,10 +192,51 @@ class ProbeSite:
         return written
 
 
-@contextmanager
-def _hooked(module: nn.Module, hook: Callable[..., Any]) -> Iterator[None]:
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
+def select_tensor(output: Any, index: int | None, module: str) -> Tensor:
+    """The tensor at ``index`` of a module's output.
+
+    Args:
+        output: a tensor, or a tuple, list or mapping (taken in its own order) that holds some.
+        index: place within the tuple, list or mapping; None where the output is the tensor itself.
+        module: dotted path of the module, for the error message.
+
+    Raises:
+        InvalidInput: the index does not fit the output, or what is there is not a tensor.
+    """
+    if isinstance(output, Tensor):
+        if index is None:
+            return output
+        problem = f"{module!r} returns a single tensor, so it has no output {index}."
+        remedy = "leave `output` out."
+    elif not isinstance(output, tuple | list | Mapping):
+        kind = type(output).__name__
+        problem = f"{module!r} returns {kind}, which holds no tensor that can be named."
+        remedy = "probe a module that returns a tensor, or a tuple, list or mapping of them."
+    else:
+        parts = list(cast("Any", output).values() if isinstance(output, Mapping) else output)
+        tensors = [str(place) for place, part in enumerate(parts) if isinstance(part, Tensor)]
+        places = ", ".join(tensors) or "(it holds no tensor)"
+        if index is None:
+            problem = f"{module!r} returns {len(parts)} values in a {type(output).__name__}."
+            remedy = f"say which: {places}."
+        elif -len(parts) <= index < len(parts) and isinstance(parts[index], Tensor):
+            return parts[index]
+        else:
+            problem = f"output {index} of {module!r} is not a tensor."
+            remedy = f"choose one of {places}."
+    raise InvalidInput(problem, field="output", remedy=remedy)
+
+
+def replace_tensor(output: Any, index: int | None, tensor: Tensor) -> Any:
+    """A copy of ``output`` with ``tensor`` at ``index``; ``output`` itself stays as it is."""
+    if index is None:
+        return tensor
+    if isinstance(output, Mapping):
+        changed = cast("Any", copy.copy(output))
+        changed[list(output)[index]] = tensor
+        return changed
+    parts = list(output)
+    parts[index] = tensor
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*parts)
+    return type(output)(parts)

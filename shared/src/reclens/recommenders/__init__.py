@@ -11,7 +11,7 @@ from reclens.recommenders.capture import (
 )
 from reclens.recommenders.checking import check_recommender
 from reclens.recommenders.evaluation import evaluate, seen_mask
-from reclens.recommenders.models.full_softmax import full_softmax_loss
+from reclens.recommenders.models.sasrec import full_softmax_loss
 from reclens.recommenders.registry import build_recommender
 from reclens.recommenders.storage import bring_recommender, load_recommender, save_recommender
 from reclens.recommenders.training import RecommenderTrainer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -62,7 +62,7 @@ class _Case(NamedTuple):
     context: np.ndarray
 
 
-def case_kind(model: Recommender, kind: Literal["auto", "prefixes", "users", "folds"]) -> CaseKind:
+def case_kind(model: Recommender, kind: CaseKind | Literal["auto"]) -> CaseKind:
     """Settle ``auto``: prefixes for models that read the history, folds for others.
 
     Raises:
@@ -135,15 +135,9 @@ def capture_cases(
             remedy="use `last`; every prefix is a case of its own.",
         )
     model.eval()
-    probe = partial(_capture, model, site, top_k=top_k, batch_size=batch_size)
-    waiting: list[_Case] = []
-    for case in _cases(model, dataset, kind, folds=folds, seed=seed):
-        waiting.append(case)
-        if len(waiting) == _SORTED_CASES:
-            yield probe(waiting)
-            waiting = []
-    if waiting:
-        yield probe(waiting)
+    cases = _cases(model, dataset, kind, folds=folds, seed=seed)
+    while waiting := list(islice(cases, _SORTED_CASES)):
+        yield _capture(model, site, waiting, top_k=top_k, batch_size=batch_size)
 
 
 def _cases(
@@ -175,21 +169,14 @@ def history_parts(
 
 
 def _capture(
-    model: Recommender,
-    site: ProbeSite,
-    cases: list[_Case],
-    *,
-    top_k: int,
-    batch_size: int,
+    model: Recommender, site: ProbeSite, cases: list[_Case], *, top_k: int, batch_size: int
 ) -> CaseBatch:
     n, k = len(cases), min(top_k, model.n_items)
     contexts = [case.context for case in cases]
     asked = [UNKNOWN_USER if case.origin == "folded" else case.user for case in cases]
     lengths = np.array([len(context) for context in contexts])
     order = np.argsort(lengths, kind="stable")
-    representation = np.empty((0, 0), dtype=np.float32)
-    top_items = np.empty((n, k), dtype=np.int64)
-    top_scores = np.empty((n, k), dtype=np.float32)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for start in range(0, n, batch_size):
         rows = order[start : start + batch_size]
         histories = [contexts[row] for row in rows]
@@ -203,14 +190,14 @@ def _capture(
                 field="site.module",
                 remedy="probe a module that gives one vector per case.",
             )
-        if start == 0:
-            representation = np.empty((n, x.shape[1]), dtype=np.float32)
-        representation[rows] = x
         scores.masked_fill_(seen_mask(histories, model.n_items, model.device), -torch.inf)
         best = torch.topk(scores, k)
         items = best.indices.masked_fill(best.values == -torch.inf, -1)
-        top_items[rows] = items.cpu().numpy()
-        top_scores[rows] = best.values.float().cpu().numpy()
+        parts.append((x, items.cpu().numpy(), best.values.float().cpu().numpy()))
+    as_asked = np.argsort(order)
+    representation, top_items, top_scores = (
+        np.concatenate(part)[as_asked] for part in zip(*parts, strict=True)
+    )
     return CaseBatch(
         user_index=np.array([case.user for case in cases]),
         origin=np.array([ORIGINS.index(case.origin) for case in cases]),

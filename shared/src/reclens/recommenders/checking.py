@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,11 +14,10 @@ from reclens.recommenders.base import UNKNOWN_USER, Recommender, UserBatch
 from reclens.recommenders.registry import build_recommender
 
 _LENGTHS = (1, 4, 2, 7)
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 
 
 @torch.no_grad()
-def check_recommender(model: Recommender) -> None:
+def check_recommender(model: Recommender, tolerance: float = 1e-3) -> None:
     """Put a few histories through ``model`` and see that
 
     - its scores are finite and are ``x @ item_weights().T + item_biases()``, ``x`` being what
@@ -28,80 +28,64 @@ def check_recommender(model: Recommender) -> None:
 
     The model is put into eval mode and back.
 
+    Args:
+        model: whose promises are tested.
+        tolerance: relative error by which numbers may differ that should be equal.
+
     Raises:
         InvalidInput: names the promise that is broken and what to do.
     """
     was_training = model.training
     model.eval()
     try:
-        batch = _batch(model, range(len(_LENGTHS)))
-        x, scores = _answer(model, batch)
-        _check_scores(model, x, scores)
-        _check_edits(model, batch, x)
-        _check_rows(model, x)
-        _check_state(model, batch, scores)
+        for kept, what, remedy in _promises(model, tolerance):
+            if not kept:
+                name = type(model).__name__
+                raise InvalidInput(f"{name} {what}.", field="model", remedy=remedy)
     finally:
         model.train(was_training)
 
 
-def _check_scores(model: Recommender, x: Tensor, scores: Tensor) -> None:
-    expected = (len(_LENGTHS), model.n_items)
-    if tuple(scores.shape) != expected or not bool(torch.isfinite(scores).all()):
-        raise _broken(
-            model,
-            f"gives scores of shape {list(scores.shape)}, not finite ones of {list(expected)}",
-            "give one weight vector and one bias per item, in the data set's order of items.",
-        )
-    if not _close(scores, _scores(model, x)):
-        raise _broken(
-            model,
-            "has scores that are not x @ item_weights().T + item_biases() of the x at its site",
-            "name as `site` the module whose output `represent` returns, after its last "
-            "normalisation or activation.",
-        )
-
-
-def _check_edits(model: Recommender, batch: UserBatch, x: Tensor) -> None:
+def _promises(model: Recommender, tolerance: float) -> Iterator[tuple[bool, str, str]]:
+    """Whether each promise is kept, what ``model`` does where it is not, and the remedy."""
+    close, rng = partial(_close, tolerance=tolerance), np.random.default_rng(0)
+    histories = [rng.integers(model.n_items, size=length) for length in _LENGTHS]
+    users = [UNKNOWN_USER if row % 2 else row % model.n_users for row in range(len(_LENGTHS))]
+    batch = UserBatch.of(histories, users).to(model.device)
+    x, scores = _answer(model, batch)
+    expected = [len(_LENGTHS), model.n_items]
+    yield (
+        list(scores.shape) == expected and bool(torch.isfinite(scores).all()),
+        f"gives scores of shape {list(scores.shape)}, not finite ones of {expected}",
+        "give one weight vector and one bias per item, in the data set's order of items.",
+    )
+    yield (
+        close(scores, _scores(model, x)),
+        "has scores that are not x @ item_weights().T + item_biases() of the x at its site",
+        "name as `site` the module whose output `represent` returns, after its last normalisation "
+        "or activation.",
+    )
     moved = x + torch.linspace(-1, 1, x.shape[1], device=x.device) * x.norm(dim=1, keepdim=True)
     with model.site.intervene(model, lambda _: moved):
         edited = model(batch)
-    if not _close(edited, _scores(model, moved)):
-        raise _broken(
-            model,
-            "answers from something that bypasses its site",
-            "let `represent` return what the module at `site` returned, unchanged.",
-        )
-
-
-def _check_rows(model: Recommender, x: Tensor) -> None:
-    alone = torch.cat([_answer(model, _batch(model, [row]))[0] for row in range(len(x))])
-    if not _close(alone, x):
-        raise _broken(
-            model,
-            "represents a user differently in a batch than alone",
-            "keep the padding of short histories (-1, on the left) out of the computation.",
-        )
-
-
-def _check_state(model: Recommender, batch: UserBatch, scores: Tensor) -> None:
+    yield (
+        close(edited, _scores(model, moved)),
+        "answers from something that bypasses its site",
+        "let `represent` return what the module at `site` returned, unchanged.",
+    )
+    single = (UserBatch.of([one], [user]) for one, user in zip(histories, users, strict=True))
+    alone = [_answer(model, asked.to(model.device))[0] for asked in single]
+    yield (
+        close(torch.cat(alone), x),
+        "represents a user differently in a batch than alone",
+        "keep the padding of short histories (-1, on the left) out of the computation.",
+    )
     twin = build_recommender(model.config, model.n_users, model.n_items, seed=1)
     twin.load_state_dict(model.state_dict())
-    again = twin.to(model.device).eval()(batch)
-    if not _close(again, scores):
-        raise _broken(
-            model,
-            "answers from something that is not in its state_dict, so it would be lost on disk",
-            "make it a parameter or a buffer (`register_buffer`).",
-        )
-
-
-def _batch(model: Recommender, rows: Iterable[int]) -> UserBatch:
-    rng = np.random.default_rng(0)
-    histories = [rng.integers(model.n_items, size=length) for length in _LENGTHS]
-    users = [UNKNOWN_USER if row % 2 else row % model.n_users for row in range(len(_LENGTHS))]
-    chosen = list(rows)
-    return UserBatch.of([histories[row] for row in chosen], [users[row] for row in chosen]).to(
-        model.device
+    yield (
+        close(twin.to(model.device).eval()(batch), scores),
+        "answers from something that is not in its state_dict, so it would be lost on disk",
+        "make it a parameter or a buffer (`register_buffer`).",
     )
 
 
@@ -115,10 +99,6 @@ def _scores(model: Recommender, x: Tensor) -> Tensor:
     return x @ model.item_weights().T + model.item_biases()
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
-    scale = float(b.abs().max().clamp(min=1))
-    return a.shape == b.shape and torch.allclose(a, b, rtol=_RELATIVE, atol=_ABSOLUTE * scale)
-
-
-def _broken(model: Recommender, what: str, remedy: str) -> InvalidInput:
-    return InvalidInput(f"{type(model).__name__} {what}.", field="model", remedy=remedy)
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    atol = tolerance / 10 * float(b.abs().max().clamp(min=1))
+    return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=atol)

@@ -33,17 +33,11 @@ def recommender_class(config: ModelConfig) -> type[Recommender]:
     """The class that a configuration is of: one of RecLens, or one of an installed package.
 
     Raises:
-        InvalidInput: its kind is not registered, or the package's class cannot be used.
+        InvalidInput: the package's class cannot be used.
         NotFound: no installed package offers it.
     """
     if isinstance(config, ModuleConfig):
         return installed_recommender(config)
-    if config.kind not in REGISTRY:
-        raise InvalidInput(
-            f"there is no recommender of kind {config.kind!r}.",
-            field="kind",
-            remedy=f"choose one of {', '.join([*REGISTRY, 'module'])}.",
-        )
     return REGISTRY[config.kind]
 
 
@@ -51,7 +45,7 @@ def build_recommender(config: ModelConfig, n_users: int, n_items: int, seed: int
     """A recommender with fresh weights; the same seed gives the same ones.
 
     Raises:
-        InvalidInput: the kind is not registered or its sizes do not fit together.
+        InvalidInput: its sizes do not fit together, or a package's class cannot be used.
         NotFound: no installed package offers the model.
     """
     with seeded(seed):

@@ -8,38 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save_file
+from safetensors.torch import load
 
 from reclens.contracts import ModelConfig, ModuleConfig, WeightsFile
 from reclens.data import Dataset
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData, RecLensError
 from reclens.recommenders.base import Recommender
-from reclens.recommenders.registry import build_recommender, recommender_class
+from reclens.recommenders.registry import build_recommender
+from reclens.weights import CONFIG, WEIGHTS, read_tensors, require_file, write_model
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "weights.safetensors"
-
+_WRITER = "`save_recommender`"
 _CONFIG: TypeAdapter[Any] = TypeAdapter(ModelConfig)
 
 
 def save_recommender(model: Recommender, folder: Path) -> list[str]:
     """Write the model into ``folder`` (made if need be) and return the files' names."""
-    folder.mkdir(parents=True, exist_ok=True)
     described = {
         "config": model.config.canonical(),
         "n_users": model.n_users,
         "n_items": model.n_items,
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
-    # Copies: the format refuses tensors that share memory, as tied weights do.
-    weights = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
-    }
-    save_file(weights, folder / WEIGHTS_FILE)
-    return [CONFIG_FILE, WEIGHTS_FILE]
+    return write_model(folder, described, model.state_dict())
 
 
 def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recommender:
@@ -51,26 +42,20 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
         NotFound: no package is installed here that offers the model.
         InvalidInput: a package offers it in another version, or it cannot be used.
     """
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise MissingData(
-                f"there is no {name} in {folder}.",
-                field=name,
-                remedy="give the folder of a recommender that RecLens wrote.",
-            )
+    path = require_file(folder / CONFIG, _WRITER)
+    tensors = read_tensors(folder / WEIGHTS, _WRITER)
     try:
-        described = json.loads((folder / CONFIG_FILE).read_text())
+        described = json.loads(path.read_text(encoding="utf-8"))
         config = _CONFIG.validate_python(described["config"])
-    except (ValueError, KeyError, TypeError, ValidationError) as e:
-        raise _corrupt(folder, e) from e
-    recommender_class(config)  # Not installed here is another fault than damaged.
-    try:
         model = build_recommender(config, described["n_users"], described["n_items"], seed=0)
-        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        model.load_state_dict(tensors)
     except RecLensError:
-        raise
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
-        raise _corrupt(folder, e) from e
+        raise  # Not installed here is another fault than damaged.
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CorruptArtifact(
+            f"the recommender in {folder} cannot be read: {error}",
+            remedy="fetch the artifact again, or train it again.",
+        ) from error
     return model.to(device).eval()
 
 
@@ -123,10 +108,3 @@ def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Datas
             "`options`, or the model's `load_weights`.",
         ) from error
     return model.eval()
-
-
-def _corrupt(folder: Path, error: Exception) -> CorruptArtifact:
-    return CorruptArtifact(
-        f"the recommender in {folder} cannot be read: {error}",
-        remedy="fetch the artifact again, or train it again.",
-    )

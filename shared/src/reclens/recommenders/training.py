@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,23 @@ from reclens.recommenders.registry import build_recommender, recommender_class
 
 _WATCHED = ("hr@10", "ndcg@10")
 _CRITERION = "ndcg@10"
+
+
+@dataclass
+class _Position:
+    """How far a training is, in JSON types."""
+
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    """Over the batches of the present epoch."""
+    steps_done: int = 0
+    validations_without_gain: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    """Figures of each epoch."""
+    watched: dict[str, float] = field(default_factory=dict)
+    """Figures of the last validation."""
+    finished: bool = False
 
 
 class RecommenderTrainer:
@@ -62,14 +81,7 @@ class RecommenderTrainer:
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self._best: dict[str, Tensor] = {}
-        self._epoch = 0
-        self._batch = 0
-        self._loss_sum = 0.0
-        self._steps_done = 0
-        self._validations_without_gain = 0
-        self._history: list[dict[str, float]] = []
-        self._watched: dict[str, float] = {}
-        self._finished = False
+        self._at = _Position()
 
     def steps(self) -> Iterator[Progress]:
         """Train on; one ``Progress`` per step, with ``loss`` and, once validated, ``hr@10`` and
@@ -78,24 +90,24 @@ class RecommenderTrainer:
         Raises:
             InvalidInput: the loss is not finite.
         """
-        while not self._finished:
-            epoch, size = self._epoch, self._config.batch_size
+        while not self._at.finished:
+            epoch, size = self._at.epoch, self._config.batch_size
             rng = np.random.default_rng(derived_seed(self._seed, epoch))
             examples = self._objective.epoch(rng)
             n_batches = math.ceil(len(examples[0]) / size)
-            while self._epoch == epoch:
-                rows = slice(self._batch * size, (self._batch + 1) * size)
+            while self._at.epoch == epoch:
+                rows = slice(self._at.batch * size, (self._at.batch + 1) * size)
                 loss = self._step([torch.from_numpy(column[rows]) for column in examples])
-                self._batch += 1
-                self._steps_done += 1
-                self._loss_sum += loss
-                if self._batch == n_batches:
+                self._at.batch += 1
+                self._at.steps_done += 1
+                self._at.loss_sum += loss
+                if self._at.batch == n_batches:
                     self._end_epoch(n_batches)
                 yield Progress(
                     stage="train",
-                    step=self._steps_done,
+                    step=self._at.steps_done,
                     total=self._config.max_epochs * n_batches,
-                    metrics={"loss": loss, "epoch": float(self._epoch), **self._watched},
+                    metrics={"loss": loss, "epoch": float(self._at.epoch), **self._at.watched},
                 )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -105,17 +117,7 @@ class RecommenderTrainer:
         for name, parameter in self.model.named_parameters():
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
-        meta = {
-            "made_by": self._made_by(),
-            "epoch": self._epoch,
-            "batch": self._batch,
-            "loss_sum": self._loss_sum,
-            "steps_done": self._steps_done,
-            "validations_without_gain": self._validations_without_gain,
-            "history": [dict(row) for row in self._history],
-            "watched": dict(self._watched),
-            "finished": self._finished,
-        }
+        meta = {"made_by": self._made_by(), **asdict(self._at)}
         return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}, meta
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
@@ -137,21 +139,15 @@ class RecommenderTrainer:
             groups[group][name] = torch.tensor(array)
         self.model.load_state_dict(groups["model"])
         self._best = {name: value.to(device) for name, value in groups["best"].items()}
-        for name, parameter in self.model.named_parameters():
-            for full_name, value in groups["adam"].items():
-                key, owner = full_name.split(".", 1)
-                if owner == name:
-                    # Adam keeps its step counter on the CPU.
-                    kept = value if key == "step" else value.to(device)
-                    self._optimizer.state[parameter][key] = kept
-        self._epoch = meta["epoch"]
-        self._batch = meta["batch"]
-        self._loss_sum = meta["loss_sum"]
-        self._steps_done = meta["steps_done"]
-        self._validations_without_gain = meta["validations_without_gain"]
-        self._history = [dict(row) for row in meta["history"]]
-        self._watched = dict(meta["watched"])
-        self._finished = meta["finished"]
+        parameters = dict(self.model.named_parameters())
+        for full_name, value in groups["adam"].items():
+            key, name = full_name.split(".", 1)
+            # Adam keeps its step counter on the CPU.
+            kept = value if key == "step" else value.to(device)
+            self._optimizer.state[parameters[name]][key] = kept
+        position = copy.deepcopy(meta)
+        del position["made_by"]
+        self._at = _Position(**position)
 
     def finish(self) -> tuple[Recommender, dict[str, Any]]:
         """The model with the weights that were best on valid, in eval mode, and its metrics.
@@ -163,24 +159,24 @@ class RecommenderTrainer:
         Raises:
             NotReady: ``steps`` has not run to its end.
         """
-        if not self._finished:
+        if not self._at.finished:
             raise NotReady("training is not over.", remedy="exhaust `steps` first.")
         self.model.load_state_dict(self._best)
         self.model.eval()
-        validated = [row for row in self._history if _CRITERION in row]
+        validated = [row for row in self._at.history if _CRITERION in row]
         return self.model, {
             "valid": evaluate(self.model, self._dataset, Split.VALID),
             "test": evaluate(self.model, self._dataset, Split.TEST),
-            "epochs": self._epoch,
+            "epochs": self._at.epoch,
             "best_epoch": int(max(validated, key=lambda row: row[_CRITERION])["epoch"]),
-            "history": self._history,
+            "history": self._at.history,
         }
 
     def _step(self, examples: list[Tensor]) -> float:
         self.model.train()
         examples = [column.to(self.model.device) for column in examples]
         with (
-            seeded(self._seed, self._epoch, self._batch, device=self.model.device),
+            seeded(self._seed, self._at.epoch, self._at.batch, device=self.model.device),
             _ordered_attention(self.model.device),
         ):
             loss = self._objective.loss(self.model, *examples)
@@ -190,32 +186,32 @@ class RecommenderTrainer:
         value = loss.item()
         if not math.isfinite(value):
             raise InvalidInput(
-                f"the loss became {value} in epoch {self._epoch + 1}.",
+                f"the loss became {value} in epoch {self._at.epoch + 1}.",
                 field="learning_rate",
                 remedy="train with a lower learning_rate.",
             )
         return value
 
     def _end_epoch(self, n_batches: int) -> None:
-        self._epoch += 1
-        row = {"epoch": float(self._epoch), "loss": self._loss_sum / n_batches}
-        self._batch, self._loss_sum = 0, 0.0
-        last = self._epoch == self._config.max_epochs
-        if last or self._epoch % self._config.validate_every == 0:
+        self._at.epoch += 1
+        row = {"epoch": float(self._at.epoch), "loss": self._at.loss_sum / n_batches}
+        self._at.batch, self._at.loss_sum = 0, 0.0
+        last = self._at.epoch == self._config.max_epochs
+        if last or self._at.epoch % self._config.validate_every == 0:
             metrics = evaluate(self.model, self._dataset, Split.VALID, ks=(10,))
-            self._watched = {name: metrics[name] for name in _WATCHED}
-            row |= self._watched
+            self._at.watched = {name: metrics[name] for name in _WATCHED}
+            row |= self._at.watched
             self._keep_best()
-        self._history.append(row)
-        tired = self._validations_without_gain >= self._config.patience
-        self._finished = last or tired
+        self._at.history.append(row)
+        tired = self._at.validations_without_gain >= self._config.patience
+        self._at.finished = last or tired
 
     def _keep_best(self) -> None:
-        before = [row[_CRITERION] for row in self._history if _CRITERION in row]
-        if before and self._watched[_CRITERION] <= max(before):
-            self._validations_without_gain += 1
+        before = [row[_CRITERION] for row in self._at.history if _CRITERION in row]
+        if before and self._at.watched[_CRITERION] <= max(before):
+            self._at.validations_without_gain += 1
             return
-        self._validations_without_gain = 0
+        self._at.validations_without_gain = 0
         self._best = {name: value.clone() for name, value in self.model.state_dict().items()}
 
     def _made_by(self) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from reclens.contracts import AutoencoderConfig
 from reclens.sae.activations.sources import ActivationSource
-from reclens.sae.analysis.latent_statistics import LatentStatistics, latent_statistics
 from reclens.sae.analysis.metrics import (
     AutoencoderReport,
     HeldOutMetrics,
+    LatentStatistics,
+    latent_statistics,
     measure,
     report,
     untrained_like,

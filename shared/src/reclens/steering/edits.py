@@ -111,7 +111,12 @@ class LatentCondition:
 
     def __post_init__(self) -> None:
         _check_indices(self.latents)
-        check_strength(self.level, field="level", minimum=0.0)
+        check_strength(
+            self.level,
+            field="level",
+            minimum=0.0,
+            remedy="levels are in units of the latent's 99th percentile.",
+        )
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,11 @@ items and the catalogue; the rest of ``std_i(w_i . v)`` reorders the list for no
 the direction with most contrast for its noise is ``t = M^-1 g``: Fisher's discriminant, shrunk as
 in Ledoit and Wolf (2004), since few items must not be learnt by heart. Its cosine to any other
 direction is taken in the same measure, ``<a, b> = a' M b``, in which the contrast of a unit push
-along v is ``|t|`` times its cosine to t. Hence the latents are found by pursuit in that measure:
-orthogonal matching pursuit where they may have either sign, the active-set method of non-negative
-least squares where they may not.
+along v is ``|t|`` times its cosine to t. Hence the latents are found by orthogonal matching
+pursuit in that measure.
 
 Sources: Fisher, The use of multiple measurements in taxonomic problems, 1936. Pati, Rezaiifar and
-Krishnaprasad, Orthogonal matching pursuit, 1993. Lawson and Hanson, Solving least squares
-problems, 1974, chapter 23.
+Krishnaprasad, Orthogonal matching pursuit, 1993.
 """
 
 from __future__ import annotations
@@ -129,7 +127,6 @@ class Proposer:
         *,
         latents: Sequence[int] | None = None,
         max_latents: int = DEFAULT_PROPOSED_LATENTS,
-        nonnegative: bool = False,
     ) -> Proposal:
         """The latents that best move towards ``items``.
 
@@ -138,7 +135,6 @@ class Proposer:
             weights: how much each counts, negative for items to move away from. None: 1 each.
             latents: those that may be used, as they are or backwards. None: all that are alive.
             max_latents: most latents to use, 1 to ``MAX_PROPOSED_LATENTS``.
-            nonnegative: use no latent backwards.
 
         Raises:
             InvalidInput: names the field: an item or latent that does not exist, not one finite
@@ -155,7 +151,7 @@ class Proposer:
         target = self._target(items, weights)
         candidates = self._candidates(latents)
         atoms = self._alive_atoms if latents is None else self._atoms[candidates]
-        chosen, amounts = _pursue(atoms, target, max_latents, nonnegative)
+        chosen, amounts = _pursue(atoms, target, max_latents)
         if not chosen:
             return Proposal((), (), 0.0)
         reached = amounts @ atoms[chosen].double()
@@ -168,31 +164,6 @@ class Proposer:
             shares=tuple(float(shares[i]) for i in order),
             alignment=_cosine(reached, target),
         )
-
-    def best_direction(
-        self, items: Sequence[int], weights: Sequence[float] | None = None
-    ) -> Float[Tensor, " d_model"]:
-        """``t = M^-1 g`` up to its length: what alignments are measured against, in float64.
-
-        Raises:
-            InvalidInput: see `propose`.
-        """
-        felt = self._target(items, weights)
-        return torch.linalg.solve_triangular(self._root.T, felt[:, None], upper=True)[:, 0]
-
-    def alignment(
-        self,
-        direction: Float[Tensor, " d_model"],
-        items: Sequence[int],
-        weights: Sequence[float] | None = None,
-    ) -> float:
-        """Cosine of any direction to the best one for ``items``; 0 of no direction.
-
-        Raises:
-            InvalidInput: see `propose`.
-        """
-        felt = direction.detach().to(self._root) @ self._root
-        return _cosine(felt, self._target(items, weights))
 
     def _target(
         self, items: Sequence[int], weights: Sequence[float] | None
@@ -259,10 +230,7 @@ def _weights(
 
 
 def _pursue(
-    atoms: Float[Tensor, "n_atoms d_model"],
-    target: Float[Tensor, " d_model"],
-    n_most: int,
-    nonnegative: bool,
+    atoms: Float[Tensor, "n_atoms d_model"], target: Float[Tensor, " d_model"], n_most: int
 ) -> tuple[list[int], Float[Tensor, " n_chosen"]]:
     """Few rows of ``atoms`` and the amounts whose sum is close to ``target``; all of length 1.
 
@@ -272,42 +240,17 @@ def _pursue(
     chosen: list[int] = []
     amounts = target.new_zeros(0)
     missing = target
-    # Removing takes turns of its own; each one lowers the error, so it ends, and soon.
-    for _ in range(3 * n_most):
-        if len(chosen) == n_most or not len(atoms):
-            break
-        gains = atoms @ missing.to(atoms)
-        gains = gains if nonnegative else gains.abs()
+    while len(chosen) < min(n_most, len(atoms)):
+        gains = (atoms @ missing.to(atoms)).abs()
         gains[chosen] = -1
         most = gains.max()
         if float(most) < _NOTHING_LEFT:
             break
         # The first of equals, which argmax does not promise.
         chosen.append(int((gains == most).nonzero()[0]))
-        amounts = torch.cat([amounts, amounts.new_zeros(1)])
-        chosen, amounts = _fit(atoms, target, chosen, amounts, nonnegative)
-        missing = target - amounts @ atoms[chosen].double()
-    return chosen, amounts
-
-
-def _fit(
-    atoms: Tensor, target: Tensor, chosen: list[int], amounts: Tensor, nonnegative: bool
-) -> tuple[list[int], Tensor]:
-    """Least squares over the chosen atoms; from ``amounts``, those that turn negative leave."""
-    while chosen:
         rows = atoms[chosen].double()
-        best = torch.linalg.lstsq(rows.T, target[:, None], driver="gelsy").solution[:, 0]
-        if not nonnegative or bool((best > 0).all()):
-            return chosen, best
-        # As far towards the solution as all amounts stay at or above 0; whoever is 0 then leaves.
-        falling = best <= 0
-        step = (amounts[falling] / (amounts[falling] - best[falling])).nan_to_num(0).min()
-        amounts = amounts + step * (best - amounts)
-        stays = ~(falling & (amounts <= 1e-12))
-        if bool(stays.all()):
-            stays[int(torch.where(falling, amounts, torch.inf).argmin())] = False
-        chosen = [atom for atom, keep in zip(chosen, stays.tolist(), strict=True) if keep]
-        amounts = amounts[stays]
+        amounts = torch.linalg.lstsq(rows.T, target[:, None], driver="gelsy").solution[:, 0]
+        missing = target - amounts @ rows
     return chosen, amounts
 
 

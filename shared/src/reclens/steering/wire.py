@@ -11,11 +11,14 @@ the inference service `inference.v1.LatentEdit`, the engine's edit as a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
@@ -28,15 +31,8 @@ from reclens.steering.edits import (
     Mode,
     Operation,
     Unit,
-    check_strength,
 )
-from reclens.steering.limits import (
-    MAX_BLEND_PARTS,
-    MAX_CONDITIONS,
-    MAX_EDITS,
-    MAX_STRENGTH,
-    check_count,
-)
+from reclens.steering.limits import MAX_BLEND_PARTS, MAX_CONDITIONS, MAX_EDITS, check_count
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -117,24 +113,8 @@ def resolve_edits(
 def _resolve(
     edit: steering.Edit, concepts: ConceptLatents, where: str, check_only: bool
 ) -> LatentEdit:
-    target, operation = edit.WhichOneof("target"), edit.WhichOneof("operation")
-    if target is None:
-        raise InvalidInput(
-            "the edit has no target.",
-            field=f"{where}.target",
-            remedy="name a latent, a concept or a blend of them.",
-        )
-    if operation is None:
-        raise InvalidInput(
-            "the edit does not say what to do.",
-            field=f"{where}.operation",
-            remedy="use one of set, scale, add, ablate.",
-        )
-    strength = 0.0
-    if operation != "ablate":
-        strength = getattr(edit, operation)
-        minimum = -MAX_STRENGTH if operation == "add" else 0.0
-        check_strength(strength, field=f"{where}.{operation}", minimum=minimum)
+    target = _chosen(edit, "target", where)
+    operation = _chosen(edit, "operation", where)
     # What a concept sees is its own latents; what it is added with is what raises its items.
     pushed = operation == "add" and not check_only
     if target != "blend":
@@ -147,13 +127,31 @@ def _resolve(
             field=f"{where}.operation",
             remedy="use add, or one edit for each target.",
         )
-    return LatentEdit(
-        groups,
-        Operation(operation),
-        strength,
-        Unit.SCORE_SPREAD,
-        _conditions(edit.when, concepts, f"{where}.when") if edit.when else (),
-    )
+    strength = 0.0 if operation == "ablate" else getattr(edit, operation)
+    conditions = _conditions(edit.when, concepts, f"{where}.when") if edit.when else ()
+    with _within(where, strength=operation, conditions="when"):
+        return LatentEdit(groups, Operation(operation), strength, Unit.SCORE_SPREAD, conditions)
+
+
+def _chosen(message: Message, choice: str, where: str) -> str:
+    """Which of several fields is set, of which one must be."""
+    chosen = message.WhichOneof(choice)
+    if chosen is None:
+        names = ", ".join(field.name for field in message.DESCRIPTOR.oneofs_by_name[choice].fields)
+        raise InvalidInput(
+            f"the {_WORDS.get(message.DESCRIPTOR.name, 'edit')} {_LACKS[choice]}.",
+            field=f"{where}.{choice}",
+            remedy=f"give one of {names}.",
+        )
+    return chosen
+
+
+_WORDS = {"BlendPart": "part", "Condition": "condition"}
+_LACKS = {
+    "target": "has no target",
+    "operation": "does not say what to do",
+    "comparison": "does not say what must be so",
+}
 
 
 def _group(
@@ -162,26 +160,18 @@ def _group(
     where: str,
     pushed: bool,
 ) -> LatentGroup:
-    match target.WhichOneof("target"):
-        case "latent":
-            if target.latent >= concepts.n_latents:
-                raise InvalidInput(
-                    f"latent {target.latent} does not exist.",
-                    field=f"{where}.latent",
-                    remedy=f"this release has latents 0 to {concepts.n_latents - 1}.",
-                )
-            return LatentGroup((target.latent,), (1.0,))
-        case "concept_id":
-            if pushed:
-                return concepts.pushed(target.concept_id)
-            return concepts.own(target.concept_id, field=f"{where}.concept_id")
-        case _:
-            kind = "part" if isinstance(target, steering.BlendPart) else "condition"
-            raise InvalidInput(
-                f"the {kind} has no target.",
-                field=f"{where}.target",
-                remedy="name a latent or a concept.",
-            )
+    named = _chosen(target, "target", where)
+    if named == "concept_id" and pushed:
+        return concepts.pushed(target.concept_id)
+    if named == "concept_id":
+        return concepts.own(target.concept_id, field=f"{where}.concept_id")
+    if target.latent >= concepts.n_latents:
+        raise InvalidInput(
+            f"latent {target.latent} does not exist.",
+            field=f"{where}.latent",
+            remedy=f"this release has latents 0 to {concepts.n_latents - 1}.",
+        )
+    return LatentGroup((target.latent,), (1.0,))
 
 
 def _blend(
@@ -192,7 +182,6 @@ def _blend(
     groups: list[LatentGroup] = []
     for position, part in enumerate(blend.parts):
         here = f"{where}.parts[{position}]"
-        check_strength(part.weight, field=f"{here}.weight")
         if part.weight == 0:
             raise InvalidInput(
                 "a part with weight 0 adds nothing to the blend.",
@@ -209,7 +198,8 @@ def _blend(
                 remedy="name each target once.",
             )
         named.add(target)
-        groups.append(replace(group, share=part.weight))
+        with _within(here, share="weight"):
+            groups.append(replace(group, share=part.weight))
     return tuple(groups)
 
 
@@ -220,22 +210,11 @@ def _conditions(
     found: list[LatentCondition] = []
     for position, condition in enumerate(conditions):
         here = f"{where}[{position}]"
-        comparison = condition.WhichOneof("comparison")
-        if comparison is None:
-            raise InvalidInput(
-                "the condition does not say what must be so.",
-                field=f"{here}.comparison",
-                remedy="give a level that it is above or below.",
-            )
-        level: float = getattr(condition, comparison)
-        check_strength(
-            level,
-            field=f"{here}.{comparison}",
-            minimum=0.0,
-            remedy="levels are in units of the latent's 99th percentile.",
-        )
+        comparison = _chosen(condition, "comparison", here)
         latents = _group(condition, concepts, here, pushed=False).latents
-        found.append(LatentCondition(latents, Comparison(comparison), level))
+        level: float = getattr(condition, comparison)
+        with _within(here, level=comparison):
+            found.append(LatentCondition(latents, Comparison(comparison), level))
     return tuple(found)
 
 
@@ -290,15 +269,12 @@ def read_latent_edits(
         InvalidInput: too many, or one that is not well-formed; names the field.
     """
     check_count(len(edits), MAX_EDITS, "edits", field=field)
-    return tuple(_read_known(edit, f"{field}[{index}]") for index, edit in enumerate(edits))
-
-
-def _read_known(edit: inference.LatentEdit, where: str) -> LatentEdit:
-    try:
+    found: list[LatentEdit] = []
+    for index, edit in enumerate(edits):
         message = edit.SerializeToString()
-        return (_kept_edit if len(message) <= _LONGEST_KEPT else _read)(message)
-    except InvalidInput as error:
-        raise _within(f"{where}.", error) from error
+        with _within(f"{field}[{index}]"):
+            found.append((_kept_edit if len(message) <= _LONGEST_KEPT else _read)(message))
+    return tuple(found)
 
 
 def _read(message: bytes) -> LatentEdit:
@@ -311,19 +287,14 @@ def _read(message: bytes) -> LatentEdit:
             remedy="use SET, SCALE, ADD or ABLATE, and a unit of the enum.",
         )
     groups: list[LatentGroup] = []
-    conditions: list[LatentCondition] = []
-    part = ""
-    try:
-        for place, group in enumerate(edit.groups):
-            part = f"groups[{place}]."
+    for place, group in enumerate(edit.groups):
+        with _within(f"groups[{place}]"):
             groups.append(LatentGroup(tuple(group.latents), tuple(group.weights), group.share))
-        for place, condition in enumerate(edit.conditions):
-            part = f"conditions[{place}]."
+    conditions: list[LatentCondition] = []
+    for place, condition in enumerate(edit.conditions):
+        with _within(f"conditions[{place}]"):
             conditions.append(_read_condition(condition))
-        part = ""
-        return LatentEdit(tuple(groups), operation, edit.strength, unit, tuple(conditions))
-    except InvalidInput as error:
-        raise _within(part, error) from error
+    return LatentEdit(tuple(groups), operation, edit.strength, unit, tuple(conditions))
 
 
 _kept_edit = lru_cache(_KEPT_EDITS)(_read)
@@ -341,8 +312,14 @@ def _read_condition(condition: inference.LatentCondition) -> LatentCondition:
     return LatentCondition(tuple(condition.latents), comparison, condition.level)
 
 
-def _within(part: str, error: InvalidInput) -> InvalidInput:
-    return InvalidInput(error.message, field=f"{part}{error.field}", remedy=error.remedy)
+@contextmanager
+def _within(where: str, **renamed: str) -> Iterator[None]:
+    """Let errors name their field as a part of ``where``, and by the name that it has there."""
+    try:
+        yield
+    except InvalidInput as error:
+        field = f"{where}.{renamed.get(error.field, error.field)}"
+        raise InvalidInput(error.message, field=field, remedy=error.remedy) from error
 
 
 def read_mode(number: int, *, field: str = "mode") -> Mode:

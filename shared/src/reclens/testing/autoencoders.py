@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,8 +35,10 @@ from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.fused import offers_fused_training
 from reclens.sae.architectures.registry import architecture
 from reclens.sae.cpu.selection import compiled_kernels
-from reclens.sae.training.dense import DenseDifferentiation
-from reclens.sae.training.step import Differentiation, TrainingBatch
+from reclens.sae.training.dense import DenseDifferentiation, Differentiation, TrainingBatch
+
+BeginTraining = Callable[..., AutoencoderTrainer]
+"""Maker of a trainer, of the suite's configuration with changes."""
 
 
 def trained_kinds() -> list[str]:
@@ -45,13 +48,7 @@ def trained_kinds() -> list[str]:
 
 
 def planted_activations(
-    *,
-    d_model: int,
-    n_directions: int,
-    n_active: int,
-    rows: int,
-    seed: int = 0,
-    noise: float = 0.01,
+    *, d_model: int, n_directions: int, n_active: int, rows: int, seed: int = 0, noise: float = 0.01
 ) -> tuple[np.ndarray, np.ndarray]:
     """Activations ``z D + noise`` [rows, d_model], and their unit directions ``D``."""
     rng = np.random.default_rng(seed)
@@ -75,21 +72,20 @@ class Trained(NamedTuple):
     """Activations from the same directions that it was not trained on."""
 
 
-_TRAINED: dict[str, Trained] = {}
-
-
 def train_on_planted(kind: str, **own: Any) -> Trained:
     """The autoencoder of a kind, 256 latents of which 4 fire, trained once a session.
 
     Its 18,000 activations are 64 wide and made of 4 of 128 directions each.
     """
-    config = AutoencoderConfig.parse({"n_latents": 256, "k": 4, "kind": kind, **own})
-    key = json.dumps(config.canonical())
-    if key not in _TRAINED:
-        x, directions = planted_activations(d_model=64, n_directions=128, n_active=4, rows=20_000)
-        sae, report = train_autoencoder(x[:18_000], config, held_out=x[18_000:])
-        _TRAINED[key] = Trained(sae, report, directions, torch.from_numpy(x[18_000:]))
-    return _TRAINED[key]
+    config = {"n_latents": 256, "k": 4, "kind": kind, **own}
+    return _train_on_planted(AutoencoderConfig.parse(config))
+
+
+@cache
+def _train_on_planted(config: AutoencoderConfig) -> Trained:
+    x, directions = planted_activations(d_model=64, n_directions=128, n_active=4, rows=20_000)
+    sae, report = train_autoencoder(x[:18_000], config, held_out=x[18_000:])
+    return Trained(sae, report, directions, torch.from_numpy(x[18_000:]))
 
 
 def gradients_of(
@@ -133,15 +129,13 @@ class AutoencoderSuite:
         return x.astype(np.float32)
 
     @pytest.fixture
-    def begin(
-        self, activations: np.ndarray, config: AutoencoderConfig
-    ) -> Callable[..., AutoencoderTrainer]:
+    def begin(self, activations: np.ndarray, config: AutoencoderConfig) -> BeginTraining:
         """Maker of a trainer on three shards, of the config with changes."""
         source = SequenceSource(np.array_split(activations, 3))
         return lambda **update: AutoencoderTrainer(source, config.model_copy(update=update))
 
     @pytest.fixture
-    def uninterrupted(self, begin: Callable[..., AutoencoderTrainer], tmp_path: Path) -> bytes:
+    def uninterrupted(self, begin: BeginTraining, tmp_path: Path) -> bytes:
         """What a whole training leaves, in bytes."""
         trainer = begin()
         steps = [progress for progress in trainer.steps() if progress.stage == "train"]
@@ -226,7 +220,7 @@ class AutoencoderSuite:
             torch.testing.assert_close(got[name], gradient, rtol=1e-3, atol=atol, msg=name)
 
     def test_the_same_seed_gives_the_same_bytes(
-        self, begin: Callable[..., AutoencoderTrainer], uninterrupted: bytes, tmp_path: Path
+        self, begin: BeginTraining, uninterrupted: bytes, tmp_path: Path
     ) -> None:
         again, other = begin(), begin(seed=2)
         for trainer in (again, other):
@@ -236,11 +230,7 @@ class AutoencoderSuite:
 
     @pytest.mark.parametrize("cut", [1, 3, 4, 8, 10, 11, 16, 23, 24])
     def test_resume_equals_uninterrupted_byte_for_byte(
-        self,
-        begin: Callable[..., AutoencoderTrainer],
-        uninterrupted: bytes,
-        tmp_path: Path,
-        cut: int,
+        self, begin: BeginTraining, uninterrupted: bytes, tmp_path: Path, cut: int
     ) -> None:
         # Yields: 3 shards measured, then 7 steps an epoch. Cuts fall before, in and between epochs.
         first = begin()
@@ -257,7 +247,7 @@ class AutoencoderSuite:
         assert saved_bytes(second, tmp_path / "resumed") == uninterrupted
 
     def test_several_cuts_in_a_row_change_nothing(
-        self, begin: Callable[..., AutoencoderTrainer], uninterrupted: bytes, tmp_path: Path
+        self, begin: BeginTraining, uninterrupted: bytes, tmp_path: Path
     ) -> None:
         trainer = begin()
         while sum(1 for _ in itertools.islice(trainer.steps(), 5)) == 5:
@@ -267,7 +257,7 @@ class AutoencoderSuite:
         assert saved_bytes(trainer, tmp_path / "resumed") == uninterrupted
 
     def test_what_is_saved_encodes_alike_when_loaded(
-        self, begin: Callable[..., AutoencoderTrainer], activations: np.ndarray, tmp_path: Path
+        self, begin: BeginTraining, activations: np.ndarray, tmp_path: Path
     ) -> None:
         trainer = begin()
         list(trainer.steps())

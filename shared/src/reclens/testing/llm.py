@@ -44,6 +44,10 @@ REQUEST = ChatRequest(
 """What the suites ask."""
 
 
+CompletionMaker = Callable[..., bytes]
+"""Makes the body of a server's answer."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """One response of a `ScriptedServer`."""
@@ -132,7 +136,7 @@ class _Suite:
         thread.join()
 
     @pytest.fixture
-    def completion(self) -> Callable[..., bytes]:
+    def completion(self) -> CompletionMaker:
         """Maker of the body of a server's answer: of what the model said, and why it ended."""
 
         def make(text: str, finish_reason: str = "stop") -> bytes:
@@ -161,7 +165,7 @@ class LlmClientSuite(_Suite):
         raise NotImplementedError("override the fixture `client`")
 
     def test_the_answer_is_what_the_model_said(
-        self, client: LlmClient, server: ScriptedServer, completion: Callable[..., bytes]
+        self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker
     ):
         server.replies = [Reply(completion('{"grade": 2}'))]
         answer = client.complete(REQUEST)
@@ -171,13 +175,13 @@ class LlmClientSuite(_Suite):
         assert answer.seconds >= 0
 
     def test_an_answer_that_was_cut_off_says_so(
-        self, client: LlmClient, server: ScriptedServer, completion: Callable[..., bytes]
+        self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker
     ):
         server.replies = [Reply(completion('{"gra', finish_reason="length"))]
         assert client.complete(REQUEST).finish_reason == "length"
 
     def test_every_turn_and_the_schema_are_sent(
-        self, client: LlmClient, server: ScriptedServer, completion: Callable[..., bytes]
+        self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker
     ):
         server.replies = [Reply(completion("{}"))]
         client.complete(REQUEST)
@@ -189,11 +193,7 @@ class LlmClientSuite(_Suite):
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_fault_that_passes_is_tried_again(
-        self,
-        client: LlmClient,
-        server: ScriptedServer,
-        completion: Callable[..., bytes],
-        status: int,
+        self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker, status: int
     ):
         server.replies = [Reply(b'{"error": "busy"}', status), Reply(completion("{}"))]
         assert client.complete(REQUEST).text == "{}"
@@ -223,7 +223,7 @@ class LlmClientSuite(_Suite):
             client.complete(REQUEST)
 
     def test_any_text_can_be_kept(
-        self, client: LlmClient, server: ScriptedServer, completion: Callable[..., bytes]
+        self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker
     ):
         server.replies = [Reply(completion("half \ud800 of one"))]
         assert client.complete(REQUEST).text.encode()
@@ -272,7 +272,7 @@ class LlmDialectSuite(LlmClientSuite):
         client: LlmClient,
         server: ScriptedServer,
         dialect: ChatDialect,
-        completion: Callable[..., bytes],
+        completion: CompletionMaker,
     ):
         server.replies = [Reply(completion("{}"))]
         client.complete(REQUEST)

@@ -34,34 +34,14 @@ class RecommenderSuite:
         raise NotImplementedError
 
     def test_it_keeps_what_a_recommender_promises(self, config: ModelConfig) -> None:
-        check_recommender(build_recommender(config, 4, 10, seed=0))
+        check_recommender(build_recommender(config, 4, 10, seed=0), tolerance=1e-5)
 
-    def test_scores_are_what_passes_the_site_times_the_items(self, config: ModelConfig) -> None:
-        model = build_recommender(config, 4, 10, seed=0).eval()
-        with torch.no_grad(), model.site.capture(model) as captured:
-            scores = model(UserBatch.of(HISTORIES, USERS))
-        x = captured.tensor
-        assert x.shape == (3, model.d_model)
-        assert torch.allclose(scores, x @ model.item_weights().T + model.item_biases(), atol=1e-6)
-        assert scores.shape == (3, 10)
-
-    def test_an_edit_at_the_site_is_the_whole_answer(self, config: ModelConfig) -> None:
-        model = build_recommender(config, 4, 10, seed=0).eval()
-        e = torch.eye(model.d_model)[:3]
-        with torch.no_grad(), model.site.intervene(model, lambda _x: e):
-            scores = model(UserBatch.of(HISTORIES, USERS))
-        assert torch.allclose(scores, model.item_weights().T[:3] + model.item_biases())
-
-    def test_a_row_does_not_depend_on_the_others(self, config: ModelConfig) -> None:
+    def test_users_are_told_apart(self, config: ModelConfig) -> None:
         model = build_recommender(config, 4, 10, seed=0).eval()
         with torch.no_grad():
-            together = model.represent(UserBatch.of(HISTORIES, USERS, model.max_length))
-            alone = [
-                model.represent(UserBatch.of([history], [user], model.max_length))
-                for history, user in zip(HISTORIES, USERS, strict=True)
-            ]
-        assert torch.allclose(together, torch.cat(alone), atol=1e-6)
-        assert not torch.allclose(together[0], together[1], atol=1e-2)
+            x = model.represent(UserBatch.of(HISTORIES, USERS, model.max_length))
+        assert x.shape == (3, model.d_model)
+        assert not torch.allclose(x[0], x[1], atol=1e-2)
 
     def test_the_seed_alone_decides_the_initial_weights(self, config: ModelConfig) -> None:
         before = torch.random.get_rng_state()

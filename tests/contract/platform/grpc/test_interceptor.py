@@ -129,7 +129,7 @@ def test_method_without_a_rule_is_no_open_method() -> None:
     register(type("Nothing", (), {"recommend": None, "session": None})(), server)  # pyright: ignore
     rules = {method: rule for method, rule in RULES.items() if method != "Delete"}
     with pytest.raises(ValueError, match="Delete"):
-        Interceptor().service(*server.added, rules)
+        Interceptor().add(*server.added, rules)
 
 
 async def test_refusals_are_logged_without_what_the_caller_wrote() -> None:

@@ -13,7 +13,8 @@ from reclens.cli.reference.command_line import cli_reference
 from reclens.cli.reference.jobs import jobs_reference
 from reclens.cli.reference.settings import settings_reference
 from reclens.cli.reference.tables import docstrings, tables_reference
-from reclens.contracts import PIPELINE_RUN, job_kinds
+from reclens.contracts import job_kinds
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.contracts.tables import TABLES
 from reclens.platform.jobs.spec_file import complete
 

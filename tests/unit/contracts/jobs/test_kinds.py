@@ -10,9 +10,6 @@ from dataclasses import replace
 import pytest
 
 from reclens.contracts import (
-    CONCEPTS_LABEL,
-    DATASET_IMPORT,
-    RELEASE_PUBLISH,
     ArtifactKind,
     DatasetSpec,
     JobKind,
@@ -22,6 +19,9 @@ from reclens.contracts import (
     WorkerName,
     job_kinds,
 )
+from reclens.contracts.specs.concepts import CONCEPTS_LABEL
+from reclens.contracts.specs.dataset import DATASET_IMPORT
+from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.errors import InvalidInput
 
 

@@ -19,7 +19,7 @@ from reclens.contracts.datasets import DATASETS, Download, Origin
 from reclens.data import prepare
 from reclens.errors import MissingData
 from reclens.ops.local.servers import free_ports
-from reclens.platform.datasets import downloads
+from reclens.platform.datasets import obtain as obtaining
 from reclens.platform.datasets import published as declared
 from reclens.platform.datasets.obtain import Obtained, obtain
 
@@ -313,7 +313,7 @@ def test_an_archive_that_is_not_right_leaves_nothing_behind(
     body: bytes | None,
     said: str,
 ):
-    monkeypatch.setattr(downloads, "MAX_BYTES", 2000)
+    monkeypatch.setattr(obtaining, "MAX_BYTES", 2000)
     if body is not None:
         publisher.publish("ml-100k", body)
     with pytest.raises(MissingData) as caught:

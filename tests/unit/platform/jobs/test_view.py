@@ -11,8 +11,6 @@ import pytest
 
 from reclens.cli.main import run
 from reclens.contracts import (
-    CONCEPTS_LABEL,
-    PIPELINE_RUN,
     ConceptShardSpec,
     ConceptsSpec,
     FailureReport,
@@ -21,6 +19,8 @@ from reclens.contracts import (
     Progress,
     Waiting,
 )
+from reclens.contracts.specs.concepts import CONCEPTS_LABEL
+from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import JobCancelled, Partial
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.log import JobLog

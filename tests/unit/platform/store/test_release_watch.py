@@ -30,10 +30,9 @@ class World:
         self.faults: dict[str, Exception] = {}
         self.loads: list[str] = []
         self.serving: list[bool] = []
-        self.watch = ReleaseWatch(self, self.load, poll_seconds=3600, changed=self.changed)
-
-    def heads(self) -> dict[str, Release | RecLensError]:
-        return self.pointers
+        self.watch = ReleaseWatch(
+            lambda: self.pointers, self.load, poll_seconds=3600, changed=self.changed
+        )
 
     async def load(self, release: Release, current: str | None) -> str:
         self.loads.append(release.version)
@@ -162,12 +161,11 @@ async def test_polling_goes_on_after_the_pointers_could_not_be_read() -> None:
     world = World()
     failed = asyncio.Event()
 
-    class Flaky:
-        def heads(self) -> dict[str, Release]:
-            if not failed.is_set():
-                failed.set()
-                raise Unavailable("the store is away.")
-            return {"default": pointer("v1")}
+    def read() -> dict[str, Release]:
+        if not failed.is_set():
+            failed.set()
+            raise Unavailable("the store is away.")
+        return {"default": pointer("v1")}
 
     loaded = asyncio.Event()
 
@@ -175,7 +173,7 @@ async def test_polling_goes_on_after_the_pointers_could_not_be_read() -> None:
         if any_served:
             loaded.set()
 
-    watch = ReleaseWatch(Flaky(), world.load, poll_seconds=0.01, changed=changed)
+    watch = ReleaseWatch(read, world.load, poll_seconds=0.01, changed=changed)
     await watch.start()
     await asyncio.wait_for(loaded.wait(), 10)
     await watch.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from reclens.sae import AutoencoderConfig, AutoencoderTrainer
 from reclens.sae.activations.sources import SequenceSource
 from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
-from reclens.sae.architectures.fused import strongest_latents
 from reclens.sae.training.dense import multiply_float32
 
 
@@ -29,7 +27,7 @@ def of_axes(n: int, k: int) -> BatchTopKAutoencoder:
 def training_codes(sae: BatchTopKAutoencoder, x: torch.Tensor) -> torch.Tensor:
     """Activations in a step, after both ways to choose have been seen to agree."""
     values = sae.training_pass(x, multiply_float32, early=False).values.detach()
-    indices, pre = sae.candidates(partial(strongest_latents, sae, x), 0.0)[:2]
+    indices, pre = sae.candidates(x, 0.0)[:2]
     assert torch.equal(torch.zeros_like(values).scatter_add(1, indices, pre.relu()), values)
     return values
 

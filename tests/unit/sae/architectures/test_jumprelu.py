@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor
 from reclens.contracts import AutoencoderConfig
 from reclens.sae import AutoencoderTrainer, measure
 from reclens.sae.activations.sources import SequenceSource
-from reclens.sae.architectures.fused import strongest_latents
 from reclens.sae.architectures.jumprelu import JumpReluAutoencoder
 
 K = 2
@@ -92,7 +90,7 @@ def test_a_training_step_sees_the_latents_furthest_above_their_thresholds() -> N
         sae.log_threshold.copy_(torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]).log())
     # Above thresholds by -1, 2, 1, -0.5, -3, 0.9: of these four times k take part.
     x = torch.tensor([[8.0, 3.0, 2.0, 0.5, -2.0, 1.0]])
-    indices, pre = sae.candidates(partial(strongest_latents, sae, x), 0.0)[:2]
+    indices, pre = sae.candidates(x, 0.0)[:2]
     chosen = dict(zip(indices[0].tolist(), pre[0].tolist(), strict=True))
     assert chosen == pytest.approx({1: 3.0, 2: 2.0, 5: 1.0, 3: 0.5})
     assert sae.activate(x).values.tolist() == [[0.0, 3.0, 2.0, 0.0, 0.0, 1.0]]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reclens.sae.cpu import kernels
+from reclens.sae.cpu import selection
 
 # (batch, d_model, n_latents, width): batch not a multiple of 3 nor of the 24 rows taken at a time,
 # d_model not of 4, n_latents not of the lanes nor of the 1024 columns.
@@ -43,7 +43,7 @@ def test_top_k_is_that_of_the_dense_product(batch: int, d_model: int, n: int, k:
     draw = Draw()
     x, weight, bias = draw.normal(batch, d_model), draw.normal(d_model, n), draw.normal(n)
     shift = draw.normal(d_model)
-    values, indices = kernels.top_k(x, weight, bias, shift, k)
+    indices, values = selection.top_k_of_products(x, weight, bias, shift, k)
     dense = ((x - shift).double() @ weight.double() + bias).float()
     torch.testing.assert_close(dense.gather(1, indices), values, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
@@ -55,7 +55,7 @@ def test_top_k_is_that_of_the_dense_product(batch: int, d_model: int, n: int, k:
 def test_top_k_of_a_weight_that_is_stored_by_latent() -> None:
     draw = Draw(1)
     x, by_latent, bias = draw.normal(5, 6), draw.normal(33, 6), draw.normal(33)
-    values, _ = kernels.top_k(x, by_latent.T, bias, torch.zeros(6), 4)
+    _, values = selection.top_k_of_products(x, by_latent.T, bias, torch.zeros(6), 4)
     torch.testing.assert_close(
         values.sort(dim=1, descending=True).values, (x @ by_latent.T + bias).topk(4).values
     )
@@ -64,7 +64,9 @@ def test_top_k_of_a_weight_that_is_stored_by_latent() -> None:
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7])
 def test_ties_at_the_edge_fill_k_with_any_of_the_equal_ones(k: int) -> None:
     bias = torch.tensor([1.0, 2.0, 2.0, 0.0, 2.0, 1.0, 3.0])
-    values, indices = kernels.top_k(torch.zeros(4, 2), torch.zeros(2, 7), bias, torch.zeros(2), k)
+    indices, values = selection.top_k_of_products(
+        torch.zeros(4, 2), torch.zeros(2, 7), bias, torch.zeros(2), k
+    )
     for row, places in zip(values, indices, strict=True):
         assert sorted(row.tolist(), reverse=True) == [3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 0.0][:k]
         assert len(set(places.tolist())) == k
@@ -75,27 +77,28 @@ CHILD = """
 import hashlib, json, torch
 torch.set_num_threads(1)
 from reclens.sae import AutoencoderConfig, build_autoencoder
-from reclens.sae.cpu import kernels
+from reclens.sae.cpu import kernels, selection
 from reclens.sae.training.fused import FusedDifferentiation
-from reclens.sae.training.step import TrainingBatch
+from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
+from reclens.sae.training.dense import TrainingBatch
 counts = [torch.get_num_threads()]
 g = torch.Generator().manual_seed(0)
 config = AutoencoderConfig(kind="matryoshka", n_latents=517, k=19, k_auxiliary=7)
-sae = build_autoencoder(config, 13)
 x, last = torch.randn(331, 13, generator=g), torch.randn(517, 13, generator=g)
 dead, taken = torch.arange(517) % 5 == 0, torch.randn(331, 19, generator=g)
 digests = []
 for threads in (1, 2, 1):
     torch.set_num_threads(threads)
-    sae.zero_grad()
+    sae = build_autoencoder(config, 13)
     FusedDifferentiation(sae)(TrainingBatch(x, dead, 0, 0.0))
-    point, z, mean = sae.W_dec.detach().clone(), last.clone(), last.clone()
-    options = {"rate": 0.1, "share": 0.5, "nearness": 0.8, "unit_rows": True}
-    kernels.descend(sae.W_dec.grad, point, z, mean, **options)
+    gradients = [p.grad.clone() for p in sae.parameters()]
+    moved = [ParameterState(n, p, unit_rows=n == "W_dec") for n, p in sae.named_parameters()]
+    optimizer = AveragedSignDescent(moved)
+    optimizer.step(0.1)
     results = [
-        *kernels.top_k(x, last.T, torch.zeros(517), torch.zeros(13), 19),
-        kernels.kth_largest(taken, 700), kernels.kth_largest_of_rows(taken, 5),
-        *(p.grad for p in sae.parameters()), point, z, mean,
+        *selection.top_k_of_products(x, last.T, torch.zeros(517), torch.zeros(13), 19),
+        selection.kth_largest(taken, 700), selection.kth_largest_of_rows(taken, 5),
+        *gradients, *(p.detach() for p in sae.parameters()), *optimizer.state()[0].values(),
     ]
     digests.append([hashlib.sha256(r.numpy().tobytes()).hexdigest() for r in results])
     counts.append(torch.get_num_threads())

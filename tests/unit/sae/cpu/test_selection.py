@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reclens.sae.cpu import kernels, selection
+from reclens.sae.cpu import selection
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -22,7 +22,7 @@ def test_top_k_finds_what_a_sort_finds(n: int, k: int) -> None:
     generator = torch.Generator().manual_seed(n)
     x, weight = torch.randn(50, 8, generator=generator), torch.randn(8, n, generator=generator)
     bias = torch.randn(n, generator=generator)
-    values, indices = kernels.top_k(x, weight, bias, torch.zeros(8), k)
+    indices, values = selection.top_k_of_products(x, weight, bias, torch.zeros(8), k)
     pre = x @ weight + bias
     torch.testing.assert_close(
         values.sort(dim=1, descending=True).values, pre.sort(dim=1, descending=True).values[:, :k]
@@ -33,7 +33,7 @@ def test_top_k_finds_what_a_sort_finds(n: int, k: int) -> None:
 
 @pytest.mark.parametrize("row", [[0.0] * 40, [1.0] * 20 + [0.0] * 20, [-(2.0**100), 2.0**100] * 20])
 def test_top_k_takes_k_different_latents_of_equal_ones(row: list[float]) -> None:
-    values, indices = kernels.top_k(
+    indices, values = selection.top_k_of_products(
         torch.zeros(1, 4), torch.zeros(4, 40), torch.tensor(row), torch.zeros(4), 30
     )
     assert len(set(indices[0].tolist())) == 30
@@ -44,7 +44,7 @@ def test_top_k_of_numbers_that_are_not_finite_stays_in_bounds() -> None:
     bias = torch.zeros(64)
     bias[::2] = -torch.inf
     x = torch.tensor([[torch.nan], [torch.inf], [0.0]])
-    _, indices = kernels.top_k(x, torch.ones(1, 64), bias, torch.zeros(1), 8)
+    indices, _ = selection.top_k_of_products(x, torch.ones(1, 64), bias, torch.zeros(1), 8)
     assert int(indices.min()) >= 0
     assert int(indices.max()) < 64
 

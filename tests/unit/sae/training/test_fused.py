@@ -9,9 +9,8 @@ import torch
 
 from reclens.sae import AutoencoderConfig, Scorer, SparseAutoencoder, build_autoencoder
 from reclens.sae.architectures.losses import PredictionTerm
-from reclens.sae.training.dense import DenseDifferentiation
+from reclens.sae.training.dense import DenseDifferentiation, TrainingBatch
 from reclens.sae.training.fused import FusedDifferentiation
-from reclens.sae.training.step import TrainingBatch
 from reclens.sae.training.trainer import METRICS
 from reclens.testing.autoencoders import trained_kinds
 

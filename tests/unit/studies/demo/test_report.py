@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reclens.studies.demo.report import Figures, as_markdown, as_report, as_text
-from reclens.studies.demo.story import RULE, Story
+from reclens.studies.demo.story import Story
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_the_page_states_figures_controls_and_the_rule(
         "Comedy (▲) 1 → 2, Action (▼) 3 → 2",
         "Comedy 3.2 → 7.2, Action 3.5 → 1.2 of 3",
         "| 77 | (unlabelled) |  | 0.25 |",
-        RULE,
+        "the first 100 by id with 40 to 120 interactions. Concepts: of the 4 most trusted",
+        "at least 10% of these users' untouched top 10s",
+        "(5 to 8 items, and at most 2 of the other) although at least 20% of the history",
         "release demo 0123456789abcdef",
     ):
         assert expected in page

@@ -23,6 +23,7 @@ from reclens.errors import (
 from reclens.lru_cache import LruCache
 from reclens.platform.grpc.calls import request_id
 from reclens.platform.observability import metrics
+from reclens.platform.polling import Poller
 from reclens.platform.store.policy_log import PolicyChange, PolicyLog, deleted
 from reclens.steering.policies import POLICY_ID, StoredPolicy
 from reclens_gateway.policies.reader import Clock, PolicyReader, StoredVersion
@@ -46,7 +47,7 @@ class _Newest(NamedTuple):
     """The reading of the store that it is at least as young as."""
 
 
-class PolicyBook:
+class PolicyBook(Poller):
     """All policies. The snapshot changes on the event loop only; the store is asked on threads.
 
     With the store away, what is loaded goes on serving, and what is not known is UNAVAILABLE: never
@@ -61,8 +62,8 @@ class PolicyBook:
     """
 
     def __init__(self, log: PolicyLog, poll_seconds: float, clock: Clock = time.monotonic) -> None:
+        super().__init__(self.refresh, poll_seconds, "policies cannot be read")
         self.log = log
-        self._poll_seconds = poll_seconds
         self._reader = PolicyReader(log, poll_seconds, clock)
         self._newest: dict[str, _Newest] = {}
         self._versions: LruCache[tuple[str, int], pb.Policy] = LruCache(
@@ -72,19 +73,10 @@ class PolicyBook:
         self._readings = 0
         self._read_at = float("-inf")
         self._writing: set[asyncio.Task[pb.Policy]] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read the store now and go on reading it in the background."""
-        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Stop reading, and finish the writes under way."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await super().stop()
         if self._writing:
             await asyncio.wait(self._writing)
         self._reader.close()
@@ -258,7 +250,7 @@ class PolicyBook:
         known = self._newest.get(policy_id)
         exists = known is not None and version <= known.version
         now = asyncio.get_running_loop().time()
-        fresh = now - self._read_at < 2 * self._poll_seconds
+        fresh = now - self._read_at < 2 * self.poll_seconds
         found = None
         # What cannot be a name is not looked for, nor remembered: it may be megabytes long.
         if _POLICY_ID.fullmatch(policy_id):
@@ -308,16 +300,6 @@ class PolicyBook:
             if isinstance(known.policy, pb.Policy)
         ]
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-            except RecLensError as error:
-                logger.warning("policies cannot be read", error=error.sentence)
-            except Exception:
-                logger.exception("policies cannot be read")
-            await asyncio.sleep(self._poll_seconds)
-
 
 def _whole(policy: pb.Policy | CorruptArtifact, field: str) -> pb.Policy:
     if isinstance(policy, CorruptArtifact):
@@ -327,14 +309,12 @@ def _whole(policy: pb.Policy | CorruptArtifact, field: str) -> pb.Policy:
 
 def _check_not_deleted(policy: pb.Policy, field: str) -> None:
     if policy.deleted:
-        raise deleted(
-            policy.policy_id, policy.version, policy.author, policy.changed_at, field=field
-        )
+        raise deleted(policy, field=field)
 
 
 def _log_change(operation: str, change: PolicyChange) -> None:
     """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
-    metrics.observe_policy_change(operation)
+    metrics.current().policy_changes.labels(operation).inc()
     before, after = change.before, change.after
     logger.info(
         "policy changed",

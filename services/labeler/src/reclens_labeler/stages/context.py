@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from reclens.platform.store.artifacts import codes_of, scale_of
-
-if TYPE_CHECKING:
-    from reclens.concepts.judging.judges import Embed
-    from reclens.concepts.labels.labelling import LabellingContext
-    from reclens.contracts import ConceptsSpec
-    from reclens.platform.store.artifacts import ArtifactStore
+from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
+from reclens.concepts.labels.labelling import LabellingContext, prepare_labelling
+from reclens.contracts import ConceptsSpec
+from reclens.data import read_dataset
+from reclens.platform.llm.sentence_embedding import SentenceEmbedder
+from reclens.platform.store.artifacts import ArtifactStore, codes_of, scale_of
 
 _KEPT: Final = 2
 UNUSED_SECONDS: Final = 600.0
@@ -102,10 +101,6 @@ def forget_labelling_context(spec: ConceptsSpec) -> None:
 
 
 def _read(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:
-    from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
-    from reclens.concepts.labels.labelling import prepare_labelling
-    from reclens.data import read_dataset
-
     items = read_dataset(store.fetch_all(spec.dataset)).items
     scale = scale_of(store, spec.autoencoder)
     codes = codes_of(store, spec.autoencoder)
@@ -115,14 +110,7 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:
             codes, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
         )
 
+    embed = SentenceEmbedder() if "embedding" in spec.judges else None
     return prepare_labelling(
-        cases("construct"), cases("verify"), items, scale, options=spec, embed=_embed(spec)
+        cases("construct"), cases("verify"), items, scale, options=spec, embed=embed
     )
-
-
-def _embed(spec: ConceptsSpec) -> Embed | None:
-    if "embedding" not in spec.judges:
-        return None
-    from reclens.platform.llm.sentence_embedding import SentenceEmbedder
-
-    return SentenceEmbedder()

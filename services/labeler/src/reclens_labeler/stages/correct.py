@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reclens.contracts import ConceptsSpec, Progress, corrections_hash
+from reclens.concepts.labels.table import read_concepts, write_concepts
+from reclens.concepts.people.corrections import (
+    Measure,
+    apply_corrections,
+    corrected_metrics,
+    measure_by_keywords,
+)
+from reclens.contracts import ConceptCorrectionsSpec, ConceptsSpec, Progress
+from reclens.contracts.specs.corrections import corrections_hash
 from reclens.contracts.tables import CONCEPTS
+from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 from reclens_labeler.stages.context import labelling_context
-
-if TYPE_CHECKING:
-    from reclens.concepts.people.corrections import Measure
-    from reclens.contracts import ConceptCorrectionsSpec
-    from reclens.contracts.tables.concepts import Judgement, LatentLabel
-    from reclens.platform.jobs.context import JobContext
-    from reclens.platform.store.artifacts import ArtifactStore
 
 
 def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
@@ -29,9 +33,6 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
         InvalidInput: the concepts are corrected already, or the log is not the one of the
             specification.
     """
-    from reclens.concepts.labels.table import read_concepts, write_concepts
-    from reclens.concepts.people.corrections import apply_corrections, corrected_metrics
-
     if machine_concepts_of(job.store, spec.concepts)[0] != spec.concepts:
         raise InvalidInput(
             f"{spec.concepts} holds edits already.",
@@ -69,8 +70,6 @@ def run(spec: ConceptCorrectionsSpec, job: JobContext) -> dict[str, Any]:
 
 def _measure_of(labelled: ConceptsSpec, store: ArtifactStore) -> Measure:
     """The keyword matcher, on the cases that the labels were judged on."""
-    from reclens.concepts.people.corrections import measure_by_keywords
-
     # Other judges are not asked, so neither is their model needed.
     by_keywords = labelled.model_copy(update={"source": "keywords", "judges": ("keywords",)})
     return measure_by_keywords(labelling_context(by_keywords, store))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reclens.contracts import AutoencoderConfig, ConceptShardSpec, Progress
+from reclens.concepts.labels.duplicates import CONFIG, WEIGHTS, read_decoder
+from reclens.concepts.labels.joining import Directions, join_latents
+from reclens.concepts.labels.shards import read_shard
+from reclens.concepts.labels.table import write_concepts
+from reclens.contracts import AutoencoderConfig, ConceptShardSpec, ConceptsSpec, Progress
 from reclens.contracts.tables import CONCEPTS
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens_labeler.stages.context import forget_labelling_context, labelling_context
 from reclens_labeler.stages.label import SHARD, llm_metrics
-
-if TYPE_CHECKING:
-    from reclens.concepts.labels.joining import Directions
-    from reclens.contracts import ConceptsSpec
-    from reclens.platform.jobs.context import JobContext
-    from reclens.platform.store.artifacts import ArtifactStore
 
 
 def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
@@ -25,10 +25,6 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
         NotFound: a shard is missing.
         CorruptArtifact: a shard holds other bytes than its manifest promises, or other latents.
     """
-    from reclens.concepts.labels.joining import join_latents
-    from reclens.concepts.labels.shards import read_shard
-    from reclens.concepts.labels.table import write_concepts
-
     job.progress(Progress(stage="read"))
     context = labelling_context(spec, job.store)
     latents = [
@@ -52,8 +48,5 @@ def run(spec: ConceptsSpec, job: JobContext) -> dict[str, Any]:
 
 
 def _directions(autoencoder: str, store: ArtifactStore) -> Directions:
-    from reclens.concepts.labels.duplicates import CONFIG, WEIGHTS, read_decoder
-    from reclens.concepts.labels.joining import Directions
-
     config = AutoencoderConfig.parse(store.fetch(autoencoder, CONFIG).read_bytes())
     return Directions(read_decoder(store.fetch(autoencoder, WEIGHTS)), config.latent_levels)

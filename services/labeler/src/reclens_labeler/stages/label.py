@@ -6,20 +6,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reclens.contracts import Progress
+import numpy as np
+
+from reclens.concepts.labels.labelling import (
+    LabelledLatent,
+    Labeller,
+    LabellingContext,
+)
+from reclens.concepts.labels.llm_usage import Usage
+from reclens.concepts.labels.shards import from_json, to_json, write_shard
+from reclens.concepts.llm.chat import ChatAnswer, ChatRequest, LlmClient
+from reclens.concepts.llm.labelling import LlmLabeller
+from reclens.contracts import ConceptShardSpec, Progress
 from reclens.errors import InvalidInput, LlmInterrupted
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.llm.answer_cache import AnswerStore
+from reclens.platform.llm.client import HttpLlmClient
+from reclens.platform.settings.models import LlmSettings
 from reclens_labeler.stages.context import labelling_context
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from reclens.concepts.labels.labelling import LabelledLatent, Labeller, LabellingContext
-    from reclens.concepts.llm.chat import ChatAnswer, ChatRequest, LlmClient
-    from reclens.contracts import ConceptShardSpec
-    from reclens.platform.jobs.context import JobContext
-    from reclens.platform.settings.models import LlmSettings
 
 SHARD = "shard.parquet"
 """Name of the one object of a shard."""
@@ -40,8 +46,6 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         NotReady: the judge ``embedding`` is asked for and its model is not installed.
         LlmUnavailable, LlmRefused: a language model is asked for and does not answer.
     """
-    from reclens.concepts.labels.shards import write_shard
-
     job.progress(Progress(stage="read"))
     context = labelling_context(spec.labelling(), job.store)
     if spec.stop > context.n_latents:
@@ -73,10 +77,6 @@ def labeller_of(
     if not spec.asks_llm:
         yield context.label_by_keywords
         return
-    from reclens.concepts.llm.labelling import LlmLabeller
-    from reclens.platform.llm.answer_cache import AnswerStore
-    from reclens.platform.llm.client import HttpLlmClient
-
     client = HttpLlmClient(job.settings.llm, stop=job.stop_signal)
     try:
         yield LlmLabeller(
@@ -96,8 +96,6 @@ def _segment_seconds(spec: ConceptShardSpec, job: JobContext) -> float:
 
 def llm_metrics(latents: Sequence[LabelledLatent], settings: LlmSettings) -> dict[str, Any]:
     """What a language model was asked for these latents, and what it cost."""
-    from reclens.concepts.labels.llm_usage import Usage
-
     return sum((one.usage for one in latents), Usage()).metrics(
         prompt_price=settings.prompt_price, completion_price=settings.completion_price
     )
@@ -161,14 +159,10 @@ class RangeLabelling:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """No tensors, and the latents that are labelled, as JSON."""
-        from reclens.concepts.labels.shards import to_json
-
         return {}, {"done": [to_json(one) for one in self.done]}
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
         """Go on from a state that `state` gave."""
-        from reclens.concepts.labels.shards import from_json
-
         self.done = [from_json(values) for values in meta["done"]]
         if [one.row.latent for one in self.done] != list(self._latents[: len(self.done)]):
             raise ValueError("it holds other latents")

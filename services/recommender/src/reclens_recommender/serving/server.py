@@ -60,12 +60,12 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
         metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE, any_served)
 
-    watch = ReleaseWatch(store.releases, load, section.poll_seconds, changed)
+    watch = ReleaseWatch(store.releases.heads, load, section.poll_seconds, changed)
     servicer = InferenceServicer(watch, batcher, section.default_deadline_seconds)
     server.add(inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer, SERVICE, RULES)
     if section.processes > 1:
         # The kernel gives this process connections as soon as it listens.
-        await watch.load_first()
+        await watch.poll_once()
     address = await server.start()
     await watch.start()
     try:

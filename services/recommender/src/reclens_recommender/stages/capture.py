@@ -8,7 +8,8 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 
-from reclens.contracts import CaptureSpec, Progress, UserSplit
+from reclens.contracts import CaptureSpec, Progress
+from reclens.contracts.specs.activations import UserSplit
 from reclens.contracts.tables import ACTIVATION_SHARD
 from reclens.data import Dataset, read_dataset
 from reclens.device import device_label, resolve_device

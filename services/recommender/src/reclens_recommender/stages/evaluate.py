@@ -22,7 +22,6 @@ from reclens.contracts.tables import CONCEPTS, EXAMPLES, FIDELITY, LATENT_QUALIT
 from reclens.data import Dataset, read_dataset
 from reclens.device import device_label, resolve_device
 from reclens.errors import InvalidInput, MissingData
-from reclens.evaluation.examples import measure_examples
 from reclens.evaluation.fidelity import (
     HELD_OUT,
     TEST,
@@ -32,11 +31,11 @@ from reclens.evaluation.fidelity import (
     summarise_fidelity,
 )
 from reclens.evaluation.label_truth import measure_label_truth
-from reclens.evaluation.levels import measure_levels
+from reclens.evaluation.levels import measure_examples, measure_levels
 from reclens.evaluation.matching_items import described_items, matching_items
-from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.monosemanticity import measure_monosemanticity
 from reclens.evaluation.probing import ProbedCases, probe_tags
+from reclens.evaluation.similarity import text_vectors
 from reclens.evaluation.statistics import alike_directions
 from reclens.platform.jobs.context import JobContext
 from reclens.platform.store.artifacts import codes_of

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
 
-from reclens.contracts import Progress
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reclens.contracts import AutoencoderSpec, Progress
 from reclens.contracts.tables import CODE_SHARD, LATENTS, SERVED_SPLITS
-from reclens.errors import InvalidInput
+from reclens.device import device_label, resolve_device
+from reclens.errors import CorruptArtifact, InvalidInput
+from reclens.platform.jobs.context import JobContext
+from reclens.platform.store.artifacts import ArtifactStore
+from reclens.probing import ProbeSite
+from reclens.recommenders import load_recommender
+from reclens.sae import (
+    AutoencoderTrainer,
+    LatentStatistics,
+    Scorer,
+    SparseAutoencoder,
+    latent_statistics,
+    report,
+)
+from reclens.sae.activations.sources import first_bad_row
+from reclens.sae.analysis.metrics import encode_rows
 
-if TYPE_CHECKING:
-    from reclens.contracts import AutoencoderSpec
-    from reclens.platform.jobs.context import JobContext
-    from reclens.sae import Scorer
-
+SHARD_PATTERN: Final = "shard-*.parquet"
+CASE_COLUMNS: Final = ["user_id", "split", "origin", "context", "top_items"]
 TRAIN_SPLITS = ("train",)
 """Users whose activations are trained on. The report is on all others."""
 
@@ -33,11 +52,6 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
         NotReady: the worker's device is not there.
         CorruptArtifact: an activation is missing or not finite; names shard and row.
     """
-    from reclens.device import device_label, resolve_device
-    from reclens.sae import AutoencoderTrainer, latent_statistics, report
-    from reclens_trainer.stages.activations import ActivationShards
-    from reclens_trainer.stages.tables import write_codes, write_latents
-
     trained = ActivationShards(job.store, spec.activations, TRAIN_SPLITS)
     held_out = ActivationShards(job.store, spec.activations, SERVED_SPLITS)
 
@@ -77,10 +91,6 @@ def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
     """The recommender's prediction layer, where training needs it."""
     if not spec.config.prediction_coefficient:
         return None
-    from reclens.probing import ProbeSite
-    from reclens.recommenders import load_recommender
-    from reclens.sae import Scorer
-
     store = job.store
     model = load_recommender(store.fetch_all(store.lineage(spec.activations)["recommender"]))
     site = store.manifest(spec.activations).spec["site"]
@@ -92,3 +102,97 @@ def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
             remedy="set it to 0, or capture at the model's own site.",
         )
     return Scorer(model.item_weights().detach(), model.item_biases().detach())
+
+
+def write_latents(statistics: LatentStatistics, path: Path) -> None:
+    """Write one row per latent, the table ``LATENTS``."""
+    columns = {"latent": np.arange(len(statistics.density)), **vars(statistics)}
+    LATENTS.write(LATENTS.build(columns), path)
+
+
+def write_codes(sae: SparseAutoencoder, shards: ActivationShards, i: int, path: Path) -> int:
+    """Encode the cases of shard ``i``; a table ``CODE_SHARD``.
+
+    Only latents that fire are listed: a zero that TopK picked for want of better is not one.
+
+    Returns:
+        Rows written. With none there is no file.
+    """
+    cases, x = shards.rows(i, CASE_COLUMNS)
+    if not len(x):
+        return 0
+    counts, latents, values = [], [], []
+    for _, codes in encode_rows(sae, x):
+        fires = codes.values > 0
+        counts.append(fires.sum(1).cpu().numpy())
+        latents.append(codes.indices[fires].cpu().numpy())
+        values.append(codes.values[fires].cpu().numpy())
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), pa.int32())
+    table = cases.append_column(
+        "latents", _lists(offsets, np.concatenate(latents), pa.int32())
+    ).append_column("values", _lists(offsets, np.concatenate(values), pa.float32()))
+    CODE_SHARD.write(table, path)
+    return len(x)
+
+
+def _lists(offsets: pa.Array, values: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+    return pa.ListArray.from_arrays(offsets, pa.array(values, kind))
+
+
+class ActivationShards:
+    """The activation shards of an artifact as an `ActivationSource`; nothing is kept in memory."""
+
+    def __init__(self, store: ArtifactStore, ref: str, splits: Sequence[str]) -> None:
+        self._ref = ref
+        self._splits = list(splits)
+        names = (entry.name for entry in store.manifest(ref).objects)
+        self._names = sorted(fnmatch.filter(names, SHARD_PATTERN))
+        self._paths = [store.fetch(ref, name) for name in self._names]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def load(self, i: int) -> np.ndarray:
+        """Representations [rows, d_model] of shard ``i`` for the users of the splits.
+
+        Raises:
+            CorruptArtifact: a row is missing or not finite; names shard and row.
+        """
+        return self.rows(i, [])[1]
+
+    def rows(self, i: int, columns: list[str]) -> tuple[pa.Table, np.ndarray]:
+        """Those columns of shard ``i`` and the representations beside them, users of the splits.
+
+        Raises:
+            CorruptArtifact: as `load`.
+        """
+        table = pq.read_table(self._paths[i], columns=list({"split", "representation", *columns}))
+        x = self._representations(i, table.column("representation").combine_chunks())
+        chosen = np.isin(table.column("split").to_numpy(), self._splits)
+        cases = table.select(columns)
+        return (cases, x) if chosen.all() else (cases.filter(pa.array(chosen)), x[chosen])
+
+    def _representations(self, i: int, column: pa.FixedSizeListArray) -> np.ndarray:
+        """All representations of shard ``i``, checked row by row."""
+        if column.null_count:
+            raise self._corrupt(i, _first_null(column), "has no representation")
+        values = column.flatten()
+        width = column.type.list_size
+        if values.null_count:
+            raise self._corrupt(i, _first_null(values) // width, "has a representation with gaps")
+        x = values.to_numpy(zero_copy_only=False).reshape(-1, width)
+        bad = first_bad_row(x)
+        if bad is not None:
+            raise self._corrupt(i, bad, "has a NaN or an infinity")
+        return x
+
+    def _corrupt(self, i: int, row: int, what: str) -> CorruptArtifact:
+        return CorruptArtifact(
+            f"{self._ref}/{self._names[i]}, row {row} {what}.",
+            field=f"{self._names[i]}[{row}].representation",
+            remedy="capture the activations again; look at the recommender if it comes back.",
+        )
+
+
+def _first_null(array: pa.Array) -> int:
+    return int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))

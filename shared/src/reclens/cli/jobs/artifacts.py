@@ -23,9 +23,7 @@ app = typer.Typer(name="artifacts", no_args_is_help=True, help="Artifacts in the
 
 @app.command("list")
 def list_artifacts(
-    kind: Annotated[
-        ArtifactKind | None, typer.Option(help="Only of this kind.", show_default=False)
-    ] = None,
+    kind: Annotated[ArtifactKind | None, typer.Option(help="Only of this kind.")] = None,
     json: Json = False,
 ) -> None:
     """List artifacts, newest first."""

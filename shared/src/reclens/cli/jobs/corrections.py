@@ -12,7 +12,8 @@ from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.contracts import RELEASE_PUBLISH, ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts import ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import RecLensError
 from reclens.platform.jobs.log import JobLog
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 def edit(
     concept_id: Annotated[str, typer.Argument(help="Id, e.g. film-noir.")],
     *,
-    rename: Annotated[str | None, typer.Option(help="Name to give it.", show_default=False)] = None,
-    description: Annotated[
-        str | None, typer.Option(help="Sentence to give it.", show_default=False)
-    ] = None,
+    rename: Annotated[str | None, typer.Option(help="Name to give it.")] = None,
+    description: Annotated[str | None, typer.Option(help="Sentence to give it.")] = None,
     merge: Annotated[
         list[str] | None,
         typer.Option(help="Id of another concept to join to it; may be given several times."),
@@ -41,7 +40,7 @@ def edit(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "",
     author: Annotated[
-        str | None, typer.Option(help="Who edits; you, unless told otherwise.", show_default=False)
+        str | None, typer.Option(help="Who edits; you, unless told otherwise.")
     ] = None,
     release: ReleaseOption = "default",
     json: Json = False,

@@ -17,7 +17,8 @@ from scipy.stats import rankdata
 from reclens.concepts.evidence.cases import Cases, strongest_activation
 from reclens.concepts.evidence.classification_metrics import Confusion, auroc, wilson_interval
 from reclens.concepts.evidence.latent_evidence import N_LEVELS, Evidence, activation_levels
-from reclens.contracts import PAPER_CASES, JudgeName
+from reclens.contracts import JudgeName
+from reclens.contracts.specs.concepts import PAPER_CASES
 from reclens.contracts.tables.concepts import Judgement
 
 MIN_POSITIVE = 5

@@ -17,7 +17,8 @@ from string import Template
 from typing import Any, Final
 
 from reclens.concepts.evidence.item_text import MAX_TERM, MAX_TITLE, clean
-from reclens.contracts import LlmOptions, canonical_json, sha256_hex, tokens_of_grades
+from reclens.contracts import LlmOptions, canonical_json, sha256_hex
+from reclens.contracts.specs.concepts import tokens_of_grades
 from reclens.errors import InvalidInput, MissingData
 
 LABEL_PROMPT: Final = "label-1"

@@ -23,7 +23,8 @@ from reclens.concepts.judging.judges import Judge, Statement
 from reclens.concepts.labels.concepts import Concept, rows_by_concept
 from reclens.concepts.labels.labelling import LabellingContext
 from reclens.concepts.labels.rows import with_concept
-from reclens.contracts import ConceptCorrection, CorrectionOperation
+from reclens.contracts import ConceptCorrection
+from reclens.contracts.specs.corrections import CorrectionOperation
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.errors import InvalidInput, NotFound
 

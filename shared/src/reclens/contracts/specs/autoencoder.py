@@ -222,12 +222,7 @@ class InstalledAutoencoderConfig(AutoencoderConfig, frozen=True):
 
 
 _BUILT_IN: Final[dict[str, type[AutoencoderConfig]]] = {
-    "topk": TopKConfig,
-    "batchtopk": BatchTopKConfig,
-    "matryoshka": MatryoshkaConfig,
-    "jumprelu": JumpReluConfig,
-    "dimensions": DimensionsConfig,
-    "pca": PcaConfig,
+    config.model_fields["kind"].default: config for config in _BuiltInConfig.__subclasses__()
 }
 
 

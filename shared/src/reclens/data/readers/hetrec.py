@@ -13,8 +13,7 @@ import numpy as np
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, most_given
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData, most_given
 from reclens.errors import MissingData
 
 _PLAYS = "user_artists.dat"
@@ -83,19 +82,15 @@ def _items(files: SourceFiles) -> dict[str, ItemText]:
         table.require("id", "name")
         titles = dict(zip(table.unique_ids("id"), table.texts("name"), strict=True))
     taggers = _taggers(files.tags)
-    artists = list(titles | taggers)
-    counts = [
-        {tag: len(users) for tag, users in sorted(taggers.get(artist, {}).items())}
-        for artist in artists
-    ]
+    counts = {
+        artist: {tag: len(users) for tag, users in sorted(taggers.get(artist, {}).items())}
+        for artist in titles | taggers
+    }
     return {
         artist: ItemText(
-            titles.get(artist, ""),
-            tuple(tags),
-            tag_users=tag_users,
-            taggers=taggers.get(artist, {}),
+            titles.get(artist, ""), tuple(tags), None, counts[artist], taggers.get(artist, {})
         )
-        for artist, tags, tag_users in zip(artists, most_given(counts), counts, strict=True)
+        for artist, tags in zip(counts, most_given(list(counts.values())), strict=True)
     }
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, article_first, take_year
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
 from reclens.errors import MissingData
 
+_BESIDE = {"u.data": ("u.item", "u.user"), "ratings.dat": ("movies.dat", "users.dat")}
+"""Files of items and of users beside that of the ratings."""
 _INTERACTIONS = ["user_id", "item_id", "rating", "timestamp"]
 _GENRES = (
     "Action",
@@ -48,20 +49,13 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
         MissingData: neither is there.
     """
     folder = folder_of(path)
-    if (path if path.is_file() else folder / "u.data").name == "u.data" and (
-        folder / "u.data"
-    ).is_file():
-        return SourceFiles(
-            (folder / "u.data",),
-            beside(items_path, folder / "u.item"),
-            beside(None, folder / "u.user"),
-        )
-    if (folder / "ratings.dat").is_file():
-        return SourceFiles(
-            (folder / "ratings.dat",),
-            beside(items_path, folder / "movies.dat"),
-            beside(None, folder / "users.dat"),
-        )
+    chosen = ["ratings.dat"] if path.is_file() and path.name != "u.data" else list(_BESIDE)
+    for name in chosen:
+        items, users = _BESIDE[name]
+        if (folder / name).is_file():
+            return SourceFiles(
+                (folder / name,), beside(items_path, folder / items), beside(None, folder / users)
+            )
     raise MissingData(
         f"there is neither u.data nor ratings.dat in {folder}.",
         field="source.path",
@@ -79,13 +73,17 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     (path,) = files.interactions
     is_100k = path.name == "u.data"
     table = read_delimited(path, "\t" if is_100k else "::", names=_INTERACTIONS, encoding="latin-1")
+    users = None
+    if files.users is not None:
+        delimiter, names = ("|", _USERS_100K) if is_100k else ("::", _USERS_1M)
+        users = read_delimited(files.users, delimiter, names=names, encoding="latin-1")
     return RawData(
         user_ids=table.ids("user_id"),
         item_ids=table.ids("item_id"),
         timestamps=table.seconds("timestamp"),
         ratings=table.ratings("rating"),
         items=_items(files.items, is_100k),
-        users=_users(files.users, is_100k),
+        users={} if users is None else users.attributes("user_id"),
     )
 
 
@@ -118,12 +116,3 @@ def _flagged_genres(table: SourceTable) -> list[tuple[str, ...]]:
         clean_tags([genre for genre, flag in zip(_GENRES, row, strict=True) if flag])
         for row in zip(*flags, strict=True)
     ]
-
-
-def _users(path: Path | None, is_100k: bool) -> dict[str, dict[str, str]]:
-    if path is None:
-        return {}
-    names = _USERS_100K if is_100k else _USERS_1M
-    table = read_delimited(path, "|" if is_100k else "::", names=names, encoding="latin-1")
-    attributes = table.records([name for name in names if name != "user_id"])
-    return dict(zip(table.unique_ids("user_id"), attributes, strict=True))

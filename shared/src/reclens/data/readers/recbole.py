@@ -10,8 +10,7 @@ from pathlib import Path
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, article_first, take_year
-from reclens.data.sources.raw import RawData, rows_as_time
+from reclens.data.sources.raw import ItemText, RawData, article_first, rows_as_time, take_year
 from reclens.errors import MalformedData, MissingData
 
 _PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it
@@ -61,7 +60,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         timestamps=table.seconds("timestamp") if "timestamp" in table else rows_as_time(table),
         ratings=table.ratings("rating") if "rating" in table else None,
         items=_items(files.items),
-        users=_users(files.users),
+        users={} if files.users is None else _typed(files.users)[0].attributes("user_id"),
     )
 
 
@@ -88,8 +87,7 @@ def _items(path: Path | None) -> dict[str, ItemText]:
         return {}
     table, types = _typed(path)
     table.require("item_id")
-    titles = _texts(table, _TITLES)
-    years = table.texts(_YEAR) if _YEAR in table else [""] * len(table)
+    titles, years = table.first_texts(_TITLES), table.first_texts([_YEAR])
     tag_column = next((name for name in _TAGS if name in table), None)
     tags = _tags(table, tag_column, types) if tag_column else [()] * len(table)
     items: dict[str, ItemText] = {}
@@ -111,17 +109,3 @@ def _tags(table: SourceTable, column: str, types: dict[str, str]) -> list[tuple[
         return [clean_tags([text]) for text in texts]
     separator = next((mark for mark in "|," if any(mark in text for text in texts)), " ")
     return [clean_tags([tag.strip(" '\"") for tag in text.split(separator)]) for text in texts]
-
-
-def _texts(table: SourceTable, candidates: tuple[str, ...]) -> list[str]:
-    name = next((name for name in candidates if name in table), None)
-    return table.texts(name) if name else [""] * len(table)
-
-
-def _users(path: Path | None) -> dict[str, dict[str, str]]:
-    if path is None:
-        return {}
-    table, _ = _typed(path)
-    table.require("user_id")
-    attributes = table.records([name for name in table.names if name != "user_id"])
-    return dict(zip(table.unique_ids("user_id"), attributes, strict=True))

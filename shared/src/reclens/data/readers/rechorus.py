@@ -14,8 +14,7 @@ import pyarrow as pa
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.items import ItemText, take_year
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData, take_year
 from reclens.errors import MissingData
 
 _PARTS = ("train.csv", "dev.csv", "test.csv")
@@ -69,8 +68,7 @@ def _items(path: Path | None) -> dict[str, ItemText]:
         return {}
     table = read_delimited(path, "\t", quoted=True)
     table.require("item_id")
-    title_column = next((name for name in _TITLES if name in table), None)
-    titles = table.texts(title_column) if title_column else [""] * len(table)
+    titles = table.first_texts(_TITLES)
     features = [name for name in table.names if name.startswith(_FEATURE) and name not in _TITLES]
     tags: list[list[str]] = [[] for _ in titles]
     for feature in features:
@@ -101,7 +99,4 @@ def _users(path: Path | None) -> dict[str, dict[str, str]]:
     if path is None:
         return {}
     table = read_delimited(path, "\t", quoted=True)
-    table.require("user_id")
-    attributes = table.records([name for name in table.names if name != "user_id"])
-    named = [{k.removeprefix("u_"): v for k, v in record.items()} for record in attributes]
-    return dict(zip(table.unique_ids("user_id"), named, strict=True))
+    return table.renamed([name.removeprefix("u_") for name in table.names]).attributes("user_id")

@@ -7,6 +7,7 @@ the texts that LETTER (https://github.com/HonghuiBao2000/LETTER) released for th
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ import pyarrow as pa
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import clean_tags
 from reclens.data.sources.files import SourceFiles, beside, folder_of, read_bytes
-from reclens.data.sources.items import ItemText
-from reclens.data.sources.raw import RawData
+from reclens.data.sources.raw import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"
@@ -54,16 +54,12 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     """
     del columns
     (path,) = files.interactions
-    user_ids: list[str] = []
-    lengths: list[int] = []
-    item_ids: list[str] = []
-    seen: set[str] = set()
+    sequences: dict[str, list[str]] = {}
     for line, text in enumerate(_text(path).splitlines(), start=1):
-        fields = text.split()
-        if not fields:
+        if not text.strip():
             continue
-        user, *items = fields
-        if user in seen:
+        user, *items = text.split()
+        if user in sequences:
             raise MalformedData.at(path.name, line, "user", user, "the user comes a second time")
         if not items:
             raise MalformedData.at(path.name, line, "items", user, "a line is a user and items")
@@ -72,17 +68,15 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
                 raise MalformedData.at(
                     path.name, line, "items", item, "an item is a whole number from 1"
                 )
-        seen.add(user)
-        user_ids.append(user)
-        lengths.append(len(items))
-        item_ids += items
-    if not user_ids:
+        sequences[user] = items
+    if not sequences:
         raise MalformedData(
             f"{path.name} is empty.", field=path.name, remedy="give a file with lines."
         )
+    lengths = [len(items) for items in sequences.values()]
     return RawData(
-        user_ids=pa.array(np.repeat(np.array(user_ids, dtype=object), lengths), pa.string()),
-        item_ids=pa.array(item_ids, pa.string()),
+        user_ids=pa.array(np.repeat(np.array(list(sequences), dtype=object), lengths), pa.string()),
+        item_ids=pa.array(list(chain.from_iterable(sequences.values())), pa.string()),
         timestamps=np.concatenate([np.arange(length, dtype=np.int64) for length in lengths]),
         items=_items(files.items),
         order="sequence",

@@ -14,8 +14,7 @@ from reclens.data.sources.files import (
     read_delimited,
     read_parquet,
 )
-from reclens.data.sources.items import ItemText, take_year
-from reclens.data.sources.raw import RawData, rows_as_time
+from reclens.data.sources.raw import ItemText, RawData, rows_as_time, take_year
 from reclens.errors import MissingData
 
 _SUFFIXES = (".parquet", ".csv", ".tsv")
@@ -53,22 +52,25 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     """
     (path,) = files.interactions
     table = _read(path)
-    table.require(columns.user, columns.item, remedy="name the right one in source.columns.")
-    if columns.timestamp is not None:
-        table.require(
-            columns.timestamp,
-            remedy="name the right one in source.columns.timestamp, or set it to null if the rows "
-            "are in order of time.",
-        )
-    if columns.rating is not None:
-        table.require(columns.rating, remedy="name the right one in source.columns.rating.")
+    _require(table, columns, "user", "item", "rating")
+    _require(
+        table,
+        columns,
+        "timestamp",
+        otherwise=", or set it to null if the rows are in order of time",
+    )
+    users: dict[str, dict[str, str]] = {}
+    if files.users is not None:
+        told = _read(files.users)
+        _require(told, columns, "user")
+        users = told.attributes(columns.user)
     return RawData(
         user_ids=table.ids(columns.user),
         item_ids=table.ids(columns.item),
         timestamps=table.seconds(columns.timestamp) if columns.timestamp else rows_as_time(table),
         ratings=table.ratings(columns.rating) if columns.rating else None,
         items=_items(files.items, columns),
-        users=_users(files.users, columns),
+        users=users,
     )
 
 
@@ -90,32 +92,24 @@ def _items(path: Path | None, columns: ColumnNames) -> dict[str, ItemText]:
     table = _read(path)
     key = columns.item_key or columns.item
     table.require(key, remedy="name the right one in source.columns.item_key.")
-    for role in ("title", "tags", "year"):
-        name = getattr(columns, role)
-        if name is not None:
-            table.require(
-                name, remedy=f"name the right one in source.columns.{role}, or set it to null."
-            )
+    _require(table, columns, "title", "tags", "year", otherwise=", or set it to null")
     n = len(table)
     titles = table.texts(columns.title) if columns.title else [""] * n
     tags = table.tags(columns.tags, columns.tag_separator) if columns.tags else [()] * n
     years = table.years(columns.year) if columns.year else [None] * n
+    ids = table.unique_ids(key)
     items: dict[str, ItemText] = {}
-    for item_id, full_title, item_tags, year in zip(
-        table.unique_ids(key), titles, tags, years, strict=True
-    ):
+    for item_id, full_title, item_tags, year in zip(ids, titles, tags, years, strict=True):
         title, title_year = take_year(full_title)
-        if year is None or year == title_year:
-            items[item_id] = ItemText(title, item_tags, title_year)
-        else:
-            items[item_id] = ItemText(full_title, item_tags, year)
+        if year not in (None, title_year):
+            title, title_year = full_title, year
+        items[item_id] = ItemText(title, item_tags, title_year)
     return items
 
 
-def _users(path: Path | None, columns: ColumnNames) -> dict[str, dict[str, str]]:
-    if path is None:
-        return {}
-    table = _read(path)
-    table.require(columns.user, remedy="name the right one in source.columns.user.")
-    attributes = table.records([name for name in table.names if name != columns.user])
-    return dict(zip(table.unique_ids(columns.user), attributes, strict=True))
+def _require(table: SourceTable, columns: ColumnNames, *roles: str, otherwise: str = "") -> None:
+    """Check that the columns of ``roles`` are there; those that are None are not looked for."""
+    for role in roles:
+        name = getattr(columns, role)
+        if name is not None:
+            table.require(name, remedy=f"name the right one in source.columns.{role}{otherwise}.")

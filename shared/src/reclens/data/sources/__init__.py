@@ -11,8 +11,14 @@ from reclens.data.sources.files import (
     read_delimited,
     read_parquet,
 )
-from reclens.data.sources.items import ItemText, article_first, most_given, take_year
-from reclens.data.sources.raw import RawData, rows_as_time
+from reclens.data.sources.raw import (
+    ItemText,
+    RawData,
+    article_first,
+    most_given,
+    rows_as_time,
+    take_year,
+)
 
 __all__ = [
     "ColumnNames",

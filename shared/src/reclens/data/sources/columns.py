@@ -103,6 +103,11 @@ class SourceTable:
         """Text [n] without surrounding white space; may be empty."""
         return self._text(name).to_pylist()
 
+    def first_texts(self, names: Sequence[str]) -> list[str]:
+        """Text [n] of the first of ``names`` that is a column; empty where none is."""
+        name = next((name for name in names if name in self), None)
+        return [""] * len(self) if name is None else self.texts(name)
+
     def seconds(self, name: str) -> npt.NDArray[np.int64]:
         """Points in time [n], whole seconds, rounded down.
 
@@ -173,13 +178,20 @@ class SourceTable:
             raise self.refuse(int(refused[0]), name, "neither 0 nor 1")
         return raised
 
-    def records(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Rows [n] as text by column name, empty cells left out."""
-        columns = [self.texts(name) for name in names]
-        return [
-            {name: value for name, value in zip(names, row, strict=True) if value}
-            for row in (zip(*columns, strict=True) if columns else ((),) * len(self))
-        ]
+    def attributes(self, key: str) -> dict[str, dict[str, str]]:
+        """What each row tells of the id in column ``key``: text by column, empty cells left out.
+
+        Raises:
+            MalformedData: the column is missing, or an id is empty or comes twice.
+        """
+        self.require(key)
+        attributes: dict[str, dict[str, str]] = {one: {} for one in self.unique_ids(key)}
+        for name in self.names:
+            if name != key:
+                for told, value in zip(attributes.values(), self.texts(name), strict=True):
+                    if value:
+                        told[name] = value
+        return attributes
 
     # --- below -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -146,7 +147,7 @@ def read_delimited(
     table = table.slice(n_header)
     if quoted:
         _refuse_open_quote(path.name, data, table, line_of)
-    columns = {name: _combine(table.column(name)) for name in names}
+    columns = {name: table.column(name).combine_chunks() for name in names}
     return SourceTable(path.name, columns, line_of)
 
 
@@ -165,7 +166,7 @@ def read_parquet(path: Path) -> SourceTable:
             field=path.name,
             remedy="write it again, e.g. with DuckDB, Polars or pandas.",
         ) from error
-    columns = {name: _combine(table.column(name)) for name in table.column_names}
+    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     return SourceTable(path.name, columns, lambda row: row + 1)
 
 
@@ -238,12 +239,8 @@ def _header(data: bytes, file: str, delimiter: str, quoted: bool) -> list[str]:
 
 
 def _line_of_record(data: bytes, delimiter: str, quoted: bool, number: int) -> int:
-    line = 1
-    for index, (start, _) in enumerate(_records(data, delimiter, quoted)):
-        line = start
-        if index == number:
-            break
-    return line
+    starts = [line for line, _ in islice(_records(data, delimiter, quoted), number + 1)]
+    return starts[-1] if starts else 1
 
 
 def _wrong_width(
@@ -275,8 +272,3 @@ def _refuse_open_quote(
                 value[:_LONGEST_QUOTE],
                 "a quote is opened and never closed",
             )
-
-
-def _combine(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined

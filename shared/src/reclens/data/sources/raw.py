@@ -1,8 +1,16 @@
-"""What every reader returns: external ids, nothing filtered, nothing indexed."""
+"""What every reader returns: external ids, nothing filtered, nothing indexed, and texts of items.
+
+Titles are as people say them, the year apart. Where a source tells which user gave which tag: which
+tags describe an item, and whose are kept to judge labels by.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -10,11 +18,38 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reclens.data.sources.columns import SourceTable
-from reclens.data.sources.items import ItemText
+from reclens.errors import InvalidInput
 
 Order = Literal["time", "sequence", "none"]
 """What ``timestamps`` mean: points in time (or rows in order of time), places within each user's
 sequence, or nothing."""
+
+TAGS_KEPT = 10
+"""Tags that describe an item at most."""
+
+_BUCKETS = 10_000
+_YEAR = re.compile(r"\s*\((\d{4})\)(?:\s*\(V\))?\s*$")  # "(V)" marks video releases in MovieLens
+_ARTICLES = "The|A|An|La|Le|Les|L'|Il|El|Los|Las|Der|Die|Das|Det|Den"
+_TRAILING_ARTICLE = re.compile(rf"([^()]+), ({_ARTICLES})(?=\s*(?:\(|\)|$))")
+
+
+@dataclass(frozen=True)
+class ItemText:
+    """What a source tells of one item."""
+
+    title: str = ""
+    """Title without the year; empty where there is none."""
+    tags: tuple[str, ...] = ()
+    """Genres, categories or tags."""
+    year: int | None = None
+    """Year of publication."""
+    tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of users who gave the item each tag, where the source tells; may have more tags than
+    ``tags``."""
+    taggers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Ids of these users by tag, where the source tells."""
+    held_out_tag_users: dict[str, int] = field(default_factory=dict)
+    """Number of held-out users who gave the item each tag; their tags are not in ``tags``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +78,92 @@ class RawData:
 def rows_as_time(table: SourceTable) -> npt.NDArray[np.int64]:
     """Row numbers [n] from 0, for a source without times: rows are taken to be in order of time."""
     return np.arange(len(table), dtype=np.int64)
+
+
+# --- titles -------------------------------------------------------------------------------------
+
+
+def take_year(title: str) -> tuple[str, int | None]:
+    """Divide ``Heat (1995)`` into ``Heat`` and 1995; no year at the end gives None."""
+    match = _YEAR.search(title)
+    if match is None or match.start() == 0:
+        return title.strip(), None
+    return title[: match.start()].strip(), int(match[1])
+
+
+def article_first(title: str) -> str:
+    """Turn ``Godfather, The`` into ``The Godfather``, in the brackets of a second title too."""
+    return _TRAILING_ARTICLE.sub(_swap, title)
+
+
+def _swap(match: re.Match[str]) -> str:
+    name, article = match[1], match[2]
+    glue = "" if article.endswith("'") else " "
+    return f"{article}{glue}{name}"
+
+
+# --- tags that users gave -----------------------------------------------------------------------
+
+
+def most_given(counts: Sequence[Mapping[str, int]]) -> list[list[str]]:
+    """The ``TAGS_KEPT`` tags of each item that most users gave it.
+
+    Of equals those that more items have come first, then those earlier in the alphabet.
+
+    Args:
+        counts: by item, number of users by tag.
+    """
+    items_with = Counter(tag for one in counts for tag in one)
+    return [
+        sorted(one, key=lambda tag: (-one[tag], -items_with[tag], tag))[:TAGS_KEPT]
+        for one in counts
+    ]
+
+
+def hold_out_taggers(items: Mapping[str, ItemText], share: float) -> dict[str, ItemText]:
+    """Describe items by the tags of some users, and keep those of the others to judge by.
+
+    A user is held out by a hash of the id: for all items, and whatever other users there are.
+
+    Args:
+        items: by item id, with `ItemText.taggers`.
+        share: of the taggers that are held out, 0 to 1.
+
+    Returns:
+        The same with ``tags`` of the other users, and ``held_out_tag_users``.
+
+    Raises:
+        InvalidInput: the source does not tell who gave which tag.
+    """
+    if not any(text.taggers for text in items.values()):
+        raise InvalidInput(
+            "the source does not tell who gave which tag.",
+            field="held_out_taggers",
+            remedy="leave held_out_taggers out, or use a source that tells (format hetrec).",
+        )
+    users = {user for text in items.values() for given in text.taggers.values() for user in given}
+    held_out = {user for user in users if _bucket(user) < share * _BUCKETS}
+    describing = {
+        item: _counts({tag: given - held_out for tag, given in text.taggers.items()})
+        for item, text in items.items()
+    }
+    tags = dict(zip(describing, most_given(list(describing.values())), strict=True))
+    return {
+        item: replace(
+            text,
+            tags=tuple(tags[item]),
+            held_out_tag_users=_counts(
+                {tag: given & held_out for tag, given in text.taggers.items()}
+            ),
+        )
+        for item, text in items.items()
+    }
+
+
+def _counts(given: Mapping[str, frozenset[str]]) -> dict[str, int]:
+    return {tag: len(users) for tag, users in sorted(given.items()) if users}
+
+
+def _bucket(user: str) -> int:
+    digest = hashlib.sha256(user.encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") % _BUCKETS

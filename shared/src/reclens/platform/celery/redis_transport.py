@@ -20,10 +20,10 @@ class QoS(kombu_redis.QoS):
     def restore_unacked(self, client: Any = None) -> None:
         """Put it back where the worker stops. Where only the connection is lost, the jobs go on;
         `reclens.platform.celery.failure_detector` hands back what nobody works on."""
-        if state.should_stop in (None, False) and state.should_terminate in (None, False):
-            self._delivered.clear()  # type: ignore[union-attr]
-        else:
+        if is_stopping():
             super().restore_unacked(client)
+        else:
+            self._delivered.clear()  # type: ignore[union-attr]
 
 
 class Channel(kombu_redis.Channel):
@@ -47,6 +47,11 @@ class Transport(kombu_redis.Transport):
     """The Redis transport with channels of that kind."""
 
     Channel = Channel
+
+
+def is_stopping() -> bool:
+    """Whether this process's worker was told to stop."""
+    return any(told not in (None, False) for told in (state.should_stop, state.should_terminate))
 
 
 def use_our_transport() -> None:

@@ -27,6 +27,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from reclens.platform.celery.failure_detector import Membership, detection_timeout
+from reclens.platform.celery.redis_transport import is_stopping
 from reclens.platform.jobs.app import connect
 from reclens.platform.settings.models import WorkerSettings
 
@@ -159,8 +160,8 @@ class Watchdog:
         """Begin when the worker first connects: by then its pool has forked."""
         watchdog = self
 
-        class Step(bootsteps.StartStopStep):
-            """Started again with each connection."""
+        class WatchdogStep(bootsteps.StartStopStep):
+            """A step of the worker's consumer: Celery starts it again with each connection."""
 
             requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -168,7 +169,7 @@ class Watchdog:
                 watchdog._connected(parent)
 
         steps: dict[str, set[type]] = self._app.steps  # type: ignore[assignment]
-        steps["consumer"].add(Step)
+        steps["consumer"].add(WatchdogStep)
 
     def leave(self) -> None:
         """End when the worker has stopped, and hand back what it did not begin."""
@@ -214,7 +215,7 @@ class Watchdog:
             seen = self._seen(redis)
         except (RedisError, OSError):
             member.forget()
-            seen = Observation(redis=False, stopping=_stopping())
+            seen = Observation(redis=False, stopping=is_stopping())
         fault, now = self._stalls.fault(seen), time.monotonic()
         health = self._stalls.health(seen, now)
         if health is not None:
@@ -228,7 +229,7 @@ class Watchdog:
         lengths = [redis.llen(queue) for queue in self._queues]
         return Observation(
             redis=True,
-            stopping=_stopping(),
+            stopping=is_stopping(),
             loop_seconds=time.monotonic() - self._turned_at if self._timer is not None else 0.0,
             full=len(state.reserved_requests) >= self._slots,
             asking=self._asks(redis),
@@ -287,7 +288,3 @@ def tags_in_hand() -> set[str]:
     kept = (state.reserved_requests, state.active_requests, state.scheduled_requests)
     requests = [ref() for one in kept for ref in one.data.copy()]  # type: ignore[attr-defined]
     return {request.message.delivery_tag for request in requests if request is not None}
-
-
-def _stopping() -> bool:
-    return any(told not in (None, False) for told in (state.should_stop, state.should_terminate))

@@ -6,11 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from time import monotonic
 from typing import Any, Final
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerSecond
+from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
@@ -253,7 +254,7 @@ class RateLimits:
         )
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._fail_open = fail_open
-        self._items: dict[tuple[int, int], RateLimitItem] = {}
+        self._item = cache(RateLimitItemPerSecond)
         self._blocked: dict[str, tuple[float, float]] = {}
         self._logged = float("-inf")
 
@@ -269,9 +270,7 @@ class RateLimits:
             RateLimited: it has sent too much; says when to go on. Nothing is counted.
             Unavailable: Redis does not answer, and such clients are to be refused then.
         """
-        item = self._items.get(rate)
-        if item is None:
-            item = self._items[rate] = RateLimitItemPerSecond(rate[0], rate[1])
+        item = self._item(*rate)
         cost = min(max(weight, 1), rate[0])
         if client in self._blocked:
             # Refused a moment ago: to refuse it again takes no question to Redis.
@@ -310,7 +309,7 @@ class RateLimits:
             await self._storage.bridge.get_connection().aclose()  # pyright: ignore
 
     def _away(self, error: Exception) -> None:
-        metrics.observe_rate_store_failure()
+        metrics.current().rate_store_failures.inc()
         now = time.monotonic()
         if now - self._logged > _LOG_SECONDS:
             self._logged = now

@@ -69,7 +69,9 @@ class Call:
         check_request_id(identifier)
 
 
-_CALL: ContextVar[Call | None] = ContextVar("reclens_call", default=None)
+# What is read outside a call; nothing writes to it.
+_NO_CALL: Final = Call("", ())
+_CALL: ContextVar[Call] = ContextVar("reclens_call", default=_NO_CALL)
 
 
 def begin_call(method: str, metadata: Sequence[Any] = ()) -> Call:
@@ -79,27 +81,24 @@ def begin_call(method: str, metadata: Sequence[Any] = ()) -> Call:
     return call
 
 
-def current_call() -> Call | None:
-    """The call that is being answered; None outside one."""
+def current_call() -> Call:
+    """The call that is being answered; an empty one outside of any."""
     return _CALL.get()
 
 
 def request_id() -> str:
     """Id of the request that is being answered: the caller's, or one made for it."""
-    call = _CALL.get()
-    return call.request_id if call is not None else ""
+    return _CALL.get().request_id
 
 
 def caller() -> str:
     """Name of the client that calls, by its credentials; empty where none are asked for."""
-    call = _CALL.get()
-    return call.client if call is not None else ""
+    return _CALL.get().client
 
 
 def traceparent() -> str:
     """W3C trace context of the call, to be sent on; empty where it is not traced."""
-    call = _CALL.get()
-    return call.traceparent if call is not None else ""
+    return _CALL.get().traceparent
 
 
 def check_request_id(identifier: str) -> None:

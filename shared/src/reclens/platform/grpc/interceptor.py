@@ -49,8 +49,8 @@ _GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
 logger = structlog.get_logger(__name__)
 
 
-class Interceptor:
-    """Stands before the services of one server.
+class Interceptor(grpc.GenericRpcHandler):
+    """Stands before the services of one server, which asks it alone for handlers.
 
     Args:
         admission: bounds calls under way. None: no bound.
@@ -77,13 +77,14 @@ class Interceptor:
         self.limits = limits
         self.certificates = certificates
         self._log = log or AccessLog(LogSettings())
+        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
         # Any kind of handler can answer any call. This kind answers before the message is read.
         self._refusing = grpc.stream_stream_rpc_method_handler(self._refuse)
 
-    def service(
+    def add(
         self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler], rules: Mapping[str, Rule]
-    ) -> grpc.GenericRpcHandler:
-        """The intercepted form of a service.
+    ) -> None:
+        """Stand before a service.
 
         Args:
             name: full name of the service.
@@ -96,18 +97,27 @@ class Interceptor:
         missing = handlers.keys() - rules.keys()
         if missing:
             raise ValueError(f"{name} has methods without a rule: {', '.join(sorted(missing))}")
-        intercepted: dict[str, grpc.RpcMethodHandler] = {}
         for method, handler in handlers.items():
-            if _implemented(handler):
-                intercepted[f"/{name}/{method}"] = (
-                    grpc.stream_stream_rpc_method_handler(_stream(self, handler, rules[method]))
-                    if handler.unary_unary is None
-                    else grpc.unary_unary_rpc_method_handler(_unary(self, handler, rules[method]))
-                )
-            else:
+            if not _implemented(handler):
                 # gRPC answers UNIMPLEMENTED to what it finds no handler for.
                 logger.warning("method is not implemented", service=name, method=method)
-        return _Service(intercepted, self)
+                continue
+            self._handlers[f"/{name}/{method}"] = (
+                grpc.stream_stream_rpc_method_handler(_stream(self, handler, rules[method]))
+                if handler.unary_unary is None
+                else grpc.unary_unary_rpc_method_handler(_unary(self, handler, rules[method]))
+            )
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a call; None where there is none. gRPC asks in the task that then runs the
+        handler, so that the current call is known there too."""
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is None:
+            return None
+        call = begin_call(
+            handler_call_details.method, handler_call_details.invocation_metadata or ()
+        )
+        return self.begin(call) or handler
 
     # --- the way in ------------------------------------------------------------------------------
 
@@ -181,7 +191,7 @@ class Interceptor:
             call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
         if isinstance(error, RecLensError):
             self._log.refused(call, error)
-            metrics.observe_refusal(call.method, error.reason)
+            metrics.current().refusal(call.method, error.reason).inc()
             return error
         if isinstance(error, TimeoutError):
             return DeadlineExceeded("the deadline passed.", remedy="allow more time.")
@@ -197,7 +207,8 @@ class Interceptor:
         if metrics.enabled():
             metrics.observe_call(call.method, code, call.release, seconds)
             running = self.admission.running if self.admission is not None else 0
-            metrics.observe_running(running, self.sessions.open)
+            metrics.current().running.set(running)
+            metrics.current().sessions.set(self.sessions.open)
         if self._log.on:
             self._log.ended(call, code, seconds)
         if call.span is not None:
@@ -215,31 +226,10 @@ class Interceptor:
 
     async def _refuse(self, _requests: Any, context: Any) -> None:
         call = current_call()
-        assert call is not None
         assert self.admission is not None
         error = self.failure(call, self.admission.refusal())
         self.ended(call, error.grpc_code)
         await abort_with(error, call.request_id, context)
-
-
-class _Service(grpc.GenericRpcHandler):
-    """Finds the handler of a call. gRPC asks it in the task that then runs the handler, so that the
-    current call is known there too."""
-
-    def __init__(
-        self, handlers: Mapping[str, grpc.RpcMethodHandler], interceptor: Interceptor
-    ) -> None:
-        self._handlers = handlers
-        self._interceptor = interceptor
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        handler = self._handlers.get(handler_call_details.method)
-        if handler is None:
-            return None
-        call = begin_call(
-            handler_call_details.method, handler_call_details.invocation_metadata or ()
-        )
-        return self._interceptor.begin(call) or handler
 
 
 def _implemented(handler: Any) -> bool:
@@ -256,7 +246,6 @@ def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[byte
 
     async def answer(message: bytes, context: Any) -> bytes:
         call = current_call()
-        assert call is not None
         entered, code = False, "OK"
         try:
             if admission is not None:
@@ -291,7 +280,6 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
 
     async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
         call = current_call()
-        assert call is not None
         code, failure = "OK", None
         session = None
         try:

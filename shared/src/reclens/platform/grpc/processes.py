@@ -133,30 +133,22 @@ def reserve_port(listen: str) -> tuple[str, socket.socket]:
         InvalidInput: somebody else has the port.
     """
     host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host.strip("[]") else socket.AF_INET
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if _taken(family, host.strip("[]"), int(port)):
-            raise OSError("somebody listens there")
+        # That somebody listens there already, binding with SO_REUSEPORT would not tell.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((name, int(port)))
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host.strip("[]"), int(port)))
+        held.bind((name, int(port)))
     except (OSError, ValueError, OverflowError) as error:
         held.close()
         raise InvalidInput(
             f"cannot listen on {listen}.", field="listen", remedy="choose a free host:port."
         ) from error
     return f"{host}:{held.getsockname()[1]}", held
-
-
-def _taken(family: int, host: str, port: int) -> bool:
-    """Whether somebody listens there already: with SO_REUSEPORT, binding would not tell."""
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -198,17 +190,6 @@ def _share(server: ServerSettings, address: str, index: int) -> ServerSettings:
     return server.model_copy(update={"listen": address, "metrics_listen": metrics})
 
 
-def _collect_seldom() -> None:
-    """Look for cyclic garbage every 50,000 new objects, not every 700.
-
-    A call makes some hundred objects and few cycles; at the default a tenth of a server's time goes
-    to looking through them (docs/how-to/operations.md). Modules are not looked through at all.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
 def run_loop(service: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run ``serve`` to its end on an event loop, with logging.
 
@@ -219,6 +200,11 @@ def run_loop(service: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> No
 
     # A process of several is spawned, and has nothing of its parent.
     configure_logging(service)
-    _collect_seldom()
+    # Cyclic garbage is looked for every 50,000 new objects, not every 700: a call makes some
+    # hundred and few cycles, and at the default a tenth of a server's time goes to looking through
+    # them (docs/how-to/operations.md). Modules are not looked through at all.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import grpc
 import structlog
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,9 +21,10 @@ from reclens.platform.grpc.admission import Admission, AdmissionSettings, RateLi
 from reclens.platform.grpc.auth import AuthSettings, Rule, Scope, TokenBook, require_private
 from reclens.platform.grpc.calls import AccessLog, LogSettings
 from reclens.platform.grpc.interceptor import Interceptor
-from reclens.platform.grpc.tls import ServerCertificate, TlsSettings
+from reclens.platform.grpc.tls import TlsSettings, server_credentials
 from reclens.platform.observability import metrics
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
+from reclens.platform.polling import Poller
 from reclens.platform.settings.models import Section
 
 S = TypeVar("S")
@@ -81,7 +83,7 @@ class GrpcServer:
         self._settings = settings
         auth = settings.auth
         require_private(settings.listen, settings.tls.enabled, auth)
-        self._certificate = ServerCertificate(settings.tls) if settings.tls.enabled else None
+        self._credentials = server_credentials(settings.tls) if settings.tls.enabled else None
         self._tokens = TokenBook(auth.tokens_file) if auth.tokens_file else None
         self._limits = (
             RateLimits(
@@ -101,7 +103,7 @@ class GrpcServer:
         )
         self._traces = configure_tracing(service, settings.traces)
         self._metrics: metrics.MetricsServer | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._following: Poller | None = None
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._names: list[str] = []
         self._serving: dict[str, bool] = {}
@@ -138,8 +140,18 @@ class GrpcServer:
             name: full name of the service.
             rules: what calling each method takes; every method has one.
         """
-        register(servicer, _Intercepting(self._server, self._interceptor, rules))
+        self._add(register, servicer, rules)
         self._names.append(name)
+
+    def _add(
+        self, register: Callable[[S, Any], None], servicer: S, rules: Mapping[str, Rule]
+    ) -> None:
+        # What generated code adds to goes to the interceptor; the second call has all of the first.
+        intercepted = SimpleNamespace(
+            add_generic_rpc_handlers=lambda _handlers: None,
+            add_registered_method_handlers=partial(self._interceptor.add, rules=rules),
+        )
+        register(servicer, intercepted)
 
     async def start(self) -> str:
         """Start listening.
@@ -154,14 +166,15 @@ class GrpcServer:
         for name in (_OVERALL, *self._names):
             if name not in self._serving:
                 await self.set_serving(name, False)
+        self._server.add_generic_rpc_handlers((self._interceptor,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             self._add_reflection()
         try:
             port = (
                 self._server.add_insecure_port(settings.listen)
-                if self._certificate is None
-                else self._server.add_secure_port(settings.listen, self._certificate.credentials())
+                if self._credentials is None
+                else self._server.add_secure_port(settings.listen, self._credentials)
             )
         except RuntimeError as error:
             raise InvalidInput(
@@ -172,7 +185,11 @@ class GrpcServer:
         if settings.metrics_listen:
             self._metrics = metrics.serve_metrics(settings.metrics_listen)
         if self._tokens is not None:
-            self._following = asyncio.create_task(self._follow_tokens(self._tokens))
+            refresh = partial(asyncio.to_thread, self._tokens.refresh)
+            self._following = Poller(
+                refresh, settings.auth.reload_seconds, "tokens not reloaded, those before stay"
+            )
+            await self._following.start()
         await self._server.start()
         host = settings.listen.rpartition(":")[0]
         address = f"{host}:{port}" if host else settings.listen
@@ -203,7 +220,7 @@ class GrpcServer:
         self._interceptor.sessions.drain()
         await self._server.stop(self._settings.drain_seconds if grace is None else grace)
         if self._following is not None:
-            self._following.cancel()
+            await self._following.stop()
         if self._limits is not None:
             await self._limits.close()
         if self._metrics is not None:
@@ -215,38 +232,7 @@ class GrpcServer:
         names = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         servicer = reflection.aio.ReflectionServicer(names)
         rules = {"ServerReflectionInfo": Rule(Scope.READ)}
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            servicer, _Intercepting(self._server, self._interceptor, rules)
-        )
-
-    async def _follow_tokens(self, tokens: TokenBook) -> None:
-        while True:
-            await asyncio.sleep(self._settings.auth.reload_seconds)
-            try:
-                tokens.refresh()
-            except Exception:
-                logger.exception("tokens not reloaded, those before stay")
-
-
-class _Intercepting:
-    """Stands for a server when a service is added to it, and adds the intercepted form."""
-
-    def __init__(
-        self, server: aio.Server, interceptor: Interceptor, rules: Mapping[str, Rule]
-    ) -> None:
-        self._server = server
-        self._interceptor = interceptor
-        self._rules = rules
-
-    def add_generic_rpc_handlers(self, _handlers: Any) -> None:
-        """The same methods come by `add_registered_method_handlers`, with their names."""
-
-    def add_registered_method_handlers(
-        self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler]
-    ) -> None:
-        """Add them, intercepted."""
-        service = self._interceptor.service(name, handlers, self._rules)
-        self._server.add_generic_rpc_handlers((service,))
+        self._add(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer, rules)
 
 
 def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:

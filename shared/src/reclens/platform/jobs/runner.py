@@ -4,12 +4,16 @@ A stage is a function ``run(spec, job) -> metrics``. Around it stands everything
 share: parsing, reuse of what exists, lease, retries, dead letters and the commit. An action is a
 function ``run(spec, task, runner) -> result`` for a job that makes no artifact, or hands over to
 other tasks first; it is noted and retried, but takes no lease.
+
+Retries wait by exponential backoff with jitter. Most faults get a few within minutes; an outage of
+a part that takes long to come back, such as a language model that loads, is sat out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import multiprocessing
 import shutil
 import tempfile
@@ -17,6 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.contracts import FailureReport, JobKind, JobResult, JobSpec, canonical_json
+from reclens.contracts import FailureReport, JobKind, JobResult, JobSpec, Waiting, canonical_json
 from reclens.errors import (
     InternalError,
     JobCancelled,
@@ -38,9 +43,15 @@ from reclens.errors import (
     Unavailable,
 )
 from reclens.platform.backoff import backoff_seconds
-from reclens.platform.jobs.context import JobContext, Requeue, Runtime, ancestors, deliveries_key
+from reclens.platform.jobs.context import (
+    JobContext,
+    Requeue,
+    Runtime,
+    ancestors,
+    deliveries_key,
+    waiting_key,
+)
 from reclens.platform.jobs.lease import Lease
-from reclens.platform.jobs.retries import delay_in_outage
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
 
@@ -106,9 +117,23 @@ class JobRunner:
             task: that is being run.
             spec: of the artifact.
         """
-        stage = spec.JOB.stage
-        assert stage is not None, "a kind of job that makes artifacts has a stage"
-        return self._make(task, spec, _function(stage))
+        ref, runtime = spec.artifact_ref(), self.runtime
+        structlog.contextvars.bind_contextvars(artifact=ref)
+        if (found := self.found(ref)) is not None:
+            return found
+        with Lease(runtime.redis, ref, runtime.settings.lease_seconds) as lease:
+            if not lease.acquire():
+                raise Requeue(_LEASE_RETRY_SECONDS)
+            # Whoever held the lease before may have committed meanwhile.
+            if (found := self.found(ref)) is not None:
+                return found
+            self._count_delivery(task, spec)
+            try:
+                return self._run(task, spec, lease)
+            finally:
+                # Only deliveries that killed the worker are left to count.
+                with contextlib.suppress(RedisError):
+                    runtime.redis.delete(deliveries_key(ref))
 
     def found(self, ref: str) -> JobResult | None:
         """The result of a job whose artifact exists already; None where it does not."""
@@ -152,26 +177,9 @@ class JobRunner:
         assert isinstance(spec, JobSpec), "a kind of job without an action makes artifacts"
         return self.make(task, spec)
 
-    def _make(self, task: Task, spec: JobSpec, run: StageFunction) -> JobResult:
-        ref, runtime = spec.artifact_ref(), self.runtime
-        structlog.contextvars.bind_contextvars(artifact=ref)
-        if (found := self.found(ref)) is not None:
-            return found
-        with Lease(runtime.redis, ref, runtime.settings.lease_seconds) as lease:
-            if not lease.acquire():
-                raise Requeue(_LEASE_RETRY_SECONDS)
-            # Whoever held the lease before may have committed meanwhile.
-            if (found := self.found(ref)) is not None:
-                return found
-            self._count_delivery(task, spec)
-            try:
-                return self._run(task, spec, run, lease)
-            finally:
-                # Only deliveries that killed the worker are left to count.
-                with contextlib.suppress(RedisError):
-                    runtime.redis.delete(deliveries_key(ref))
-
-    def _run(self, task: Task, spec: JobSpec, run: StageFunction, lease: Lease) -> JobResult:
+    def _run(self, task: Task, spec: JobSpec, lease: Lease) -> JobResult:
+        assert spec.JOB.stage is not None, "a kind of job that makes artifacts has a stage"
+        run: StageFunction = _function(spec.JOB.stage)
         writer = ArtifactWriter(self.runtime.store, spec)
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))
         job = JobContext(task, self.runtime, lease=lease, writer=writer, folder=folder)
@@ -256,3 +264,57 @@ def _report(error: Exception) -> FailureReport:
         retryable=getattr(error, "retryable", False),
         traceback="".join(traceback.format_exception(error))[-_MAX_TRACEBACK:],
     )
+
+
+# --- outages ------------------------------------------------------------------------------------
+
+
+def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
+    """Note that the job waits, for people to see, and return the seconds until it tries again.
+
+    The wait is counted from the first failure since the job last saved progress. It does not use
+    up the retries that other faults are given.
+
+    Raises:
+        RecLensError: ``error`` itself, once it has waited for ``settings.patience_seconds``.
+    """
+    job_id = str(task.request.id)
+    key, now = waiting_key(job_id), time.time()
+    runtime.redis.hsetnx(key, "since", str(now))
+    since = float(runtime.redis.hget(key, "since") or now)  # type: ignore[arg-type]
+    tries = int(runtime.redis.hincrby(key, "tries", 1))  # type: ignore[arg-type]
+    runtime.redis.expire(key, runtime.settings.redis.result_expires_seconds)
+    left = since + runtime.settings.patience_seconds - now
+    if left <= 0:
+        runtime.redis.delete(key)
+        _log.warning("job.gave_up", reason=error.reason, seconds=round(now - since))
+        raise error
+    countdown = min(backoff_seconds(tries, longest=runtime.longest_countdown), left)
+    waiting = Waiting(
+        reason=error.reason,
+        message=error.message,
+        since=_moment(since),
+        next_try_at=_moment(now + countdown),
+    )
+    _log.info("job.waiting", reason=error.reason, error=error.message, seconds=round(countdown, 1))
+    task.update_state(
+        state="WAITING",
+        meta={"waiting": waiting.canonical(), "progress": _last_progress(task, runtime, job_id)},
+    )
+    return countdown
+
+
+def _last_progress(task: Task, runtime: Runtime, job_id: str) -> dict[str, Any] | None:
+    """How far the job was when it last said so, in this try or in one before."""
+    meta: Any = task.backend.get_task_meta(job_id, cache=False)
+    told = meta["result"] if meta["status"] == "PROGRESS" else None
+    key = waiting_key(job_id)
+    # While it reads its inputs again it has no total, and is no further back for that.
+    if told and told["total"] is not None:
+        runtime.redis.hset(key, "progress", json.dumps(told))
+    noted: str | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
+    return json.loads(noted) if noted else told
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -46,7 +46,7 @@ class AppendLog(Generic[E]):
         numbers = self.numbers()
         for number, found in enumerate(numbers, start=1):
             if number != found:
-                raise self._corrupt(self.key(number), "is missing, but there are later entries")
+                raise self.corrupt(self.key(number), "is missing, but there are later entries")
         return tuple(self.entry(number) for number in numbers)
 
     def entry(self, number: int) -> E:
@@ -69,7 +69,7 @@ class AppendLog(Generic[E]):
             return self._contract.parse(data)
         except InvalidSpec as error:
             what = f"{error.field} {error.message}".strip().rstrip(".")
-            raise self._corrupt(key, f"cannot be read ({what})") from error
+            raise self.corrupt(key, f"cannot be read ({what})") from error
 
     def add(self, number: int, entry: E) -> bool:
         """Store ``entry`` under ``number``; whether the number was still free."""
@@ -86,7 +86,8 @@ class AppendLog(Generic[E]):
         """Object of an entry."""
         return f"{self._folder}{number:06d}.json"
 
-    def _corrupt(self, key: str, what: str) -> CorruptArtifact:
+    def corrupt(self, key: str, what: str) -> CorruptArtifact:
+        """The error of an entry that cannot be used, and why, in words."""
         return CorruptArtifact(
             f"{key} {what}.",
             field=self._field,

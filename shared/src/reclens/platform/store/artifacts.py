@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from reclens.contracts import (
     ArtifactKind,
-    InputEntry,
     JobSpec,
     Manifest,
     ObjectEntry,
@@ -25,6 +24,7 @@ from reclens.contracts import (
     sha256_hex,
     split_ref,
 )
+from reclens.contracts.artifacts import InputEntry
 from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.files import path_below

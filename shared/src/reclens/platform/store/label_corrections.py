@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from reclens.contracts import (
-    CONCEPTS_EDIT,
-    ConceptCorrection,
-    ConceptCorrectionsSpec,
-    ConceptsSpec,
-    split_ref,
-)
+from reclens.contracts import ConceptCorrection, ConceptCorrectionsSpec, ConceptsSpec, split_ref
+from reclens.contracts.specs.corrections import CONCEPTS_EDIT
 from reclens.errors import StaleCorrection
 from reclens.platform.store.append_log import AppendLog
 from reclens.platform.store.artifacts import ArtifactStore
@@ -18,7 +13,7 @@ from reclens.platform.store.artifacts import ArtifactStore
 _PREFIX: Final = "edits"
 
 
-class CorrectionLog:
+class CorrectionLog(AppendLog[ConceptCorrection]):
     """Append-only: entry n is the object ``edits/{autoencoder_id}/{n:06d}.json``, n from 1.
 
     Args:
@@ -28,15 +23,7 @@ class CorrectionLog:
 
     def __init__(self, store: ArtifactStore, autoencoder: str) -> None:
         folder = f"{_PREFIX}/{split_ref(autoencoder).artifact_id}/"
-        self._log = AppendLog(store.objects, folder, ConceptCorrection, field="edits")
-
-    def read(self) -> tuple[ConceptCorrection, ...]:
-        """All entries in order.
-
-        Raises:
-            CorruptArtifact: an entry is missing in between, or cannot be read.
-        """
-        return self._log.read()
+        super().__init__(store.objects, folder, ConceptCorrection, field="edits")
 
     def append(self, correction: ConceptCorrection, *, seen: int) -> tuple[ConceptCorrection, ...]:
         """Add an entry at the end and return the log with it.
@@ -54,7 +41,7 @@ class CorrectionLog:
                 if set(other.latents) & set(correction.latents):
                     raise _stale(correction, number, other)
             # Of two who append at once one finds the number taken, and reads again.
-            if self._log.add(len(entries) + 1, correction):
+            if self.add(len(entries) + 1, correction):
                 return (*entries, correction)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
@@ -25,8 +26,6 @@ from minio.time import to_amz_date
 from reclens.errors import NotFound, StoreRefused, Unavailable
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
-
-T = TypeVar("T")
 
 _PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
 # S3's own errors pass too: its makers ask clients to try again.
@@ -124,11 +123,9 @@ class S3Store(ObjectStore):
     def ensure_bucket(self) -> None:
         """Make the bucket unless it exists."""
 
-        def make() -> None:
+        with self._errors(""):
             if not self._client.bucket_exists(bucket_name=self.bucket):
                 self._client.make_bucket(bucket_name=self.bucket, location=self._region)
-
-        self._call(make, key="")
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``, replacing what was there."""
@@ -136,12 +133,8 @@ class S3Store(ObjectStore):
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file, streamed, in parts where it is large."""
-        self._call(
-            lambda: self._client.fput_object(
-                bucket_name=self.bucket, object_name=key, file_path=str(path)
-            ),
-            key,
-        )
+        with self._errors(key):
+            self._client.fput_object(bucket_name=self.bucket, object_name=key, file_path=str(path))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` unless the key exists; of any number of racers exactly one gets True."""
@@ -153,15 +146,12 @@ class S3Store(ObjectStore):
         # is told what to expect: a pointer that can no longer be read, or a manifest that can never
         # be written. The client sends neither that nor conditions.
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        link = self._call(
-            lambda: self._client.presigned_put_object(bucket_name=self.bucket, object_name=key), key
-        )
-        # Signed in its headers: a signed link is a right, and links are logged.
-        url = urlsplit(link)._replace(query="")
-        headers = self._signed(url, data, {"Content-MD5": digest, **(conditions or {})})
-        response = self._call(
-            lambda: self._http.request("PUT", url.geturl(), body=data, headers=headers), key
-        )
+        with self._errors(key):
+            link = self._client.presigned_put_object(bucket_name=self.bucket, object_name=key)
+            # Signed in its headers: a signed link is a right, and links are logged.
+            url = urlsplit(link)._replace(query="")
+            headers = self._signed(url, data, {"Content-MD5": digest, **(conditions or {})})
+            response = self._http.request("PUT", url.geturl(), body=data, headers=headers)
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False
         if response.status == HTTPStatus.FORBIDDEN:
@@ -196,64 +186,44 @@ class S3Store(ObjectStore):
 
     def get(self, key: str) -> bytes:
         """Read a small object whole."""
+        return b"".join(self.get_chunks(key))
 
-        def read() -> bytes:
+    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Read an object as a stream of chunks."""
+        with self._errors(key):
             response = self._client.get_object(bucket_name=self.bucket, object_name=key)
             try:
-                return response.read()
+                yield from response.stream(chunk_bytes)
             finally:
                 response.close()
                 response.release_conn()
 
-        return self._call(read, key)
-
-    def get_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
-        """Read an object as a stream of chunks."""
-        response = self._call(
-            lambda: self._client.get_object(bucket_name=self.bucket, object_name=key), key
-        )
-        try:
-            stream = response.stream(chunk_bytes)
-            while True:
-                chunk = self._call(lambda: next(stream, b""), key)
-                if not chunk:
-                    return
-                yield chunk
-        finally:
-            response.close()
-            response.release_conn()
-
     def exists(self, key: str) -> bool:
         """Whether there is an object called ``key``."""
         try:
-            self._call(
-                lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key), key
-            )
+            with self._errors(key):
+                self._client.stat_object(bucket_name=self.bucket, object_name=key)
         except NotFound:
             return False
         return True
 
     def list(self, prefix: str) -> list[str]:
         """Keys below ``prefix``, sorted."""
-        return self._call(
-            lambda: sorted(
-                item.object_name or ""
-                for item in self._client.list_objects(
-                    bucket_name=self.bucket, prefix=prefix, recursive=True
-                )
-            ),
-            prefix,
-        )
+        with self._errors(prefix):
+            found = self._client.list_objects(
+                bucket_name=self.bucket, prefix=prefix, recursive=True
+            )
+            return sorted(item.object_name or "" for item in found)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
-        self._call(
-            lambda: self._client.remove_object(bucket_name=self.bucket, object_name=key), key
-        )
+        with self._errors(key):
+            self._client.remove_object(bucket_name=self.bucket, object_name=key)
 
-    def _call(self, action: Callable[[], T], key: str) -> T:
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
         try:
-            return action()
+            yield
         except S3Error as error:
             raise self._translate(error, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:

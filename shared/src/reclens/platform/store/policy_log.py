@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
 from reclens.platform.store.append_log import AppendLog, entry_number
 from reclens.platform.store.objects import ObjectStore
@@ -74,10 +75,8 @@ class PolicyLog:
                 remedy="see ListPolicyVersions.",
             ) from error
         if (entry.policy_id, entry.version) != (policy_id, version):
-            raise CorruptArtifact(
-                f"{log.key(version)} is version {entry.version} of {entry.policy_id!r}.",
-                field="policy",
-                remedy="bring the object back from a copy of the bucket.",
+            raise log.corrupt(
+                log.key(version), f"is version {entry.version} of {entry.policy_id!r}"
             )
         return entry
 
@@ -120,8 +119,7 @@ class PolicyLog:
                     field="policy.policy_id",
                     remedy="update it, or choose another name.",
                 )
-            stored = _numbered(draft, newest + 1)
-            if self._log(draft.policy_id).add(stored.version, stored):
+            if (stored := self._add(draft, newest + 1)) is not None:
                 return PolicyChange(before, stored)
 
     def update(self, draft: StoredPolicy, *, based_on: int) -> PolicyChange:
@@ -163,18 +161,16 @@ class PolicyLog:
             except CorruptArtifact:
                 before = None
             if before is not None and before.deleted:
-                raise deleted(
-                    policy_id,
-                    newest,
-                    before.author,
-                    before.changed_at,
-                    field=f"{where}policy_id",
-                )
+                raise deleted(before, field=f"{where}policy_id")
             if based_on is not None and based_on != newest:
                 raise _stale(based_on, newest, before, field=f"{where}version")
-            stored = _numbered(draft, newest + 1)
-            if self._log(policy_id).add(stored.version, stored):
+            if (stored := self._add(draft, newest + 1)) is not None:
                 return PolicyChange(before, stored)
+
+    def _add(self, draft: StoredPolicy, version: int) -> StoredPolicy | None:
+        """``draft`` as that version; None where somebody else took the number."""
+        stored = draft.model_copy(update={"version": version})
+        return stored if self._log(draft.policy_id).add(version, stored) else None
 
     def _log(self, policy_id: str) -> AppendLog[StoredPolicy]:
         if not _POLICY_ID.fullmatch(policy_id):
@@ -186,18 +182,15 @@ class PolicyLog:
         return AppendLog(self._objects, f"{_PREFIX}{policy_id}/", StoredPolicy, field="policy")
 
 
-def deleted(policy_id: str, version: int, author: str, changed_at: str, *, field: str) -> NotFound:
-    """The error of asking for a policy that is deleted."""
-    by = f" by {author}" if author else ""
+def deleted(policy: StoredPolicy | pb.Policy, *, field: str) -> NotFound:
+    """The error of asking for a policy whose newest version, this one, deletes it."""
+    by = f" by {policy.author}" if policy.author else ""
     return NotFound(
-        f"policy {policy_id!r} was deleted{by} at {changed_at} (version {version}).",
+        f"policy {policy.policy_id!r} was deleted{by} at {policy.changed_at} "
+        f"(version {policy.version}).",
         field=field,
         remedy="its versions stay listed; create it again from one of them.",
     )
-
-
-def _numbered(draft: StoredPolicy, version: int) -> StoredPolicy:
-    return draft.model_copy(update={"version": version})
 
 
 def _stale(based_on: int, newest: int, current: StoredPolicy | None, *, field: str) -> StalePolicy:

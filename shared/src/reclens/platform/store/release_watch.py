@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from reclens.contracts import Release
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
+from reclens.platform.polling import Poller
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
-
-
-class ReleaseSource(Protocol):
-    """Where releases are read; `reclens.platform.store.releases.ReleaseLog` is one."""
-
-    def heads(self) -> Mapping[str, Release | RecLensError]: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class ReleaseState(Generic[T]):
         return self.refusal if self.newest is not None and self.newest.version == version else ""
 
 
-class ReleaseWatch(Generic[T]):
+class ReleaseWatch(Poller, Generic[T]):
     """Keeps the current and the previous version of every release loaded.
 
     States are replaced whole, and only on the event loop, so a request sees one version from its
@@ -64,7 +58,7 @@ class ReleaseWatch(Generic[T]):
     one release is no other's.
 
     Args:
-        source: reads the newest versions; called on a thread.
+        read: reads the newest versions, or why one cannot be read; called on a thread.
         load: makes a release servable. It is given the version that is served now, if any. Raises
             ``RecLensError`` to refuse it, ``Unavailable`` to be asked again.
         poll_seconds: time between polls.
@@ -73,35 +67,18 @@ class ReleaseWatch(Generic[T]):
 
     def __init__(
         self,
-        source: ReleaseSource,
+        read: Callable[[], Mapping[str, Release | RecLensError]],
         load: Callable[[Release, T | None], Awaitable[T]],
         poll_seconds: float,
         changed: Callable[[bool], Awaitable[None]],
     ) -> None:
-        self._source = source
+        super().__init__(self.refresh, poll_seconds, "releases cannot be read")
+        self._read = read
         self._load = load
-        self._poll_seconds = poll_seconds
         self._changed = changed
         self._states: dict[str, ReleaseState[T]] = {}
         self._polling = asyncio.Lock()
         self._polled = False
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Poll now and go on polling in the background."""
-        self._task = asyncio.create_task(self._run())
-
-    async def load_first(self) -> None:
-        """Poll once, before anybody asks. That nothing can be read is no error yet."""
-        await self._poll()
-
-    async def stop(self) -> None:
-        """Stop polling."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     def versions(self) -> dict[str, str]:
         """Versions that answer, by name of the release."""
@@ -126,7 +103,7 @@ class ReleaseWatch(Generic[T]):
         if name in self._states:
             return self._states[name]
         if not self._polled:
-            raise Unavailable("releases are being loaded.", remedy="try again in a moment.")
+            raise _loading("releases are")
         if not self._states:
             raise NotReady(
                 "nothing has been released yet.",
@@ -152,9 +129,7 @@ class ReleaseWatch(Generic[T]):
         if state.current is not None:
             return state.current
         if not state.refusal:
-            raise Unavailable(
-                f"release {name!r} is being loaded.", field=field, remedy="try again in a moment."
-            )
+            raise _loading(f"release {name!r} is", field)
         raise NotReady(
             f"release {name!r} cannot be served: {state.refusal}",
             field=field,
@@ -174,11 +149,7 @@ class ReleaseWatch(Generic[T]):
                 return served
         refusal = state.refuses(version)
         if state.newest is not None and state.newest.version == version and not refusal:
-            raise Unavailable(
-                f"version {version} of release {name!r} is being loaded.",
-                field=field,
-                remedy="try again in a moment.",
-            )
+            raise _loading(f"version {version} of release {name!r} is", field)
         because = f": {refusal}" if refusal else "."
         loaded = state.current.release.version if state.current else "none"
         raise NotReady(
@@ -194,7 +165,7 @@ class ReleaseWatch(Generic[T]):
             RecLensError: they cannot be listed; what is loaded goes on serving.
         """
         async with self._polling:
-            heads = await asyncio.to_thread(self._source.heads)
+            heads = await asyncio.to_thread(self._read)
             for name in self._states.keys() - heads.keys():
                 logger.info("release withdrawn", release=name)
                 del self._states[name]
@@ -236,19 +207,6 @@ class ReleaseWatch(Generic[T]):
         log.info("release loaded")
         return replace(state, current=Served(newest, loaded), previous=current)
 
-    async def _run(self) -> None:
-        while True:
-            await self._poll()
-            await asyncio.sleep(self._poll_seconds)
-
-    async def _poll(self) -> None:
-        try:
-            await self.refresh()
-        except RecLensError as error:
-            logger.warning("releases cannot be read", error=error.sentence)
-        except Exception:
-            logger.exception("releases cannot be read")
-
 
 def _unreadable(state: ReleaseState[T], error: RecLensError) -> ReleaseState[T]:
     """The state of a release whose newest version cannot be read; what is loaded stays."""
@@ -257,3 +215,7 @@ def _unreadable(state: ReleaseState[T], error: RecLensError) -> ReleaseState[T]:
     if state.refusal != error.sentence:
         logger.error("release cannot be read", release=state.name, error=error.sentence)
     return replace(state, newest=None, refusal=error.sentence)
+
+
+def _loading(what: str, field: str = "") -> Unavailable:
+    return Unavailable(f"{what} being loaded.", field=field, remedy="try again in a moment.")

@@ -8,7 +8,7 @@ embeddings in place of a term over those of the batch.
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,7 @@ from torch import Tensor, nn
 
 from reclens.contracts import LightGcnConfig
 from reclens.data import Dataset, Split
-from reclens.probing import ProbeSite
-from reclens.recommenders.base import Recommender, UserBatch
-from reclens.recommenders.models.fold_in import UserVector
-from reclens.recommenders.models.pairwise import PairwiseObjective
+from reclens.recommenders.models.pairwise import PairwiseRecommender
 
 
 class InteractionGraph(nn.Module):
@@ -65,23 +62,17 @@ class InteractionGraph(nn.Module):
 
     def _normalised(self) -> Tensor:
         users, items = self.edges.long()
-        ends = torch.cat([users, items + self.n_users])
-        others = torch.cat([items + self.n_users, users])
+        items = items + self.n_users
+        ends, others = nodes = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
         n_nodes = self.n_users + self.n_items
         scale = torch.bincount(ends, minlength=n_nodes).clamp(min=1).rsqrt()
-        order = torch.argsort(ends * n_nodes + others)
-        ends, others = ends[order], others[order]
-        starts = torch.searchsorted(ends, torch.arange(n_nodes + 1, device=ends.device))
+        weights, size = scale[ends] * scale[others], (n_nodes, n_nodes)
         with warnings.catch_warnings():
             # Said once per process, to whoever happens to be first.
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(
-                starts,
-                others,
-                scale[ends] * scale[others],
-                (n_nodes, n_nodes),
-                check_invariants=True,
-            )
+            return torch.sparse_coo_tensor(
+                nodes, weights, size, check_invariants=True
+            ).to_sparse_csr()
 
 
 def _take_stored_number_of_edges(
@@ -115,26 +106,17 @@ def _smooth(x: Tensor, adjacency: Tensor, n_layers: int) -> Tensor:
     return total.div_(n_layers + 1)
 
 
-class LightGcn(Recommender):
-    """Scores by the inner product of smoothed user and item vectors."""
+class LightGcn(PairwiseRecommender):
+    """Its vectors are the two embedding tables, smoothed."""
 
-    site: ClassVar[ProbeSite] = ProbeSite("user", position="row")
-    reads_history: ClassVar[bool] = False
     config: LightGcnConfig
 
     def __init__(self, config: LightGcnConfig, n_users: int, n_items: int) -> None:
         super().__init__(config, n_users, n_items)
-        self.user_embedding = nn.Embedding(n_users, config.d_model)
-        self.item_embedding = nn.Embedding(n_items, config.d_model)
         self.graph = InteractionGraph(n_users, n_items, config.n_layers)
-        self.user = UserVector()
         nn.init.normal_(self.user_embedding.weight, std=config.initial_std)
         nn.init.normal_(self.item_embedding.weight, std=config.initial_std)
         self._smoothed: tuple[tuple[Any, ...], tuple[Tensor, Tensor]] | None = None
-
-    @classmethod
-    def objective(cls, config: LightGcnConfig, dataset: Dataset) -> PairwiseObjective:
-        return PairwiseObjective(dataset)
 
     def observe(self, dataset: Dataset) -> None:
         seen = dataset.interactions
@@ -142,9 +124,7 @@ class LightGcn(Recommender):
         self.graph.connect(seen.user_index[train], seen.item_index[train])
         self._smoothed = None
 
-    def vectors(
-        self,
-    ) -> tuple[Float[Tensor, "n_users d_model"], Float[Tensor, "n_items d_model"]]:
+    def vectors(self) -> tuple[Float[Tensor, "users d_model"], Float[Tensor, "items d_model"]]:
         """Smoothed vectors of all users and all items, kept while nothing that they depend on
         changes and no gradient is asked for."""
         tables = (self.user_embedding.weight, self.item_embedding.weight)
@@ -154,12 +134,6 @@ class LightGcn(Recommender):
         if self._smoothed is None or self._smoothed[0] != state:
             self._smoothed = (state, self._smooth(*tables))
         return self._smoothed[1]
-
-    def item_weights(self) -> Float[Tensor, "n_items d_model"]:
-        return self.vectors()[1]
-
-    def represent(self, batch: UserBatch) -> Float[Tensor, "batch d_model"]:
-        return self.user(*self.vectors(), batch.user_index, batch.history)
 
     def _smooth(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         smoothed = self.graph(torch.cat([users, items]))

@@ -40,24 +40,17 @@ class SequenceSource:
         return _as_array(self._shards[i])
 
 
-class SpooledSource:
+class SpooledSource(SequenceSource):
     """Shards of an iterator that passes only once, kept in a temporary folder."""
 
     def __init__(self, shards: Iterable[Any]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="reclens-activations-")
-        self._count = 0
-        for shard in shards:
-            np.save(self._path(self._count), _as_array(shard), allow_pickle=False)
-            self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def load(self, i: int) -> np.ndarray:
-        return np.load(self._path(i), allow_pickle=False)
-
-    def _path(self, i: int) -> Path:
-        return Path(self._folder.name) / f"{i}.npy"
+        mapped: list[np.ndarray] = []
+        for i, shard in enumerate(shards):
+            path = Path(self._folder.name) / f"{i}.npy"
+            np.save(path, _as_array(shard), allow_pickle=False)
+            mapped.append(np.load(path, mmap_mode="r"))
+        super().__init__(mapped)
 
 
 class RowShare:

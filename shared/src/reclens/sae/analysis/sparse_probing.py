@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from reclens.errors import InvalidInput
@@ -143,12 +144,11 @@ def _fit(
 ) -> Probe:
     chosen = features[:, list(columns)] if columns else features
     dense = chosen.toarray().astype(np.float64)
-    scaler = StandardScaler().fit(dense[train])
-    model = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)
-    model.fit(scaler.transform(dense[train]), labels[train])
-    held_out = scaler.transform(dense[~train])
+    regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)
+    model = make_pipeline(StandardScaler(), regression).fit(dense[train], labels[train])
+    truth, held_out = labels[~train], dense[~train]
     return Probe(
         features=columns,
-        auroc=float(roc_auc_score(labels[~train], model.decision_function(held_out))),
-        balanced_accuracy=float(balanced_accuracy_score(labels[~train], model.predict(held_out))),
+        auroc=float(roc_auc_score(truth, model.decision_function(held_out))),
+        balanced_accuracy=float(balanced_accuracy_score(truth, model.predict(held_out))),
     )

@@ -47,10 +47,7 @@ def decoder_stability(
     Source: Paulo and Belrose, Sparse Autoencoders Trained on the Same Data Learn Different
     Features, arXiv 2501.16615; the mean maximum cosine is Sharkey et al. 2022.
     """
-    _require_same_width(a, b)
-    cosine = _unit_rows(a, "a") @ _unit_rows(b, "b").T
-    rows, columns = linear_sum_assignment(-cosine)
-    matched = cosine[rows, columns]
+    cosine, matched = _cosines(a=a, b=b)
     larger = max(cosine.shape)
     return DecoderStability(
         mean_max_cosine=float(cosine.max(axis=1).mean()),
@@ -76,30 +73,31 @@ def recovered_share(
     Raises:
         InvalidInput: as `decoder_stability`.
     """
-    _require_same_width(directions, decoder)
-    cosine = _unit_rows(directions, "directions") @ _unit_rows(decoder, "decoder").T
-    matched = cosine[linear_sum_assignment(-cosine)]
+    _, matched = _cosines(directions=directions, decoder=decoder)
     return float((matched > above).sum() / len(directions))
 
 
-def _require_same_width(a: np.ndarray, b: np.ndarray) -> None:
+def _cosines(**dictionaries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of every pair of rows of two dictionaries by name, and of the pairs that are assigned."""
+    a, b = dictionaries.values()
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise InvalidInput(
             f"dictionaries of shapes {list(a.shape)} and {list(b.shape)} cannot be compared.",
             field="b",
             remedy="give two dictionaries for the same activations, one direction a row.",
         )
-
-
-def _unit_rows(rows: np.ndarray, field: str) -> np.ndarray:
-    rows = np.asarray(rows, np.float64)
-    if not len(rows) or not np.isfinite(rows).all():
-        raise InvalidInput(
-            f"{len(rows)} directions, not all of them finite."
-            if len(rows)
-            else "the dictionary is empty.",
-            field=field,
-            remedy="give a trained decoder.",
-        )
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1)
+    unit: list[np.ndarray] = []
+    for field, given in dictionaries.items():
+        rows = np.asarray(given, np.float64)
+        if not len(rows) or not np.isfinite(rows).all():
+            raise InvalidInput(
+                f"{len(rows)} directions, not all of them finite."
+                if len(rows)
+                else "the dictionary is empty.",
+                field=field,
+                remedy="give a trained decoder.",
+            )
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit.append(rows / np.where(length > 0, length, 1))
+    cosine = unit[0] @ unit[1].T
+    return cosine, cosine[linear_sum_assignment(-cosine)]

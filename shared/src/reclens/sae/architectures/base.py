@@ -15,7 +15,7 @@ from torch.nn import functional
 from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.architectures.codes import Codes, codes_above
-from reclens.sae.architectures.storage import save_weights
+from reclens.weights import write_model
 
 Product = Callable[
     [Float[Tensor, "rows inner"], Float[Tensor, "inner columns"]], Float[Tensor, "rows columns"]
@@ -116,7 +116,13 @@ class SparseAutoencoder(nn.Module, ABC):
     # --- use -------------------------------------------------------------------------------------
 
     def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        """The latents that fire in use, from their pre-activations; by default as in training."""
+        """The latents that fire in use, from their pre-activations.
+
+        By default those above their `thresholds`, or as in training where there are none.
+        """
+        thresholds = self.thresholds()
+        if thresholds is not None:
+            return codes_above(pre, thresholds)
         return codes_above(self.activate(pre).values)
 
     def normalise(self, x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
@@ -164,7 +170,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def save(self, folder: str | Path) -> list[str]:
         """Write ``config.json`` and ``weights.safetensors``; returns these names."""
-        return save_weights(self, self.config, Path(folder))
+        return write_model(Path(folder), self.config.canonical(), self.state_dict())
 
     # --- training --------------------------------------------------------------------------------
 

@@ -11,13 +11,8 @@ from torch import Tensor
 
 from reclens.contracts.specs.autoencoder import AutoencoderConfig, BatchTopKConfig
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
-from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
-from reclens.sae.architectures.fused import (
-    Candidates,
-    FusedTraining,
-    Strongest,
-    strongest_latents,
-)
+from reclens.sae.architectures.codes import top_k_mask
+from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu.selection import keep_reaching, kth_largest
 
 MAX_WIDTH_PER_K = 4
@@ -43,9 +38,6 @@ class BatchTopKAutoencoder(SparseAutoencoder, FusedTraining):
         super().__init__(config, d_model)
         self.register_buffer("threshold", torch.tensor(expected_threshold(config)))
 
-    def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        return codes_above(pre, self.threshold)
-
     def thresholds(self) -> Float[Tensor, " n_latents"]:
         return self.threshold.expand(self.n_latents)
 
@@ -55,9 +47,9 @@ class BatchTopKAutoencoder(SparseAutoencoder, FusedTraining):
         edge = flat.topk(min(len(pre) * self.k, len(flat)), sorted=False).values.min()
         return Activations(pre.relu() * (top_k_mask(detached, width) & (detached >= edge)))
 
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
         del progress
-        indices, pre = strongest(training_width(self.config))
+        indices, pre = strongest_latents(self, x, training_width(self.config))
         kept = min(len(pre) * self.k, pre.numel())
         # Few rows are as wide as the widest allowed; the others need not be carried so far.
         return Candidates(*keep_reaching(indices, pre, kth_largest(pre, kept)))

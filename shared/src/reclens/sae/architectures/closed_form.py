@@ -15,6 +15,9 @@ from torch import Tensor
 from reclens.contracts.specs.autoencoder import AutoencoderConfig, DimensionsConfig, PcaConfig
 from reclens.sae.architectures.topk import TopKAutoencoder
 
+Square = Float[np.ndarray, "d_model d_model"]
+"""A covariance, or an orthonormal basis of rows."""
+
 
 class ClosedFormAutoencoder(TopKAutoencoder):
     """Both signs of an orthonormal basis: ``2 · d_model`` latents, of which the top k are kept.
@@ -30,13 +33,11 @@ class ClosedFormAutoencoder(TopKAutoencoder):
         return _both_signs(torch.eye(d_model))
 
     @abstractmethod
-    def basis(
-        self, covariance: Float[np.ndarray, "d_model d_model"]
-    ) -> Float[np.ndarray, "d_model d_model"]:
+    def basis(self, covariance: Square) -> Square:
         """Orthonormal rows, from the covariance of normalised activations."""
 
     @torch.no_grad()
-    def fit(self, covariance: Float[np.ndarray, "d_model d_model"]) -> None:
+    def fit(self, covariance: Square) -> None:
         """Set the dictionary."""
         rows = _both_signs(torch.from_numpy(self.basis(covariance).astype(np.float32)))
         self.W_dec.copy_(rows)
@@ -48,9 +49,7 @@ class DimensionsAutoencoder(ClosedFormAutoencoder):
 
     Config = DimensionsConfig
 
-    def basis(
-        self, covariance: Float[np.ndarray, "d_model d_model"]
-    ) -> Float[np.ndarray, "d_model d_model"]:
+    def basis(self, covariance: Square) -> Square:
         return np.eye(len(covariance))
 
 
@@ -59,9 +58,7 @@ class PcaAutoencoder(ClosedFormAutoencoder):
 
     Config = PcaConfig
 
-    def basis(
-        self, covariance: Float[np.ndarray, "d_model d_model"]
-    ) -> Float[np.ndarray, "d_model d_model"]:
+    def basis(self, covariance: Square) -> Square:
         _, vectors = np.linalg.eigh(covariance)
         rows = vectors.T[::-1]
         # An eigenvector's sign is arbitrary; fixed, so that the same data give the same bytes.

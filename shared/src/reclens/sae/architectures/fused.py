@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -28,16 +28,6 @@ class Candidates(NamedTuple):
     """The level that is the autoencoder's own reconstruction."""
 
 
-class Strongest(Protocol):
-    """Finds the latents with the largest pre-activations for each activation of a batch."""
-
-    def __call__(
-        self, k: int, above: Float[Tensor, " n_latents"] | None = None
-    ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-        """``k`` latents a row in no order, and how far each is above ``above`` (None: zero)."""
-        ...
-
-
 class FusedTraining(ABC):
     """Mixed into an autoencoder that can name the few latents a step has to touch.
 
@@ -46,8 +36,13 @@ class FusedTraining(ABC):
     """
 
     @abstractmethod
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
-        """The latents that take part in a step; ``progress``: share of the training done."""
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
+        """The latents that take part in a step, as `strongest_latents` finds them.
+
+        Args:
+            x: normalised activations.
+            progress: share of the training that is done, from 0 to 1.
+        """
 
     def activate_candidates(
         self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]

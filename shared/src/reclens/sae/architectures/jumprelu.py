@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from reclens.contracts.specs.autoencoder import JumpReluConfig
 from reclens.sae.architectures.base import Activations, SparseAutoencoder
 from reclens.sae.architectures.batchtopk import expected_threshold, training_width
-from reclens.sae.architectures.codes import Codes, codes_above, top_k_mask
-from reclens.sae.architectures.fused import Candidates, FusedTraining, Strongest
+from reclens.sae.architectures.codes import top_k_mask
+from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 
 _MIN_THRESHOLD = 1e-3
 _THRESHOLD_RATE = 10.0
@@ -52,31 +52,24 @@ class JumpReluAutoencoder(SparseAutoencoder, FusedTraining):
     def learning_rate_factor(self, parameter: str) -> float:
         return _THRESHOLD_RATE if parameter == "log_threshold" else 1.0
 
-    def select(self, pre: Float[Tensor, "batch n_latents"]) -> Codes:
-        return codes_above(pre, self.thresholds())
-
     def activate(self, pre: Float[Tensor, "batch n_latents"]) -> Activations:
         threshold = self.thresholds()
         chosen = top_k_mask(pre.detach() - threshold.detach(), training_width(self.config))
-        values, fires = self._jump(pre, threshold.expand_as(pre))
+        values, fires = _JumpRelu.apply(pre, threshold.expand_as(pre), self.config.bandwidth)
         return Activations(values * chosen, self._penalty(fires * chosen))
 
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
         del progress
         threshold = self.thresholds().detach()
-        indices, margin = strongest(training_width(self.config), threshold)
+        width = training_width(self.config)
+        indices, margin = strongest_latents(self, x, width, threshold)
         return Candidates(indices, margin + threshold[indices])
 
     def activate_candidates(
         self, pre: Float[Tensor, "batch width"], indices: Int[Tensor, "batch width"]
     ) -> Activations:
-        values, fires = self._jump(pre, self.thresholds()[indices])
+        values, fires = _JumpRelu.apply(pre, self.thresholds()[indices], self.config.bandwidth)
         return Activations(values, self._penalty(fires))
-
-    def _jump(self, pre: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-        """Activations, and 1 where there is one, with gradients for the thresholds near them."""
-        bandwidth = self.config.bandwidth
-        return _JumpRelu.apply(pre, threshold, bandwidth), _Step.apply(pre, threshold, bandwidth)
 
     def _penalty(self, fires: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
         l0 = fires.sum() / len(fires)
@@ -84,32 +77,22 @@ class JumpReluAutoencoder(SparseAutoencoder, FusedTraining):
 
 
 class _JumpRelu(torch.autograd.Function):
+    """Activations, and 1 where there is one, with gradients for the thresholds near them."""
+
     @staticmethod
-    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
+    def forward(
+        ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: float
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(pre, threshold)
         ctx.bandwidth = bandwidth
-        return pre * (pre > threshold)
+        fires = pre > threshold
+        return pre * fires, fires.to(pre)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         pre, threshold = ctx.saved_tensors
+        of_values, of_fires = grads
         near = (pre - threshold).abs() < ctx.bandwidth / 2
-        return (
-            grads[0] * (pre > threshold),
-            -grads[0] * threshold * near / ctx.bandwidth,
-            None,
-        )
-
-
-class _Step(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
-        ctx.save_for_backward(pre, threshold)
-        ctx.bandwidth = bandwidth
-        return (pre > threshold).to(pre)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        pre, threshold = ctx.saved_tensors
-        near = (pre - threshold).abs() < ctx.bandwidth / 2
-        return None, -grads[0] * near / ctx.bandwidth, None
+        by_value = -of_values * threshold * near / ctx.bandwidth
+        by_firing = -of_fires * near / ctx.bandwidth
+        return of_values * (pre > threshold), by_value + by_firing, None

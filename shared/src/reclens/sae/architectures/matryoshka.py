@@ -9,7 +9,7 @@ from torch import Tensor
 from reclens.contracts.specs.autoencoder import AutoencoderConfig, MatryoshkaConfig
 from reclens.sae.architectures.base import Product
 from reclens.sae.architectures.batchtopk import BatchTopKAutoencoder
-from reclens.sae.architectures.fused import Candidates, Strongest
+from reclens.sae.architectures.fused import Candidates
 
 
 class MatryoshkaAutoencoder(BatchTopKAutoencoder):
@@ -39,8 +39,8 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
             start = end
         return tuple(levels)
 
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
-        found = super().candidates(strongest, progress)
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
+        found = super().candidates(x, progress)
         n_levels = len(self.config.level_ends)
         return found._replace(
             levels=self.group[found.indices],

@@ -6,11 +6,14 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from reclens.contracts.specs.autoencoder import AUTOENCODERS, AutoencoderConfig
-from reclens.errors import InvalidInput
+from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.sae.architectures.storage import load_weights, read_config
+from reclens.weights import CONFIG, WEIGHTS, corrupt, read_tensors, require_file
+
+_WRITER = "`sae.save(folder)`"
 
 
 @cache
@@ -52,11 +55,25 @@ def load_autoencoder(folder: str | Path, device: torch.device | str = "cpu") -> 
         MissingData: a file is missing.
         NotFound: no installed package offers the kind.
         InvalidSpec: the configuration does not validate.
-        CorruptArtifact: the weights cannot be read or do not fit the configuration.
+        CorruptArtifact: the weights cannot be read, or names, shapes or types do not fit the
+            configuration, or that does not say the width of the activations.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    assert config.d_model is not None
+    text = require_file(folder / CONFIG, _WRITER).read_text(encoding="utf-8")
+    config = AutoencoderConfig.parse(text)
+    if config.d_model is None:
+        raise CorruptArtifact(
+            f"{folder / CONFIG} lacks the width of the activations.",
+            field="d_model",
+            remedy=f"save the autoencoder again with {_WRITER}.",
+        )
     sae = build_autoencoder(config, config.d_model)
-    load_weights(sae, folder)
+    tensors, expected = read_tensors(folder / WEIGHTS, _WRITER), _layout(sae.state_dict())
+    if _layout(tensors) != expected:
+        raise corrupt(folder / WEIGHTS, f"holds {_layout(tensors)}, its config asks for {expected}")
+    sae.load_state_dict(tensors)
     return sae.to(device).eval().requires_grad_(False)
+
+
+def _layout(tensors: dict[str, Tensor]) -> dict[str, str]:
+    return {name: f"{value.dtype}{list(value.shape)}" for name, value in sorted(tensors.items())}

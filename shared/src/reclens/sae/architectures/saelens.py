@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from reclens.contracts import AutoencoderConfig
-from reclens.errors import CorruptArtifact, InvalidInput, MissingData
+from reclens.errors import InvalidInput
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.registry import build_autoencoder
 from reclens.sae.architectures.topk import TopKAutoencoder
+from reclens.weights import corrupt, read_tensors, require_file, write_model
 
 CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"
@@ -26,6 +25,7 @@ WEIGHTS: Final = "sae_weights.safetensors"
 FORMAT_VERSION: Final = "6.54.12"
 """The SAELens whose format is written; one that states no version is read as older than 6."""
 
+_WRITER: Final = "`save_saelens` or SAELens' `save_inference_model`"
 _SMALLEST: Final = torch.finfo(torch.float32).tiny
 """A threshold of 0 or below, of which there is no logarithm: every positive activation fires."""
 
@@ -52,8 +52,6 @@ def save_saelens(sae: SparseAutoencoder, folder: str | Path) -> list[str]:
         InvalidInput: a kind of another package keeps neither the k strongest nor what is above
             thresholds.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     scale = sae.input_scale
     tensors = {
         "W_enc": sae.W_enc / scale,
@@ -87,13 +85,8 @@ def save_saelens(sae: SparseAutoencoder, folder: str | Path) -> list[str]:
     else:
         config["architecture"] = "jumprelu"
         tensors["threshold"] = thresholds
-    save_file(
-        {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()},
-        folder / WEIGHTS,
-    )
-    text = json.dumps(config, indent=2, sort_keys=True)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-    return [CONFIG, WEIGHTS]
+    tensors = {name: value.float() for name, value in tensors.items()}
+    return write_model(Path(folder), config, tensors, names=(CONFIG, WEIGHTS))
 
 
 def load_saelens(folder: str | Path) -> SparseAutoencoder:
@@ -151,14 +144,14 @@ def _k(stored: dict[str, Any]) -> int:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = _require(folder / CONFIG)
+    path = require_file(folder / CONFIG, _WRITER)
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         architecture, sizes = stored["architecture"], (stored["d_in"], stored["d_sae"])
     except (ValueError, KeyError, TypeError) as error:
-        raise _corrupt(path, f"is not a configuration of SAELens 6 ({error!r})") from error
+        raise corrupt(path, f"is not a configuration of SAELens 6 ({error!r})") from error
     if not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise _corrupt(path, f"gives the sizes d_in, d_sae as {sizes}")
+        raise corrupt(path, f"gives the sizes d_in, d_sae as {sizes}")
     if architecture not in ("topk", "jumprelu", "standard"):
         raise InvalidInput(
             f"architecture {architecture!r} has no counterpart here.",
@@ -177,11 +170,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_weights(folder: Path, stored: dict[str, Any]) -> dict[str, Tensor]:
-    path = _require(folder / WEIGHTS)
-    try:
-        tensors = {name: value.float() for name, value in load_file(path).items()}
-    except SafetensorError as error:
-        raise _corrupt(path, f"cannot be read ({error})") from error
+    path = folder / WEIGHTS
+    tensors = {name: value.float() for name, value in read_tensors(path, _WRITER).items()}
     d_model, n_latents = stored["d_in"], stored["d_sae"]
     expected = {
         "W_enc": [d_model, n_latents],
@@ -193,21 +183,7 @@ def _read_weights(folder: Path, stored: dict[str, Any]) -> dict[str, Tensor]:
         expected["threshold"] = [n_latents]
     shapes = {name: list(value.shape) for name, value in tensors.items()}
     if shapes != expected:
-        raise _corrupt(path, f"holds {shapes}, {CONFIG} asks for {expected}")
+        raise corrupt(path, f"holds {shapes}, {CONFIG} asks for {expected}")
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise _corrupt(path, "holds numbers that are not finite")
+        raise corrupt(path, "holds numbers that are not finite")
     return tensors
-
-
-def _require(path: Path) -> Path:
-    if not path.is_file():
-        raise MissingData(
-            f"{path} does not exist.",
-            field=path.name,
-            remedy="give the folder that `save_saelens` or SAELens' `save_inference_model` wrote.",
-        )
-    return path
-
-
-def _corrupt(path: Path, what: str) -> CorruptArtifact:
-    return CorruptArtifact(f"{path} {what}.", field=path.name, remedy="export it again.")

@@ -9,7 +9,7 @@ from torch import Tensor
 from reclens.contracts.specs.autoencoder import TopKConfig
 from reclens.sae.architectures.base import Activations, Product, SparseAutoencoder, TrainingPass
 from reclens.sae.architectures.codes import Codes, top_k_mask
-from reclens.sae.architectures.fused import Candidates, FusedTraining, Strongest
+from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu.selection import kth_largest_of_rows
 
 MULTI_TOPK_WIDTH = 2
@@ -50,11 +50,11 @@ class TopKAutoencoder(SparseAutoencoder, FusedTraining):
             reconstructions=passed.reconstructions + wide, weights=(1.0, coefficient)
         )
 
-    def candidates(self, strongest: Strongest, progress: float) -> Candidates:
+    def candidates(self, x: Float[Tensor, "batch d_model"], progress: float) -> Candidates:
         coefficient, width = self._second(early=progress < MULTI_TOPK_SHARE)
         if not coefficient:
-            return Candidates(*strongest(self.k))
-        indices, pre = strongest(width)
+            return Candidates(*strongest_latents(self, x, self.k))
+        indices, pre = strongest_latents(self, x, width)
         second = (pre < kth_largest_of_rows(pre, self.k)).to(torch.int64)
         return Candidates(indices, pre, second, weights=(1.0, coefficient), main=0)
 

@@ -7,9 +7,12 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+_LANES_PER_K = 4
 
 
 def compiled_kernels(device: torch.device) -> ModuleType | None:
@@ -35,12 +38,30 @@ def top_k_of_products(
     shift: Float[Tensor, " d_model"],
     k: int,
 ) -> tuple[Int[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-    """Columns and values of the ``k`` largest of each row of ``(x - shift) @ weight + bias``."""
+    """Columns and values of the ``k`` largest of each row of ``(x - shift) @ weight + bias``.
+
+    In no order, and of equal values at the edge any may be chosen. The compiled loops compute rows
+    a few at a time by each thread, so that what is selected from is still in its cache.
+
+    Args:
+        x: what is multiplied.
+        weight: best stored by column, as ``W_enc`` is.
+        bias: added to each row.
+        shift: subtracted from ``x``.
+        k: how many, at most n.
+    """
     kernels = compiled_kernels(x.device)
     if kernels is None:
         values, indices = torch.addmm(bias, x - shift, weight).topk(k, dim=1, sorted=False)
-    else:
-        values, indices = kernels.top_k(x, weight, bias, shift, k)
+        return indices, values
+    n, as_array, loops = weight.shape[1], kernels.as_array, kernels.selection_loops
+    values = torch.zeros(len(x), k, dtype=torch.float32)
+    indices = torch.zeros(len(x), k, dtype=torch.int64)
+    n_lanes = min(n, max(16, _LANES_PER_K * k))
+    by_row, shifted = np.empty(tuple(weight.shape), np.float32), np.empty(n, np.float32)
+    threads = kernels.use_threads()
+    loops.transpose(as_array(weight.T), as_array(bias), as_array(shift), by_row, shifted)
+    loops.top_k(as_array(x), by_row, shifted, values.numpy(), indices.numpy(), n_lanes, threads)
     return indices, values
 
 
@@ -49,7 +70,8 @@ def kth_largest(values: Tensor, k: int) -> Float[Tensor, ""]:
     kernels = compiled_kernels(values.device)
     if kernels is None:
         return values.flatten().topk(k, sorted=False).values.min()
-    return kernels.kth_largest(values, k)
+    flat = kernels.as_array(values).reshape(-1)
+    return torch.tensor(kernels.selection_loops.threshold(flat, len(flat), k, 0))
 
 
 def kth_largest_of_rows(values: Float[Tensor, "batch width"], k: int) -> Float[Tensor, "batch 1"]:
@@ -57,7 +79,10 @@ def kth_largest_of_rows(values: Float[Tensor, "batch width"], k: int) -> Float[T
     kernels = compiled_kernels(values.device)
     if kernels is None:
         return values.topk(k, dim=1).values[:, -1:]
-    return kernels.kth_largest_of_rows(values, k)
+    edges = torch.empty(len(values), 1)
+    kernels.use_threads()
+    kernels.selection_loops.row_thresholds(kernels.as_array(values), k, edges.numpy())
+    return edges
 
 
 def keep_reaching(
@@ -69,9 +94,14 @@ def keep_reaching(
         Indices and values; short rows are filled with entries of the value -1.
     """
     kernels = compiled_kernels(values.device)
-    if kernels is not None:
-        return kernels.keep_reaching(indices, values, edge)
-    reaches = values >= edge
-    width = max(1, int(reaches.sum(1).max()))
-    values, place = values.masked_fill(~reaches, -1.0).topk(width, dim=1, sorted=False)
-    return indices.gather(1, place), values
+    if kernels is None:
+        reaches = values >= edge
+        width = max(1, int(reaches.sum(1).max()))
+        values, place = values.masked_fill(~reaches, -1.0).topk(width, dim=1, sorted=False)
+        return indices.gather(1, place), values
+    flat, limit, loops = kernels.as_array(values), float(edge), kernels.selection_loops
+    width = max(1, int(loops.most_reaching(flat, limit)))
+    kept = torch.zeros(len(values), width, dtype=torch.int64)
+    reached = torch.full((len(values), width), -1.0)
+    loops.keep_reaching(kernels.as_array(indices), flat, limit, kept.numpy(), reached.numpy())
+    return kept, reached

@@ -1,7 +1,7 @@
 """Compiled loops on a CPU that choose latents: the top k of products without a full sort.
 
 Every row is computed by one thread in a fixed order, so the bytes do not depend on how many threads
-there are. `reclens.sae.cpu.kernels` calls them with tensors.
+there are. `reclens.sae.cpu.selection` calls them with tensors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
-"""Losses and gradients in plain PyTorch, in dense products, without waiting for the device."""
+"""Losses and gradients of a step: what computes them is given and gives, and plain PyTorch's way.
+
+That is in dense products, without waiting for the device.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -12,7 +16,49 @@ from reclens.sae.architectures.base import Product, SparseAutoencoder, TrainingP
 from reclens.sae.architectures.codes import top_k_mask
 from reclens.sae.architectures.losses import PredictionTerm, auxiliary_loss, fvu
 from reclens.sae.architectures.topk import MULTI_TOPK_SHARE
-from reclens.sae.training.step import BatchGradients, Differentiation, TrainingBatch
+
+
+class TrainingBatch(NamedTuple):
+    """What a step is made with."""
+
+    x: Float[Tensor, "batch d_model"]
+    """Normalised activations."""
+    dead: Bool[Tensor, " n_latents"]
+    """Latents that AuxK is to revive."""
+    step: int
+    """Number of the step, from 0; the prediction-aware term draws its items by it."""
+    progress: float
+    """Share of the training that is done, from 0 to 1."""
+
+
+class BatchGradients(NamedTuple):
+    """What is known of a batch once the gradients are in the ``grad`` of the parameters."""
+
+    metrics: Float[Tensor, 3]
+    """Loss, FVU and mean number of latents above zero, on the device."""
+    fired: Bool[Tensor, " n_latents"]
+    """Latents that were above zero at all."""
+
+
+class Differentiation(ABC):
+    """Computes the losses of an autoencoder and their gradients.
+
+    Args:
+        sae: the autoencoder, whose configuration says what its losses weigh.
+        prediction: the prediction-aware term, where there is one.
+    """
+
+    def __init__(self, sae: SparseAutoencoder, prediction: PredictionTerm | None = None) -> None:
+        self._sae = sae
+        self._prediction = prediction
+        self._k_auxiliary = sae.config.k_auxiliary or max(1, sae.d_model // 2)
+
+    @abstractmethod
+    def __call__(self, batch: TrainingBatch) -> BatchGradients:
+        """Leave the gradients in the ``grad`` of the parameters."""
+
+
+# --- plain PyTorch ------------------------------------------------------------------------------
 
 
 def multiply_float32(a: Tensor, b: Tensor) -> Tensor:

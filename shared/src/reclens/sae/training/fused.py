@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,9 +9,11 @@ from torch import Tensor
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.fused import Candidates, FusedTraining, strongest_latents
 from reclens.sae.cpu import kernels, step_loops
-from reclens.sae.training.step import BatchGradients, Differentiation, TrainingBatch
+from reclens.sae.training.dense import BatchGradients, Differentiation, TrainingBatch
 
 _NOTHING = np.empty((0, 0), np.float32)
+_Gradients = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of decoder and encoder [n_latents, d_model] and of the encoder's bias; added to."""
 
 
 class FusedDifferentiation(Differentiation):
@@ -26,7 +26,7 @@ class FusedDifferentiation(Differentiation):
         sae, x = self._sae, batch.x
         assert isinstance(sae, FusedTraining)
         kernels.use_threads()
-        chosen = sae.candidates(partial(strongest_latents, sae, x), batch.progress)
+        chosen = sae.candidates(x, batch.progress)
         pre = chosen.pre.requires_grad_()
         # Few and small numbers: how they come of the pre-activations is left to PyTorch.
         values, penalty = sae.activate_candidates(pre, chosen.indices)
@@ -53,23 +53,26 @@ class FusedDifferentiation(Differentiation):
             outcome, sources = [*outcome, penalty], [*sources, None]
         torch.autograd.backward(outcome, sources)
 
-        sae.W_enc.grad, sae.W_dec.grad = torch.zeros_like(sae.W_enc), torch.zeros_like(sae.W_dec)
-        sae.b_enc.grad = torch.zeros_like(sae.b_enc)
+        W_dec, W_enc, b_enc = (torch.zeros_like(p) for p in (sae.W_dec, sae.W_enc, sae.b_enc))
+        gradients = (W_dec.numpy(), W_enc.T.numpy(), b_enc.numpy())
         assert pre.grad is not None
         shifted = kernels.as_array(x - sae.b_dec)
-        entries.add_gradients(shifted, x_hat, kernels.as_array(pre.grad))
+        entries.add_gradients(shifted, x_hat, kernels.as_array(pre.grad), gradients)
         # Not by a matrix product: on some CPUs its last bits depend on the number of threads.
-        by_encoder = (sae.W_enc.detach() * sae.b_enc.grad).sum(1)
+        by_encoder = (sae.W_enc.detach() * b_enc).sum(1)
         sae.b_dec.grad = torch.from_numpy(x_hat[0].sum(0)) - by_encoder
         if residual is not None:
-            loss += self._revive(batch, residual, shifted)
+            loss += self._revive(batch, residual, shifted, gradients)
+        sae.W_dec.grad, sae.W_enc.grad, sae.b_enc.grad = W_dec, W_enc, b_enc
         fired = torch.zeros(sae.n_latents, dtype=torch.bool)
         count = entries.mark_firing(chosen.main, fired)
         unexplained = float(errors[chosen.main]) * scale
         metrics = torch.tensor([loss, unexplained, count / len(x)], dtype=torch.float64)
         return BatchGradients(metrics, fired)
 
-    def _revive(self, batch: TrainingBatch, residual: Tensor, shifted: np.ndarray) -> float:
+    def _revive(
+        self, batch: TrainingBatch, residual: Tensor, shifted: np.ndarray, gradients: _Gradients
+    ) -> float:
         """Add the gradients of AuxK (`reclens.sae.auxiliary_loss`); returns its weighted loss."""
         sae, dead = self._sae, batch.dead.nonzero().flatten()
         k, coefficient = self._k_auxiliary, sae.config.auxiliary_coefficient
@@ -80,7 +83,7 @@ class FusedDifferentiation(Differentiation):
         # A single row has no variance, and nothing can be learned from it.
         weight = coefficient * min(len(dead) / k, 1.0) / total if total > 0 else 0.0
         errors, gradient = entries.backpropagate(residual, residual_hat, [weight])
-        entries.add_gradients(shifted, residual_hat, gradient)
+        entries.add_gradients(shifted, residual_hat, gradient, gradients)
         return float(errors[0]) * weight
 
 
@@ -131,27 +134,15 @@ class _Entries:
         )
         return errors.sum(1, dtype=np.float64), gradient
 
-    def add_gradients(self, shifted: np.ndarray, x_hat: np.ndarray, grad_pre: np.ndarray) -> None:
+    def add_gradients(
+        self, shifted: np.ndarray, x_hat: np.ndarray, grad_pre: np.ndarray, gradients: _Gradients
+    ) -> None:
         """Add to the gradients of the dictionary; ``x_hat`` holds the reconstructions' own."""
-        sae = self._sae
-        starts = np.zeros(sae.n_latents + 1, np.int64)
+        starts = np.zeros(self._sae.n_latents + 1, np.int64)
         entries = np.empty(self._indices.size, np.int64)
         step_loops.sort_by_latent(self._indices, starts, entries)
-        assert sae.W_dec.grad is not None
-        assert sae.W_enc.grad is not None
-        assert sae.b_enc.grad is not None
-        step_loops.add_gradients(
-            starts,
-            entries,
-            shifted,
-            self._values,
-            self._levels,
-            x_hat,
-            grad_pre,
-            sae.W_dec.grad.numpy(),
-            sae.W_enc.grad.T.numpy(),
-            sae.b_enc.grad.numpy(),
-        )
+        given = (shifted, self._values, self._levels, x_hat, grad_pre)
+        step_loops.add_gradients(starts, entries, *given, *gradients)
 
     def mark_firing(self, main: int, fired: Tensor) -> int:
         """Set ``fired`` where a latent is above zero up to level ``main``; returns how many are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -72,15 +73,11 @@ class AveragedSignDescent:
         assert gradient is not None
         kernels = compiled_kernels(parameter.device)
         if kernels is not None:
-            kernels.descend(
-                gradient,
-                parameter,
-                last,
-                average,
-                rate=rate,
-                share=share,
-                nearness=AVERAGE_SHARE,
-                unit_rows=unit_rows,
+            kernels.use_threads()
+            kernels.step_loops.descend(
+                *map(kernels.in_place, (gradient, parameter, last, average)),
+                *map(np.float32, (rate, share, AVERAGE_SHARE)),
+                unit_rows,
             )
             return
         if unit_rows:
@@ -101,14 +98,14 @@ class AveragedSignDescent:
 
     def state(self) -> tuple[dict[str, Tensor], list[float]]:
         """Tensors and numbers that the next steps depend on."""
-        tensors = {f"last.{name}": value for name, value in self._last.items()}
-        tensors |= {f"average.{name}": value for name, value in self._average.items()}
+        tensors = {f"path.last.{name}": value for name, value in self._last.items()}
+        tensors |= {f"path.average.{name}": value for name, value in self._average.items()}
         return tensors, [self._steps, self._weight]
 
     def restore(self, tensors: dict[str, Tensor], numbers: list[float]) -> None:
-        """Take up a state of `state`."""
+        """Take up a state of `state`; other tensors are left alone."""
         for name in self._last:
             # Copied in place: sums run over memory, so the layout has to stay the parameter's.
-            self._last[name].copy_(tensors[f"last.{name}"])
-            self._average[name].copy_(tensors[f"average.{name}"])
+            self._last[name].copy_(tensors[f"path.last.{name}"])
+            self._average[name].copy_(tensors[f"path.average.{name}"])
         self._steps, self._weight = int(numbers[0]), numbers[1]

@@ -24,9 +24,8 @@ from reclens.sae.architectures.fused import offers_fused_training
 from reclens.sae.architectures.losses import PredictionTerm, Scorer
 from reclens.sae.architectures.registry import architecture, build_autoencoder
 from reclens.sae.cpu.selection import compiled_kernels
-from reclens.sae.training.dense import DenseDifferentiation
+from reclens.sae.training.dense import DenseDifferentiation, Differentiation, TrainingBatch
 from reclens.sae.training.optimizer import AveragedSignDescent, ParameterState
-from reclens.sae.training.step import Differentiation, TrainingBatch
 
 HELD_OUT_SHARE = 0.1
 """Share of the rows that is not trained on where no held-out activations are given."""
@@ -257,7 +256,7 @@ class AutoencoderTrainer:
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
         path, numbers = self._optimizer.state()
-        tensors |= {f"path.{name}": value for name, value in path.items()}
+        tensors |= path
         meta |= {
             "path": numbers,
             "rows": self._rows,
@@ -285,12 +284,7 @@ class AutoencoderTrainer:
         sae = build_autoencoder(self._config, len(loaded["sae.b_dec"]))
         sae.load_state_dict({name: loaded[f"sae.{name}"] for name in sae.state_dict()})
         self._begin(sae, list(meta["rows"]), loaded["silent_for"])
-        path = {
-            name.removeprefix("path."): value
-            for name, value in loaded.items()
-            if name.startswith("path.")
-        }
-        self._optimizer.restore(path, meta["path"])
+        self._optimizer.restore(loaded, meta["path"])
         self._step = meta["step"]
         self.activations_seen = meta["activations_seen"]
         self.curve = [list(point) for point in meta["curve"]]
@@ -327,10 +321,6 @@ def train_autoencoder(
     """
     config = config or AutoencoderConfig()
     source = as_source(x)
-    if not len(source):
-        raise InvalidInput(
-            "there are no activations to train on.", field="x", remedy="pass at least one shard."
-        )
     if held_out is None:
         share, seed = 1 - HELD_OUT_SHARE, config.seed
         trained = RowShare(source, share=share, seed=seed, side="keep")

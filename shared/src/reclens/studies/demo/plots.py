@@ -11,24 +11,17 @@ from matplotlib.figure import Figure
 
 from reclens.studies.demo.report import Figures
 from reclens.studies.demo.story import STRENGTH, Story, carrying
+from reclens.studies.style import BLUE, GREEN, INK, RED, STYLE
 from reclens.studies.templates import shortened
 
-# Told apart by colour-blind readers too (Okabe and Ito).
-_UP, _DOWN, _BOTH, _OTHER, _INK = "#d55e00", "#0072b2", "#009e73", "#9a9a9a", "#222222"
+# What is turned up, turned down, both or neither.
+_UP, _DOWN, _BOTH, _OTHER = RED, BLUE, GREEN, "#9a9a9a"
 _GAP_RANK = 11.6
-_STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.dpi": 130,
-    "savefig.bbox": "tight",
-    "savefig.facecolor": "white",
-}
 
 
 def draw_plots(figures: Figures, story: Story, folder: Path) -> list[Path]:
     """Write ``reconstruction.png``, ``concept_confidence.png`` and ``steering.png``."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE | {"savefig.dpi": 130}):
         plots = {
             "reconstruction.png": _reconstruction(figures.metrics("autoencoder")),
             "concept_confidence.png": _confidence(figures.confidences, figures.metrics("concepts")),
@@ -49,7 +42,7 @@ def _reconstruction(metrics: dict[str, Any]) -> Figure:
     left.set_yscale("log")
     left.set_xlabel("training step")
     left.set_ylabel("variance unexplained (FVU), log scale")
-    left.legend(frameon=False)
+    left.legend()
     left.set_title("The dictionary learns to explain", loc="left")
 
     bars = {
@@ -75,7 +68,7 @@ def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
     shuffled = metrics["shuffled_balanced_accuracy_median"]
     median = metrics["balanced_accuracy_median"]
     for value, colour, style, label in (
-        (0.5, _INK, ":", "chance: 0.50"),
+        (0.5, INK, ":", "chance: 0.50"),
         (shuffled, _OTHER, "-", f"median with labels shuffled among latents: {shuffled:.2f}"),
         (median, _UP, "--", f"median: {median:.2f}"),
     ):
@@ -90,7 +83,7 @@ def _confidence(confidences: list[float], metrics: dict[str, Any]) -> Figure:
     )
     axes.set_ylabel("latents")
     # Beside the axes, where no line can run through it.
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3)
     axes.set_title(
         f"{metrics['labelled']:,} of {metrics['alive']:,} firing latents have a label, "
         f"{len(confidences):,} could be judged, {metrics['trusted']:,} are trusted",
@@ -129,7 +122,7 @@ def _steering(story: Story) -> Figure:
         (_OTHER, "neither"),
     ):
         axes.plot([], [], color=colour, lw=3, label=label)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4)
     figure.suptitle(
         f"Top {len(answer.items)} for user {story.choice.user_id}, before and after: "
         f"more {up.label} {_count(up, answer.baseline)} → {_count(up, answer.items)}, "

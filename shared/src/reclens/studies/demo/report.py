@@ -9,7 +9,8 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts import Manifest, Release
 from reclens.contracts.tables import CONCEPTS
 from reclens.platform.store.artifacts import ArtifactStore
-from reclens.studies.demo.story import RULE, STRENGTH, Story, carrying
+from reclens.studies.demo import story as choosing
+from reclens.studies.demo.story import STRENGTH, Story, carrying
 from reclens.studies.templates import pick, shortened, template_environment
 
 _HISTORY_SHOWN = 10
@@ -94,7 +95,6 @@ def as_markdown(report: dict[str, Any], figures: Figures, story: Story) -> str:
         trained=figures.metrics("autoencoder"),
         judged=figures.metrics("concepts"),
         manifests=figures.stages.values(),
-        rule=RULE,
     )
 
 
@@ -105,6 +105,7 @@ def as_text(story: Story) -> str:
 
 def _render(name: str, story: Story, **values: Any) -> str:
     environment = template_environment("reclens.studies.demo")
+    environment.globals |= vars(choosing)
     environment.filters |= {"title_of": _title, "cut": shortened}
     counts = {
         f"{side}_{when}": carrying(concept, [list(item.tags) for item in items])
@@ -114,7 +115,6 @@ def _render(name: str, story: Story, **values: Any) -> str:
     return environment.get_template(name).render(
         story=story,
         counts=counts,
-        strength=STRENGTH,
         history=list(story.explanation.history)[-_HISTORY_SHOWN:],
         latents=list(story.explanation.explanation.latents)[:_LATENTS_SHOWN],
         side_by_side=_side_by_side(story),

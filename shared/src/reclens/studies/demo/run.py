@@ -80,8 +80,7 @@ def _make(
         log.cancel(job_id)
         raise
     if view.state is not JobState.SUCCEEDED:
-        errors = [stage.error for stage in view.stages if stage.error] or [view.error]
-        error = errors[0]
+        error = next((stage.error for stage in view.stages if stage.error), view.error)
         said = "it was cancelled" if error is None else f"{error.type}: {error.message}"
         raise DemoFailed(
             f"the demo's pipeline did not succeed: {said}",

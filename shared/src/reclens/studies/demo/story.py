@@ -18,29 +18,15 @@ STRENGTH = 0.2
 TOP_K = 10
 """Length of the shown answers."""
 
-_HISTORY_LENGTHS = range(40, 121)
-_CANDIDATES = 100
-_JUDGES = 100
-_TRUSTED = 4
-_LEAST_ANSWER_SHARE = 0.1
-_LEAST_HISTORY_SHARE = 0.2
-_LEANING = range(5, 9)
-_AT_MOST_OF_OTHER = 2
-
-RULE = (
-    f"Users looked at: the first {_CANDIDATES} by id with {_HISTORY_LENGTHS[0]} to "
-    f"{_HISTORY_LENGTHS[-1]} interactions. Concepts: of the {_TRUSTED} most trusted that are named "
-    "by one genre of the data, are carried by at least two latents and make up at least "
-    f"{_LEAST_ANSWER_SHARE:.0%} of these users' untouched top {TOP_K}s, the two whose edits, more "
-    f"of one and less of the other, did as asked for the next {_JUDGES} such users: the pair whose "
-    "weaker side moved most. A label that one can trust is not yet a knob that turns. Shown is the "
-    f"first user looked at whose untouched top {TOP_K} leans to the concept turned down "
-    f"({_LEANING[0]} to {_LEANING[-1]} items, and at most {_AT_MOST_OF_OTHER} of the other) "
-    f"although at least {_LEAST_HISTORY_SHARE:.0%} of the history has the other; where there is "
-    "none, the next pair is taken. No steered answer of the users looked at had a part in "
-    "choosing; the averages are over all of them."
-)
-"""How user and concepts are chosen, for the report."""
+# How user and concepts are chosen: the report tells it, in ``templates/rule.j2``.
+HISTORY_LENGTHS = range(40, 121)
+CANDIDATES = 100
+JUDGES = 100
+TRUSTED = 4
+LEAST_ANSWER_SHARE = 0.1
+LEAST_HISTORY_SHARE = 0.2
+LEANING = range(5, 9)
+AT_MOST_OF_OTHER = 2
 
 
 @dataclass(frozen=True)
@@ -98,15 +84,15 @@ class Candidate:
 
 
 def tell(client: SteeringClient, dataset: Dataset, release: str) -> Story:
-    """Choose by ``RULE``, explain and steer.
+    """Choose by the rule, explain and steer.
 
     Raises:
         NotFound: no user and concepts satisfy the rule.
     """
     users = _users(dataset)
-    candidates = _candidates(client, dataset, release, users[:_CANDIDATES])
-    judges = _candidates(client, dataset, release, users[_CANDIDATES:][:_JUDGES])
-    plain = plain_concepts(list(client.concepts(release=release)), candidates)[:_TRUSTED]
+    candidates = _candidates(client, dataset, release, users[:CANDIDATES])
+    judges = _candidates(client, dataset, release, users[CANDIDATES:][:JUDGES])
+    plain = plain_concepts(list(client.concepts(release=release)), candidates)[:TRUSTED]
     effects = [
         (up, down, _average(client, up, down, judges, release))
         for up, down in itertools.permutations(plain, 2)
@@ -145,7 +131,7 @@ def by_effect(
 def choose(
     pairs: Iterable[tuple[pb.Concept, pb.Concept]], candidates: Sequence[Candidate]
 ) -> Choice:
-    """The first user whom the first possible pair suits, by ``RULE``.
+    """The first user whom the first possible pair suits, by the rule of ``templates/rule.j2``.
 
     Args:
         pairs: concepts to turn up and down, best first.
@@ -158,9 +144,9 @@ def choose(
         for candidate in candidates:
             known = carrying(up, candidate.history)
             if (
-                carrying(down, candidate.answer) in _LEANING
-                and carrying(up, candidate.answer) <= _AT_MOST_OF_OTHER
-                and known >= _LEAST_HISTORY_SHARE * len(candidate.history)
+                carrying(down, candidate.answer) in LEANING
+                and carrying(up, candidate.answer) <= AT_MOST_OF_OTHER
+                and known >= LEAST_HISTORY_SHARE * len(candidate.history)
             ):
                 return Choice(candidate.user_id, up, down)
     raise NotFound(
@@ -184,7 +170,7 @@ def plain_concepts(
         concept
         for concept in concepts
         # A label that is itself a tag names one genre.
-        if carrying(concept, answers) >= max(1, _LEAST_ANSWER_SHARE * len(answers))
+        if carrying(concept, answers) >= max(1, LEAST_ANSWER_SHARE * len(answers))
         and len(concept.latents) >= 2
     ]
     return sorted(plain, key=lambda concept: (-concept.confidence, concept.concept_id))
@@ -192,7 +178,7 @@ def plain_concepts(
 
 def _users(dataset: Dataset) -> list[int]:
     counts = np.bincount(dataset.interactions.user_index, minlength=dataset.n_users)
-    users = [user for user in range(dataset.n_users) if counts[user] in _HISTORY_LENGTHS]
+    users = [user for user in range(dataset.n_users) if counts[user] in HISTORY_LENGTHS]
     return sorted(users, key=lambda user: _natural(dataset.users.ids[user]))
 
 

@@ -14,7 +14,7 @@ from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.reproduce.experiment.execution import Say, run_jobs
-from reclens.studies.reproduce.experiment.plan import StudyPlan, make_plan
+from reclens.studies.reproduce.experiment.plan import make_plan
 from reclens.studies.reproduce.experiment.results import read_results
 from reclens.studies.reproduce.report.writing import write_report
 from reclens.studies.system import local_system
@@ -54,27 +54,16 @@ def reproduce(
     plans = [make_plan(dataset, model, main_only=main_only) for model in models]
     named = local_system(say) if settings is None else nullcontext(settings)
     with terminated_as_interrupted(), named as system:
-        return {
-            plan.model_name: _one(plan, system, output, say=say, describe=describe)
-            for plan in plans
-        }
-
-
-def _one(
-    plan: StudyPlan,
-    settings: ClientSettings,
-    output: Path,
-    *,
-    say: Say,
-    describe: Callable[[Progress], str],
-) -> dict[str, Any]:
-    begun = time.monotonic()
-    store = ArtifactStore.from_settings(settings)
-    jobs = plan.jobs()
-    say(f"{plan.dataset_name}, {plan.model_name}: {len(jobs)} jobs")
-    failures = run_jobs(jobs, JobLog(settings.redis), store, say=say, describe=describe)
-    results = read_results(plan, store, failures)
-    folder = output / plan.dataset_name / plan.model_name
-    report = write_report(results, folder, seconds=time.monotonic() - begun)
-    say(f"report.md, report.html, report.json and plots in {folder}")
-    return report
+        store, log = ArtifactStore.from_settings(system), JobLog(system.redis)
+        reports = {}
+        for plan in plans:
+            begun = time.monotonic()
+            jobs = plan.jobs()
+            say(f"{plan.dataset_name}, {plan.model_name}: {len(jobs)} jobs")
+            failures = run_jobs(jobs, log, store, say=say, describe=describe)
+            results = read_results(plan, store, failures)
+            folder = output / plan.dataset_name / plan.model_name
+            seconds = time.monotonic() - begun
+            reports[plan.model_name] = write_report(results, folder, seconds=seconds)
+            say(f"report.md, report.html, report.json and plots in {folder}")
+    return reports

@@ -6,7 +6,7 @@ import pytest
 
 from reclens.errors import InvalidInput, InvalidSpec
 from reclens.studies.reproduce.experiment.plan import (
-    CLOSED_FORM_KINDS,
+    CLOSED_FORMS,
     CONTROLS,
     GRID_K,
     LABELLED_CONTROLS,
@@ -90,7 +90,7 @@ def test_every_control_is_labelled_and_measured_like_the_main_one(plan) -> None:
 def test_closed_form_dictionaries_are_there_at_every_k(plan) -> None:
     grid = [one for one in plan.dictionaries if Role.CLOSED_FORM in one.roles]
     assert {(one.config.kind, one.config.k) for one in grid} == {
-        (kind, k) for kind in CLOSED_FORM_KINDS for k in GRID_K
+        (kind, k) for kind in CLOSED_FORMS for k in GRID_K
     }
     # Those at the main one's k are the labelled controls; the others are only reported.
     labelled = [one.name for one in grid if one.concepts is not None]

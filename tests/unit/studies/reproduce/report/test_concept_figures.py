@@ -31,7 +31,7 @@ from reclens.studies.reproduce.report.concept_figures import (
     level_curves,
     levels,
 )
-from reclens.studies.reproduce.report.drawing import BLUE, GREY, ORANGE, SKY
+from reclens.studies.style import BLUE, GREY, ORANGE, SKY
 
 
 @pytest.fixture

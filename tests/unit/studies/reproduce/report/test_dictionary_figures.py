@@ -24,8 +24,8 @@ from reclens.studies.reproduce.report.dictionary_figures import (
     prediction_aware,
     quality,
 )
-from reclens.studies.reproduce.report.drawing import BLUE, INK
 from reclens.studies.reproduce.report.writing import all_plots
+from reclens.studies.style import BLUE, INK
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from reclens.studies.reproduce.experiment.results import StudyResults
-from reclens.studies.reproduce.report.drawing import INK
 from reclens.studies.reproduce.report.writing import all_plots
+from reclens.studies.style import INK
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
+import pyarrow.compute as pc
 
 from reclens.evaluation.statistics import Interval, mean_interval, statistic_interval
 from reclens.studies.reproduce.experiment.results import Dictionary
@@ -100,9 +101,8 @@ def _by_user(one: Dictionary, measure: str, origin: str, variant: str) -> dict[s
     table = one.fidelity_rows
     if table is None or measure not in table.column_names:
         return {}
-    columns = (table[name].to_pylist() for name in ("user_id", "origin", "variant", measure))
-    rows = zip(*columns, strict=True)
-    return {user: value for user, *key, value in rows if key == [origin, variant]}
+    wanted = table.filter((pc.field("origin") == origin) & (pc.field("variant") == variant))
+    return dict(zip(wanted["user_id"].to_pylist(), wanted[measure].to_pylist(), strict=True))
 
 
 def share_difference(one: Dictionary, other: Dictionary) -> Interval:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,12 +20,11 @@ from reclens.contracts import (
     JobSpec,
     ModelConfig,
     RecommenderSpec,
-    SplitSpec,
 )
 from reclens.errors import InvalidInput
 
 _MODEL: TypeAdapter[Any] = TypeAdapter(ModelConfig)
-_RATIO = SplitSpec(kind="ratio", valid=0.1, test=0.1)
+_RATIO = {"split": {"kind": "ratio", "valid": 0.1, "test": 0.1}}
 
 # What differs from the defaults of the contracts, by data set and model.
 _MODELS: dict[tuple[str, str], dict[str, Any]] = {
@@ -37,11 +38,9 @@ _MODELS: dict[tuple[str, str], dict[str, Any]] = {
         "max_epochs": 60,
     },
 }
-_SPLITS: dict[tuple[str, str], SplitSpec] = {
-    ("ml-100k", "bprmf"): _RATIO,
-    ("ml-100k", "lightgcn"): _RATIO,
-}
-_HELD_OUT_TAGGERS = {"lastfm-2k": 0.5}  # half of them describe items, half judge labels
+_SPLITS = {("ml-100k", "bprmf"): _RATIO, ("ml-100k", "lightgcn"): _RATIO}
+# Half of those who gave tags describe items, half judge labels.
+_TAGGERS = {"lastfm-2k": {"held_out_taggers": 0.5}}
 _MAIN: dict[str, dict[str, int]] = {"grocery": {"n_latents": 2048, "k": 32}}
 _MAIN_DEFAULT = {"n_latents": 1024, "k": 16}
 
@@ -51,9 +50,6 @@ GRID_LATENTS = 1024
 """Latents of the grid over k and of the variants."""
 GRID_K = (4, 8, 16, 32)
 """Active latents of the grid over k."""
-CLOSED_FORM_KINDS: tuple[str, ...] = ("dimensions", "pca")
-"""Dictionaries that need no training; reported at each of `GRID_K`, so that figure F7 holds the
-learned ones against what they must beat at every sparsity."""
 GRID_SCALE = (8, 16, 32)
 """Latents per dimension of the grid over the size, at k 16."""
 GRID_SCALE_K = 16
@@ -91,7 +87,9 @@ LABELLED_CONTROLS = (Role.UNTRAINED, Role.DIMENSIONS, Role.PCA)
 CONTROLS = (*LABELLED_CONTROLS, Role.CLOSED_FORM)
 """Dictionaries that have learned nothing of their own."""
 _MAIN_ONLY = frozenset({Role.MAIN, Role.SECOND_SEED, *LABELLED_CONTROLS})
-_CLOSED_FORM_NAMES = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
+CLOSED_FORMS = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
+"""Kinds of dictionary that need no training, by what they are labelled as; reported at each of
+`GRID_K`, so that figure F7 holds the learned ones against what they must beat at every sparsity."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class PlannedDictionary:
             if role in self.roles:
                 return str(role)
         if Role.CLOSED_FORM in self.roles:
-            return f"{_CLOSED_FORM_NAMES[self.config.kind]}, k {self.config.k}"
+            return f"{CLOSED_FORMS[self.config.kind]}, k {self.config.k}"
         name = f"{self.config.kind} {self.config.n_latents:,}/{self.config.k}"
         if Role.SECOND_SEED in self.roles:
             return f"{name}, {Role.SECOND_SEED}"
@@ -220,47 +218,29 @@ def make_plan(dataset_name: str, model_name: str, *, main_only: bool = False) ->
     )
 
 
-def _configs(dataset_name: str, width: int) -> list[tuple[Role, AutoencoderConfig]]:
-    def config(kind: str, n_latents: int, k: int) -> AutoencoderConfig:
-        return AutoencoderConfig.parse(
-            {"kind": kind, "n_latents": n_latents, "k": k, "n_epochs": N_EPOCHS}
-        )
+def _configs(dataset_name: str, width: int) -> Iterator[tuple[Role, AutoencoderConfig]]:
+    def config(kind: str, n_latents: int, k: int, **term: Any) -> AutoencoderConfig:
+        fields = {"kind": kind, "n_latents": n_latents, "k": k, "n_epochs": N_EPOCHS}
+        return AutoencoderConfig.parse(fields | term)
 
     main = config("topk", **_MAIN.get(dataset_name, _MAIN_DEFAULT))
-
-    return [
-        (Role.MAIN, main),
-        *((Role.GRID_K, config("topk", GRID_LATENTS, k)) for k in GRID_K),
-        *((Role.GRID_SIZE, config("topk", s * width, GRID_SCALE_K)) for s in GRID_SCALE),
-        *(
-            (Role.VARIANT, config(kind, GRID_LATENTS, k))
-            for kind in VARIANT_KINDS
-            for k in VARIANT_K
-        ),
-        *(
-            (
-                Role.PREDICTION,
-                config("topk", GRID_LATENTS, k).model_copy(
-                    update={
-                        "prediction_coefficient": coefficient,
-                        "prediction_items": PREDICTION_ITEMS,
-                    }
-                ),
-            )
-            for k in PREDICTION_K
-            for coefficient in PREDICTION_COEFFICIENTS
-        ),
-        (Role.SECOND_SEED, _with_second_seed(main)),
-        (Role.UNTRAINED, main.model_copy(update={"n_epochs": 0})),
-        (Role.DIMENSIONS, config("dimensions", 2 * width, min(main.k, width))),
-        (Role.PCA, config("pca", 2 * width, min(main.k, width))),
-        # After the labelled ones, so that the same configuration keeps its place among them.
-        *(
-            (Role.CLOSED_FORM, config(kind, 2 * width, min(k, width)))
-            for kind in CLOSED_FORM_KINDS
-            for k in GRID_K
-        ),
-    ]
+    yield Role.MAIN, main
+    for k in GRID_K:
+        yield Role.GRID_K, config("topk", GRID_LATENTS, k)
+    for scale in GRID_SCALE:
+        yield Role.GRID_SIZE, config("topk", scale * width, GRID_SCALE_K)
+    for kind, k in itertools.product(VARIANT_KINDS, VARIANT_K):
+        yield Role.VARIANT, config(kind, GRID_LATENTS, k)
+    for k, coefficient in itertools.product(PREDICTION_K, PREDICTION_COEFFICIENTS):
+        term = {"prediction_coefficient": coefficient, "prediction_items": PREDICTION_ITEMS}
+        yield Role.PREDICTION, config("topk", GRID_LATENTS, k, **term)
+    yield Role.SECOND_SEED, _with_second_seed(main)
+    yield Role.UNTRAINED, main.model_copy(update={"n_epochs": 0})
+    for kind, role in CLOSED_FORMS.items():
+        yield role, config(kind, 2 * width, min(main.k, width))
+    # After the labelled ones, so that the same configuration keeps its place among them.
+    for kind, k in itertools.product(CLOSED_FORMS, GRID_K):
+        yield Role.CLOSED_FORM, config(kind, 2 * width, min(k, width))
 
 
 def _with_second_seed(config: AutoencoderConfig) -> AutoencoderConfig:
@@ -291,13 +271,8 @@ def _dictionary(
 
 
 def _dataset(dataset_name: str, model_name: str) -> DatasetSpec:
-    fields: dict[str, Any] = {"name": dataset_name}
-    split = _SPLITS.get((dataset_name, model_name))
-    if split is not None:
-        fields["split"] = split.canonical()
-    if dataset_name in _HELD_OUT_TAGGERS:
-        fields["held_out_taggers"] = _HELD_OUT_TAGGERS[dataset_name]
-    return DatasetSpec.parse(fields)
+    split = _SPLITS.get((dataset_name, model_name), {})
+    return DatasetSpec.parse({"name": dataset_name, **_TAGGERS.get(dataset_name, {}), **split})
 
 
 def _model(dataset_name: str, model_name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from reclens.contracts import JobSpec, Manifest
+from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import CONCEPTS, FIDELITY, TABLES
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.reproduce.experiment.plan import CONTROLS, PlannedDictionary, Role, StudyPlan
@@ -81,10 +82,19 @@ class Dictionary:
         """Whether it is there for any of these reasons."""
         return any(role in self.roles for role in roles)
 
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of its labels: entry j is of latent j."""
+        assert self.labels is not None
+        return self.labels[name]
+
     def judged(self, column: str) -> np.ndarray:
         """A column of its labels, without the latents that have no value there."""
-        assert self.labels is not None
-        return self.labels[column].drop_null().to_numpy()
+        return self.column(column).drop_null().to_numpy()
+
+    def measured_with(self, option: str) -> Any:
+        """An option of its evaluation."""
+        assert self.evaluation is not None
+        return self.evaluation.spec.get(option, getattr(EvaluationOptions(), option))
 
     @property
     def fidelity_by_origin(self) -> dict[str, dict[str, Any]]:

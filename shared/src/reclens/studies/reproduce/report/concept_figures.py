@@ -12,11 +12,10 @@ from matplotlib.patches import Patch
 
 from reclens.concepts.evidence.latent_evidence import N_LEVELS
 from reclens.concepts.labels.rows import ONE_ITEM, names_one_item
-from reclens.contracts import Manifest
-from reclens.contracts.specs.evaluation import EvaluationOptions
 from reclens.contracts.tables import EXAMPLES, LEVELS
 from reclens.evaluation.levels import MIN_FIRING, LevelCounts, exchanged
 from reclens.evaluation.statistics import N_RESAMPLES
+from reclens.studies import style
 from reclens.studies.reproduce.experiment.results import StudyResults
 from reclens.studies.reproduce.report import drawing
 from reclens.studies.reproduce.report.drawing import Plot
@@ -48,7 +47,7 @@ def confidence(results: StudyResults) -> Plot:
             axes.add_line(drawing.said(f"{label}: not drawn"))
             continue
         lowest = min(lowest, float(values.min()))
-        look: dict[str, Any] = {"color": drawing.BLUE, "alpha": 0.55}
+        look: dict[str, Any] = {"color": style.BLUE, "alpha": 0.55}
         if one is not main:
             colour, line, _ = drawing.control_look(one)
             look = {"histtype": "step", "color": colour, "ls": line, "lw": 1.8}
@@ -62,7 +61,7 @@ def confidence(results: StudyResults) -> Plot:
     shuffled = main.labelling["shuffled_balanced_accuracy_median"]
     if shuffled is not None:
         label = f"control, own labels shuffled among latents: median {shuffled:.2f}"
-        axes.axvline(shuffled, color=drawing.INK, ls=(0, (1, 1)), lw=1.5, label=label)
+        axes.axvline(shuffled, color=style.INK, ls=(0, (1, 1)), lw=1.5, label=label)
     axes.set_xlim(np.floor(lowest * 10) / 10, 1)
     axes.set_xlabel("confidence of a label (balanced accuracy; chance 0.5)")
     axes.set_ylabel("share of its judged latents [%]")
@@ -94,8 +93,8 @@ def examples(results: StudyResults) -> Plot | None:
     figure.supxlabel("activation / 99th percentile of the latent's firing cases", fontsize=9.5)
     figure.supylabel("cases of that kind [%], scales differ", fontsize=9.5)
     handles = [
-        Patch(color=drawing.ORANGE, alpha=0.6, label="cases with the concept in the top item"),
-        Patch(color=drawing.BLUE, alpha=0.6, label="cases without"),
+        Patch(color=style.ORANGE, alpha=0.6, label="cases with the concept in the top item"),
+        Patch(color=style.BLUE, alpha=0.6, label="cases without"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     told = {"cases": shown[0]["cases"], "untitled": _is_untitled(results, shown)}
@@ -104,9 +103,10 @@ def examples(results: StudyResults) -> Plot | None:
 
 def chosen_examples(results: StudyResults) -> list[dict[str, Any]]:
     """Those of the measured examples that are drawn, best first."""
-    measured = results.main.evaluation.metrics["examples"] if results.main.evaluation else []
     telling = [
-        one for one in measured if (one["fires_with"] or 0.0) > (one["fires_without"] or 0.0)
+        one
+        for one in results.main.measured["examples"]
+        if (one["fires_with"] or 0.0) > (one["fires_without"] or 0.0)
     ]
     telling.sort(key=lambda one: (-one["confidence"], one["latent"]))
     shared = [one for one in telling if not _names_one_item(results, one)]
@@ -115,9 +115,7 @@ def chosen_examples(results: StudyResults) -> list[dict[str, Any]]:
 
 
 def _names_one_item(results: StudyResults, one: dict[str, Any]) -> bool:
-    labels = results.main.labels
-    assert labels is not None
-    return names_one_item(one["label"], labels["source"][one["latent"]].as_py())
+    return names_one_item(one["label"], results.main.column("source")[one["latent"]].as_py())
 
 
 def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
@@ -126,7 +124,7 @@ def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
     fires = values > 0
     values = values / np.percentile(values[fires], 99)
     edges = np.linspace(0, float(values.max()), 25).tolist()
-    for mask, colour, fill in ((~has, drawing.BLUE, 0.6), (has, drawing.ORANGE, 0.3)):
+    for mask, colour, fill in ((~has, style.BLUE, 0.6), (has, style.ORANGE, 0.3)):
         firing = values[mask & fires]
         weights = np.full(len(firing), 100 / max(1, int(mask.sum())))
         shared: dict[str, Any] = {"bins": edges, "weights": weights, "color": colour}
@@ -145,9 +143,7 @@ def _example_panel(axes: Axes, one: dict[str, Any], own: pa.Table) -> None:
 
 def _is_untitled(results: StudyResults, shown: list[dict[str, Any]]) -> bool:
     """Whether items have ids alone: a label by one item then names its id."""
-    labels = results.main.labels
-    assert labels is not None
-    evidence = labels["evidence_items"]
+    evidence = results.main.column("evidence_items")
     return any(
         _names_one_item(results, one)
         and one["label"].removeprefix(ONE_ITEM) in evidence[one["latent"]].as_py()
@@ -181,7 +177,7 @@ def level_curves(results: StudyResults, *, least_p: float) -> LevelCurves | None
     """
     main = results.main
     table = results.tables.get(LEVELS.file)
-    if table is None or main.labels is None or main.evaluation is None:
+    if table is None:
         return None
     table = table.sort_by([("latent", "ascending"), ("level", "ascending")])
     latents = table["latent"].to_numpy()[::_N_LEVELS]
@@ -190,13 +186,12 @@ def level_curves(results: StudyResults, *, least_p: float) -> LevelCurves | None
         for name in ("cases", "hits", "exchanged_hits")
     )
     counts, control = LevelCounts(cases, hits), LevelCounts(cases, exchanged_hits)
-    seed = _measured_with(main.evaluation, "seed")
-    # Row j of the labels is latent j.
-    own = np.array(main.labels["label"].take(pa.array(latents)).to_pylist())
+    seed = main.measured_with("seed")
+    own = np.array(main.column("label").take(pa.array(latents)).to_pylist())
     # The same exchange as in the evaluation, which keeps its outcome but not the labels.
     others = exchanged(dict(zip(latents.tolist(), own, strict=True)), seed=seed)
     other = np.array([*others.values()])
-    chosen = main.labels["paper_p"].fill_null(0.0).to_numpy()[latents] >= least_p
+    chosen = main.column("paper_p").fill_null(0.0).to_numpy()[latents] >= least_p
     if not chosen.any():
         return None
     return LevelCurves(
@@ -206,10 +201,6 @@ def level_curves(results: StudyResults, *, least_p: float) -> LevelCurves | None
         latents=int(chosen.sum()),
         labels=len(np.unique(own[chosen])),
     )
-
-
-def _measured_with(evaluation: Manifest, option: str) -> Any:
-    return evaluation.spec.get(option, getattr(EvaluationOptions(), option))
 
 
 def _ratio(hits: np.ndarray, cases: np.ndarray) -> np.ndarray:
@@ -237,9 +228,7 @@ def _over_labels(ratios: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
 
 def levels(results: StudyResults) -> Plot | None:
     """F5: concept hit ratio by activation level."""
-    if results.main.evaluation is None:
-        return None
-    least_p = _measured_with(results.main.evaluation, "interpretable")
+    least_p = results.main.measured_with("interpretable")
     groups = {
         f"P ≥ {least_p:g}": level_curves(results, least_p=least_p),
         "all labelled": level_curves(results, least_p=0.0),
@@ -262,32 +251,18 @@ def levels(results: StudyResults) -> Plot | None:
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:
-    for rows, colour, style, aside, label in (
-        (curves.own, drawing.BLUE, {"marker": "o", "lw": 1.8}, -0.25, "own label"),
-        (
-            curves.exchanged,
-            drawing.GREY,
-            {"marker": "s", "ls": "--", "lw": 1.3},
-            0.25,
-            "control: another latent's label",
-        ),
+    own = {"color": style.BLUE, "marker": "o"}, {"lw": 1.8}
+    other = {"color": style.GREY, "marker": "s"}, {"lw": 1.3, "ls": "--"}
+    for rows, (look, line), aside, label in (
+        (curves.own, own, -0.25, "own label"),
+        (curves.exchanged, other, 0.25, "control: another latent's label"),
     ):
         at = np.arange(1, len(rows))
-        axes.plot(at, rows[1:, 0], color=colour, ms=4, label=label, **style)
-        axes.fill_between(at, rows[1:, 1], rows[1:, 2], color=colour, alpha=0.18, lw=0)
+        axes.plot(at, rows[1:, 0], ms=4, label=label, **look, **line)
+        axes.fill_between(at, rows[1:, 1], rows[1:, 2], color=look["color"], alpha=0.18, lw=0)
         # Both are close to the average of all cases, so they stand side by side.
-        axes.errorbar(
-            aside,
-            rows[0, 0],
-            yerr=np.abs(rows[0, 1:] - rows[0, 0])[:, None],
-            color=colour,
-            marker=style["marker"],
-            ms=4.5,
-            mfc="white",
-            lw=1.2,
-            zorder=4,
-        )
-    axes.axhline(curves.average, color=drawing.RED, lw=1.5, label="average of all cases")
+        drawing.points(axes, [aside], [rows[0]], ms=4.5, mfc="white", lw=1.2, zorder=4, **look)
+    axes.axhline(curves.average, color=style.RED, lw=1.5, label="average of all cases")
     axes.set_xticks(range(_N_LEVELS), ["silent", *map(str, range(1, _N_LEVELS))], fontsize=8.5)
     axes.set_xlim(-0.7, _N_LEVELS - 0.5)
     axes.set_ylim(bottom=0)

@@ -9,13 +9,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
-from reclens.studies.reproduce.experiment.plan import CONTROLS, GRID_LATENTS, PREDICTION_K, Role
+from reclens.studies import style
+from reclens.studies.reproduce.experiment.plan import (
+    CLOSED_FORMS,
+    CONTROLS,
+    GRID_LATENTS,
+    PREDICTION_K,
+    Role,
+)
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import drawing
 from reclens.studies.reproduce.report.drawing import Plot
 
 _MARKERS = "vsD^<>h"  # of learned dictionaries beside the main one
-_CLOSED_FORMS = {"dimensions": Role.DIMENSIONS, "pca": Role.PCA}
 _MEASURES = {
     "fvu": "FVU on held-out users",
     "ndcg@10": "NDCG@10 less the base's",
@@ -35,17 +41,17 @@ def quality(results: StudyResults) -> Plot:
     """F4: distinct concepts against recommendation quality."""
     figure, (axes,) = drawing.panels(drawing.COLUMN, 4.9)
     base = results.main.fidelity()["variants"]["base"]["ndcg@10"]
-    axes.axvline(0, color=drawing.INK, ls=":", lw=1.4, label=f"base, untouched: NDCG@10 {base:.4f}")
+    axes.axvline(0, color=style.INK, ls=":", lw=1.4, label=f"base, untouched: NDCG@10 {base:.4f}")
     markers = iter(_MARKERS)
     shown = [one for one in results.evaluated if not one.has(Role.PREDICTION)]
     for one in shown:
         is_main = one is results.main
-        look: dict[str, Any] = {"color": drawing.BLUE, "mfc": "white", "mec": drawing.BLUE}
+        look: dict[str, Any] = {"color": style.BLUE, "mfc": "white", "mec": style.BLUE}
         if one.is_control:
             colour, _, marker = drawing.control_look(one)
             look = {"color": colour}
         elif is_main:
-            marker, look = "o", {"color": drawing.BLUE, "mec": drawing.INK}
+            marker, look = "o", {"color": style.BLUE, "mec": style.INK}
         else:
             marker = next(markers, "o")
         lost = one.fidelity()["difference"]["reconstruction"]["ndcg@10"]
@@ -103,7 +109,7 @@ def pareto(results: StudyResults) -> Plot:
     _side_by_side(right, series, results.main)
     for axes in (left, right):
         axes.set_yscale("log")
-        axes.grid(True, axis="both" if axes is left else "y", color=drawing.GRID, lw=0.8)
+        axes.grid(True, axis="both" if axes is left else "y", color=style.GRID, lw=0.8)
     # Less than a decade has no power of ten to read heights by.
     right.yaxis.set_minor_formatter(NullFormatter())
     drawing.legend_below(figure, 3)
@@ -133,11 +139,11 @@ def pareto_series(results: StudyResults) -> list[Series]:
     ]
     sizes.sort(key=lambda one: one.health["n_latents"])
     for one, marker in zip(sizes, "v<>", strict=False):
-        found.append(Series(_shape(one), [one], drawing.BLUE, marker, ""))
+        found.append(Series(_shape(one), [one], style.BLUE, marker, ""))
     if not any(main in one.members for one in found):
         label = f"{_shape(main)}, k {main.health['k']}"
-        found.append(Series(label, [main], drawing.BLUE, "h", ""))
-    for kind, role in _CLOSED_FORMS.items():
+        found.append(Series(label, [main], style.BLUE, "h", ""))
+    for kind, role in CLOSED_FORMS.items():
         own = _by_l0(results, kind, *CONTROLS)
         if own:
             colour, line, marker = drawing.CONTROL_LOOK[role]
@@ -167,12 +173,12 @@ def _far_off(axes: Axes, results: StudyResults) -> None:
             colour, _, marker = drawing.control_look(one)
             look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 8, "ls": "none"}
             axes.plot(one.health["l0"], one.health["fvu"], label=f"control: {one.name}", **look)
-    axes.axhline(1, color=drawing.INK, ls=":", lw=1.2, label="control: the mean")
+    axes.axhline(1, color=style.INK, ls=":", lw=1.2, label="control: the mean")
 
 
 def _ring(axes: Axes, x: float, y: float) -> None:
     """A mark around the main dictionary."""
-    look: dict[str, Any] = {"color": drawing.INK, "marker": "o", "mfc": "none", "ls": "none"}
+    look: dict[str, Any] = {"color": style.INK, "marker": "o", "mfc": "none", "ls": "none"}
     axes.plot(x, y, ms=13, mew=1.2, label="main dictionary", **look)
 
 
@@ -188,7 +194,7 @@ def _side_by_side(axes: Axes, series: list[Series], main: Dictionary) -> None:
             if member is main:
                 _ring(axes, x, y)
     for border in range(1, len(ks)):
-        axes.axvline(border - 0.5, color=drawing.GRID, lw=0.8)
+        axes.axvline(border - 0.5, color=style.GRID, lw=0.8)
     axes.set_xlim(-0.5, len(ks) - 0.5)
     axes.set_xticks(range(len(ks)), [str(k) for k in ks])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -210,7 +216,7 @@ def prediction_aware(results: StudyResults) -> Plot | None:
     figure, grid = drawing.panels(drawing.PAGE, 5.2, rows=2, columns=2)
     for axes, (name, shown) in zip(grid, _MEASURES.items(), strict=True):
         for (k, members), colour, marker, aside in zip(
-            series.items(), (drawing.BLUE, drawing.RED), "os", (-0.13, 0.13), strict=False
+            series.items(), (style.BLUE, style.RED), "os", (-0.13, 0.13), strict=False
         ):
             at = [weights.index(weight) + aside for weight in members]
             found = [_measured(one, name) for one in members.values()]
@@ -223,7 +229,7 @@ def prediction_aware(results: StudyResults) -> Plot | None:
             look = {"color": colour, "marker": marker, "label": label}
             drawing.points(axes, [place], [_measured(one, name)], **look, **_POINTS)
         if name == "ndcg@10":
-            axes.axhline(0, color=drawing.INK, ls=":", lw=1.2)
+            axes.axhline(0, color=style.INK, ls=":", lw=1.2)
         _places(axes, weights, controls)
         axes.set_ylabel(shown, fontsize=9.5)
     drawing.legend_below(figure, 4)
@@ -248,7 +254,7 @@ def _places(axes: Axes, weights: list[float], controls: list[Dictionary]) -> Non
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
     if controls:
-        axes.axvline(len(weights) - 0.5, color=drawing.INK, lw=0.6)
+        axes.axvline(len(weights) - 0.5, color=style.INK, lw=0.6)
     axes.set_xlabel("weight of the term" + (" | controls" if controls else ""), fontsize=9.5)
     drawing.horizontal_grid(axes)
 

@@ -1,4 +1,4 @@
-"""How figures look: colours that colour-blind readers tell apart too (Okabe and Ito)."""
+"""What the figures of a report are drawn with: panels, points, looks of what is compared."""
 
 from __future__ import annotations
 
@@ -16,37 +16,11 @@ from matplotlib.lines import Line2D
 from reclens.studies.reproduce.experiment.plan import VARIANT_KINDS, Role
 from reclens.studies.reproduce.experiment.results import Dictionary, StudyResults
 from reclens.studies.reproduce.report import prose
+from reclens.studies.style import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, RED, SKY, STYLE
 
 Panels = tuple[Figure, list[Axes]]
 Bounds = tuple[float, float, float]
 """Mean, low and high of an interval."""
-
-BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
-SKY = "#56b4e9"
-GREY, INK = "#777777", "#222222"
-GRID = "#e5e5e5"
-
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    # Text is never in the colour of a curve: sky blue and orange on white cannot be read.
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.edgecolor": INK,
-    "legend.fontsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "savefig.dpi": 200,
-    "savefig.bbox": "tight",
-    "savefig.facecolor": "white",
-    # The same picture gives the same bytes.
-    "svg.hashsalt": "reclens",
-}
 
 COLUMN, PAGE = 5.2, 7.2
 """Widths in inches, of figures of one panel and of several. Reduced to a paper's column and page

@@ -57,20 +57,11 @@ def explains_more(one: Dictionary, main: Dictionary) -> Verdict:
 
 
 @prose.function
-def kept(one: Dictionary, origin: str, measure: str) -> float:
-    """What the reconstruction has of a measure of fidelity, on users not trained on."""
-    return one.fidelity_by_origin[origin]["held_out"]["variants"]["reconstruction"][measure]
-
-
-@prose.function
 def ease_of_naming(results: StudyResults) -> list[tuple[Verdict, list[Dictionary]]]:
     """Controls that the main dictionary is easier to name than, harder than, and neither."""
     main = results.main
-    groups: dict[Verdict, list[Dictionary]] = {
-        Verdict.HOLDS: [],
-        Verdict.FAILS: [],
-        Verdict.UNDECIDED: [],
-    }
+    order = (Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED)
+    groups: dict[Verdict, list[Dictionary]] = {verdict: [] for verdict in order}
     for one in results.controls:
         if not one.concepts:
             continue
@@ -161,9 +152,3 @@ def grid_over_k(results: StudyResults) -> list[dict[str, Any]]:
     """Health of the grid over k."""
     found = [one.health for one in results.dictionaries if one.has(Role.GRID_K)]
     return sorted(found, key=lambda one: (one["k"], one["dead_fraction"]))
-
-
-@prose.function
-def dying_over_k(results: StudyResults) -> list[dict[str, Any]]:
-    """Those of the grid over k in which many latents are dead."""
-    return [one for one in grid_over_k(results) if one["dead_fraction"] > MANY_DEAD]

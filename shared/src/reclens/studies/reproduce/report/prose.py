@@ -10,6 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jinja2
@@ -18,8 +19,8 @@ import yaml
 from reclens.concepts.judging.confidence import MIN_POSITIVE, TRUSTED_CONFIDENCE
 from reclens.evaluation.levels import MIN_FIRING
 from reclens.evaluation.matching_items import MAX_SHARE, MIN_SHARE, MIN_TAGS
-from reclens.evaluation.monosemanticity.intruder import CHANCE, N_MEMBERS
-from reclens.evaluation.monosemanticity.similarity import N_ITEMS
+from reclens.evaluation.monosemanticity import CHANCE, N_MEMBERS
+from reclens.evaluation.similarity import N_ITEMS
 from reclens.studies.reproduce.experiment import comparison
 from reclens.studies.reproduce.experiment.comparison import Bounds
 from reclens.studies.reproduce.experiment.results import StudyResults
@@ -117,9 +118,7 @@ def _paragraphs(text: str) -> list[str]:
 @functools.cache
 def layout(name: str) -> Any:
     """What a YAML file of the templates says, such as columns of tables."""
-    loader = environment().loader
-    assert loader is not None
-    return yaml.safe_load(loader.get_source(environment(), name)[0])
+    return yaml.safe_load((Path(__file__).parent / "templates" / name).read_text())
 
 
 def text(source: str, **values: Any) -> str:

@@ -5,7 +5,7 @@ Each row of results has its control beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,9 @@ def all_tables(results: StudyResults) -> list[Table]:
 def _table(layout: dict[str, Any], scope: dict[str, Any]) -> Table:
     columns = [
         (Column(prose.text(heading), shown), value)
-        for heading, shown, value, *there in _flat(layout["columns"])
+        for entry in layout["columns"]
+        # An entry may be a list of columns.
+        for heading, shown, value, *there in (entry if isinstance(entry[0], list) else [entry])
         if all(prose.value(condition, **scope) for condition in there)
     ]
     rows = [
@@ -93,14 +95,6 @@ def _table(layout: dict[str, Any], scope: dict[str, Any]) -> Table:
         rows,
         prose.text(layout.get("note", ""), cells=rows, **scope),
     )
-
-
-def _flat(columns: list[Any]) -> Iterator[list[str]]:
-    for column in columns:
-        if isinstance(column[0], list):
-            yield from column
-        else:
-            yield column
 
 
 @prose.function

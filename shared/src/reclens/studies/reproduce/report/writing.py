@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from reclens.studies.reproduce.report import prose
 from reclens.studies.reproduce.report.claims import Claim, check_claims, summary
 from reclens.studies.reproduce.report.concept_figures import confidence, examples, levels
 from reclens.studies.reproduce.report.dictionary_figures import pareto, prediction_aware, quality
-from reclens.studies.reproduce.report.drawing import STYLE, Plot
+from reclens.studies.reproduce.report.drawing import Plot
 from reclens.studies.reproduce.report.findings import what_it_shows
 from reclens.studies.reproduce.report.tables import Column, Table, all_tables
+from reclens.studies.style import STYLE
 from reclens.studies.templates import pick
 
 RAW = "data"
@@ -35,25 +36,6 @@ columns of the concepts table."""
 
 _AFTER_TABLE = {"T4": "F7", "T5": "F2"}
 """Figures that belong to a table; the others follow in order."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """One heading with the tables or the figure under it."""
-
-    key: str
-    """``T1`` and so on."""
-    title: str
-    """The heading without its key."""
-    tables: tuple[Table, ...] = ()
-    """Tables of that key."""
-    plot: Plot | None = None
-    """Figure of that key."""
-
-    @property
-    def heading(self) -> str:
-        """The whole heading."""
-        return f"{self.key}. {self.title}"
 
 
 def write_report(results: StudyResults, folder: Path, *, seconds: float) -> dict[str, Any]:
@@ -118,17 +100,25 @@ def opening(results: StudyResults) -> list[str]:
     return prose.paragraphs("opening.j2", results=results)
 
 
-def _sections(tables: list[Table], plots: list[Plot]) -> list[Section]:
-    """Tables of one key under one heading, each figure after its table or at the end."""
+def _sections(tables: list[Table], plots: list[Plot]) -> list[dict[str, Any]]:
+    """Key, heading, and the tables of one key or the figure; a figure is after its table or at the
+    end."""
     waiting = {plot.key: plot for plot in plots}
-    sections: list[Section] = []
-    for key, own in _by_key(tables).items():
-        sections.append(Section(key, own[0].title, tuple(own)))
+    found: list[Table | Plot] = []
+    by_key = _by_key(tables)
+    for key, own in by_key.items():
+        found.append(own[0])
         plot = waiting.pop(_AFTER_TABLE.get(key, ""), None)
-        if plot is not None:
-            sections.append(Section(plot.key, plot.title, plot=plot))
-    sections += [Section(plot.key, plot.title, plot=plot) for plot in waiting.values()]
-    return sections
+        found += [plot] if plot else []
+    return [
+        {
+            "key": one.key,
+            "heading": f"{one.key}. {one.title}",
+            "tables": by_key.get(one.key, []),
+            "plot": one if isinstance(one, Plot) else None,
+        }
+        for one in [*found, *waiting.values()]
+    ]
 
 
 def _by_key(tables: list[Table]) -> dict[str, list[Table]]:
@@ -206,7 +196,7 @@ def as_json(results: StudyResults, claims: list[Claim], *, seconds: float) -> di
         **pick(main.measured, "similarity", "similarity_text", "label_truth"),
         "origins": results.origins,
         "findings": what_it_shows(results),
-        "claims": [claim.as_json() for claim in claims],
+        "claims": [asdict(claim) for claim in claims],
         "missing": results.missing,
         "artifacts": {stage: manifest.artifact for stage, manifest in results.stages.items()},
         "versions": main.autoencoder.versions,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
-from reclens.evaluation.monosemanticity.similarity import (
+from reclens.evaluation.similarity import (
     DistinctCases,
+    ItemVectors,
     distinct_cases,
     random_case_cosines,
     second_items,

@@ -10,7 +10,7 @@ import pytest
 
 from reclens.contracts import DatasetSpec
 from reclens.data import prepare, read_dataset, write_dataset
-from reclens.data.sources.items import (
+from reclens.data.sources.raw import (
     ItemText,
     article_first,
     hold_out_taggers,

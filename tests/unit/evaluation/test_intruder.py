@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.intruder import CHANCE, draw_intruders, intruder_accuracy
-from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
-from reclens.evaluation.monosemanticity.similarity import DistinctCases, distinct_cases
+from reclens.evaluation.monosemanticity import CHANCE, draw_intruders, intruder_accuracy
+from reclens.evaluation.similarity import DistinctCases, ItemVectors, distinct_cases
 from reclens.evaluation.statistics import PopularityDeciles
 
 # Items 0 to 5 point right, 6 up, 7 left, 8 has no vector.

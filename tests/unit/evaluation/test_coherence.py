@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.item_vectors import ItemVectors
-from reclens.evaluation.monosemanticity.similarity import (
+from reclens.evaluation.similarity import (
+    ItemVectors,
     coherence,
     distinct_cases,
     weighted_pairwise,

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from reclens.data.dataset import Items
-from reclens.evaluation.monosemanticity.item_vectors import ItemVectors, text_vectors
+from reclens.evaluation.similarity import ItemVectors, text_vectors
 
 
 def shelf(titles: list[str], tags: list[list[str]]) -> Items:

@@ -8,16 +8,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from reclens.contracts import (
-    CONCEPTS_SHARD,
-    Progress,
-)
+from reclens.contracts import Progress
+from reclens.contracts.specs.concepts import CONCEPTS_SHARD
 from reclens.errors import Unavailable
 from reclens.platform.backoff import backoff_seconds
-from reclens.platform.jobs import retries
+from reclens.platform.jobs import runner
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.retries import delay_in_outage
+from reclens.platform.jobs.runner import delay_in_outage
 from reclens.platform.settings.models import RedisSettings, WorkerSettings
 
 
@@ -42,7 +40,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(retries, "time", clock)
+    monkeypatch.setattr(runner, "time", clock)
     return clock
 
 

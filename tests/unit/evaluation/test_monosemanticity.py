@@ -9,8 +9,8 @@ from scipy import sparse
 from reclens.concepts.evidence.cases import Cases
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.data.dataset import Items
-from reclens.evaluation.monosemanticity.item_vectors import text_vectors
-from reclens.evaluation.monosemanticity.measurement import measure_monosemanticity
+from reclens.evaluation.monosemanticity import measure_monosemanticity
+from reclens.evaluation.similarity import text_vectors
 from reclens.evaluation.statistics import Measurement
 
 # Items 0 and 1 point the same way, 2 is at right angles, 3 opposite to 0.

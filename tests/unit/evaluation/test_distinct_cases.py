@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from reclens.evaluation.monosemanticity.similarity import distinct_cases
+from reclens.evaluation.similarity import distinct_cases
 from reclens.evaluation.statistics import PopularityDeciles
 
 #                 0  1  2  3   4  5

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reclens.contracts import Progress
-from reclens.platform.jobs.measures import PeakMemory, RateEstimator
+from reclens.platform.jobs.context import PeakMemory, RateEstimator
 
 
 def at(step: int, stage: str = "train", total: int | None = 100) -> Progress:

@@ -1,1 +1,0 @@
-"""Whether the strongest cases of a latent are alike, by item vectors, text and intruders."""
