@@ -313,7 +313,7 @@ def _last_progress(task: Task, runtime: Runtime, job_id: str) -> dict[str, Any] 
     # While it reads its inputs again it has no total, and is no further back for that.
     if told and told["total"] is not None:
         runtime.redis.hset(key, "progress", json.dumps(told))
-    noted: bytes | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
+    noted: str | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
     return json.loads(noted) if noted else told
 
 
