@@ -18,7 +18,7 @@ from typing import Any
 
 from serving_load import Job
 
-from reclens.ops.local.health import grpc_status, s3_answers, wait_until
+from reclens.ops.local.health import s3_answers, wait_until
 from reclens.ops.local.servers import (
     LOOPBACK,
     S3_PORTS,
@@ -28,6 +28,7 @@ from reclens.ops.local.servers import (
     s3_settings,
     write_identity,
 )
+from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.settings.models import S3Settings
 
 HERE = Path(__file__).parent

@@ -187,7 +187,7 @@ class Round:
 
         def quiet() -> bool:
             nonlocal quiet_since
-            if self._left():
+            if self._left() or not self._ended():
                 quiet_since = time.monotonic()
             return time.monotonic() - quiet_since > _QUIET_SECONDS
 

@@ -25,14 +25,15 @@ from reclens.contracts import (
     ConceptCorrection,
     ConceptCorrectionsSpec,
     EvaluationSpec,
+    Manifest,
     PipelineSpec,
     Release,
 )
 from reclens.contracts.specs.corrections import CONCEPTS_EDIT
 from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.errors import RecLensError
-from reclens.ops.local.health import grpc_status
 from reclens.ops.local.servers import free_ports
+from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.store.artifacts import ArtifactStore
@@ -251,9 +252,8 @@ class World:
         made = self._made[kind]
         makes = {
             ref: {
-                key.removeprefix(f"{ref}/"): digest(data)
-                for key, data in self.reference.items()
-                if key.startswith(f"{ref}/") and not key.endswith("/manifest.json")
+                entry.name: entry.sha256
+                for entry in Manifest.parse(self.reference[f"{ref}/manifest.json"]).objects
             }
             for ref in made
             if ref != f"releases/{RELEASE}"

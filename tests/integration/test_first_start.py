@@ -15,7 +15,7 @@ from reclens.cli.main import run
 from reclens.contracts import PipelineSpec
 from reclens.errors import Unavailable
 from reclens.ops.deployment.access import Account
-from reclens.ops.deployment.initialise import Found, await_bucket, submit_once
+from reclens.ops.deployment.initialise import Existing, await_bucket, submit_once
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.objects import S3Store
@@ -31,21 +31,21 @@ def test_a_pipeline_is_submitted_once(deployed: Deployed):
     settings = _init_settings(deployed)
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "once"})
     first = submit_once(settings, spec)
-    assert first.found is Found.NOTHING
+    assert first.found is Existing.NOTHING
     again = submit_once(settings, spec)
-    assert again == (Found.JOB, first.job_id, None)
+    assert again == (Existing.JOB, first.job_id, None)
     other = submit_once(settings, spec.model_copy(update={"release": "another"}))
-    assert other.found is Found.NOTHING
+    assert other.found is Existing.NOTHING
     forced = submit_once(settings, spec, again=True)
-    assert forced.found is Found.NOTHING
+    assert forced.found is Existing.NOTHING
     assert forced.job_id != first.job_id
 
 
 @pytest.mark.parametrize(
-    ("state", "found"), [("FAILURE", Found.NOTHING), ("REVOKED", Found.CANCELLED)]
+    ("state", "found"), [("FAILURE", Existing.NOTHING), ("REVOKED", Existing.CANCELLED)]
 )
 def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
-    deployed: Deployed, state: str, found: Found
+    deployed: Deployed, state: str, found: Existing
 ):
     settings = _init_settings(deployed)
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": f"ended-{state.lower()}"})
@@ -55,7 +55,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
     deployed.redis(Account.LABELER).set(f"celery-task-meta-{first.job_id}", json.dumps(meta))
     second = submit_once(settings, spec)
     assert second.found is found
-    if found is Found.NOTHING:
+    if found is Existing.NOTHING:
         assert second.job_id != first.job_id
         assert second.before is not None
         assert second.before.id == first.job_id
@@ -66,7 +66,7 @@ def test_what_failed_is_submitted_again_and_what_was_cancelled_is_not(
 def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path):
     deployed.store(Account.LABELER, tmp_path).releases.publish(release_of_nothing("served"))
     spec = PipelineSpec.parse({**pipeline().canonical(), "release": "served"})
-    assert submit_once(_init_settings(deployed), spec) == (Found.RELEASE, None, None)
+    assert submit_once(_init_settings(deployed), spec) == (Existing.RELEASE, None, None)
 
 
 def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(

@@ -19,7 +19,7 @@ from reclens.cli.main import run
 from reclens.cli.reference.jobs import jobs_reference
 from reclens.contracts import job_kinds
 from reclens.contracts.specs.dataset import DATASET_IMPORT
-from reclens.ops.deployment.s3_identities import policies
+from reclens.ops.deployment.account_rules import policies
 from reclens.platform.jobs.app import make_app
 from reclens.platform.settings.models import RedisSettings, S3Settings, StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore

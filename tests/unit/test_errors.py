@@ -43,6 +43,34 @@ def test_what_can_pass_is_neither() -> None:
     assert not issubclass(Unavailable, (ValueError, LookupError))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("RecLensError", "RECLENS_ERROR"),
+        ("InvalidInput", "INVALID_INPUT"),
+        ("MalformedData", "MALFORMED_DATA"),
+        ("NotFound", "NOT_FOUND"),
+        ("LlmUnavailable", "LLM_UNAVAILABLE"),
+        ("RateLimited", "RATE_LIMITED"),
+        ("StaleCorrection", "STALE_EDIT"),
+        ("JobCancelled", "CANCELLED"),
+        ("InternalError", "INTERNAL"),
+    ],
+)
+def test_reasons_are_the_names_of_classes_but_for_a_few(name: str, reason: str) -> None:
+    assert getattr(errors, name).reason == reason
+
+
+def test_a_class_of_another_module_has_the_reason_of_its_base_or_its_own() -> None:
+    class Away(Unavailable):
+        pass
+
+    class Gone(NotFound):
+        reason = "GONE"
+
+    assert (Away.reason, Gone.reason) == ("UNAVAILABLE", "GONE")
+
+
 def test_remedy_is_a_line_of_its_own() -> None:
     assert str(WHOLE).splitlines() == [
         "autoencoder.k: k is larger than n_latents.",

@@ -10,6 +10,7 @@ not know RecLens catch what they would expect.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
@@ -25,11 +26,17 @@ class RecLensError(Exception):
     """
 
     reason: ClassVar[str] = "RECLENS_ERROR"
+    """By which machines tell errors apart: the class's own name in capitals, unless it gives
+    another. A class of another module has that of its base, unless it gives its own."""
     grpc_code: ClassVar[str] = "UNKNOWN"
     retryable: ClassVar[bool] = False
     long_outage: ClassVar[bool] = False
     """A job waits for it to pass as long as the worker's ``patience_seconds``, however often it has
     to try again. For parts that may be away for long, e.g. while a language model loads."""
+
+    def __init_subclass__(cls) -> None:
+        if cls.__module__ == __name__ and "reason" not in vars(cls):
+            cls.reason = re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
 
     def __init__(
         self, message: str, *, field: str = "", remedy: str = "", retry_seconds: float = 0.0
@@ -60,20 +67,15 @@ class RecLensError(Exception):
 class InvalidInput(RecLensError, ValueError):
     """A value given by the caller is unusable."""
 
-    reason = "INVALID_INPUT"
     grpc_code = "INVALID_ARGUMENT"
 
 
 class InvalidSpec(InvalidInput):
     """A job specification does not validate."""
 
-    reason = "INVALID_SPEC"
-
 
 class MalformedData(InvalidInput):
     """A data file has a row that cannot be read; the message names file, line, column, value."""
-
-    reason = "MALFORMED_DATA"
 
     @classmethod
     def at(
@@ -90,7 +92,6 @@ class MalformedData(InvalidInput):
 class NotFound(RecLensError, LookupError):
     """A named thing (user, item, concept, release, artifact, job) does not exist."""
 
-    reason = "NOT_FOUND"
     grpc_code = "NOT_FOUND"
 
     @classmethod
@@ -116,27 +117,22 @@ class NotFound(RecLensError, LookupError):
 class MissingData(NotFound):
     """A data file or data set is not where the specification says."""
 
-    reason = "MISSING_DATA"
-
 
 class AlreadyExists(RecLensError):
     """Something of that name exists and would be overwritten."""
 
-    reason = "ALREADY_EXISTS"
     grpc_code = "ALREADY_EXISTS"
 
 
 class NotReady(RecLensError):
     """The request is right, but the system is not in a state to serve it (no release yet)."""
 
-    reason = "NOT_READY"
     grpc_code = "FAILED_PRECONDITION"
 
 
 class Unavailable(RecLensError):
     """A part that is needed does not answer just now."""
 
-    reason = "UNAVAILABLE"
     grpc_code = "UNAVAILABLE"
     retryable = True
 
@@ -144,20 +140,16 @@ class Unavailable(RecLensError):
 class LlmUnavailable(Unavailable):
     """The language model's server gives no answer just now, though it was asked repeatedly."""
 
-    reason = "LLM_UNAVAILABLE"
     long_outage = True
 
 
 class LlmInterrupted(LlmUnavailable):
     """The worker is stopping and waited for a language model no longer; ask again elsewhere."""
 
-    reason = "LLM_INTERRUPTED"
-
 
 class LlmRefused(RecLensError):
     """The language model's server understood and said no, and would again."""
 
-    reason = "LLM_REFUSED"
     grpc_code = "FAILED_PRECONDITION"
     of_this_request: bool = False
     """Whether it is the request that was refused (too long), so that others may pass."""
@@ -166,21 +158,18 @@ class LlmRefused(RecLensError):
 class StoreRefused(RecLensError):
     """The object store understood and said no: credentials or rights."""
 
-    reason = "STORE_REFUSED"
     grpc_code = "PERMISSION_DENIED"
 
 
 class CorruptArtifact(RecLensError):
     """Bytes in the store differ from what the manifest promises."""
 
-    reason = "CORRUPT_ARTIFACT"
     grpc_code = "DATA_LOSS"
 
 
 class LeaseLost(RecLensError):
     """Another worker took over the artifact; what this one made must not be committed."""
 
-    reason = "LEASE_LOST"
     grpc_code = "ABORTED"
     retryable = True
 
@@ -188,7 +177,6 @@ class LeaseLost(RecLensError):
 class StaleCheckpoint(RecLensError):
     """A checkpoint cannot be taken up, e.g. because other code wrote it; the job starts over."""
 
-    reason = "STALE_CHECKPOINT"
     grpc_code = "ABORTED"
     retryable = True
 
@@ -203,21 +191,18 @@ class JobCancelled(RecLensError):
 class Partial(RecLensError):
     """Some parts of a job were made and kept, others were not; it made no artifact."""
 
-    reason = "PARTIAL"
     grpc_code = "ABORTED"
 
 
 class Poisoned(RecLensError):
     """The job killed its worker too often and was moved to the dead letters."""
 
-    reason = "POISONED"
     grpc_code = "ABORTED"
 
 
 class Overloaded(RecLensError):
     """More requests wait than can be answered in good time."""
 
-    reason = "OVERLOADED"
     grpc_code = "RESOURCE_EXHAUSTED"
     retryable = True
 
@@ -225,27 +210,22 @@ class Overloaded(RecLensError):
 class RateLimited(Overloaded):
     """This caller has used up what it may send; ``retry_seconds`` says when it may go on."""
 
-    reason = "RATE_LIMITED"
-
 
 class Unauthenticated(RecLensError):
     """The caller did not prove who it is."""
 
-    reason = "UNAUTHENTICATED"
     grpc_code = "UNAUTHENTICATED"
 
 
 class PermissionDenied(RecLensError):
     """The caller is known, but may not do this."""
 
-    reason = "PERMISSION_DENIED"
     grpc_code = "PERMISSION_DENIED"
 
 
 class DeadlineExceeded(RecLensError):
     """The caller's deadline passed before there was an answer."""
 
-    reason = "DEADLINE_EXCEEDED"
     grpc_code = "DEADLINE_EXCEEDED"
     retryable = True
 
@@ -260,27 +240,22 @@ class StaleCorrection(RecLensError):
 class StalePolicy(RecLensError):
     """Somebody changed the policy after the version that this change is based on."""
 
-    reason = "STALE_POLICY"
     grpc_code = "ABORTED"
 
 
 class StaleRelease(RecLensError):
     """A version of the release is newest that this change does not follow."""
 
-    reason = "STALE_RELEASE"
     grpc_code = "ABORTED"
 
 
 class ReleasePinned(NotReady):
     """The release is to stay as it is; nothing is published under its name."""
 
-    reason = "RELEASE_PINNED"
-
 
 class Cancelled(RecLensError):
     """The call was given up by the caller or by a server that shuts down."""
 
-    reason = "CANCELLED"
     grpc_code = "CANCELLED"
 
 

@@ -112,7 +112,4 @@ def run(arguments: list[str]) -> int:
 
 def exit_code(error: RecLensError) -> int:
     """Exit code of an error."""
-    for kind, code in EXIT_CODES.items():
-        if isinstance(error, kind):
-            return code
-    return 1
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)

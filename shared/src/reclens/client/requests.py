@@ -39,37 +39,34 @@ class SubjectOptions(TypedDict, total=False):
     """For logs and traces. Not given: the gateway makes one."""
 
 
-class RecommendOptions(SubjectOptions, total=False):
-    """What Recommend takes."""
+class SteeringOptions(TypedDict, total=False):
+    """What is changed, and what may be in an answer."""
 
     edits: Iterable[pb.Edit]
-    """What to change, see `reclens.client.edits`."""
-    policy: str
-    """A stored policy, whose edits come before ``edits``: its name, or ``name@version``."""
+    """What to change, see `reclens.client.edits`. At most `MAX_EDITS`."""
     exclude: Iterable[str]
     """Item ids that must not be in the answer."""
     limits: Mapping[str, int]
     """Most items of the answer that may carry a tag, by tag."""
     mode: Mode | None
-    """``reconstruct`` drops what the dictionary does not explain. Not given: as the policy says,
-    else ``residual``."""
+    """``reconstruct`` drops what the dictionary does not explain. Not given: as a policy that the
+    request names says, else ``residual``."""
+
+
+class RecommendOptions(SubjectOptions, SteeringOptions, total=False):
+    """What Recommend takes."""
+
+    policy: str
+    """A stored policy, whose edits come before ``edits``: its name, or ``name@version``."""
     include_baseline: bool
     """Also return the untouched answer."""
     explain: bool
     """Also return the firing latents and their contributions."""
 
 
-class PolicyOptions(TypedDict, total=False):
+class PolicyOptions(SteeringOptions, total=False):
     """What a policy says."""
 
-    edits: Iterable[pb.Edit]
-    """What to change, see `reclens.client.edits`. At most `MAX_EDITS`."""
-    exclude: Iterable[str]
-    """Item ids that must not be in answers."""
-    limits: Mapping[str, int]
-    """Most items of an answer that may carry a tag, by tag."""
-    mode: Mode | None
-    """``reconstruct`` drops what the dictionary does not explain. Not given: ``residual``."""
     description: str
     """What it is for."""
     release: str

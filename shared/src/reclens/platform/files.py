@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from reclens.errors import InvalidInput, MissingData
+import structlog
+
+from reclens.errors import InvalidInput, MissingData, RecLensError
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
 
 
 def read_text(path: Path, *, field: str, remedy: str = "correct the path.") -> str:
@@ -54,6 +63,28 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
         raise
 
 
+def path_below(root: Path, name: str) -> Path:
+    """The file that ``name`` names below ``root``: the one way from a name that others chose, in a
+    manifest or an archive, to a path.
+
+    Args:
+        root: folder; it need not exist.
+        name: relative, with slashes.
+
+    Raises:
+        InvalidInput: it names something outside, be it by dots, as an absolute path, or through a
+            link.
+    """
+    path = root / name
+    if "\0" not in name and path.resolve().is_relative_to(root.resolve()) and path != root:
+        return path
+    raise InvalidInput(
+        f"{name[:100]!r} is no file below {root}.",
+        field="name",
+        remedy="what names it is damaged, or was made to deceive: do not use it.",
+    )
+
+
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
     """Time of change, size and inode: a file that was written anew has another stamp. None where
     there is none."""
@@ -62,3 +93,45 @@ def file_stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class FollowedFiles(Generic[T]):
+    """Hot reload of what is read from files: it is read again when one of them has changed. What
+    cannot be used, e.g. while one of two has been replaced, is logged, and what was read before
+    stays.
+
+    Args:
+        files: that are looked at for changes.
+        read: reads them.
+        what: is read, for the log.
+
+    Raises:
+        RecLensError: from ``read``, to begin with.
+    """
+
+    def __init__(self, files: Sequence[Path], read: Callable[[], T], what: str) -> None:
+        self._files = files
+        self._read = read
+        self._what = what
+        # Several threads may ask at once.
+        self._lock = threading.Lock()
+        self._stamps = [file_stamp(path) for path in files]
+        self.current = read()
+        """As last read."""
+
+    def renewed(self) -> T | None:
+        """What was read just now, as a file had changed; None where there is nothing new."""
+        with self._lock:
+            stamps = [file_stamp(path) for path in self._files]
+            if stamps == self._stamps:
+                return None
+            self._stamps = stamps
+            try:
+                self.current = self._read()
+            except RecLensError as error:
+                logger.error(
+                    f"{self._what} not reloaded, what was read before stays", error=error.sentence
+                )
+                return None
+            logger.info(f"{self._what} reloaded", file=str(self._files[0]))
+            return self.current

@@ -204,33 +204,27 @@ def select_tensor(output: Any, index: int | None, module: str) -> Tensor:
         InvalidInput: the index does not fit the output, or what is there is not a tensor.
     """
     if isinstance(output, Tensor):
-        if index is not None:
-            raise InvalidInput(
-                f"{module!r} returns a single tensor, so it has no output {index}.",
-                field="output",
-                remedy="leave `output` out.",
-            )
-        return output
-    if not isinstance(output, tuple | list | Mapping):
-        raise InvalidInput(
-            f"{module!r} returns {type(output).__name__}, which holds no tensor that can be named.",
-            field="output",
-            remedy="probe a module that returns a tensor, or a tuple, list or mapping of them.",
-        )
-    parts = list(cast("Any", output).values() if isinstance(output, Mapping) else output)
-    if index is None:
-        raise InvalidInput(
-            f"{module!r} returns {len(parts)} values in a {type(output).__name__}.",
-            field="output",
-            remedy=f"say which: {_tensor_places(parts)}.",
-        )
-    if not -len(parts) <= index < len(parts) or not isinstance(parts[index], Tensor):
-        raise InvalidInput(
-            f"output {index} of {module!r} is not a tensor.",
-            field="output",
-            remedy=f"choose one of {_tensor_places(parts)}.",
-        )
-    return parts[index]
+        if index is None:
+            return output
+        problem = f"{module!r} returns a single tensor, so it has no output {index}."
+        remedy = "leave `output` out."
+    elif not isinstance(output, tuple | list | Mapping):
+        kind = type(output).__name__
+        problem = f"{module!r} returns {kind}, which holds no tensor that can be named."
+        remedy = "probe a module that returns a tensor, or a tuple, list or mapping of them."
+    else:
+        parts = list(cast("Any", output).values() if isinstance(output, Mapping) else output)
+        tensors = [str(place) for place, part in enumerate(parts) if isinstance(part, Tensor)]
+        places = ", ".join(tensors) or "(it holds no tensor)"
+        if index is None:
+            problem = f"{module!r} returns {len(parts)} values in a {type(output).__name__}."
+            remedy = f"say which: {places}."
+        elif -len(parts) <= index < len(parts) and isinstance(parts[index], Tensor):
+            return parts[index]
+        else:
+            problem = f"output {index} of {module!r} is not a tensor."
+            remedy = f"choose one of {places}."
+    raise InvalidInput(problem, field="output", remedy=remedy)
 
 
 def replace_tensor(output: Any, index: int | None, tensor: Tensor) -> Any:
@@ -246,8 +240,3 @@ def replace_tensor(output: Any, index: int | None, tensor: Tensor) -> Any:
     if isinstance(output, tuple) and hasattr(output, "_fields"):
         return type(output)(*parts)
     return type(output)(parts)
-
-
-def _tensor_places(parts: list[Any]) -> str:
-    places = [str(place) for place, part in enumerate(parts) if isinstance(part, Tensor)]
-    return ", ".join(places) if places else "(it holds no tensor)"

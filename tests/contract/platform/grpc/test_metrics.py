@@ -65,8 +65,9 @@ async def test_calls_are_counted_by_method_code_and_known_release(counting: None
         running.echo.go.set()
         await waiting
         metrics.set_releases({"default": "v2", "spring": "v7"})
-        metrics.observe_batch(3, 0.004)
-        metrics.observe_edits(["add", "add", "ablate"])
+        metrics.current().batch_size.observe(3)
+        for operation in ("add", "add", "ablate"):
+            metrics.current().edits.labels(operation).inc()
         metrics.observe_effect("default", 0.35, 0.4)
         found = await samples(running)
 
@@ -94,8 +95,12 @@ async def test_calls_are_counted_by_method_code_and_known_release(counting: None
 
 
 def test_until_it_is_asked_for_nothing_is_counted(counting: None) -> None:
-    metrics.observe_batch(1, 0.1)
-    metrics.observe_edits(["add"])
+    metrics.current().batch_size.observe(1)
+    metrics.current().edits.labels("add").inc()
+    metrics.current().refusal("method", "reason").inc()
+    metrics.observe_call("method", "OK", "", 0.1)
+    metrics.observe_rate_limited("client")
+    metrics.observe_effect("default", 0.35, 0.4)
     assert not metrics.enabled()
     assert metrics.enable().registry.get_sample_value("reclens_batch_requests_count") == 0
 

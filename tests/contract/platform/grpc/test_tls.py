@@ -20,10 +20,10 @@ from reclens.platform.grpc.auth import Scope, TokenEntry, digest, new_token, wri
 from reclens.platform.grpc.health_probe import is_serving, main
 from reclens.platform.grpc.tls import (
     ChannelTlsSettings,
-    ServerCertificate,
     TlsSettings,
     bearer,
     open_channel,
+    server_credentials,
 )
 
 
@@ -179,7 +179,7 @@ def test_files_that_do_not_belong_together_are_refused_at_once(authority: Author
         {"certificate": server["certificate"], "key": Path("/nowhere")},
     ):
         with pytest.raises(InvalidInput, match=r"tls.certificate"):
-            ServerCertificate(TlsSettings(**files))
+            server_credentials(TlsSettings(**files))
 
 
 @pytest.mark.parametrize(

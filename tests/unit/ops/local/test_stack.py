@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reclens.ops.local.health import grpc_status, redis_answers, s3_answers
+from reclens.ops.local.health import redis_answers, s3_answers
 from reclens.ops.local.processes import owner_of
 from reclens.ops.local.stack import LocalStack
 from reclens.ops.local.state import StateFolder
+from reclens.platform.grpc.health_probe import grpc_status
 
 PARTS = {"redis", "s3", "capture", "train", "label", "inference", "gateway"}
 

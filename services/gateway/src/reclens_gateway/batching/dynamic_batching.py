@@ -179,8 +179,8 @@ class DynamicBatcher:
         return batch
 
     async def _call(self, batch: list[_Queued]) -> None:
-        metrics.observe_hop(len(batch))
-        metrics.observe_waiting(len(self._waiting))
+        metrics.current().hop_size.observe(len(batch))
+        metrics.current().waiting.set(len(self._waiting))
         now = asyncio.get_running_loop().time()
         for one in batch:
             one.request.timeout_seconds = max(one.deadline - now, 1e-3)

@@ -34,7 +34,8 @@ def recommend_response(
     add_effect(served, resolved, answer, response.effect)
     if resolved.edits and metrics.enabled():
         effect = response.effect
-        metrics.observe_edits(edit.WhichOneof("operation") or "" for edit in resolved.edits)
+        for edit in resolved.edits:
+            metrics.current().edits.labels(edit.WhichOneof("operation") or "").inc()
         metrics.observe_effect(served.release.name, effect.overlap, effect.relative_shift)
     if explain:
         add_explanation(served, answer, response.explanation)

@@ -314,7 +314,7 @@ def _check_not_deleted(policy: pb.Policy, field: str) -> None:
 
 def _log_change(operation: str, change: PolicyChange) -> None:
     """Log a change that is stored: which fields, how many edits, but nothing of what they hold."""
-    metrics.observe_policy_change(operation)
+    metrics.current().policy_changes.labels(operation).inc()
     before, after = change.before, change.after
     logger.info(
         "policy changed",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from reclens.concepts.evidence.cases import Cases, CaseSplit, read_cases
-from reclens.concepts.judging.judges import Embed
 from reclens.concepts.labels.labelling import LabellingContext, prepare_labelling
 from reclens.contracts import ConceptsSpec
 from reclens.data import read_dataset
@@ -111,12 +110,7 @@ def _read(spec: ConceptsSpec, store: ArtifactStore) -> LabellingContext:
             codes, split, items.ids, len(scale), max_cases=spec.max_cases, seed=spec.seed
         )
 
+    embed = SentenceEmbedder() if "embedding" in spec.judges else None
     return prepare_labelling(
-        cases("construct"), cases("verify"), items, scale, options=spec, embed=_embed(spec)
+        cases("construct"), cases("verify"), items, scale, options=spec, embed=embed
     )
-
-
-def _embed(spec: ConceptsSpec) -> Embed | None:
-    if "embedding" not in spec.judges:
-        return None
-    return SentenceEmbedder()

@@ -28,7 +28,8 @@ def answer_observed(served: Served[ServedModel], requests: Sequence[Request]) ->
     began = time_ns()
     outcomes = answer(served, requests)
     ended = time_ns()
-    metrics.observe_batch(len(requests), (ended - began) / 1e9)
+    metrics.current().batch_size.observe(len(requests))
+    metrics.current().batch_seconds.observe((ended - began) / 1e9)
     if tracing.tracing():
         contexts = [
             request.traceparent if isinstance(request, pb.RankRequest) else ""

@@ -98,7 +98,7 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._waiting += admitted
                 self._queues.setdefault(key, deque()).append(call)
                 self._wake.notify()
-            metrics.observe_waiting(self._waiting)
+            metrics.current().waiting.set(self._waiting)
         if admitted > 0:
             seconds = max(deadlines) - monotonic()
             try:
@@ -147,7 +147,7 @@ class MicroBatcher(Generic[K, Q, A]):
                 self._work(key, batch)
             with self._wake:
                 self._waiting -= len(batch) + dropped
-                metrics.observe_waiting(self._waiting)
+                metrics.current().waiting.set(self._waiting)
 
     def _take(self) -> tuple[K, list[tuple[_Call[Q, A], int]], int]:
         """The next batch: entries of one key, one of each call in turn."""

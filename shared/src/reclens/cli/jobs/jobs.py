@@ -16,6 +16,8 @@ from reclens.errors import Partial
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView, ShardView
 
+_EXIT_CODES = {JobState.FAILED: 1, JobState.CANCELLED: 6, JobState.PARTIAL: 7}
+
 app = typer.Typer(name="jobs", no_args_is_help=True, help="Submitted jobs.")
 
 JobId = Annotated[str, typer.Argument(help="Id, as `submit` and `jobs list` tell it.")]
@@ -83,12 +85,8 @@ def finish(view: JobView, *, json: bool) -> None:
 
 
 def _exit_by(view: JobView) -> None:
-    if view.state is JobState.CANCELLED:
-        raise typer.Exit(6)
-    if view.state is JobState.PARTIAL:
-        raise typer.Exit(7)
-    if view.state is JobState.FAILED:
-        raise typer.Exit(1)
+    if view.state in _EXIT_CODES:
+        raise typer.Exit(_EXIT_CODES[view.state])
 
 
 def _print(view: JobView) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
+from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, print_table
 from reclens.contracts import Release, ReleaseAction, ReleaseChangeSpec
 from reclens.contracts.specs.release import RELEASE_CHANGE
@@ -18,22 +20,22 @@ from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 
 Name = Annotated[str, typer.Argument(help="Name of the release.")]
-Reason = Annotated[str, typer.Option(help="Why; kept with the version.")]
-Author = Annotated[
-    str | None, typer.Option(help="Who decides; you, unless told otherwise.", show_default=False)
-]
-Expected = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="Only where this is still the newest version.",
-        show_default=False,
-    ),
-]
-
 app = typer.Typer(
     name="releases", no_args_is_help=True, help="Releases: what serving answers from."
 )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who changes a release, why, and what that person has seen."""
+
+    reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = ""
+    author: Annotated[str | None, typer.Option(help="Who decides; you, unless told otherwise.")] = (
+        None
+    )
+    expected: Annotated[
+        int | None, typer.Option(min=0, help="Only where this is still the newest version.")
+    ] = None
 
 
 @app.command("list")
@@ -57,6 +59,7 @@ def history(name: Name = "default", json: Json = False) -> None:
 
 
 @app.command()
+@with_groups
 def rollback(
     name: Name = "default",
     *,
@@ -64,60 +67,53 @@ def rollback(
         int | None,
         typer.Option(min=0, help="Version to go back to.", show_default="the one before"),
     ] = None,
-    reason: Reason = "",
-    author: Author = None,
-    expected: Expected = None,
+    decision: Decision,
     json: Json = False,
 ) -> None:
     """Serve what an earlier version named, as a new version.
 
     Jobs that were submitted before publish nothing over it.
     """
-    change = _change(ReleaseAction.ROLLBACK, name, reason, author, expected)
-    _submit(change.model_copy(update={"to": to}), json=json)
+    _submit(ReleaseAction.ROLLBACK, name, decision, to=to, json=json)
 
 
 @app.command()
+@with_groups
 def pin(
     name: Name = "default",
     *,
-    reason: Reason = "",
-    author: Author = None,
-    expected: Expected = None,
+    decision: Decision,
     json: Json = False,
 ) -> None:
     """Keep what is served: what jobs publish under the name is refused."""
-    _submit(_change(ReleaseAction.PIN, name, reason, author, expected), json=json)
+    _submit(ReleaseAction.PIN, name, decision, json=json)
 
 
 @app.command()
+@with_groups
 def unpin(
     name: Name = "default",
     *,
-    reason: Reason = "",
-    author: Author = None,
-    expected: Expected = None,
+    decision: Decision,
     json: Json = False,
 ) -> None:
     """Let jobs publish under the name again."""
-    _submit(_change(ReleaseAction.UNPIN, name, reason, author, expected), json=json)
+    _submit(ReleaseAction.UNPIN, name, decision, json=json)
 
 
-def _change(
-    action: ReleaseAction, name: str, reason: str, author: str | None, expected: int | None
-) -> ReleaseChangeSpec:
-    return ReleaseChangeSpec.parse(
+def _submit(
+    action: ReleaseAction, name: str, decision: Decision, *, to: int | None = None, json: bool
+) -> None:
+    change = ReleaseChangeSpec.parse(
         {
             "name": name,
             "action": action,
-            "expected": expected,
-            "author": author or getpass.getuser(),
-            "reason": reason,
+            "to": to,
+            "expected": decision.expected,
+            "author": decision.author or getpass.getuser(),
+            "reason": decision.reason,
         }
     )
-
-
-def _submit(change: ReleaseChangeSpec, *, json: bool) -> None:
     settings = client_settings()
     log = JobLog(settings.redis)
     done = watch(log.watch(log.submit(RELEASE_CHANGE.task, change.canonical())))

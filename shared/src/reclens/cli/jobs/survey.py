@@ -45,8 +45,7 @@ def export(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice and the order.")] = 0,
     concepts: Annotated[
-        str | None,
-        typer.Option(help="concepts/id, instead of a release's.", show_default=False),
+        str | None, typer.Option(help="concepts/id, instead of a release's.")
     ] = None,
     release: Release = "default",
     json: Json = False,
@@ -143,7 +142,6 @@ def import_answers(
         Path | None,
         typer.Option(
             help="File to write; survey-result.json beside the key unless told otherwise.",
-            show_default=False,
             dir_okay=False,
         ),
     ] = None,

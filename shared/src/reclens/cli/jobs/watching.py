@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,9 +38,9 @@ def watch(views: Iterable[JobView], *, live: bool | None = None) -> JobView:
         views: at least one, as from ``JobLog.watch``.
         live: redraw one table. None: where standard error is a terminal.
     """
-    if sys.stderr.isatty() if live is None else live:
-        return _watch_live(views)
-    return _watch_lines(views)
+    at_terminal = sys.stderr.isatty() if live is None else live
+    shown = _in_a_table(views) if at_terminal else _in_lines(views)
+    return deque(shown, maxlen=1).pop()
 
 
 class Row(NamedTuple):
@@ -96,10 +97,9 @@ def describe_waiting(waiting: Waiting) -> str:
     return f"waiting for {waiting.message.rstrip('.')}; {when}"
 
 
-def _watch_lines(views: Iterable[JobView]) -> JobView:
+def _in_lines(views: Iterable[JobView]) -> Iterator[JobView]:
     said: dict[str, str] = {}
     spoke: dict[str, float] = {}
-    last: JobView | None = None
     for view in views:
         for name, state, reused, progress, waiting in rows_of(view):
             word = "found" if reused else state.value.lower()
@@ -117,20 +117,17 @@ def _watch_lines(views: Iterable[JobView]) -> JobView:
                 if waiting:
                     say(f"  {name}: {describe_waiting(waiting)}")
                 spoke[name] = time.monotonic()
-        last = view
-    return _checked(last)
+        yield view
 
 
-def _watch_live(views: Iterable[JobView]) -> JobView:
+def _in_a_table(views: Iterable[JobView]) -> Iterator[JobView]:
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    last: JobView | None = None
     with Live(console=Console(stderr=True), refresh_per_second=8) as display:
         for view in views:
             display.update(_table(view))
-            last = view
-    return _checked(last)
+            yield view
 
 
 def _table(view: JobView) -> Table:
@@ -153,12 +150,6 @@ def _table(view: JobView) -> Table:
             text = f"{text}, {describe_waiting(waiting)}"
         table.add_row(mark, name, bar or "", text)
     return table
-
-
-def _checked(view: JobView | None) -> JobView:
-    if view is None:
-        raise ValueError("nothing to watch: no view was given")
-    return view
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, say
 from reclens.contracts import PipelineSpec
 from reclens.contracts.specs.pipeline import PIPELINE_RUN
@@ -15,7 +16,7 @@ from reclens.ops.deployment.access import Account
 from reclens.ops.deployment.credentials import OPERATOR_ENV, Addresses, make_credentials
 from reclens.ops.deployment.initialise import (
     PIPELINE,
-    Found,
+    Existing,
     Submission,
     await_bucket,
     await_redis,
@@ -33,28 +34,12 @@ def _group() -> None:
 
 
 @app.command()
+@with_groups
 def credentials(
     folder: Annotated[Path, typer.Argument(help="Where they are kept.")],
     *,
     bucket: Annotated[str, typer.Option(help="Bucket of all artifacts.")] = "reclens",
-    redis_inside: Annotated[
-        str | None,
-        typer.Option(
-            help="Redis as the parts reach it, host:port.",
-            show_default="as it is, or redis:6379",
-        ),
-    ] = None,
-    redis: Annotated[str, typer.Option(help="Redis as this machine reaches it.")] = Addresses.redis,
-    s3: Annotated[
-        str, typer.Option(help="The object store as this machine reaches it.")
-    ] = Addresses.s3,
-    gateway: Annotated[
-        str, typer.Option(help="The gateway as this machine reaches it.")
-    ] = Addresses.gateway,
-    s3_region: Annotated[str, typer.Option(help="Region of the store.")] = Addresses.s3_region,
-    s3_secure: Annotated[
-        bool, typer.Option(help="Whether the store is asked over TLS.", envvar="RECLENS_S3__SECURE")
-    ] = Addresses.s3_secure,
+    addresses: Addresses,
     rotate: Annotated[
         list[Account] | None, typer.Option(help="Make new secrets for this part; repeatable.")
     ] = None,
@@ -67,14 +52,6 @@ def credentials(
     Raises:
         Unavailable: the folder cannot be read or written.
     """
-    addresses = Addresses(
-        redis_inside=redis_inside or None,
-        redis=redis,
-        s3=s3,
-        s3_region=s3_region,
-        s3_secure=s3_secure,
-        gateway=gateway,
-    )
     changed = make_credentials(folder, addresses, bucket=bucket, rotate=tuple(rotate or ()))
     if json:
         print_json({"folder": str(folder), "changed": changed})
@@ -93,15 +70,13 @@ def init(
         str | None, typer.Option(help="Release to publish.", show_default="the file's")
     ] = None,
     pipeline: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of a pipeline.", show_default="MovieLens-100K"),
+        Path | None, typer.Option(help="YAML file of a pipeline.", show_default="MovieLens-100K")
     ] = None,
     no_pipeline: Annotated[
         bool, typer.Option("--no-pipeline", help="Only make the bucket.")
     ] = False,
     again: Annotated[
-        bool,
-        typer.Option("--again", help="Submit it even if the release exists or is being made."),
+        bool, typer.Option("--again", help="Submit it even if the release exists or is being made.")
     ] = False,
     minio: Annotated[
         Path | None,
@@ -157,11 +132,11 @@ def _read(file: Path, release: str | None) -> PipelineSpec:
 
 def _tell(submission: Submission, release: str) -> None:
     job_id, before = submission.job_id, submission.before
-    if submission.found is Found.RELEASE:
+    if submission.found is Existing.RELEASE:
         say(f"release {release} exists; nothing to submit")
-    elif submission.found is Found.JOB:
+    elif submission.found is Existing.JOB:
         say(f"release {release} is being made; follow it: reclens jobs watch {job_id}")
-    elif submission.found is Found.CANCELLED:
+    elif submission.found is Existing.CANCELLED:
         say(
             f"the last pipeline for release {release}, {job_id}, was cancelled; to submit it all "
             "the same: reclens deploy init --again"

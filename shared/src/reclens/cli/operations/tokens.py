@@ -33,9 +33,7 @@ _UNITS = {"d": "days", "h": "hours", "min": "minutes"}
 def create(  # noqa: PLR0917
     client: Annotated[str, typer.Option(help="Who holds it.")],
     scope: Annotated[str, typer.Option(help="Rights: read, steer, admin.")] = "read,steer",
-    expires: Annotated[
-        str, typer.Option(help="Life, e.g. 90d or 12h. Without it: no end.", show_default=False)
-    ] = "",
+    expires: Annotated[str, typer.Option(help="Life, e.g. 90d or 12h. Without it: no end.")] = "",
     rate: Annotated[
         str,
         typer.Option(help="Most requests, e.g. 100/s or 5000/min, of all tokens of the client."),

@@ -36,6 +36,7 @@ class Process(NamedTuple):
     made where all are installed, looks them up."""
 
 
+_WORKER = "reclens.platform.settings.models:WorkerSettings"
 PROCESSES = (
     Process("gateway", "reclens-gateway serve", "reclens_gateway.settings:GatewaySettings"),
     Process(
@@ -43,13 +44,9 @@ PROCESSES = (
         "reclens-recommender serve",
         "reclens_recommender.serving.settings:InferenceSettings",
     ),
-    Process(
-        "recommender worker",
-        "reclens-recommender worker",
-        "reclens.platform.settings.models:WorkerSettings",
-    ),
-    Process("trainer", "reclens-trainer worker", "reclens.platform.settings.models:WorkerSettings"),
-    Process("labeler", "reclens-labeler worker", "reclens.platform.settings.models:WorkerSettings"),
+    Process("recommender worker", "reclens-recommender worker", _WORKER),
+    Process("trainer", "reclens-trainer worker", _WORKER),
+    Process("labeler", "reclens-labeler worker", _WORKER),
     Process("command line", "reclens", "reclens.platform.settings.models:ClientSettings"),
 )
 

@@ -36,17 +36,12 @@ def list_concepts(
     """List concepts, most trusted first."""
     with steering_client() as client:
         found = list(islice(client.concepts(min_confidence=min_confidence, release=release), limit))
-    if json:
-        print_json([as_json(concept) for concept in found])
-    else:
-        print_table(CONCEPT_COLUMNS, [concept_row(concept) for concept in found])
+    _print_list(found, json)
 
 
 @app.command()
 def search(
-    text: Annotated[
-        str | None, typer.Argument(help="Words of a label, keyword or title.", show_default=False)
-    ] = None,
+    text: Annotated[str | None, typer.Argument(help="Words of a label, keyword or title.")] = None,
     item: Annotated[
         str | None, typer.Option(help="Concepts that this item is evidence of.")
     ] = None,
@@ -59,10 +54,7 @@ def search(
         raise typer.BadParameter("give exactly one of TEXT, --item and --user")
     with steering_client() as client:
         found = client.search_concepts(text, item_id=item, user_id=user, release=release)
-    if json:
-        print_json([as_json(concept) for concept in found])
-    else:
-        print_table(CONCEPT_COLUMNS, [concept_row(concept) for concept in found])
+    _print_list(found, json)
 
 
 @app.command()
@@ -91,6 +83,13 @@ def show(
     print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
         print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
+
+
+def _print_list(concepts: Sequence[pb.Concept], json: bool) -> None:
+    if json:
+        print_json([as_json(concept) for concept in concepts])
+    else:
+        print_table(CONCEPT_COLUMNS, [concept_row(concept) for concept in concepts])
 
 
 def _push_text(push: Sequence[pb.ProposedPart]) -> str:

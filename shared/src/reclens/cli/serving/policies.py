@@ -28,8 +28,7 @@ app = typer.Typer(name="policies", no_args_is_help=True, help="Stored steering p
 
 Name = Annotated[str, typer.Argument(help="Its name, e.g. calm-evening.")]
 File = Annotated[
-    Path | None,
-    typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.", show_default=False),
+    Path | None, typer.Option("--file", "-f", help="YAML or JSON, as `show --json` prints.")
 ]
 Comment = Annotated[str, typer.Option(help="Why; kept with the version.")]
 Last = Annotated[int, typer.Option(min=1, help="At most this many versions, the newest.")]
@@ -41,14 +40,11 @@ class About:
 
     mode: Annotated[
         Literal["residual", "reconstruct"] | None,
-        typer.Option("--mode", help="How edits are written back.", show_default=False),
+        typer.Option("--mode", help="How edits are written back."),
     ] = None
-    description: Annotated[str | None, typer.Option(help="What it is for.", show_default=False)] = (
-        None
-    )
+    description: Annotated[str | None, typer.Option(help="What it is for.")] = None
     release: Annotated[
-        str | None,
-        typer.Option(help="Release that it is checked against, else default.", show_default=False),
+        str | None, typer.Option(help="Release that it is checked against, else default.")
     ] = None
 
 
@@ -79,15 +75,11 @@ def show(
     """Show a policy, and what each version changed. With --json: the policy, fit for --file."""
     with steering_client() as client:
         policy = client.policy(policy_id, version=version)
-        if json:
-            print_json(as_json(policy))
-            return
-        history = _history(client, policy_id, last)
-    print(f"{policy.policy_id}  {version_line(policy)}")
-    for line in policy_lines(policy):
-        print(f"  {line}")
-    print("versions")
-    _print_history(history, last)
+        history = [] if json else _history(client, policy_id, last)
+    _tell(policy, json)
+    if history:
+        print("versions")
+        _print_history(history, last)
 
 
 @app.command()
@@ -136,7 +128,6 @@ def update(
             min=1,
             help="Version that the change is based on: it is refused where there is a newer one. "
             "Else that of the file, else the newest.",
-            show_default=False,
         ),
     ] = None,
     comment: Comment = "",

@@ -102,8 +102,7 @@ def compare(
         list[str],
         typer.Argument(
             help="NAME=CONCEPT[:STRENGTH],... each; negative strengths for less, @POLICY for a "
-            "stored policy.",
-            show_default=False,
+            "stored policy."
         ),
     ],
     *,
@@ -154,16 +153,11 @@ def _variant(text: str) -> pb.Variant:
 
 @app.command()
 def propose(
-    text: Annotated[
-        str | None, typer.Argument(help='Words, e.g. "slow crime dramas".', show_default=False)
-    ] = None,
+    text: Annotated[str | None, typer.Argument(help='Words, e.g. "slow crime dramas".')] = None,
     *,
-    like: Annotated[
-        str | None, typer.Option(help="Item ids to move towards, with commas.", show_default=False)
-    ] = None,
+    like: Annotated[str | None, typer.Option(help="Item ids to move towards, with commas.")] = None,
     dislike: Annotated[
-        str | None,
-        typer.Option(help="Item ids to move away from, with commas.", show_default=False),
+        str | None, typer.Option(help="Item ids to move away from, with commas.")
     ] = None,
     max_latents: Annotated[
         int, typer.Option(min=1, max=MAX_PROPOSED_LATENTS, help="Latents that the edit may use.")

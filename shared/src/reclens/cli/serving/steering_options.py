@@ -22,14 +22,9 @@ _CONDITION = re.compile(r"(.+)([<>])(.+)")
 class Subject:
     """Whom to recommend to."""
 
-    user: Annotated[
-        str | None, typer.Option(help="A user of the data set.", show_default=False)
-    ] = None
+    user: Annotated[str | None, typer.Option(help="A user of the data set.")] = None
     history: Annotated[
-        str | None,
-        typer.Option(
-            help="Item ids, oldest first, with commas: for anybody else.", show_default=False
-        ),
+        str | None, typer.Option(help="Item ids, oldest first, with commas: for anybody else.")
     ] = None
 
     def fields(self) -> SubjectOptions:
@@ -61,14 +56,10 @@ class Limits:
     """What may be in an answer."""
 
     exclude: Annotated[
-        str | None,
-        typer.Option(
-            help="Item ids that must not be in the answer, with commas.", show_default=False
-        ),
+        str | None, typer.Option(help="Item ids that must not be in the answer, with commas.")
     ] = None
     limit: Annotated[
-        list[str] | None,
-        typer.Option(help="TAG:N, at most N items with that tag. Repeatable.", show_default=False),
+        list[str] | None, typer.Option(help="TAG:N, at most N items with that tag. Repeatable.")
     ] = None
 
     def fields(self) -> dict[str, Any]:
@@ -101,8 +92,7 @@ class Edits:
     blends: Annotated[
         list[str] | None,
         typer.Option(
-            "--blend",
-            help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable.",
+            "--blend", help="CONCEPT:WEIGHT,...[@STRENGTH]: pushed as one direction. Repeatable."
         ),
     ] = None
     only_when: Annotated[

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import sparse
 
@@ -115,7 +116,7 @@ def read_cases(
         MissingData: the shards hold no case of ``split``.
         MalformedData: an item or latent is not of this data set and dictionary.
     """
-    ids = {item_id: index for index, item_id in enumerate(item_ids)}
+    ids = pa.array(item_ids, pa.string())
     parts = []
     for path, rows in _chosen(shards, split, max_cases, seed):
         table = pq.read_table(path, columns=_COLUMNS).take(pa.array(rows))
@@ -178,13 +179,11 @@ def _rows_of(path: Path, split: str) -> np.ndarray:
     return np.nonzero(column.to_numpy() == split)[0]
 
 
-def _cases(table: pa.Table, file: str, ids: Mapping[str, int], n_latents: int) -> Cases:
+def _cases(table: pa.Table, file: str, ids: pa.Array, n_latents: int) -> Cases:
     users = table["user_id"].to_numpy()
     top, lengths = _flat(table["top_items"])
-    # Each distinct id is looked up once: answers repeat the same items.
-    coded = top.dictionary_encode()
-    known = [ids.get(item_id, _NO_ITEM) for item_id in coded.dictionary.to_pylist()]
-    found = np.array([*known, _NO_ITEM], np.int32)[coded.indices.to_numpy()]
+    index_in: Any = pc.index_in  # pyright: ignore[reportAttributeAccessIssue]
+    found = index_in(top, ids).fill_null(_NO_ITEM).to_numpy()
     if (found == _NO_ITEM).any():
         stranger = top[int(np.argmax(found == _NO_ITEM))].as_py()
         raise MalformedData(

@@ -80,9 +80,14 @@ def gather_evidence(cases: Cases, n_items: int, *, n_evidence: int) -> Evidence:
         (values[chosen], (latents[chosen], rows[chosen])), shape=(cases.n_latents, len(cases))
     )
     answers = cases.item_weights(n_items)
-    shares = _rows_to_one(sparse.csr_matrix(evidence_cases @ answers))
+    in_evidence = sparse.csr_matrix(evidence_cases @ answers)
+    shares = _shares(in_evidence, np.asarray(in_evidence.sum(axis=1)).ravel())
     background = np.asarray(answers.mean(axis=0)).ravel()
-    top_shares = _shares_on_top(latents, top, values, cases.n_latents, n_items)
+    known = top >= 0
+    on_top = sparse.csr_matrix(
+        (values[known], (latents[known], top[known])), shape=(cases.n_latents, n_items)
+    )
+    top_shares = _shares(on_top, np.bincount(latents, weights=values, minlength=cases.n_latents))
     top_item = np.asarray(top_shares.argmax(axis=1)).ravel().astype(np.int64)
     return Evidence(
         cases=evidence_cases,
@@ -132,9 +137,9 @@ def _strongest_and_stratified(
     return ordered[(rank < n_evidence) | picked]
 
 
-def _rows_to_one(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    totals = np.asarray(matrix.sum(axis=1)).ravel()
-    scale = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+def _shares(matrix: sparse.csr_matrix, totals: np.ndarray) -> sparse.csr_matrix:
+    """Rows divided by their totals, 0 where there is nothing."""
+    scale = np.divide(1.0, totals, out=np.zeros(len(totals)), where=totals > 0)
     return sparse.csr_matrix(sparse.diags(scale) @ matrix)
 
 
@@ -149,18 +154,6 @@ def _exceeding_items(
         order = np.lexsort((columns, -excess))
         items.append(columns[order[excess[order] > 0]][:n_evidence])
     return items
-
-
-def _shares_on_top(
-    latents: np.ndarray, top: np.ndarray, values: np.ndarray, n_latents: int, n_items: int
-) -> sparse.csr_matrix:
-    known = top >= 0
-    mass = sparse.csr_matrix(
-        (values[known], (latents[known], top[known])), shape=(n_latents, n_items)
-    )
-    totals = np.bincount(latents, weights=values, minlength=n_latents)
-    scale = np.divide(1.0, totals, out=np.zeros(n_latents), where=totals > 0)
-    return sparse.csr_matrix(sparse.diags(scale) @ mass)
 
 
 def _distinct_users(cases: Cases, latents: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -145,8 +145,6 @@ def nesting(
     W_dec: np.ndarray,
     activations: sparse.csr_matrix,
     *,
-    min_cosine: float = PARENT_COSINE,
-    min_probability: float = PARENT_PROBABILITY,
     min_lift: float = PARENT_LIFT,
 ) -> np.ndarray:
     """Find each latent's parent among the latents of earlier levels.
@@ -159,9 +157,7 @@ def nesting(
             (`AutoencoderConfig.latent_levels`); where all are equal nobody has a parent.
         W_dec: float [n_latents, d_model], decoder directions.
         activations: float [n_cases, n_latents], at least 0.
-        min_cosine: least cosine of the directions.
-        min_probability: least P(parent fires | child fires).
-        min_lift: least ratio of that to P(parent fires).
+        min_lift: least ratio of P(parent fires | child fires) to P(parent fires).
 
     Returns:
         int64 [n_latents], -1 for none.
@@ -179,12 +175,12 @@ def nesting(
     for i, j, both in _together(fires):
         given = both / np.maximum(counts[i], 1)
         fits = (levels[j] < levels[i]) & often[i] & often[j]
-        fits &= (given >= min_probability) & (given * n_cases >= min_lift * counts[j])
+        fits &= (given >= PARENT_PROBABILITY) & (given * n_cases >= min_lift * counts[j])
         child, other, given = i[fits], j[fits], given[fits]
         cosine = _cosines(unit, child, other)
         # The last of a child is its parent: most surely, then closest, then the lower latent.
         order = np.lexsort((-other, cosine, given))
-        order = order[cosine[order] >= min_cosine]
+        order = order[cosine[order] >= PARENT_COSINE]
         parent[child[order]] = other[order]
     return parent
 

@@ -161,7 +161,9 @@ class LlmLabeller:
     def _name(self, latent: int) -> LabelledLatent:
         label = self._context.keywords.choose(latent)
         by_keywords = self._context.named_by_keywords(latent, label)
-        if self._context.options.source != "llm" or not self._is_told(latent):
+        evidence = self._context.evidence
+        is_told = evidence.is_enough(latent) and len(evidence.items[latent])
+        if self._context.options.source != "llm" or not is_told:
             return by_keywords
         question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
@@ -187,28 +189,18 @@ class LlmLabeller:
         statement = Statement(f"{answer.name}. {answer.description}", rests_on)
         return LabelledLatent(row, statement, usage=outcome.usage)
 
-    def _is_told(self, latent: int) -> bool:
-        return (
-            self._context.evidence.is_enough(latent)
-            and len(self._context.evidence.items[latent]) > 0
-        )
-
     def _question(self, latent: int, label: KeywordLabel | None) -> LabelQuestion:
         evidence = self._context.evidence
         lacking = evidence.lacking_items(latent, self._options.n_counter_examples)
-        return LabelQuestion(
-            keywords=self._offered(latent, label),
-            evidence=tuple(
-                self._item(item) for item in evidence.items[latent][: self._options.n_examples]
-            ),
-            counter_examples=tuple(self._item(item) for item in lacking),
-        )
-
-    def _offered(self, latent: int, label: KeywordLabel | None) -> tuple[str, ...]:
-        """The keyword label's own terms, then the others that compete, best first."""
+        # The keyword label's own terms, then the others that compete, best first.
         own = () if label is None else label.terms
         ranked = dict.fromkeys([*own, *self._context.keywords.offered(latent).tolist()])
-        return tuple(self._context.vocabulary.terms[term].text for term in ranked)[:MAX_KEYWORDS]
+        keywords = (self._context.vocabulary.terms[term].text for term in ranked)
+        return LabelQuestion(
+            keywords=tuple(keywords)[:MAX_KEYWORDS],
+            evidence=tuple(map(self._item, evidence.items[latent][: self._options.n_examples])),
+            counter_examples=tuple(map(self._item, lacking)),
+        )
 
     def _item(self, item: int) -> EvidenceItem:
         items = self._context.items

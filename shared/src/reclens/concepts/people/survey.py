@@ -145,8 +145,8 @@ def make_survey(
     questions, keys = [], []
     for number, index in enumerate(rng.permutation(len(chosen)), start=1):
         concept, confidence = chosen[index]
-        rows, activations = source.draw(concept)
-        shown = tuple(source.shown(int(row), place) for place, row in enumerate(rows, start=1))
+        rows, values = source.draw(concept)
+        shown = tuple(source.shown(row, place) for place, row in enumerate(rows, start=1))
         questions.append(
             ShownQuestion(number, clean(concept.label, MAX_TITLE), _description(concept), shown)
         )
@@ -161,13 +161,11 @@ def make_survey(
                 cases=tuple(
                     KeyCase(
                         case=place,
-                        fires=bool(value > 0),
-                        activation=float(value),
+                        fires=bool(values[row] > 0),
+                        activation=float(values[row]),
                         user_id=str(cases.user_ids[row]),
                     )
-                    for place, (row, value) in enumerate(
-                        zip(rows, activations, strict=True), start=1
-                    )
+                    for place, row in enumerate(rows, start=1)
                 ),
             )
         )
@@ -231,8 +229,8 @@ class _Source:
         firing = int((self._values(concept)[self._distinct] > 0).sum())
         return firing >= CASES_EACH and len(self._distinct) - firing >= CASES_EACH
 
-    def draw(self, concept: Concept) -> tuple[np.ndarray, np.ndarray]:
-        """Rows in the order to show, and the activation in each."""
+    def draw(self, concept: Concept) -> tuple[list[int], np.ndarray]:
+        """Rows in the order to show, and the activation in all cases."""
         rng = np.random.default_rng([self._seed, *concept.latents])
         values = self._values(concept)
         fires = values[self._distinct] > 0
@@ -249,8 +247,7 @@ class _Source:
         rest = np.setdiff1d(silent, hard)
         n_easy = CASES_EACH - _N_HARD
         easy = rng.choice(self._one_per_user(rest, n_easy, rng), size=n_easy, replace=False)
-        rows = rng.permutation(np.concatenate([positives, hard, easy]).astype(np.int64))
-        return rows, values[rows]
+        return rng.permutation(np.concatenate([positives, hard, easy])).tolist(), values
 
     def shown(self, row: int, place: int) -> ShownCase:
         tops = self._cases.top_items[row, :ANSWER_SHOWN]

@@ -28,12 +28,13 @@ import shlex
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+import typer
+
 from reclens.ops.deployment.access import Account, rights
-from reclens.ops.deployment.redis_acl import render_acl
-from reclens.ops.deployment.s3_identities import S3Keys, render_identities
+from reclens.ops.deployment.account_rules import S3Keys, render_acl, render_identities
 from reclens.ops.deployment.secret_folder import SecretFolder
 
 IDENTITIES: Final = "identities.json"
@@ -59,20 +60,30 @@ _SECRET_BYTES: Final = 30  # 240 bits, 40 characters: MinIO takes no more
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the servers are found: within the deployment, and from this machine."""
+    """Where the servers are found, as ``host:port``: within the deployment, and from this machine.
 
-    redis_inside: str | None = None
-    """``host:port`` of Redis, as containers reach it. None: as it is, or ``redis:6379``."""
-    redis: str = "127.0.0.1:6379"
-    """``host:port`` of Redis, as this machine reaches it."""
-    s3: str = "127.0.0.1:8333"
-    """``host:port`` of the store, as this machine reaches it."""
-    s3_region: str = "us-east-1"
-    """Region of the store."""
-    s3_secure: bool = False
-    """Whether the store is asked over TLS."""
-    gateway: str = "127.0.0.1:50051"
-    """``host:port`` of SteeringService, as this machine reaches it."""
+    They are options of ``reclens deploy credentials`` too.
+    """
+
+    redis_inside: Annotated[
+        str | None,
+        typer.Option(
+            help="Redis as the parts reach it, host:port.", show_default="as it is, or redis:6379"
+        ),
+    ] = None
+    """None, or empty: as it is, or ``redis:6379``."""
+    redis: Annotated[str, typer.Option(help="Redis as this machine reaches it.")] = "127.0.0.1:6379"
+    s3: Annotated[str, typer.Option(help="The object store as this machine reaches it.")] = (
+        "127.0.0.1:8333"
+    )
+    gateway: Annotated[str, typer.Option(help="The gateway as this machine reaches it.")] = (
+        "127.0.0.1:50051"
+    )
+    """Its SteeringService."""
+    s3_region: Annotated[str, typer.Option(help="Region of the store.")] = "us-east-1"
+    s3_secure: Annotated[
+        bool, typer.Option(help="Whether the store is asked over TLS.", envvar="RECLENS_S3__SECURE")
+    ] = False
 
 
 def make_credentials(
@@ -136,7 +147,7 @@ def _redis_password(
         if user != account.value or not password:
             return None
         address = addresses.redis_inside
-    if address is not None:
+    if address:
         folder.write(name, _redis_url(account, password, address))
     return password
 

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, LockError, NoPermissionError, RedisError
@@ -38,7 +39,7 @@ _LOCK_SECONDS = 60.0
 _JOBS = 500
 
 
-class Found(StrEnum):
+class Existing(StrEnum):
     """What there was when a pipeline was to be submitted."""
 
     NOTHING = "nothing"
@@ -54,7 +55,7 @@ class Found(StrEnum):
 class Submission(NamedTuple):
     """What became of the pipeline."""
 
-    found: Found
+    found: Existing
     """Why it was submitted, or was not."""
     job_id: str | None
     """The job that was submitted, or found."""
@@ -130,19 +131,16 @@ def await_bucket(
 
 def _wait(attempt: Callable[[], None], what: str, seconds: float, say: Say) -> None:
     deadline = time.monotonic() + seconds
-    told = False
-    while True:
+    for tries in count():
         try:
             attempt()
+            return
         except Unavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            if not told:
+            if not tries:
                 say(f"waiting for {what}: {error.message}")
-                told = True
             time.sleep(_POLL_SECONDS)
-        else:
-            return
 
 
 # --- the pipeline --------------------------------------------------------------------------------
@@ -164,47 +162,29 @@ def submit_once(settings: ClientSettings, spec: PipelineSpec, *, again: bool = F
     """
     log = JobLog(settings.redis)
     with _submission_lock(connect(settings.redis), spec.release):
-        last = _last_job(log, spec.release)
-        if again:
-            found = Found.NOTHING
-        elif _exists(settings, spec.release):
-            found = Found.RELEASE
-        else:
-            found = _found_in(last)
-        if found is not Found.NOTHING:
+        jobs = (job for job in log.list(_JOBS) if _makes_release(job, spec.release))
+        last = next(jobs, None)
+        found = Existing.NOTHING if again else _existing(settings, spec.release, last)
+        if found is not Existing.NOTHING:
             return Submission(found, last.id if last else None, None)
         job_id = log.submit(PIPELINE_RUN.task, spec.canonical())
         return Submission(found, job_id, last if last and last.state.final else None)
 
 
-def _found_in(last: JobView | None) -> Found:
-    if last is None:
-        return Found.NOTHING
-    if not last.state.final:
-        return Found.JOB
-    return Found.CANCELLED if last.state is JobState.CANCELLED else Found.NOTHING
-
-
-def _exists(settings: ClientSettings, release: str) -> bool:
-    try:
+def _existing(settings: ClientSettings, release: str, last: JobView | None) -> Existing:
+    with suppress(NotFound):
         ArtifactStore.from_settings(settings).releases.head(release)
-    except NotFound:
-        return False
-    return True
+        return Existing.RELEASE
+    if last is not None and last.state is JobState.CANCELLED:
+        return Existing.CANCELLED
+    return Existing.NOTHING if last is None or last.state.final else Existing.JOB
 
 
-def _last_job(log: JobLog, release: str) -> JobView | None:
-    """The newest pipeline that was to publish the release."""
-    for view in log.list(_JOBS):
-        if view.task == PIPELINE_RUN.task and _release_of(view.spec) == release:
-            return view
-    return None
-
-
-def _release_of(spec: Any) -> str:
+def _makes_release(job: JobView, release: str) -> bool:
     # What others have sent need not be a specification.
-    named = spec.get("release") if isinstance(spec, dict) else None
-    return str(named or PipelineSpec.model_fields["release"].default)
+    named = job.spec.get("release") if isinstance(job.spec, dict) else None
+    wanted = str(named or PipelineSpec.model_fields["release"].default)
+    return job.task == PIPELINE_RUN.task and wanted == release
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from minio.error import MinioAdminException
 
 from reclens.errors import StoreRefused, Unavailable
 from reclens.ops.deployment.access import Account
+from reclens.ops.deployment.account_rules import S3Keys, policies, policy_name
 from reclens.ops.deployment.credentials import IDENTITIES, ROOT_PASSWORD, ROOT_USER
-from reclens.ops.deployment.s3_identities import S3Keys, policies, policy_name
 from reclens.platform.files import read_text
 from reclens.platform.settings.models import S3Settings
 

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from reclens.errors import Unavailable
@@ -47,22 +46,15 @@ class SecretFolder:
         self._owner = (found.st_uid, found.st_gid)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._handle >= 0:
             os.close(self._handle)
 
     def read(self, name: str) -> str | None:
         """What the file says, without white space around it; None where there is none."""
         with _system_errors(self.root / name):
-            try:
-                return (self.root / name).read_text().strip() or None
-            except FileNotFoundError:
-                return None
+            path = self.root / name
+            return (path.read_text().strip() or None) if path.exists() else None
 
     def write(self, name: str, text: str, *, private: bool = False) -> None:
         """Let the file say ``text``; readers see the old or the new, never half of one.

@@ -72,22 +72,6 @@ def port_open(target: str) -> bool:
         return False
 
 
-def grpc_status(target: str) -> str | None:
-    """Overall status by the gRPC health protocol: ``SERVING``, ``NOT_SERVING``; None: no answer."""
-    if not port_open(target):
-        return None
-    import grpc  # noqa: PLC0415
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
-
-    with grpc.insecure_channel(target) as channel:
-        try:
-            check = health_pb2_grpc.HealthStub(channel).Check  # pyright: ignore[reportAttributeAccessIssue]
-            answer = check(health_pb2.HealthCheckRequest(), timeout=PROBE_SECONDS)
-        except grpc.RpcError:
-            return None
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-
-
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
     """The last lines of a log, indented for an error message."""
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from reclens.contracts import QueueName
 from reclens.errors import Unavailable
-from reclens.ops.local.health import grpc_status, log_tail, redis_answers, s3_answers
+from reclens.ops.local.health import log_tail, redis_answers, s3_answers
 from reclens.ops.local.processes import await_end, owner_of, stop
 from reclens.ops.local.servers import remove_s3_sockets
 from reclens.ops.local.state import StateFolder
@@ -120,38 +120,24 @@ class LocalStack:
 
         started = time.monotonic()
         repaired = self._supervisor.ensure_started(SERVERS)
-        settings = self.state.settings()
-        self._await({"redis": lambda: redis_answers(settings.redis)}, report)
-        self._await({"s3": lambda: s3_answers(settings.s3)}, report)
-        S3Store(settings.s3).ensure_bucket()
+        self._await(SERVERS, report)
+        S3Store(self.state.settings().s3).ensure_bucket()
         begun = self._supervisor.ensure_started(APPLICATIONS)
         if begun:
             report(f"starting {', '.join(begun)}")
-        queues: set[str] = set()
-
-        def consumes(name: str) -> bool:
-            if _QUEUE_OF[name].value not in queues:
-                queues.update(self._consumed_queues())
-            return _QUEUE_OF[name].value in queues
-
-        endpoints = self.state.endpoints()
-        checks: dict[str, Callable[[], bool]] = {
-            "inference": lambda: grpc_status(endpoints["inference"]) is not None,
-            "gateway": lambda: grpc_status(endpoints["gateway"]) is not None,
-        }
-        checks |= {name: (lambda name=name: consumes(name)) for name in _QUEUE_OF}
-        self._await(checks, report)
-        self.state.publish()
+        self._await(APPLICATIONS, report)
+        endpoints = self.state.publish()
         how = "is up" if begun or repaired else "was up already"
         report(f"the stack {how} ({time.monotonic() - started:.1f} s)")
         return endpoints
 
-    def _await(self, checks: dict[str, Callable[[], bool]], report: Report) -> None:
-        """Wait for each check; a process that dies again and again ends the wait at once."""
-        waiting = dict(checks)
-        pids: dict[str, set[int]] = {name: set() for name in checks}
+    def _await(self, names: Sequence[str], report: Report) -> None:
+        """Wait until each answers; one that dies again and again ends the wait at once."""
+        waiting = list(names)
+        pids: dict[str, set[int]] = {name: set() for name in names}
         deadline = time.monotonic() + _START_SECONDS
         while waiting:
+            queues = set[str]() if _QUEUE_OF.keys().isdisjoint(waiting) else self._consumed_queues()
             programs = self._supervisor.programs()
             for name in list(waiting):
                 pid = programs[name].pid
@@ -159,11 +145,11 @@ class LocalStack:
                 gave_up = programs[name].state in {"FATAL", "EXITED", "STOPPED"}
                 if gave_up or len(pids[name]) >= _STARTS:
                     raise self._failed(name, "does not stay up")
-                if _running(programs[name]) and waiting[name]():
+                if _running(programs[name]) and self._probe(name, queues)[0]:
                     report(f"{name} answers")
-                    del waiting[name]
+                    waiting.remove(name)
             if waiting and time.monotonic() > deadline:
-                raise self._failed(next(iter(waiting)), f"is silent after {_START_SECONDS:.0f} s")
+                raise self._failed(waiting[0], f"is silent after {_START_SECONDS:.0f} s")
             if waiting:
                 time.sleep(_POLL_SECONDS)
 
@@ -217,6 +203,8 @@ class LocalStack:
             queue = _QUEUE_OF[name].value
             consumes = queue in queues
             return consumes, f"{'consumes' if consumes else 'does not answer on'} queue {queue}"
+        from reclens.platform.grpc.health_probe import grpc_status  # noqa: PLC0415 - slow as well
+
         status = grpc_status(endpoints[name])
         said = "no answer" if status is None else status
         return status is not None, f"{endpoints[name]}, {said}"

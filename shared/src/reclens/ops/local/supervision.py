@@ -61,7 +61,7 @@ class Supervisor:
             return False
         try:
             self._call("getState")
-        except (OSError, http.client.HTTPException):
+        except Unavailable:
             return False
         return True
 
@@ -97,15 +97,8 @@ class Supervisor:
         Raises:
             Unavailable: supervisord does not answer.
         """
-        try:
-            found = self._call("getAllProcessInfo")
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                "the local stack's supervisord does not answer.",
-                remedy="run `reclens up`, which repairs the stack.",
-            ) from error
         statuses = {}
-        for info in found:
+        for info in self._call("getAllProcessInfo"):
             running = info["statename"] == "RUNNING"
             statuses[info["name"]] = ProgramStatus(
                 name=info["name"],
@@ -132,7 +125,7 @@ class Supervisor:
         """Ask supervisord to stop all programs, applications first, and then itself."""
         try:
             self._call("shutdown")
-        except (OSError, http.client.HTTPException, xmlrpc.client.Fault):
+        except (Unavailable, xmlrpc.client.Fault):
             process = self.process()
             if process is not None:
                 process.terminate()
@@ -140,8 +133,14 @@ class Supervisor:
     def _call(self, method: str, *arguments: Any) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._state.socket}")
         # The host is a placeholder: the transport talks to the socket.
-        with xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+        try:
+            with xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                "the local stack's supervisord does not answer.",
+                remedy="run `reclens up`, which repairs the stack.",
+            ) from error
 
     def _environment(self, ports: dict[str, int]) -> dict[str, str]:
         state = self._state

@@ -101,8 +101,8 @@ class Membership:
         """
         self._redis.hincrby(_BEATS, self._worker, 1)
         self._keep(set(held))
-        counts: dict[bytes, bytes] = self._redis.hgetall(_BEATS)  # type: ignore[assignment]
-        known = {worker.decode(): int(count) for worker, count in counts.items()}
+        counts: dict[str, str] = self._redis.hgetall(_BEATS)  # type: ignore[assignment]
+        known = {worker: int(count) for worker, count in counts.items()}
         for worker in self._detector.suspects(known, time.monotonic()):
             if worker == self._worker:
                 continue
@@ -141,8 +141,7 @@ class Membership:
             _log.warning("jobs.handed_back", jobs=self._restore(self._worker, sorted(lost)))
 
     def _tags(self, worker: str) -> list[str]:
-        tags: list[bytes] = self._redis.hkeys(unacked_keys(worker)["unacked_key"])  # type: ignore[assignment]
-        return [tag.decode() for tag in tags]
+        return self._redis.hkeys(unacked_keys(worker)["unacked_key"])  # type: ignore[return-value]
 
     def _restore(self, worker: str, tags: list[str]) -> int:
         if not tags:

@@ -309,7 +309,7 @@ class RateLimits:
             await self._storage.bridge.get_connection().aclose()  # pyright: ignore
 
     def _away(self, error: Exception) -> None:
-        metrics.observe_rate_store_failure()
+        metrics.current().rate_store_failures.inc()
         now = time.monotonic()
         if now - self._logged > _LOG_SECONDS:
             self._logged = now

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -35,10 +35,9 @@ from reclens.errors import (
     InvalidInput,
     MissingData,
     PermissionDenied,
-    RecLensError,
     Unauthenticated,
 )
-from reclens.platform.files import file_stamp, write_atomically
+from reclens.platform.files import FollowedFiles, write_atomically
 from reclens.platform.settings.models import Section
 
 TOKEN_BYTES: Final = 32
@@ -260,23 +259,15 @@ class TokenBook:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = file_stamp(path)
-        self._take(read_tokens(path))
+        self._file = FollowedFiles([path], partial(read_tokens, path), "tokens")
+        self._take(self._file.current)
 
     def refresh(self) -> bool:
         """Read the file again if it changed; whether it did and could be used."""
-        stamp = file_stamp(self._path)
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
-        try:
-            self._take(read_tokens(self._path))
-        except RecLensError as error:
-            logger.error("tokens not reloaded, those before stay", error=error.sentence)
-            return False
-        logger.info("tokens reloaded", tokens=len(self._by_digest) + len(self._by_certificate))
-        return True
+        entries = self._file.renewed()
+        if entries is not None:
+            self._take(entries)
+        return entries is not None
 
     def client(self, authorization: str, common_name: Callable[[], str]) -> TokenEntry:
         """The entry of the client that calls.

@@ -22,8 +22,12 @@ from reclens.platform.grpc.tls import ChannelTlsSettings, channel_credentials, c
 _SECONDS = 2
 
 
-def is_serving(address: str, tls: ChannelTlsSettings | None = None) -> bool:
-    """Whether the server at ``host:port`` answers and serves. It asks for no token.
+def grpc_status(address: str, tls: ChannelTlsSettings | None = None) -> str | None:
+    """Overall status by the gRPC health protocol: ``SERVING``, ``NOT_SERVING``; None: no answer.
+
+    Args:
+        address: ``host:port`` of the server. It asks for no token.
+        tls: how to trust it; None: plain text.
 
     Raises:
         InvalidInput: a file of ``tls`` cannot be used.
@@ -39,8 +43,13 @@ def is_serving(address: str, tls: ChannelTlsSettings | None = None) -> bool:
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
         except grpc.RpcError:
-            return False
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
+            return None
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+def is_serving(address: str, tls: ChannelTlsSettings | None = None) -> bool:
+    """Whether the server answers and serves, asked as by `grpc_status`."""
+    return grpc_status(address, tls) == "SERVING"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

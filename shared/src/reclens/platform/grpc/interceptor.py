@@ -191,7 +191,7 @@ class Interceptor(grpc.GenericRpcHandler):
             call.identify(call.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID])
         if isinstance(error, RecLensError):
             self._log.refused(call, error)
-            metrics.observe_refusal(call.method, error.reason)
+            metrics.current().refusal(call.method, error.reason).inc()
             return error
         if isinstance(error, TimeoutError):
             return DeadlineExceeded("the deadline passed.", remedy="allow more time.")
@@ -207,7 +207,8 @@ class Interceptor(grpc.GenericRpcHandler):
         if metrics.enabled():
             metrics.observe_call(call.method, code, call.release, seconds)
             running = self.admission.running if self.admission is not None else 0
-            metrics.observe_running(running, self.sessions.open)
+            metrics.current().running.set(running)
+            metrics.current().sessions.set(self.sessions.open)
         if self._log.on:
             self._log.ended(call, code, seconds)
         if call.span is not None:

@@ -190,17 +190,6 @@ def _share(server: ServerSettings, address: str, index: int) -> ServerSettings:
     return server.model_copy(update={"listen": address, "metrics_listen": metrics})
 
 
-def _collect_seldom() -> None:
-    """Look for cyclic garbage every 50,000 new objects, not every 700.
-
-    A call makes some hundred objects and few cycles; at the default a tenth of a server's time goes
-    to looking through them (docs/how-to/operations.md). Modules are not looked through at all.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
 def run_loop(service: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run ``serve`` to its end on an event loop, with logging.
 
@@ -211,6 +200,11 @@ def run_loop(service: str, serve: Callable[[], Coroutine[Any, Any, None]]) -> No
 
     # A process of several is spawned, and has nothing of its parent.
     configure_logging(service)
-    _collect_seldom()
+    # Cyclic garbage is looked for every 50,000 new objects, not every 700: a call makes some
+    # hundred and few cycles, and at the default a tenth of a server's time goes to looking through
+    # them (docs/how-to/operations.md). Modules are not looked through at all.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

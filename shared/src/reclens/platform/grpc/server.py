@@ -21,7 +21,7 @@ from reclens.platform.grpc.admission import Admission, AdmissionSettings, RateLi
 from reclens.platform.grpc.auth import AuthSettings, Rule, Scope, TokenBook, require_private
 from reclens.platform.grpc.calls import AccessLog, LogSettings
 from reclens.platform.grpc.interceptor import Interceptor
-from reclens.platform.grpc.tls import ServerCertificate, TlsSettings
+from reclens.platform.grpc.tls import TlsSettings, server_credentials
 from reclens.platform.observability import metrics
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
 from reclens.platform.polling import Poller
@@ -83,7 +83,7 @@ class GrpcServer:
         self._settings = settings
         auth = settings.auth
         require_private(settings.listen, settings.tls.enabled, auth)
-        self._certificate = ServerCertificate(settings.tls) if settings.tls.enabled else None
+        self._credentials = server_credentials(settings.tls) if settings.tls.enabled else None
         self._tokens = TokenBook(auth.tokens_file) if auth.tokens_file else None
         self._limits = (
             RateLimits(
@@ -173,8 +173,8 @@ class GrpcServer:
         try:
             port = (
                 self._server.add_insecure_port(settings.listen)
-                if self._certificate is None
-                else self._server.add_secure_port(settings.listen, self._certificate.credentials())
+                if self._credentials is None
+                else self._server.add_secure_port(settings.listen, self._credentials)
             )
         except RuntimeError as error:
             raise InvalidInput(

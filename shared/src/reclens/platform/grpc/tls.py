@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from pathlib import Path
 
 import grpc
-import structlog
 from grpc import aio
 from pydantic import SecretStr, model_validator
 
-from reclens.errors import InvalidInput, RecLensError
-from reclens.platform.files import file_stamp
+from reclens.errors import InvalidInput
+from reclens.platform.files import FollowedFiles
 from reclens.platform.grpc.auth import AUTHORIZATION_KEY
 from reclens.platform.settings.models import Section
 from reclens.rpc_status import channel_options
-
-logger = structlog.get_logger(__name__)
 
 
 class TlsSettings(Section):
@@ -69,59 +65,30 @@ class ChannelTlsSettings(Section):
         return self
 
 
-class ServerCertificate:
-    """A server's certificate, read again when one of its files has changed.
-
-    gRPC asks before every handshake; connections that stand are not touched. What cannot be used,
-    e.g. while one of two files has been replaced, is logged and the certificate before stays.
+def server_credentials(settings: TlsSettings) -> grpc.ServerCredentials:
+    """What a server with a certificate listens with. gRPC asks before every handshake whether its
+    files have changed; connections that stand are not touched.
 
     Raises:
         InvalidInput: the files cannot be used to begin with.
     """
+    certificate, key, client_ca = settings.certificate, settings.key, settings.client_ca
+    assert certificate is not None
+    assert key is not None
 
-    def __init__(self, settings: TlsSettings) -> None:
-        assert settings.certificate is not None
-        assert settings.key is not None
-        self._certificate, self._key = settings.certificate, settings.key
-        self._client_ca = settings.client_ca
-        self._files = [path for path in (self._certificate, self._key, self._client_ca) if path]
-        # gRPC asks on threads of its own, maybe several at once.
-        self._lock = threading.Lock()
-        self._stamp = self._stamps()
-        self._current = self._read()
+    def read() -> grpc.ServerCertificateConfiguration:
+        check_pair(certificate, key)
+        roots = read_pem(client_ca, "tls.client_ca") if client_ca else None
+        pair = read_pem(key, "tls.key"), read_pem(certificate, "tls.certificate")
+        return grpc.ssl_server_certificate_configuration([pair], roots)
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """What the server listens with."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._current,
-            self.renewed,  # pyright: ignore[reportArgumentType] (None: unchanged)
-            require_client_authentication=self._client_ca is not None,
-        )
-
-    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
-        """The certificate, if it was replaced since it was last asked for."""
-        with self._lock:
-            stamp = self._stamps()
-            if stamp == self._stamp:
-                return None
-            self._stamp = stamp
-            try:
-                self._current = self._read()
-            except RecLensError as error:
-                logger.error("certificate not reloaded, the one before stays", error=error.sentence)
-                return None
-            logger.info("certificate reloaded", file=str(self._certificate))
-            return self._current
-
-    def _read(self) -> grpc.ServerCertificateConfiguration:
-        check_pair(self._certificate, self._key)
-        roots = read_pem(self._client_ca, "tls.client_ca") if self._client_ca else None
-        key = read_pem(self._key, "tls.key")
-        certificate = read_pem(self._certificate, "tls.certificate")
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
-
-    def _stamps(self) -> list[tuple[int, int, int] | None]:
-        return [file_stamp(path) for path in self._files]
+    files = [path for path in (certificate, key, client_ca) if path]
+    followed = FollowedFiles(files, read, "certificate")
+    return grpc.dynamic_ssl_server_credentials(
+        followed.current,
+        followed.renewed,  # pyright: ignore[reportArgumentType] (None: unchanged)
+        require_client_authentication=client_ca is not None,
+    )
 
 
 def channel_credentials(settings: ChannelTlsSettings) -> grpc.ChannelCredentials | None:

@@ -79,9 +79,11 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
 
 
 def connect(settings: RedisSettings) -> Redis:
-    """A Redis client that gives up within seconds; nothing is sent until the first call."""
+    """A Redis client that answers in text and gives up within seconds; nothing is sent until the
+    first call."""
     return Redis.from_url(
         settings.url.get_secret_value(),
+        decode_responses=True,
         socket_connect_timeout=5,
         socket_timeout=30,
         health_check_interval=10,

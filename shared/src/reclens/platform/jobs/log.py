@@ -76,8 +76,7 @@ class JobLog:
     def list(self, limit: int = 50) -> list[JobView]:
         """The newest jobs, newest first; stages of pipelines are shown within them."""
         with _reachable():
-            newest: list[bytes] = self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[assignment]
-            ids = [job_id.decode() for job_id in newest]
+            ids: list[str] = self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[assignment]
             # A record may expire before the index is next trimmed.
             return [self.show(job_id) for job_id in ids if self._redis.exists(_key(job_id))]
 
@@ -88,9 +87,7 @@ class JobLog:
             NotFound: no such job, or its record has expired.
         """
         with _reachable():
-            record = {
-                key.decode(): value.decode() for key, value in self._hash(_key(job_id)).items()
-            }
+            record: dict[str, str] = self._redis.hgetall(_key(job_id))  # type: ignore[assignment]
             if not record:
                 raise NotFound(
                     f"there is no job {job_id!r}.",
@@ -123,7 +120,7 @@ class JobLog:
         if view.state.final:
             return
         with _reachable():
-            self._redis.set(f"reclens:cancel:{job_id}", b"1", ex=self._expires)
+            self._redis.set(f"reclens:cancel:{job_id}", "1", ex=self._expires)
 
     def watch(self, job_id: str, interval: float = _WATCH_SECONDS) -> Iterator[JobView]:
         """The job's view whenever it has changed, until it is final."""
@@ -155,8 +152,7 @@ class JobLog:
 
     def submitted_at(self, job_id: str) -> str:
         """When a job was submitted; empty where nothing is kept of it."""
-        noted: bytes | None = self._redis.hget(_key(job_id), "submitted_at")  # type: ignore[assignment]
-        return (noted or b"").decode()
+        return self._redis.hget(_key(job_id), "submitted_at") or ""  # type: ignore[return-value]
 
     def planned(self, job_id: str, stages: list[tuple[str, Stage]]) -> None:
         """Note the stages of a pipeline with their job ids."""
@@ -192,12 +188,9 @@ class JobLog:
 
     # ---------------------------------------------------------------------------------------------
 
-    def _hash(self, key: str) -> dict[bytes, bytes]:
-        return self._redis.hgetall(key)  # type: ignore[return-value]
-
     def _planned_shards(self, job_id: str) -> list[dict[str, Any]]:
-        noted: bytes | None = self._redis.hget(_key(job_id), "shards")  # type: ignore[assignment]
-        return json.loads(noted or b"[]")
+        noted: Any = self._redis.hget(_key(job_id), "shards")
+        return json.loads(noted or "[]")
 
     def _stages(self, planned: list[dict[str, str]]) -> list[StageView]:
         views: list[StageView] = []

@@ -129,8 +129,6 @@ class JobRunner:
                 return found
             self._count_delivery(task, spec)
             try:
-                for input_ref in spec.input_refs().values():
-                    runtime.store.manifest(input_ref)
                 return self._run(task, spec, lease)
             finally:
                 # Only deliveries that killed the worker are left to count.
@@ -186,6 +184,7 @@ class JobRunner:
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))
         job = JobContext(task, self.runtime, lease=lease, writer=writer, folder=folder)
         try:
+            writer.pin_inputs()
             _log.info("job.started")
             result = job.finish(run(spec, job))
             _log.info("job.finished", seconds=result.seconds)
@@ -313,7 +312,7 @@ def _last_progress(task: Task, runtime: Runtime, job_id: str) -> dict[str, Any] 
     # While it reads its inputs again it has no total, and is no further back for that.
     if told and told["total"] is not None:
         runtime.redis.hset(key, "progress", json.dumps(told))
-    noted: bytes | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
+    noted: str | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
     return json.loads(noted) if noted else told
 
 

@@ -50,7 +50,7 @@ _log = structlog.get_logger(__name__)
 class HttpLlmClient:
     """`LlmClient` of one endpoint, in the dialect that its settings name.
 
-    All clients of a process for one endpoint share one bound. A request waits for its place, then
+    All clients of a process for one endpoint share one semaphore. A request waits for a slot, then
     keeps it until it is answered or given up, pauses between attempts included: what the server
     cannot take, others need not try meanwhile.
 
@@ -83,11 +83,14 @@ class HttpLlmClient:
         self._stop = stop or threading.Event()
         self._now = now
         self._jitter = jitter
-        self._places = _places(settings.endpoint, settings.concurrency)
+        self._semaphore = _semaphore_of(settings.endpoint, settings.concurrency)
         self._dialect = DIALECTS.load(settings.dialect)()
         self._url = _url(settings.endpoint, self._dialect.path)
+        headers = {"user-agent": f"reclens/{__version__}"}
+        if settings.token:
+            headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
         self._http = httpx2.Client(
-            headers=_headers(settings),
+            headers=headers,
             timeout=httpx2.Timeout(
                 settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
             ),
@@ -98,7 +101,7 @@ class HttpLlmClient:
 
     def complete(self, request: ChatRequest) -> ChatAnswer:
         """Answer one request; safe to call from several threads."""
-        with self._place():
+        with self._slot():
             attempt = 0
             while True:
                 try:
@@ -112,14 +115,14 @@ class HttpLlmClient:
         self._http.close()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        while not self._places.acquire(timeout=_POLL_SECONDS):
+    def _slot(self) -> Iterator[None]:
+        while not self._semaphore.acquire(timeout=_POLL_SECONDS):
             self._check_stop()
         try:
             self._check_stop()
             yield
         finally:
-            self._places.release()
+            self._semaphore.release()
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -193,13 +196,6 @@ class _Fault(Exception):
         self.retry_after = retry_after
 
 
-def _headers(settings: LlmSettings) -> dict[str, str]:
-    headers = {"user-agent": f"reclens/{__version__}"}
-    if settings.token:
-        headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
-    return headers
-
-
 def _url(endpoint: str, path: str) -> str:
     """The address to post to; the endpoint may have the path, or a beginning of it, already."""
     parts = path.strip("/").split("/")
@@ -230,13 +226,13 @@ def _remedy(status: int) -> str:
     )
 
 
-_all_places: dict[tuple[str, int], threading.BoundedSemaphore] = {}
-_all_places_lock = threading.Lock()
+_semaphores: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+_semaphores_lock = threading.Lock()
 
 
-def _places(endpoint: str, concurrency: int) -> threading.BoundedSemaphore:
-    """The process's places at that endpoint."""
-    with _all_places_lock:
-        return _all_places.setdefault(
+def _semaphore_of(endpoint: str, concurrency: int) -> threading.BoundedSemaphore:
+    """What all clients of this process share for that endpoint."""
+    with _semaphores_lock:
+        return _semaphores.setdefault(
             (endpoint, concurrency), threading.BoundedSemaphore(concurrency)
         )

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a serving process. Until `serve_metrics`, every call here is a no-op.
+"""Prometheus metrics of a serving process. Until `serve_metrics`, nothing is counted.
 
 No label takes what a caller wrote: releases count by name only where they are published, clients
 only where the tokens file knows them, the rest together.
@@ -6,9 +6,9 @@ only where the tokens file knows them, the rest together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,17 +29,36 @@ _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _SHIFTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0)
 
 
-class Metrics:
-    """All metrics of one process, in a registry of their own."""
+class _Uncounted:
+    """Stands for any metric while nothing is counted."""
 
-    def __init__(self) -> None:
+    def labels(self, *_values: str) -> Self:
+        return self
+
+    def inc(self, _amount: float = 1) -> None:
+        pass
+
+    set = observe = inc
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own.
+
+    Args:
+        counting: whether they count; else they take figures and forget them.
+    """
+
+    def __init__(self, *, counting: bool = True) -> None:
         registry = self.registry = CollectorRegistry()
-        process_collector.ProcessCollector(registry=registry)
-        platform_collector.PlatformCollector(registry=registry)
-        gc_collector.GCCollector(registry=registry)
-        counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        histogram = partial(Histogram, registry=registry)
+        counter: Any = partial(Counter, registry=registry)
+        gauge: Any = partial(Gauge, registry=registry)
+        histogram: Any = partial(Histogram, registry=registry)
+        if counting:
+            process_collector.ProcessCollector(registry=registry)
+            platform_collector.PlatformCollector(registry=registry)
+            gc_collector.GCCollector(registry=registry)
+        else:
+            counter = gauge = histogram = lambda *_declared, **_more: _Uncounted()
         self.request_seconds = histogram(
             "reclens_request_seconds",
             "Time from taking up a call to its answer.",
@@ -98,7 +117,8 @@ _OTHER: Final = "other"
 _MOST_VALUES: Final = 200
 _RELEASES: dict[str, str] = {}
 _CLIENTS: set[str] = set()
-_metrics: Metrics | None = None
+_OFF: Final = Metrics(counting=False)
+_metrics = _OFF
 
 
 class MetricsServer(NamedTuple):
@@ -136,7 +156,7 @@ def serve_metrics(listen: str) -> MetricsServer:
 def enable() -> Metrics:
     """Begin to count, without an HTTP server; once begun, the same metrics again."""
     global _metrics  # noqa: PLW0603
-    if _metrics is None:
+    if _metrics is _OFF:
         _metrics = Metrics()
         for name, version in _RELEASES.items():
             _metrics.release_info.labels(name, version).set(1)
@@ -146,92 +166,37 @@ def enable() -> Metrics:
 def disable() -> None:
     """Count no more, and forget what was counted."""
     global _metrics  # noqa: PLW0603
-    _metrics = None
+    _metrics = _OFF
     _CLIENTS.clear()
     _RELEASES.clear()
 
 
 def enabled() -> bool:
     """Whether anything is counted: to skip what only makes figures."""
-    return _metrics is not None
+    return _metrics is not _OFF
 
 
-# --- calls: counted by the server itself ---------------------------------------------------------
+def current() -> Metrics:
+    """What counts now. Releases and clients are named by the functions below."""
+    return _metrics
 
 
 def observe_call(method: str, code: str, release: str, seconds: float) -> None:
     """One call has ended. ``release`` as the caller names it; empty: the default one."""
-    if _metrics is not None:
-        _metrics.call(method, code, _release(release)).observe(seconds)
-
-
-def observe_running(calls: int, sessions: int) -> None:
-    """How many calls and sessions are under way."""
-    if _metrics is not None:
-        _metrics.running.set(calls)
-        _metrics.sessions.set(sessions)
-
-
-def observe_refusal(method: str, reason: str) -> None:
-    """A call was refused for ``reason``, see ``RecLensError.reason``."""
-    if _metrics is not None:
-        _metrics.refusal(method, reason).inc()
+    _metrics.call(method, code, _release(release)).observe(seconds)
 
 
 def observe_rate_limited(client: str) -> None:
     """A client was refused for its rate."""
-    if _metrics is not None:
-        _CLIENTS.add(client) if len(_CLIENTS) < _MOST_VALUES else None
-        _metrics.rate_limited.labels(client if client in _CLIENTS else _OTHER).inc()
-
-
-def observe_rate_store_failure() -> None:
-    """Redis did not answer when a rate was to be counted."""
-    if _metrics is not None:
-        _metrics.rate_store_failures.inc()
-
-
-# --- the work: for the services ------------------------------------------------------------------
-
-
-def observe_waiting(requests: int) -> None:
-    """How many requests wait for the next hop or for the model."""
-    if _metrics is not None:
-        _metrics.waiting.set(requests)
-
-
-def observe_hop(requests: int) -> None:
-    """The gateway sent this many requests in one hop."""
-    if _metrics is not None:
-        _metrics.hop_size.observe(requests)
-
-
-def observe_batch(requests: int, seconds: float) -> None:
-    """The model answered this many requests in one pass."""
-    if _metrics is not None:
-        _metrics.batch_size.observe(requests)
-        _metrics.batch_seconds.observe(seconds)
-
-
-def observe_edits(operations: Iterable[str]) -> None:
-    """Edits of these operations were applied: ``set``, ``scale``, ``add`` or ``ablate``."""
-    if _metrics is not None:
-        for operation in operations:
-            _metrics.edits.labels(operation).inc()
+    _CLIENTS.add(client) if len(_CLIENTS) < _MOST_VALUES else None
+    _metrics.rate_limited.labels(client if client in _CLIENTS else _OTHER).inc()
 
 
 def observe_effect(release: str, overlap: float, relative_shift: float) -> None:
     """What edits did to one answer, as ``Effect`` has it. Not for answers without edits."""
-    if _metrics is not None:
-        name = _release(release)
-        _metrics.overlap.labels(name).observe(overlap)
-        _metrics.relative_shift.labels(name).observe(relative_shift)
-
-
-def observe_policy_change(kind: str) -> None:
-    """A policy was changed: ``create``, ``update`` or ``delete``."""
-    if _metrics is not None:
-        _metrics.policy_changes.labels(kind).inc()
+    name = _release(release)
+    _metrics.overlap.labels(name).observe(overlap)
+    _metrics.relative_shift.labels(name).observe(relative_shift)
 
 
 def set_releases(versions: Mapping[str, str]) -> None:
@@ -239,7 +204,7 @@ def set_releases(versions: Mapping[str, str]) -> None:
     gone = dict(_RELEASES)
     _RELEASES.clear()
     _RELEASES.update(list(versions.items())[:_MOST_VALUES])
-    if _metrics is not None:
+    if enabled():
         for name, version in gone.items():
             if _RELEASES.get(name) != version:
                 _metrics.release_info.remove(name, version)

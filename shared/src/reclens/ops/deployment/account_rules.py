@@ -1,4 +1,9 @@
-"""Rights in the object store as IAM policies, which SeaweedFS and MinIO both understand."""
+"""The rules of every account, in the words of Redis and of the object store.
+
+Redis reads a file of users (``aclfile``): who may run which commands on which keys and channels,
+for Redis 6.2 and later. Only SHA-256 digests of the passwords are in it. Rights in the object store
+are IAM policies, which SeaweedFS and MinIO both understand.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,52 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reclens.ops.deployment.access import Account, StoreRights, rights
+from reclens.contracts import sha256_hex
+from reclens.ops.deployment.access import Account, RedisRights, StoreRights, rights
+
+# --- Redis ---------------------------------------------------------------------------------------
+
+HEALTH = "health"
+"""Account of health checks: any password will do, and all it may do is PING."""
+
+_ALWAYS = (
+    # Nobody can log in as this one. It keeps its rights, because Redis 7 loads its file of commands
+    # as this user: where it may not do something, transactions with that are left out, silently.
+    "user default off resetpass ~* &* +@all",
+    f"user {HEALTH} on nopass resetkeys resetchannels -@all +ping",
+)
+
+
+def render_acl(passwords: Mapping[Account, str]) -> str:
+    """The file's text.
+
+    Args:
+        passwords: of the parts that are to have an account.
+    """
+    users = [
+        _user(account, granted.redis, passwords[account])
+        for account, granted in rights().items()
+        if granted.redis and account in passwords
+    ]
+    return "\n".join([*_ALWAYS, *users]) + "\n"
+
+
+def _user(account: Account, rights: RedisRights, password: str) -> str:
+    rules = [
+        f"user {account.value}",
+        "on",
+        f"#{sha256_hex(password.encode())}",
+        "resetkeys",
+        "resetchannels",
+        *(f"~{pattern}" for pattern in rights.keys),
+        *(f"&{pattern}" for pattern in rights.channels),
+        "-@all",
+        *(f"+{command}" for command in dict.fromkeys(rights.commands)),
+    ]
+    return " ".join(rules)
+
+
+# --- the object store ----------------------------------------------------------------------------
 
 _PUT = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 
