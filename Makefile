@@ -21,7 +21,7 @@ LLM_BIN := .venv-llm/bin
 LLM := .venv-llm/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm chaos compose-test parity check ci docs wheels sbom pin-images audit bench-sae bench-serving env up-local down-local lock protos published-protos clean
+.PHONY: help demo reproduce results test test-llm chaos attack compose-test parity check ci docs wheels sbom pin-images audit bench-sae bench-serving env up-local down-local lock protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -114,6 +114,10 @@ test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a 
 chaos: $(DEVELOPMENT) ## Break everything by schedule; nothing may be lost (N=20 rounds, SEED=1, FAULT=kind)
 	PYTHONPATH=tests $(BIN)/python -m chaos --rounds $(or $(N),20) --seed $(or $(SEED),1) \
 	  $(if $(FAULT),--fault $(FAULT))
+
+attack: $(DEVELOPMENT) ## Hostile calls, specifications, messages and objects; nobody may get in (N=10000, SEED=1, ONLY=calls)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m attack --number $(or $(N),10000) --seed $(or $(SEED),1) \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(CASE),--case $(CASE))
 
 compose-test: $(DEVELOPMENT) ## The system in containers: build, start, use, break, stop (needs Docker; half an hour)
 	$(BIN)/python -m pytest --timeout 7200 tests/compose

@@ -80,6 +80,7 @@ class World:
         self.store = ArtifactStore(self.objects, folder / "own-cache")
         self.joblog = JobLog(self.redis.settings)
         self.gateway = ""
+        self.inference = ""
         self.reference: dict[str, bytes] = {}
         """Objects of the undisturbed run."""
         self.served: dict[str, bytes] = {}
@@ -119,7 +120,7 @@ class World:
 
     def _add_parts(self) -> None:
         inference, gateway = (f"127.0.0.1:{port}" for port in free_ports(2))
-        self.gateway = gateway
+        self.inference, self.gateway = inference, gateway
         for name in WORKERS:
             for worker in (name, f"{name}-2"):
                 self._add_worker(worker, *_MODULE[name])

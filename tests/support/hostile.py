@@ -40,6 +40,23 @@ _INTEGERS: dict[int, tuple[int, ...]] = {
     FieldDescriptor.TYPE_INT32: (0, 1, -1, 2**31 - 1, -(2**31)),
 }
 
+KNOWN = {
+    "release": ("", "", "default"),
+    "name": ("", "default"),
+    "user_id": ("user-0", "user-3", "user-11", "user-99"),
+    "item_ids": tuple(f"item-{i}" for i in range(42)),
+    "exclude_item_ids": tuple(f"item-{i}" for i in range(42)),
+    "liked_item_ids": tuple(f"item-{i}" for i in range(42)),
+    "disliked_item_ids": tuple(f"item-{i}" for i in range(42)),
+    "item_id": ("item-0", "item-3"),
+    "concept_id": ("film-noir", "comedy", "western", "never", "unknown"),
+    "policy_id": ("less-comedy", "noir"),
+    "tag": ("Drama", "Comedy", "Crime"),
+    "text": ("noir", "slow crime dramas", "comedy"),
+    "page_token": ("", "bnVsbA==", "WzEsMiwzXQ=="),
+}
+"""Values of `served_world`, by field name."""
+
 
 @dataclass
 class Hostile:

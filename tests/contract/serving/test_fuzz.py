@@ -19,7 +19,7 @@ import psutil
 import pytest
 from buckets import bucket_of_ones_own
 from grpc import aio
-from hostile import Hostile
+from hostile import KNOWN, Hostile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served_world import Publisher
@@ -41,21 +41,6 @@ GRACEFUL = {
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
-KNOWN = {
-    "release": ("", "", "default"),
-    "name": ("", "default"),
-    "user_id": ("user-0", "user-3", "user-11", "user-99"),
-    "item_ids": tuple(f"item-{i}" for i in range(42)),
-    "exclude_item_ids": tuple(f"item-{i}" for i in range(42)),
-    "liked_item_ids": tuple(f"item-{i}" for i in range(42)),
-    "disliked_item_ids": tuple(f"item-{i}" for i in range(42)),
-    "item_id": ("item-0", "item-3"),
-    "concept_id": ("film-noir", "comedy", "western", "never", "unknown"),
-    "policy_id": ("less-comedy", "noir"),
-    "tag": ("Drama", "Comedy", "Crime"),
-    "text": ("noir", "slow crime dramas", "comedy"),
-    "page_token": ("", "bnVsbA==", "WzEsMiwzXQ=="),
 }
 
 

@@ -31,6 +31,7 @@ from reclens.platform.jobs.view import (
     StageView,
     outcome_of,
     shard_view,
+    spec_of,
     with_shards,
 )
 from reclens.platform.settings.models import RedisSettings
@@ -107,7 +108,7 @@ class JobLog:
         return JobView(
             id=job_id,
             task=record["task"],
-            spec=json.loads(record["spec"]),
+            spec=spec_of(record["spec"]),
             submitted_at=record.get("submitted_at"),
             started_at=record.get("started_at"),
             stages=tuple(stages),

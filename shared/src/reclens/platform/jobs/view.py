@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from reclens.contracts import Contract, FailureReport, JobResult, Progress, Waiting
 from reclens.errors import JobCancelled, Partial
+
+
+# Levels of a specification that is shown as it is; no contract has as many.
+_MAX_DEPTH = 32
+_NO_SPEC, _SHOWN = "(no specification)", 200
 
 
 class JobState(StrEnum):
@@ -134,6 +140,24 @@ class JobView(Outcome):
     """Ranges of latents that a labelling is divided into."""
 
 
+def spec_of(noted: str) -> dict[str, Any]:
+    """What was submitted, of its JSON: whoever may send messages sends anything, and all the same
+    people must see the job. What is no specification is shown as the beginning of its text."""
+    try:
+        spec = json.loads(noted)
+    except RecursionError:
+        spec = None
+    level: list[Any] = [spec]
+    for _ in range(_MAX_DEPTH):
+        nodes = [node for node in level if isinstance(node, dict | list)]
+        level = [inner for node in nodes for inner in _inner(node)]
+    return spec if isinstance(spec, dict) and not level else {_NO_SPEC: noted[:_SHOWN]}
+
+
+def _inner(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node
+
+
 def outcome_of(meta: dict[str, Any]) -> dict[str, Any]:
     """What Celery keeps of a task, as fields that `JobView` and `StageView` share, and
     ``finished_at``."""
@@ -141,7 +165,14 @@ def outcome_of(meta: dict[str, Any]) -> dict[str, Any]:
     result = meta.get("result")
     finished_at = meta.get("date_done") if state.final else None
     found: dict[str, Any] = {"state": state, "finished_at": finished_at}
-    if state is JobState.SUCCEEDED:
+    if state is JobState.SUCCEEDED and isinstance(result, dict) and "failed" in result:
+        report = FailureReport.parse(result["failed"])
+        cancelled = report.reason == JobCancelled.reason
+        found["state"] = JobState.CANCELLED if cancelled else JobState.FAILED
+        found["error"] = JobError(
+            type=report.type, message=report.message, traceback=report.traceback
+        )
+    elif state is JobState.SUCCEEDED:
         found["result"] = JobResult.parse(result)
     elif isinstance(result, JobCancelled):
         found["state"] = JobState.CANCELLED

@@ -1,0 +1,172 @@
+"""What must hold whatever is tried: nobody in, nothing out, no process dead or grown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from chaos.programs import Program
+
+from attack.target import ESCAPED, MARK, Target
+from reclens.errors import InternalError, RecLensError
+
+GROWTH_MB = 400
+"""Most that one process may grow."""
+_SECRETS = (MARK, "root:x:0:0")
+_DEATHS = ("WorkerLostError", "handler failed", "Unrecoverable error", "consumer ended")
+
+
+@dataclass
+class Report:
+    """What came of one attack's cases."""
+
+    attack: str
+    cases: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How they ended, counted."""
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    """Cases that broke something, by number, and what."""
+
+    def note(self, case: int, outcome: str) -> None:
+        """Count a case that was answered, or refused as it should be."""
+        self.cases += 1
+        self.outcomes[outcome] += 1
+
+    def breaks(self, case: int, what: str) -> None:
+        """Note a case that broke something."""
+        self.broken.append((case, printable(what)[:400]))
+
+    def refused(self, case: int, error: BaseException) -> None:
+        """Note an error: it must be a deliberate one that says why, and no secret."""
+        deliberate = isinstance(error, RecLensError) and not isinstance(error, InternalError)
+        if not deliberate or not str(error).strip():
+            self.breaks(case, f"{type(error).__name__}: {error}")
+        self.told(case, str(error))
+        self.outcomes[f"refused: {type(error).__name__}"] += 1
+
+    def told(self, case: int, text: str) -> None:
+        """Look for secrets in what somebody was told."""
+        if secret := secret_in(text):
+            self.breaks(case, f"tells {secret!r}")
+
+    def canonical(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "attack": self.attack,
+            "cases": self.cases,
+            "outcomes": dict(self.outcomes.most_common()),
+            "broken": [{"case": case, "what": what} for case, what in self.broken],
+        }
+
+
+def secret_in(text: str) -> str | None:
+    """The first secret of the world that stands in a text."""
+    return next((secret for secret in _SECRETS if secret in text), None)
+
+
+def printable(text: str) -> str:
+    """A text without what moves a terminal."""
+    return text.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+class Guard:
+    """Watches the processes of a target while it is attacked."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._first: dict[int, float] = {}
+        self._most: dict[int, float] = {}
+        self._names: dict[int, str] = {}
+        self._read = {program.name: 0 for program in self._programs}
+
+    @property
+    def _programs(self) -> list[Program]:
+        return [one for name, one in self._target.programs.items() if name not in ("redis", "s3")]
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Measure the processes' memory, for the life of the block."""
+        leaving = threading.Event()
+
+        def watch() -> None:
+            while not leaving.wait(0.5):
+                self.measure()
+
+        self.measure()
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            leaving.set()
+            thread.join()
+
+    def measure(self) -> None:
+        """Note the resident memory of each process."""
+        for program in self._programs:
+            for pid in program.pids():
+                with contextlib.suppress(psutil.Error):
+                    megabytes = psutil.Process(pid).memory_info().rss / 2**20
+                    self._names.setdefault(pid, program.name)
+                    self._first.setdefault(pid, megabytes)
+                    self._most[pid] = max(megabytes, self._most.get(pid, 0.0))
+
+    def settle(self) -> None:
+        """Count growth from here on: what a process needs for its first work it has."""
+        self.measure()
+        self._first = dict(self._most)
+
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Megabytes before and at most, of each program's largest process."""
+        found: dict[str, dict[str, int]] = {}
+        for pid in sorted(self._most, key=self._most.__getitem__):
+            one = {"before": round(self._first[pid]), "most": round(self._most[pid])}
+            found[self._names[pid]] = one
+        return found
+
+    def faults(self) -> list[str]:
+        """What is wrong since the last look, in words."""
+        found: list[str] = []
+        for program in self._programs:
+            found += [f"{program.name} ended with {code}" for code in program.exits]
+            program.exits.clear()
+            text = program.log.read_bytes()[self._read[program.name] :].decode(errors="replace")
+            self._read[program.name] += len(text.encode())
+            found += [f"{program.name} logs {sign!r}" for sign in _DEATHS if sign in text]
+            if secret := secret_in(text):
+                found.append(f"{program.name}'s log tells {secret!r}")
+        for pid, most in self._most.items():
+            if most > self._first[pid] + GROWTH_MB:
+                grown = f"{self._first[pid]:.0f} to {most:.0f} MB"
+                found.append(f"{self._names[pid]} grew from {grown}")
+                self._first[pid] = most
+        return found + self._moved()
+
+    def _moved(self) -> list[str]:
+        target = self._target
+        found = [
+            f"{path} was changed"
+            for path, data in target.canaries.items()
+            if not path.is_file() or path.read_bytes() != data
+        ]
+        extra = set(target.outside.iterdir()) - set(target.canaries)
+        places = [target.folder, Path(tempfile.gettempdir()), Path.cwd()]
+        walked = (
+            Path(folder) / name
+            for folder, folders, files in os.walk(target.folder)
+            for name in (*folders, *files)
+            if ESCAPED in name
+        )
+        top = (path for place in (*places, Path("/")) for path in place.glob(f"*{ESCAPED}*"))
+        # S3 keeps an object under its key, in its own folder.
+        inside = target.folder / "s3"
+        escaped = {path for path in (*walked, *top, *extra) if not path.is_relative_to(inside)}
+        return [*found, *(f"{path} was written" for path in sorted(escaped))]
