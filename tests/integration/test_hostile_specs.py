@@ -20,7 +20,7 @@ from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.contracts.specs.recommender import RECOMMENDER_TRAIN
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
-from reclens.platform.settings.models import RedisSettings, S3Settings, StoreSettings
+from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
 SECRET = "hunter2-of-the-operator"

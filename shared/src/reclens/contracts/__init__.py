@@ -9,6 +9,7 @@ from reclens.contracts.artifacts import (
     Manifest as Manifest,
     ObjectEntry as ObjectEntry,
     Release as Release,
+    object_key as object_key,
     split_ref as split_ref,
 )
 from reclens.contracts.base import (

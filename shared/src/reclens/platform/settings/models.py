@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.files import is_data_below
-from reclens.platform.settings.files import SecretFiles
+from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
 
 class Section(BaseModel):
@@ -176,7 +176,9 @@ class DataSettings(Section):
             InvalidInput: it is not below `folders`, or no regular file or folder.
         """
         folders = self.folders()
-        if is_data_below(Path(path), folders):
+        private = [os.environ.get(name) for name in (STATE_DIR_VARIABLE, SECRETS_VARIABLE)]
+        never = [Path(folder).resolve() for folder in private if folder]
+        if is_data_below(Path(path), folders, never):
             return
         raise InvalidInput(
             f"{path} is not taken for data: it is no regular file, not hidden, below the folders "
@@ -270,6 +272,8 @@ class ClientSettings(StoreSettings):
     """Redis."""
     client: GatewayTarget = GatewayTarget()
     """Gateway, as clients see it."""
+    data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
+    """Local raw data."""
 
 
 class WorkerSettings(ComputeSettings):
