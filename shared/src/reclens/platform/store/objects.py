@@ -20,7 +20,7 @@ from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
-from minio.credentials import Credentials
+from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
