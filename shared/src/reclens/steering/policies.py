@@ -33,8 +33,8 @@ def _read_edit(value: Any) -> pb.Edit:
     return edit
 
 
-def _read_constraints(value: Any) -> pb.Constraints | None:
-    return None if value is None else _read_message(value, pb.Constraints())
+def _read_constraints(value: Any) -> pb.Constraints:
+    return _read_message(value, pb.Constraints())
 
 
 def _read_message(value: Any, message: M) -> M:
@@ -60,9 +60,7 @@ def _check_complete(message: Message) -> None:
                 raise ValueError(f"{field.name} is not a finite number")
 
 
-def _as_json(message: Message | None) -> dict[str, Any] | None:
-    if message is None:
-        return None
+def _as_json(message: Message) -> dict[str, Any]:
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -70,7 +68,7 @@ def _as_json(message: Message | None) -> dict[str, Any] | None:
 
 StoredEdit = Annotated[pb.Edit, PlainValidator(_read_edit), PlainSerializer(_as_json)]
 StoredConstraints = Annotated[
-    pb.Constraints | None, PlainValidator(_read_constraints), PlainSerializer(_as_json)
+    pb.Constraints, PlainValidator(_read_constraints), PlainSerializer(_as_json)
 ]
 
 
@@ -89,7 +87,7 @@ class StoredPolicy(Contract):
     """Changes, applied together."""
     mode: Literal["unspecified", "residual", "reconstruct"] = "unspecified"
     """How edits are written back."""
-    constraints: StoredConstraints = None
+    constraints: StoredConstraints | None = None
     """What may be in answers."""
     autoencoder: ArtifactRef | None = None
     """Autoencoder that it was checked against; None where it is deleted."""

@@ -21,7 +21,6 @@ from reclens.concepts.evidence.item_text import (
     clean,
     item_terms,
 )
-from reclens.concepts.labels.concepts import Concept
 
 _MAX_KNOWN = 100_000
 """Items of which something is kept ready; a catalogue may have millions."""
@@ -64,16 +63,14 @@ class ConceptCarriers:
         Of words in titles only the more popular items that may have them are looked at. Takes a
         while with a large catalogue: to be called in a thread of its own.
         """
-        concept = self._concepts.get(concept_id, field="concept_id")
-        evidence = self._evidence(concept)
-        if not self._told_by_terms(concept, evidence):
+        wanted, evidence = self._told_by(concept_id)
+        if not wanted:
             return self._by_popularity(np.array(sorted(evidence), np.int64))[:most].tolist()
-        wanted = frozenset(concept.keywords)
         # Names that were cut for the label, and ids that stand for names, are in no column.
         named = [row for row in evidence if wanted <= self._terms_of(row)]
-        rows = np.union1d(self._may_carry(concept.keywords), np.array(named, np.int64))
+        rows = np.union1d(self._may_carry(sorted(wanted)), np.array(named, np.int64))
         candidates = self._by_popularity(rows)
-        if not any(map(_QUOTED.fullmatch, concept.keywords)):
+        if not any(map(_QUOTED.fullmatch, wanted)):
             return candidates[:most].tolist()
         found: list[int] = []
         for place, row in enumerate(candidates[:_MAX_LOOKED_AT].tolist()):
@@ -86,22 +83,18 @@ class ConceptCarriers:
         return found
 
     def _test(self, concept_id: str) -> Callable[[int], bool]:
+        wanted, evidence = self._told_by(concept_id)
+        return (lambda row: wanted <= self._terms_of(row)) if wanted else evidence.__contains__
+
+    def _told_by(self, concept_id: str) -> tuple[frozenset[str], frozenset[int]]:
+        """Terms of items that carry a concept, none where its evidence alone does; the evidence."""
         concept = self._concepts.get(concept_id, field="concept_id")
-        evidence = self._evidence(concept)
-        if self._told_by_terms(concept, evidence):
-            wanted = frozenset(concept.keywords)
-            return lambda row: wanted <= self._terms_of(row)
-        return evidence.__contains__
-
-    def _evidence(self, concept: Concept) -> frozenset[int]:
         found = map(self._items.find, concept.evidence_items)
-        return frozenset(row for row in found if row is not None)
-
-    def _told_by_terms(self, concept: Concept, evidence: frozenset[int]) -> bool:
+        evidence = frozenset(row for row in found if row is not None)
         wanted = frozenset(concept.keywords)
-        return bool(wanted) and (
-            not evidence or any(wanted <= self._terms_of(row) for row in evidence)
-        )
+        if evidence and not any(wanted <= self._terms_of(row) for row in evidence):
+            wanted = frozenset[str]()
+        return wanted, evidence
 
     def _read_terms(self, row: int) -> frozenset[str]:
         """Those of an item that are in some label. Its name is one: labels may be of one item."""

@@ -212,18 +212,13 @@ def describe_items(items: Items) -> list[str]:
     Name, year, tags and standing, as far as they are known. Cleaned and bounded, as it
     comes from strangers.
     """
-    standing = popularity_standing(items.popularity)
-    return [
-        _described(name, tags, year, popular)
-        for name, tags, year, popular in zip(
-            item_names(items), items.tags, items.years, standing, strict=True
-        )
-    ]
-
-
-def _described(name: str, tags: list[str], year: int | None, popular: str) -> str:
-    line = name if year is None else f"{name} ({year})"
-    shown = [cleaned for tag in tags[:_MAX_TAGS_SHOWN] if (cleaned := clean(tag, MAX_TERM))]
-    if shown:
-        line = f"{line}: {', '.join(shown)}"
-    return f"{line}. {popular}." if popular else line
+    lines = item_names(items)
+    for item, standing in enumerate(popularity_standing(items.popularity)):
+        if (year := items.years[item]) is not None:
+            lines[item] += f" ({year})"
+        cleaned = (clean(tag, MAX_TERM) for tag in items.tags[item][:_MAX_TAGS_SHOWN])
+        if shown := ", ".join(filter(None, cleaned)):
+            lines[item] += f": {shown}"
+        if standing:
+            lines[item] += f". {standing}."
+    return lines
