@@ -19,7 +19,9 @@ from attack.target import ESCAPED, MARK, Target
 from reclens.errors import InternalError, RecLensError
 
 GROWTH_MB = 400
-"""Most that one process may grow."""
+"""Most that one process may grow once it has done its first work."""
+LIMIT_MB = 1024
+"""Most that one process may take at any time, as a container's memory is limited."""
 _SECRETS = (MARK, "root:x:0:0")
 _DEATHS = ("WorkerLostError", "handler failed", "Unrecoverable error", "consumer ended")
 
@@ -82,6 +84,7 @@ class Guard:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._usual = float(LIMIT_MB)
         self._first: dict[int, float] = {}
         self._most: dict[int, float] = {}
         self._names: dict[int, str] = {}
@@ -116,20 +119,20 @@ class Guard:
                 with contextlib.suppress(psutil.Error):
                     megabytes = psutil.Process(pid).memory_info().rss / 2**20
                     self._names.setdefault(pid, program.name)
-                    self._first.setdefault(pid, megabytes)
+                    self._first.setdefault(pid, max(megabytes, self._usual))
                     self._most[pid] = max(megabytes, self._most.get(pid, 0.0))
 
     def settle(self) -> None:
-        """Count growth from here on: what a process needs for its first work it has."""
+        """Count growth from here on: what a process needs for its work it has, or one of them."""
         self.measure()
-        self._first = dict(self._most)
+        self._usual = max(self._most.values())
+        self._first = dict.fromkeys(self._most, self._usual)
 
-    def memory(self) -> dict[str, dict[str, int]]:
-        """Megabytes before and at most, of each program's largest process."""
-        found: dict[str, dict[str, int]] = {}
+    def memory(self) -> dict[str, int]:
+        """Megabytes at most, of each program's largest process."""
+        found: dict[str, int] = {}
         for pid in sorted(self._most, key=self._most.__getitem__):
-            one = {"before": round(self._first[pid]), "most": round(self._most[pid])}
-            found[self._names[pid]] = one
+            found[self._names[pid]] = round(self._most[pid])
         return found
 
     def faults(self) -> list[str]:
@@ -144,7 +147,7 @@ class Guard:
             if secret := secret_in(text):
                 found.append(f"{program.name}'s log tells {secret!r}")
         for pid, most in self._most.items():
-            if most > self._first[pid] + GROWTH_MB:
+            if most > min(LIMIT_MB, self._first[pid] + GROWTH_MB):
                 grown = f"{self._first[pid]:.0f} to {most:.0f} MB"
                 found.append(f"{self._names[pid]} grew from {grown}")
                 self._first[pid] = most

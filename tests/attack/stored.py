@@ -181,7 +181,7 @@ def _checkpoint(
     meta = {"version": 1, "step": 3, "epoch": 1, "rng": [0, 1], "best": 0.5}
     digest = rng.choice((f"../../{ESCAPED}", sha256_hex(b"x"), "0" * 64))
     good = {"key": f"checkpoints/{ref}/x.safetensors", "sha256": digest, "meta": meta}
-    if rng.random() < 0.5:
+    if ".." not in digest and rng.random() < 0.5:
         target.objects.put(f"checkpoints/{ref}/{digest[:16]}.safetensors", b"x")
     target.objects.put(f"checkpoints/{ref}/latest.json", _bytes(rng, hostile, good))
     _submit(target, task, spec, jobs, number)
