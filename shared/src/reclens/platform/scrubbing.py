@@ -1,8 +1,8 @@
 """Secrets are taken out of what is kept for others to read: logs, results of jobs, spans.
 
-A secret is known by its value, as the settings that were read in this process have it, or by where it
-stands: before the ``@`` of an address, behind ``Bearer``, in a signature. Plain searches come first,
-as nearly all text has none of them.
+A secret is known by its value, as the settings that were read in this process have it, or by where
+it stands: before the ``@`` of an address, behind ``Bearer``, in a signature. Plain searches come
+first, as nearly all text has none of them.
 """
 
 from __future__ import annotations
