@@ -155,6 +155,7 @@ def names_of(model: type[BaseModel], prefix: str = "RECLENS_") -> set[str]:
         ("gateway", GatewaySettings),
         ("init", ClientSettings),
         ("cli", ClientSettings),
+        ("gc", ClientSettings),
     ],
 )
 def test_every_variable_is_a_setting_of_its_process(name: str, settings: type[BaseModel]):

@@ -31,6 +31,7 @@ FILES = {
     "gateway": {"RECLENS_GATEWAY__AUTH__RATES_REDIS", *S3},
     "operator": {"RECLENS_REDIS__URL", *S3},
     "init": {"RECLENS_REDIS__URL", *S3},
+    "gc": {"RECLENS_REDIS__URL", *S3},
     "monitoring": {"RECLENS_REDIS__URL"},
     "grafana": {"GRAFANA_ADMIN_PASSWORD"},
     "redis": {"users.acl"},
@@ -74,7 +75,7 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
         for name, text in contents(folder).items()
         if name.endswith(("REDIS__URL", "RATES_REDIS"))
     ]
-    assert len(secrets) == len(set(secrets)) == 7 + 7
+    assert len(secrets) == len(set(secrets)) == 8 + 8
     # MinIO takes 8 to 40 characters.
     assert {len(secret) for secret in secrets} == {40}
 
