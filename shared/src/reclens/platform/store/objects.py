@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from minio import Minio
-from minio.credentials import Credentials
+from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
