@@ -94,8 +94,9 @@ def test_garbage_collection_looks_at_jobs_and_changes_none(deployed: Deployed):
     client = deployed.redis(Account.GC)
     JobLog(deployed.redis_settings(Account.GC)).list()
     for command in (
-        ["lpush", "train", "{}"], ["rpop", "train"], ["del", "train"], ["set", "reclens:job:x", "1"],
-        ["hset", "reclens:workers", "x", "1"], ["del", "reclens:lease:x"], ["set", "reclens:cancel:x", "1"],
+        ["lpush", "train", "{}"], ["rpop", "train"], ["del", "train"],
+        ["set", "reclens:job:x", "1"], ["set", "reclens:cancel:x", "1"],
+        ["hset", "reclens:workers", "x", "1"], ["del", "reclens:lease:x"],
         ["get", "reclens:rate:x"],
     ):  # fmt: skip
         assert refused(lambda command=command: client.execute_command(*command)), command

@@ -30,7 +30,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 # What it has of its own; the rest is the trainer's.
 SERVICES["trainer-gpu"] = SERVICES["trainer"] | SERVICES["trainer-gpu"]
-ONE_SHOTS = {"credentials", "init", "cli"}
+ONE_SHOTS = {"credentials", "init", "cli", "gc"}
 LASTING = sorted(SERVICES.keys() - ONE_SHOTS)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}")
 

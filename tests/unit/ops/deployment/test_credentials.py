@@ -147,7 +147,8 @@ def test_accounts_of_stores_of_ones_own_stay_as_they_are_written(folder: Path):
     after = contents(folder)
     assert {name: after[name] for name in own} == own
     users = {line.split()[1] for line in after["redis/users.acl"].splitlines()}
-    assert users == {"default", "health", "recommender", "labeler", "gateway", "monitoring"}
+    kept = {"recommender", "labeler", "gateway", "gc", "monitoring"}
+    assert users == {"default", "health", *kept}
     told = after["operator.env"].splitlines()
     assert f"export RECLENS_REDIS__URL={own['operator/RECLENS_REDIS__URL']}" in told
     assert {"export RECLENS_S3__REGION=eu-west-1", "export RECLENS_S3__SECURE=true"} < set(told)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from reclens.contracts import ArtifactKind, Manifest, Release, split_ref
-from reclens.errors import InvalidInput, NotFound
+from reclens.errors import InvalidInput, NotFound, StoreRefused
 from reclens.ops.retention.live_jobs import LiveJobs
 from reclens.platform.llm.answer_cache import PREFIX as LLM_CACHE
 from reclens.platform.settings.models import RetentionSettings
@@ -110,7 +111,9 @@ class Collector:
             for ref, entries in _by_ref(self._objects.entries(f"{kind}/"), "").items()
         }
         checkpoints = _by_ref(self._objects.entries(_CHECKPOINTS), _CHECKPOINTS)
-        uploads = self._objects.unfinished_uploads()
+        uploads: list[UnfinishedUpload] = []
+        with suppress(StoreRefused):  # of those who may look, not all may see them
+            uploads = self._objects.unfinished_uploads()
         committed = {
             ref: entry.modified
             for ref, entries in artifacts.items()

@@ -55,7 +55,7 @@ class LiveJobs:
             parts = [*view.stages, *view.shards, *(s for one in view.stages for s in one.shards)]
             found |= set(_named([part.artifact for part in parts]))
         with redis_errors():
-            for message in self._messages():
+            for message in messages(self._redis):
                 found |= _refs_of_message(message)
         self._looked = True
         return found
@@ -65,16 +65,22 @@ class LiveJobs:
         with redis_errors():
             return bool(self._redis.exists(f"reclens:lease:{ref}"))
 
-    def _messages(self) -> Iterator[Any]:
-        """All that queues and workers hold: they outlive what the log keeps of a job."""
-        for queue in QueueName:
-            for priority in _PRIORITIES:
-                yield from _parsed(self._redis.lrange(f"{queue}{priority}", 0, -1))
-        workers: Any = self._redis.hgetall(WORKERS)
-        for worker in workers:
-            taken: Any = self._redis.hgetall(unacked_keys(worker)["unacked_key"])
-            for held in _parsed(taken.values()):
-                yield held[0] if isinstance(held, list) and held else held
+
+def messages(redis: Redis) -> Iterator[Any]:
+    """All messages of jobs: those that wait, and those in the hands of workers, until the job is
+    over. They outlive what the log keeps of a job.
+
+    Raises:
+        RedisError: from Redis.
+    """
+    for queue in QueueName:
+        for priority in _PRIORITIES:
+            yield from _parsed(redis.lrange(f"{queue}{priority}", 0, -1))
+    workers: Any = redis.hgetall(WORKERS)
+    for worker in workers:
+        taken: Any = redis.hgetall(unacked_keys(worker)["unacked_key"])
+        for held in _parsed(taken.values()):
+            yield held[0] if isinstance(held, list) and held else held
 
 
 def refs_of(task: str, spec: Any) -> set[str]:
