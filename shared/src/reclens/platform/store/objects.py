@@ -16,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -29,9 +30,17 @@ from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "NoSuchUpload", "ResourceNotFound"}
-_PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
+# What S3 says where the same request may well pass later: it is busy, or others are at the same
+# key, or what it received was damaged on its way.
+_PASSING = {
+    *("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"),
+    *("OperationAborted", "ConditionalRequestConflict"),
+    *("IncompleteBody", "BadDigest"),
+}
 # S3's own errors pass too: its makers ask clients to try again.
-_PASSING_STATUS = (500, 502, 503, 504)
+_PASSING_STATUS = (429, 500, 502, 503, 504)
+# S3 takes a request for a quarter of an hour. Well before, the clock is what to look at.
+_SKEW_SECONDS = 300
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
@@ -151,7 +160,10 @@ class S3Store(ObjectStore):
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             retries=urllib3.Retry(
-                total=2, backoff_factor=0.2, status_forcelist=_PASSING_STATUS, raise_on_status=False
+                total=2,
+                backoff_factor=0.2,
+                status_forcelist=(HTTPStatus.CONFLICT, *_PASSING_STATUS),
+                raise_on_status=False,
             ),
             maxsize=8,
         )
@@ -206,14 +218,12 @@ class S3Store(ObjectStore):
             response = self._http.request("PUT", url.geturl(), body=data, headers=headers)
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False
-        if response.status == HTTPStatus.FORBIDDEN:
-            raise self._refused(key, "access denied")
-        if response.status == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
         if response.status != HTTPStatus.OK:
-            raise Unavailable(
-                f"the object store answered {response.status} to a put.", field="s3.endpoint"
-            )
+            try:
+                error = S3Error.fromxml(response)
+            except ParseError:
+                error = S3Error(response, f"status {response.status}", None, key, None, None)
+            raise self._translate(error, key)
         return True
 
     def _signed(self, url: SplitResult, data: bytes, headers: dict[str, str]) -> dict[str, Any]:
@@ -322,25 +332,39 @@ class S3Store(ObjectStore):
             ) from error
 
     def _translate(self, error: S3Error, key: str) -> Exception:
-        code = error.code or ""
-        if code in {
-            "NoSuchKey",
-            "NoSuchBucket",
-            "NoSuchObject",
-            "NoSuchUpload",
-            "ResourceNotFound",
-        }:
+        code, status = error.code or "", error.response.status
+        if code == "NoSuchBucket":
+            return NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
+        if code in _MISSING or status == HTTPStatus.NOT_FOUND:
             return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
-        if code in _PASSING:
-            return Unavailable(f"the object store answered {code}.", field="s3.endpoint")
-        return self._refused(key, f"{code} {error.message or ''}".strip())
-
-    def _refused(self, key: str, why: str) -> StoreRefused:
+        if code in _PASSING or status in _PASSING_STATUS:
+            return Unavailable(f"the object store answered {code} ({status}).", field="s3.endpoint")
+        why = f"{code} {error.message or ''}".strip()
         return StoreRefused(
             f"the object store refused {self.bucket}/{key}: {why}.",
             field="s3",
-            remedy="check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
+            remedy=_clock_remedy(code, error.response.headers.get("Date"))
+            or "check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
         )
+
+
+def _clock_remedy(code: str, date: str | None) -> str:
+    """What to do where a signature is refused for its time; empty where that is not why."""
+    try:
+        told = parsedate_to_datetime(date or "").astimezone(UTC)
+    except ValueError:
+        ahead = 0.0
+    else:
+        ahead = (datetime.now(UTC) - told).total_seconds()
+    if abs(ahead) > _SKEW_SECONDS:
+        where = "ahead of" if ahead > 0 else "behind"
+        return (
+            f"set the clock of this machine: it is {abs(ahead) / 60:.0f} minutes {where} the "
+            "store's."
+        )
+    if code == "RequestTimeTooSkewed":
+        return "set the clocks of this machine and of the store's."
+    return ""
 
 
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
