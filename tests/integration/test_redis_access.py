@@ -12,7 +12,7 @@ from reclens.contracts import (
 )
 from reclens.errors import RateLimited
 from reclens.ops.deployment.access import Account
-from reclens.platform.grpc.admission import RateLimits
+from reclens.platform.grpc.rates import RateLimits
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.log import JobLog
 
