@@ -14,7 +14,9 @@ from reclens.contracts.artifacts import (
 )
 from reclens.contracts.base import (
     Contract as Contract,
+    DataPath as DataPath,
     canonical_json as canonical_json,
+    data_paths as data_paths,
     sha256_hex as sha256_hex,
 )
 from reclens.contracts.jobs.kinds import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -83,6 +84,30 @@ def path_below(root: Path, name: str) -> Path:
         field="name",
         remedy="what names it is damaged, or was made to deceive: do not use it.",
     )
+
+
+_SYSTEM = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
+
+
+def is_data_below(path: Path, roots: Sequence[Path], never: Sequence[Path] = ()) -> bool:
+    """Whether ``path``, links followed, is at or below one of ``roots`` and may be data: a regular
+    file, a folder, or nothing yet. Hidden files, those in hidden folders (``.ssh``, ``.env``), and
+    what the system shows of processes and devices are none; nor is what is below ``never``."""
+    try:
+        found = path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False
+    if any(found.is_relative_to(folder) for folder in (*_SYSTEM, *never)):
+        return False
+    parts = [found.relative_to(root).parts for root in roots if found.is_relative_to(root)]
+    if not any(all(not part.startswith(".") for part in below) for below in parts):
+        return False
+    try:
+        mode = found.stat().st_mode
+    except OSError:
+        # Who reads it says why it cannot.
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

@@ -33,7 +33,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reclens.contracts import FailureReport, JobKind, JobResult, JobSpec, Waiting, canonical_json
+from reclens.contracts import (
+    FailureReport,
+    JobKind,
+    JobResult,
+    JobSpec,
+    Waiting,
+    canonical_json,
+    data_paths,
+)
 from reclens.errors import (
     InternalError,
     JobCancelled,
@@ -179,6 +187,8 @@ class JobRunner:
 
     def _run(self, task: Task, spec: JobSpec, lease: Lease) -> JobResult:
         assert spec.JOB.stage is not None, "a kind of job that makes artifacts has a stage"
+        for field, path in data_paths(spec):
+            self.runtime.settings.data.admit(path, field)
         run: StageFunction = _function(spec.JOB.stage)
         writer = ArtifactWriter(self.runtime.store, spec)
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))

@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.datasets import DATASETS
-from reclens.errors import MissingData
-from reclens.platform.settings.files import SecretFiles
+from reclens.errors import InvalidInput, MissingData
+from reclens.platform.files import is_data_below
+from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
 
 class Section(BaseModel):
@@ -62,6 +64,27 @@ class StoreChoice(Section):
     """``s3``, or a store that an installed package adds, see docs/how-to/extend/store.md."""
     address: str = ""
     """Where a store that was added has its objects, in its own words: a URL, a folder, ..."""
+
+
+class RetentionSettings(Section):
+    """What `reclens gc` keeps besides what releases and jobs need."""
+
+    grace_days: float = Field(default=7, ge=0)
+    """What is younger stays, with all that it was made from: of artifacts that no release names,
+    of what attempts and jobs that failed have left, of uploads."""
+    pins: tuple[ArtifactRef, ...] = ()
+    """Artifacts that stay, with all that they were made from: a JSON list, e.g.
+    ``["autoencoders/0123456789abcdef"]``."""
+    dead_letters_days: float = Field(default=30, ge=0)
+    """How long notes of jobs that killed their workers are kept."""
+    llm_answers_days: float | None = Field(default=None, ge=0)
+    """How long answers of language models are kept; what is missing is asked, and paid for, again.
+    None: for ever."""
+    release_versions: int | None = Field(default=None, ge=1)
+    """Versions of each release that are kept, the newest, and with them their artifacts; pinned
+    ones stay besides. None: all."""
+    policy_versions: int | None = Field(default=None, ge=1)
+    """Versions of each policy that are kept, the newest. None: all."""
 
 
 class GatewayTarget(Section):
@@ -142,6 +165,12 @@ class DataSettings(Section):
     """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What
     has none there is downloaded. A data set's own setting goes before."""
 
+    roots: str = ""
+    """Folders, divided by ``:``, below which specifications may name files (``source.path``,
+    ``source.items_path``, ``model.weights.path``), besides the folders of the other settings here.
+    Links are followed first; hidden files and all that is no regular file are refused. Empty: no
+    file is taken. `reclens up` lists the folder that it is started in, unless this is set."""
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         known = {setting_of(name): name for name in DATASETS.names()}
@@ -151,6 +180,35 @@ class DataSettings(Section):
                     f"{setting!r} is not one of the data sets {', '.join(known.values())}"
                 )
         return self
+
+    def folders(self) -> list[Path]:
+        """Absolute folders below which specifications may name files."""
+        listed = [Path(folder) for folder in self.roots.split(os.pathsep) if folder]
+        named = [self.root, *self.__pydantic_extra__.values()]
+        return [folder.resolve() for folder in (*listed, *named) if folder is not None]
+
+    def admit(self, path: str | Path, field: str) -> None:
+        """Let ``path``, which somebody else's specification named, pass or not.
+
+        Args:
+            path: of a file or folder; it need not exist.
+            field: dotted name of the field with it.
+
+        Raises:
+            InvalidInput: it is not below `folders`, or no regular file or folder.
+        """
+        folders = self.folders()
+        private = [os.environ.get(name) for name in (STATE_DIR_VARIABLE, SECRETS_VARIABLE)]
+        never = [Path(folder).resolve() for folder in private if folder]
+        if is_data_below(Path(path), folders, never):
+            return
+        raise InvalidInput(
+            f"{path} is not taken for data: it is no regular file, not hidden, below the folders "
+            f"that are listed here ({', '.join(map(str, folders)) or 'there is none'}).",
+            field=field,
+            remedy="bring the file into one of them, or let the operator of the worker list its "
+            "folder: RECLENS_DATA__ROOTS=/folder:/another.",
+        )
 
     def folder(self, name: str) -> Path | None:
         """Folder of the published data set ``name``: its own setting, else what lies in ``root``
@@ -236,6 +294,10 @@ class ClientSettings(StoreSettings):
     """Redis."""
     client: GatewayTarget = GatewayTarget()
     """Gateway, as clients see it."""
+    retention: RetentionSettings = RetentionSettings()
+    """What garbage collection keeps."""
+    data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
+    """Local raw data."""
 
 
 class WorkerSettings(ComputeSettings):
