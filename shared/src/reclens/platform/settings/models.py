@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -19,6 +19,7 @@ from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.files import is_data_below
+from reclens.platform.scrubbing import hide
 from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
 
@@ -261,6 +262,10 @@ class StoreSettings(BaseSettings):
     """Another store in its place."""
     cache_dir: Path = Path(".reclens/cache")
     """Verified local copies of objects, named by checksum; safe to delete."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """What is secret here is in no log, result or span of this process."""
+        hide(self)
 
     @classmethod
     def settings_customise_sources(
