@@ -208,13 +208,13 @@ class Gateway:
 def test_what_the_gateway_answers_is_told_apart(store: ArtifactStore):
     store.releases.publish(release_of_nothing("default"))
     unknown = NotFound("nobody is called so.")
-    assert faults(check_gateway(Gateway(unknown, default="1"), store)) == []  # type: ignore[arg-type]
+    assert faults(check_gateway(Gateway(unknown, default="1"), store)) == []
     for gateway, level in (
         (Gateway(unknown, default="0"), Level.WARNING),
         (Gateway(NotReady("no release.", remedy="publish one.")), Level.ERROR),
         (Gateway(Unauthenticated("who?")), Level.UNKNOWN),
     ):
-        [found] = faults(check_gateway(gateway, store))  # type: ignore[arg-type]
+        [found] = faults(check_gateway(gateway, store))
         assert found.level is level
 
 

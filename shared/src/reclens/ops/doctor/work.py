@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
 
 from redis import Redis
 
-from reclens.client import SteeringClient
 from reclens.contracts import Release, job_kinds
 from reclens.errors import (
     InvalidInput,
@@ -157,7 +156,19 @@ def _parts(store: ArtifactStore, name: str, head: Release) -> Iterator[Finding]:
     yield ok("releases", f"{name}: version {head.number}, all {len(refs)} artifacts are there.")
 
 
-def check_gateway(client: SteeringClient, store: ArtifactStore) -> Iterator[Finding]:
+class Gateway(Protocol):
+    """What is asked of `reclens.client.SteeringClient`."""
+
+    def releases(self) -> Iterable[Any]:
+        """Releases that are served, with ``name`` and ``version``."""
+        ...
+
+    def recommend(self, *, user_id: str, top_k: int) -> Any:
+        """Recommend for one user."""
+        ...
+
+
+def check_gateway(client: Gateway, store: ArtifactStore) -> Iterator[Finding]:
     """Whether the gateway answers, from the newest release, and inference with it: somebody unknown
     is asked for."""
     try:
@@ -185,7 +196,7 @@ def check_gateway(client: SteeringClient, store: ArtifactStore) -> Iterator[Find
             )
 
 
-def _ask(client: SteeringClient) -> None:
+def _ask(client: Gateway) -> None:
     try:
         client.recommend(user_id=_NOBODY, top_k=1)
     except (NotFound, InvalidInput):
