@@ -31,7 +31,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 # What it has of its own; the rest is the trainer's.
 SERVICES["trainer-gpu"] = SERVICES["trainer"] | SERVICES["trainer-gpu"]
-ONE_SHOTS = {"credentials", "init", "cli"}
+ONE_SHOTS = {"credentials", "init", "cli", "gc"}
 LASTING = sorted(SERVICES.keys() - ONE_SHOTS)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}")
 
@@ -107,10 +107,10 @@ def test_networks_join_those_who_must_speak_to_one_another():
         for network in joined:
             members.setdefault(network, set()).add(name)
     workers = {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
-    in_redis = {*workers, "init", "cli", "gateway", "flower", "redis-exporter"}
+    in_redis = {*workers, "init", "cli", "gc", "gateway", "flower", "redis-exporter"}
     assert members == {
         "redis": {"bundled:redis", *in_redis},
-        "s3": {"seaweedfs:s3", "minio:s3", *workers, "init", "cli", "gateway", "inference"},
+        "s3": {"seaweedfs:s3", "minio:s3", *workers, "init", "cli", "gc", "gateway", "inference"},
         "calls": {"gateway", "inference"},
         "front": {"gateway", "cli"},
         "llm": {"labeler", "tgi", "llama"},
@@ -194,6 +194,7 @@ def names_of(model: type[BaseModel], prefix: str = "RECLENS_") -> set[str]:
         ("gateway", GatewaySettings),
         ("init", ClientSettings),
         ("cli", ClientSettings),
+        ("gc", ClientSettings),
     ],
 )
 def test_every_variable_is_a_setting_of_its_process(name: str, settings: type[BaseModel]):
