@@ -90,6 +90,19 @@ def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Acco
         assert client.info()["redis_version"]
 
 
+def test_garbage_collection_looks_at_jobs_and_changes_none(deployed: Deployed):
+    client = deployed.redis(Account.GC)
+    JobLog(deployed.redis_settings(Account.GC)).list()
+    for command in (
+        ["lpush", "train", "{}"], ["rpop", "train"], ["del", "train"],
+        ["set", "reclens:job:x", "1"], ["set", "reclens:cancel:x", "1"],
+        ["hset", "reclens:workers", "x", "1"], ["del", "reclens:lease:x"],
+        ["get", "reclens:rate:x"],
+    ):  # fmt: skip
+        assert refused(lambda command=command: client.execute_command(*command)), command
+    assert refused(lambda: client.publish("/0.celery.pidbox", "stop"))
+
+
 async def test_the_gateway_counts_rates(deployed: Deployed):
     url = deployed.redis_settings(Account.GATEWAY).url.get_secret_value()
     limits = RateLimits(url, fail_open=False)
