@@ -139,7 +139,10 @@ class Guard:
         """What is wrong since the last look, in words."""
         found: list[str] = []
         for program in self._programs:
-            found += [f"{program.name} ended with {code}" for code in program.exits]
+            if program.exits:
+                found.append(
+                    f"{program.name} ended {len(program.exits)} times: {program.exits[:5]}"
+                )
             program.exits.clear()
             text = program.log.read_bytes()[self._read[program.name] :].decode(errors="replace")
             self._read[program.name] += len(text.encode())

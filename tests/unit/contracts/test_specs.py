@@ -166,3 +166,23 @@ def test_a_judging_model_must_have_room_for_its_grades():
 def test_a_judge_is_named_once():
     with pytest.raises(InvalidSpec, match="once"):
         ConceptsOptions.parse({"judges": ["llm", "llm"]})
+
+
+def test_an_error_is_short_whatever_was_sent():
+    with pytest.raises(InvalidSpec) as caught:
+        DatasetSpec.parse({"name": "x" * 10_000} | {"y" * 9_000 + str(n): 0 for n in range(500)})
+    assert len(str(caught.value)) < 20_000
+    assert "more" in str(caught.value)
+
+
+@pytest.mark.parametrize("rating", [float("nan"), float("inf")])
+def test_numbers_are_finite(rating: float):
+    source = {"format": "table", "path": "x"}
+    with pytest.raises(InvalidSpec, match="finite"):
+        DatasetSpec.parse({"name": "own", "source": source, "min_rating": rating})
+
+
+def test_whole_numbers_have_64_bits():
+    with pytest.raises(InvalidSpec, match="64 bits"):
+        RecommenderSpec.parse({"dataset": DATASET, "seed": 1 << 63})
+    assert RecommenderSpec.parse({"dataset": DATASET, "seed": (1 << 63) - 1}).seed

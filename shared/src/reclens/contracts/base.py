@@ -14,6 +14,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -23,6 +24,9 @@ from reclens.errors import InvalidSpec
 ADDED_LATER: Final = "added later"
 """Marks, in ``Annotated``, a field that came when there were artifacts already: at its default it
 changes nothing, and is left out of the canonical form, so that their ids stay."""
+
+# Problems that an error names, and characters of each.
+_MAX_PROBLEMS, _MAX_TOLD = 20, 400
 
 
 class Contract(BaseModel):
@@ -34,7 +38,9 @@ class Contract(BaseModel):
     before: a new field is marked `ADDED_LATER`, and one that went is listed in ``RETIRED``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     RETIRED: ClassVar[Mapping[str, Any]] = {}
     """Fields that went, with the only value still taken. They stay in the canonical form."""
@@ -44,7 +50,7 @@ class Contract(BaseModel):
         """Validate ``payload`` (a mapping or a JSON text).
 
         Raises:
-            InvalidSpec: names every offending field by its dotted path.
+            InvalidSpec: names the offending fields by their dotted paths, the first twenty of them.
         """
         try:
             if isinstance(payload, str | bytes):
@@ -52,15 +58,25 @@ class Contract(BaseModel):
             return cls.model_validate(payload)
         except ValidationError as error:
             problems = [
-                (".".join(str(part) for part in item["loc"]) or "(whole)", item["msg"])
-                for item in error.errors()
+                (_clipped(".".join(map(str, item["loc"]))) or "(whole)", _clipped(item["msg"]))
+                for item in error.errors(include_input=False, include_url=False)
             ]
-            first, *others = problems
+            first, *others = problems[:_MAX_PROBLEMS]
+            more = len(problems) - _MAX_PROBLEMS
+            told = [first[1], *(f"{where}: {what}" for where, what in others)]
             raise InvalidSpec(
-                "; ".join([first[1], *(f"{where}: {what}" for where, what in others)]) + ".",
+                "; ".join([*told, *([f"and {more} more"] if more > 0 else [])]) + ".",
                 field=first[0],
                 remedy=f"see the fields of {cls.__name__} in docs/reference/jobs.md.",
             ) from error
+
+    @field_validator("*")
+    @classmethod
+    def _fits_64_bits(cls, value: Any) -> Any:
+        # What computes with it has no larger numbers.
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise ValueError("a whole number has at most 64 bits")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -113,6 +129,11 @@ def data_paths(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
             yield from data_paths(part, f"{where}[{index}]")
+
+
+def _clipped(text: str) -> str:
+    """What is said of one problem: payloads are quoted in it, which may be of any length."""
+    return text if len(text) <= _MAX_TOLD else f"{text[:_MAX_TOLD]} ..."
 
 
 def canonical_json(value: Any) -> bytes:

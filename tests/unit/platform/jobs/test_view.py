@@ -222,3 +222,19 @@ def test_a_partial_job_is_7_and_lists_what_is_missing(
     (line,) = [one for one in capsys.readouterr().out.splitlines() if job_id in one]
     assert "PARTIAL" in line
     assert "3 of 4 shards made" in line
+
+
+@pytest.mark.parametrize("sent", ["text", [1], {"a": json.loads("[" * 300 + "]" * 300)}])
+def test_a_job_is_shown_whatever_was_sent_as_its_specification(log: JobLog, sent: Any):
+    job_id = str(uuid.uuid4())
+    log.record(job_id, CONCEPTS_LABEL.task, sent)
+    view = log.show(job_id)
+    assert view.canonical()["spec"] == {"(no specification)": json.dumps(sent)[:200]}
+
+
+def test_a_shard_that_was_sent_alone_fails_with_its_reason(log: JobLog, say: Say, job_id: str):
+    say(job_id, {"failed": FAILED.canonical()}, "SUCCESS")
+    view = log.show(job_id)
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert (view.error.type, view.error.message) == ("InvalidInput", "x is odd.")

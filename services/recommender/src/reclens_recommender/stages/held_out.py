@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reclens.contracts.tables import SERVED_SPLITS
+from reclens.errors import CorruptArtifact
 from reclens.sae import SparseAutoencoder, measure
 
 
@@ -83,13 +84,20 @@ def measure_origins(
 def _read(
     shards: Sequence[Path], columns: list[str], filters: list[tuple[str, str, Any]] | None = None
 ) -> pa.Table:
-    return pq.read_table(
-        list(shards),
-        columns=columns,
-        filters=filters,
-        # Folder names like a=b are no columns.
-        partitioning=None,  # pyright: ignore[reportArgumentType] - its default alone is declared
-    )
+    try:
+        return pq.read_table(
+            list(shards),
+            columns=columns,
+            filters=filters,
+            # Folder names like a=b are no columns.
+            partitioning=None,  # pyright: ignore[reportArgumentType] - its default alone is declared
+        )
+    except pa.ArrowInvalid as error:
+        raise CorruptArtifact(
+            f"its {len(shards)} shards cannot be read ({error}).",
+            field="shards",
+            remedy="make the activations and the autoencoder again.",
+        ) from error
 
 
 def _rows(table: pa.Table) -> np.ndarray:

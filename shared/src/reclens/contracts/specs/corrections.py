@@ -11,7 +11,7 @@ from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
-Latent = Annotated[int, Field(ge=0)]
+Latent = Annotated[int, Field(ge=0, lt=1 << 31)]
 Line = Annotated[str, Field(min_length=1, max_length=120)]
 CorrectionOperation = Literal["rename", "merge", "reject", "restore"]
 """``rename``: give the latents a name. ``merge``: make one concept of several and name it.

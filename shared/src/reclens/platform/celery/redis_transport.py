@@ -3,15 +3,27 @@
 Two things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis is
 and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. And a
 lost connection puts all messages in hand back into the queue, though their jobs go on.
+
+And a message that is none ends the worker, or comes back for ever: it is dropped here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
+import structlog
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, ValidationError
+
+from reclens.contracts import QueueName
+
+_QUEUES = frozenset(QueueName)
+
+_log = structlog.get_logger(__name__)
 
 
 class QoS(kombu_redis.QoS):
@@ -42,11 +54,76 @@ class Channel(kombu_redis.Channel):
             return dict(self._address)
         return super()._connparams(asynchronous)
 
+    def _brpop_read(self, **options: Any) -> Any:
+        """Take one message. What is no JSON is dropped: it would end the worker."""
+        try:
+            return super()._brpop_read(**options)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            _log.warning("message.dropped", why=type(error).__name__)
+            return True
+
+
+def _check_moment(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+_Moment = Annotated[str, AfterValidator(_check_moment)]
+
+
+class _Destination(BaseModel):
+    exchange: str
+    routing_key: str
+
+
+class _Properties(BaseModel):
+    delivery_tag: str
+    delivery_info: _Destination
+    body_encoding: Literal["base64"]
+    correlation_id: str
+    reply_to: str | None = None
+    priority: int = 0
+
+
+class _Headers(BaseModel):
+    task: str
+    id: str
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    eta: _Moment | None = None
+    expires: _Moment | None = None
+    retries: int = Field(default=0, ge=0, le=1_000_000)
+    timelimit: tuple[float | None, float | None] = (None, None)
+    compression: None = None
+
+
+class _Envelope(BaseModel):
+    """What Celery asks of a message without looking whether it is there."""
+
+    body: Base64Bytes = Field(min_length=1)
+    content_type: str = Field(alias="content-type")
+    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
+    properties: _Properties
+    headers: _Headers
+
 
 class Transport(kombu_redis.Transport):
     """The Redis transport with channels of that kind."""
 
     Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        """Hand a message to the worker. One that it cannot even refuse is dropped."""
+        try:
+            # Other queues carry what workers say to each other.
+            if queue in _QUEUES:
+                _Envelope.model_validate(message)
+        except ValidationError as error:
+            where = [".".join(map(str, one["loc"]))[:80] for one in error.errors()[:3]]
+            _log.warning("message.dropped", queue=queue, why=f"no envelope: {', '.join(where)}")
+            return
+        super()._deliver(message, queue)
 
 
 def is_stopping() -> bool:

@@ -51,21 +51,30 @@ class CheckpointStore:
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The latest checkpoint, or None where there is none that can be trusted."""
         try:
-            pointer = json.loads(self._objects.get(f"{self._prefix}/latest.json"))
-            if "key" not in pointer:
-                return {}, pointer["meta"]
-            # Its name is its checksum: what a pointer says must not lead elsewhere.
-            digest = str(pointer["sha256"])
-            key = f"{self._prefix}/{digest[:16]}.safetensors"
-            data = self._objects.get(key)
-        except NotFound:
+            found = self._read()
+        except (NotFound, ValueError, KeyError, TypeError, RecursionError):
+            # Gone, or nothing that `save` writes: others may write to the store.
             return None
-        from safetensors.numpy import load  # noqa: PLC0415 - only jobs that train have it
+        return found if found is not None and isinstance(found[1], dict) else None
+
+    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        pointer = json.loads(self._objects.get(f"{self._prefix}/latest.json"))
+        if "key" not in pointer:
+            return {}, pointer["meta"]
+        # Its name is its checksum: what a pointer says must not lead elsewhere.
+        digest = str(pointer["sha256"])
+        key = f"{self._prefix}/{digest[:16]}.safetensors"
+        data = self._objects.get(key)
+        from safetensors import SafetensorError  # noqa: PLC0415 - only jobs that train have it
+        from safetensors.numpy import load  # noqa: PLC0415
 
         if sha256_hex(data) != digest:
             return None
         self._current = key
-        return load(data), pointer["meta"]
+        try:
+            return load(data), pointer["meta"]
+        except SafetensorError as error:
+            raise ValueError(f"{key} holds no tensors ({error})") from error
 
     def clear(self) -> None:
         """Remove the checkpoint."""

@@ -32,6 +32,9 @@ _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
+# What a checkpoint of other code, or one that somebody else wrote, raises.
+_UNUSABLE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, RecLensError)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -215,17 +218,18 @@ class JobContext:
         tensors, meta = saved
         try:
             trainer.restore(tensors, meta["trainer"])
-        except (RuntimeError, LookupError, ValueError, RecLensError) as error:
+            self.seconds_before = float(meta["seconds"])
+            self._peak_before = meta["peak_memory_bytes"]
+            # Checkpoints of older versions do not say.
+            self._devices = list(dict.fromkeys([*meta.get("devices", []), *self._devices]))
+            reached = meta.get("reached")
+            self._reached = None if reached is None else Progress.parse(reached)
+        except _UNUSABLE as error:
             # Left in place it would fail every later attempt too.
             self._checkpoints.clear()
             raise StaleCheckpoint(f"the checkpoint cannot be taken up: {error}") from error
-        self.seconds_before = meta["seconds"]
-        self._peak_before = meta["peak_memory_bytes"]
-        # Checkpoints of older versions do not say.
-        self._devices = list(dict.fromkeys([*meta.get("devices", []), *self._devices]))
         # Until its first step is done it is as far as it was, however long that takes.
-        if (reached := meta.get("reached")) is not None:
-            self._reached = Progress.parse(reached)
+        if self._reached is not None:
             self._publish(self._reached)
         _log.info("job.resumed", seconds_before=self.seconds_before)
 

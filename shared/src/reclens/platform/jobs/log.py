@@ -93,7 +93,7 @@ class JobLog:
         """
         with redis_errors():
             record: dict[str, str] = self._redis.hgetall(_key(job_id))  # type: ignore[assignment]
-            if not record:
+            if "spec" not in record:  # nothing, or one that is being written
                 raise NotFound(
                     f"there is no job {job_id!r}.",
                     field="job_id",

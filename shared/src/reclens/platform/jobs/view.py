@@ -11,7 +11,6 @@ from typing import Any
 from reclens.contracts import Contract, FailureReport, JobResult, Progress, Waiting
 from reclens.errors import JobCancelled, Partial
 
-
 # Levels of a specification that is shown as it is; no contract has as many.
 _MAX_DEPTH = 32
 _NO_SPEC, _SHOWN = "(no specification)", 200
