@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -43,6 +44,7 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 ObjectName = Annotated[str, Field(max_length=200, pattern=rf"^{_PART}(/{_PART})*$")]
 """Parts of letters, digits, dot, dash and underscore, none of which begins with a dot or a dash,
 joined by slashes: it names a file below any folder, and none outside."""
+_ATTEMPT = r"^([0-9a-f]{16})?$"
 
 
 class SplitRef(NamedTuple):
@@ -82,6 +84,9 @@ class ObjectEntry(Contract):
     """Bytes."""
     sha256: Sha256
     """SHA-256 of the bytes, hexadecimal."""
+    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=_ATTEMPT)
+    """Folder of the attempt that uploaded it, where the manifest's went on after another one that
+    was interrupted. Empty: the manifest's own."""
 
 
 class InputEntry(Contract):
@@ -108,7 +113,7 @@ class Manifest(Contract):
     """Artifacts read, by role (``dataset``, ``recommender``, ...)."""
     objects: list[ObjectEntry]
     """Every object with size and checksum."""
-    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=_ATTEMPT)
     """Folder of the objects below the artifact's: each attempt to make it writes to one of its own.
     Empty: they lie in the artifact's folder itself, as before there were attempts."""
     metrics: dict[str, Any]
@@ -135,7 +140,12 @@ class Manifest(Contract):
 
     def key(self, name: str) -> str:
         """Where the object called ``name`` lies in the store."""
-        return object_key(self.artifact, self.attempt, name)
+        return object_key(self.artifact, self.folder_of.get(name, self.attempt), name)
+
+    @cached_property
+    def folder_of(self) -> dict[str, str]:
+        """The attempt that uploaded each object, by the object's name."""
+        return {entry.name: entry.attempt or self.attempt for entry in self.objects}
 
     def object(self, name: str) -> ObjectEntry:
         """The entry called ``name``.

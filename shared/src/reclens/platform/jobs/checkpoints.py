@@ -24,13 +24,25 @@ class CheckpointStore:
         self._objects = objects
         self._prefix = f"checkpoints/{ref}"
         self._current: str | None = None
+        self._state: str | None = None
 
-    def save(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Replace the checkpoint. A crash in between leaves the one before in force."""
+    def save(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> bool:
+        """Replace the checkpoint. A crash in between leaves the one before in force.
+
+        Args:
+            tensors: of the state.
+            meta: the rest of the state, under ``trainer`` where more than the state is noted.
+
+        Returns:
+            False where the state is the one that is saved already: nothing is written.
+        """
         if not tensors:
+            if self._state == (state := _fingerprint("", meta)):
+                return False
             # A state that is JSON alone lies in the pointer.
             self._objects.put(f"{self._prefix}/latest.json", canonical_json({"meta": meta}))
-            return
+            self._state = state
+            return True
         from safetensors.numpy import save_file  # noqa: PLC0415 - only jobs that train have it
 
         with tempfile.TemporaryDirectory(prefix="reclens-checkpoint-") as folder:
@@ -38,6 +50,8 @@ class CheckpointStore:
             save_file(tensors, path)
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if self._state == (state := _fingerprint(digest, meta)):
+                return False
             key = f"{self._prefix}/{digest[:16]}.safetensors"
             # In parts: one request with all of it could take longer than it may.
             self._objects.put_file(key, path)
@@ -46,13 +60,15 @@ class CheckpointStore:
         # Only its own: another attempt may be saving too.
         if self._current not in (None, key):
             self._objects.delete(self._current)
-        self._current = key
+        self._current, self._state = key, state
+        return True
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The latest checkpoint, or None where there is none that can be trusted."""
         try:
             pointer = json.loads(self._objects.get(f"{self._prefix}/latest.json"))
             if "key" not in pointer:
+                self._state = _fingerprint("", pointer["meta"])
                 return {}, pointer["meta"]
             # Its name is its checksum: what a pointer says must not lead elsewhere.
             digest = str(pointer["sha256"])
@@ -64,10 +80,15 @@ class CheckpointStore:
 
         if sha256_hex(data) != digest:
             return None
-        self._current = key
+        self._current, self._state = key, _fingerprint(digest, pointer["meta"])
         return load(data), pointer["meta"]
 
     def clear(self) -> None:
         """Remove the checkpoint."""
         for key in self._objects.list(f"{self._prefix}/"):
             self._objects.delete(key)
+        self._current = self._state = None
+
+
+def _fingerprint(digest: str, meta: dict[str, Any]) -> str:
+    return f"{digest}:{sha256_hex(canonical_json(meta.get('trainer', meta)))}"

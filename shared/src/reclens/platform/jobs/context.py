@@ -36,7 +36,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Resumable(Protocol):
-    """A trainer of the core."""
+    """A trainer of the core, or a stage that makes its objects part by part.
+
+    Objects that were added before `state` was taken are kept with it: whoever restores it goes on
+    after them.
+    """
 
     def steps(self) -> Iterator[Progress]:
         """Work on; between two yields `state` is valid."""
@@ -213,6 +217,11 @@ class JobContext:
         if saved is None:
             return
         tensors, meta = saved
+        # Checkpoints of older versions name no objects: there were none then.
+        if not self._writer.take_over(meta.get("parts", {"objects": [], "inputs": {}})):
+            self._checkpoints.clear()
+            _log.warning("job.starts_over", why="what was made before is not there any more")
+            return
         try:
             trainer.restore(tensors, meta["trainer"])
         except (RuntimeError, LookupError, ValueError, RecLensError) as error:
@@ -232,18 +241,20 @@ class JobContext:
     def _save(self, trainer: Resumable) -> None:
         self._lease.check()
         tensors, meta = trainer.state()
-        self._checkpoints.save(
+        advanced = self._checkpoints.save(
             tensors,
             {
                 "trainer": meta,
+                "parts": self._writer.hand_on(),
                 "seconds": self.seconds,
                 "peak_memory_bytes": self.peak_memory_bytes,
                 "devices": self._devices,
                 "reached": self._reached and self._reached.canonical(),
             },
         )
-        # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
+        if advanced:
+            # It got further than the checkpoint it came from, so it is not stuck.
+            self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
         if self._reached is not None:
             # It may end here for now, and then this is what it shows.
             self._publish(self._reached)
