@@ -47,6 +47,7 @@ _COMMANDS = {
     "policies": "reclens.cli.serving.policies",
     "tokens": "reclens.cli.operations.tokens",
     "deploy": "reclens.cli.operations.deploy",
+    "gc": "reclens.cli.operations.gc",
     "demo": "reclens.cli.operations.demo",
     "reproduce": "reclens.cli.operations.reproduce",
     "reference": "reclens.cli.reference.command",

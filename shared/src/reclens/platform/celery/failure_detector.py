@@ -20,7 +20,8 @@ from celery import Celery
 from kombu.connection import Connection
 from redis import Redis
 
-_BEATS = "reclens:workers"
+WORKERS = "reclens:workers"
+"""Hash with a count of heartbeats for each worker."""
 _BEATS_UNTIL_DEAD = 6
 _LONGEST_TIMEOUT = 30.0
 
@@ -99,15 +100,15 @@ class Membership:
         Raises:
             RedisError: Redis does not answer; see `forget`.
         """
-        self._redis.hincrby(_BEATS, self._worker, 1)
+        self._redis.hincrby(WORKERS, self._worker, 1)
         self._keep(set(held))
-        counts: dict[str, str] = self._redis.hgetall(_BEATS)  # type: ignore[assignment]
+        counts: dict[str, str] = self._redis.hgetall(WORKERS)  # type: ignore[assignment]
         known = {worker: int(count) for worker, count in counts.items()}
         for worker in self._detector.suspects(known, time.monotonic()):
             if worker == self._worker:
                 continue
             restored = self._restore(worker, self._tags(worker))
-            self._redis.hdel(_BEATS, worker)
+            self._redis.hdel(WORKERS, worker)
             if restored:
                 _log.warning("jobs.taken_over", worker=worker, jobs=restored)
 
@@ -118,7 +119,7 @@ class Membership:
             RedisError: Redis does not answer; the others will notice.
         """
         left = self._restore(self._worker, self._tags(self._worker))
-        self._redis.hdel(_BEATS, self._worker)
+        self._redis.hdel(WORKERS, self._worker)
         if left:
             _log.info("jobs.handed_back", jobs=left)
 
