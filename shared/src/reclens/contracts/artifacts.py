@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.errors import InvalidInput
+from reclens.contracts.base import ADDED_LATER, Record
+from reclens.errors import InvalidInput, VersionMismatch
 
 
 class ArtifactKind(StrEnum):
@@ -75,7 +76,7 @@ def object_key(ref: str, attempt: str, name: str) -> str:
     return f"{ref}/{attempt}/{name}" if attempt else f"{ref}/{name}"
 
 
-class ObjectEntry(Contract):
+class ObjectEntry(Record):
     """One object of an artifact."""
 
     name: ObjectName
@@ -89,7 +90,7 @@ class ObjectEntry(Contract):
     was interrupted. Empty: the manifest's own."""
 
 
-class InputEntry(Contract):
+class InputEntry(Record):
     """One input of an artifact, pinned by its manifest."""
 
     artifact: ArtifactRef
@@ -98,11 +99,16 @@ class InputEntry(Contract):
     """SHA-256 of that artifact's ``manifest.json``."""
 
 
-class Manifest(Contract):
+MANIFEST_VERSION: Final = 1
+"""Of the manifests that are written, and the newest that can be read."""
+
+
+class Manifest(Record):
     """The commit of an artifact: it is written last, and without it the artifact does not exist."""
 
-    manifest_version: int = 1
-    """Version of this layout."""
+    manifest_version: int = MANIFEST_VERSION
+    """Version of this layout. It is raised where those who know the one before would misread it;
+    fields that they can do without come without that."""
     artifact: ArtifactRef
     """Its own reference."""
     task: str
@@ -129,6 +135,19 @@ class Manifest(Contract):
     devices: list[str] = Field(default_factory=list)
     """What torch computed on, e.g. ``cpu`` or ``cuda:0 (NVIDIA H100)``, in order of first use. More
     than one: the run went on elsewhere. Empty: no model was run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_newer(cls, value: Any) -> Any:
+        found = value.get("manifest_version") if isinstance(value, Mapping) else None
+        if isinstance(found, int) and found > MANIFEST_VERSION:
+            raise VersionMismatch(
+                f"{value.get('artifact')} was written by a newer RecLens: its manifest has version "
+                f"{found}, and this part knows {MANIFEST_VERSION}.",
+                field="manifest_version",
+                remedy="upgrade this part, see docs/how-to/upgrading.md.",
+            )
+        return value
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -163,7 +182,7 @@ class Manifest(Contract):
         )
 
 
-class Release(Contract):
+class Release(Record):
     """A version of a release: the three artifacts that serving answers from under its name."""
 
     name: str

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reclens.contracts import canonical_json, sha256_hex
+from reclens.contracts import canonical_json, object_key, sha256_hex
 from reclens.errors import NotFound
+from reclens.platform.store.artifacts import MANIFEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ class CheckpointStore:
 
     def __init__(self, objects: ObjectStore, ref: str) -> None:
         self._objects = objects
+        self._ref = ref
         self._prefix = f"checkpoints/{ref}"
         self._current: str | None = None
         self._state: str | None = None
@@ -88,6 +90,20 @@ class CheckpointStore:
         for key in self._objects.list(f"{self._prefix}/"):
             self._objects.delete(key)
         self._current = self._state = None
+
+    def sweep_uploads(self) -> None:
+        """Remove the objects that attempts have uploaded, apart from those that the checkpoint
+        names. Call it under the lease alone; of an artifact that exists nothing is removed."""
+        try:
+            meta = json.loads(self._objects.get(f"{self._prefix}/latest.json"))["meta"]
+        except NotFound:
+            meta = {}
+        entries = meta.get("parts", {}).get("objects", [])
+        named = {object_key(self._ref, entry["attempt"], entry["name"]) for entry in entries}
+        keys = self._objects.list(f"{self._ref}/")
+        if f"{self._ref}/{MANIFEST}" not in keys:
+            for key in set(keys) - named:
+                self._objects.delete(key)
 
 
 def _fingerprint(digest: str, meta: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery import Celery, Task
+from celery import Celery, Signature, Task
 from celery.exceptions import Ignore, TaskPredicate
 from celery.signals import worker_shutting_down
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -49,8 +49,10 @@ from reclens.errors import (
     Poisoned,
     RecLensError,
     Unavailable,
+    VersionMismatch,
 )
 from reclens.platform.backoff import backoff_seconds
+from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.context import (
     JobContext,
     Requeue,
@@ -70,6 +72,8 @@ ActionFunction = Callable[[Any, Task, "JobRunner"], JobResult]
 """What a task does with its specification; returns the result, or replaces the task."""
 
 _LEASE_RETRY_SECONDS = 3.0
+# Header of a message, which those who do not know it pass over.
+_PLANNED = "reclens_artifact"
 # Between two looks whether Redis is back.
 _REDIS_SECONDS = 0.5
 # Characters of a report: a result is no place for large payloads.
@@ -127,6 +131,7 @@ class JobRunner:
             spec: of the artifact.
         """
         ref, runtime = spec.artifact_ref(), self.runtime
+        _check_planned(task, ref)
         structlog.contextvars.bind_contextvars(artifact=ref)
         if (found := self.found(ref)) is not None:
             return found
@@ -197,7 +202,7 @@ class JobRunner:
         try:
             writer.pin_inputs()
             _log.info("job.started")
-            result = job.finish(run(spec, job))
+            result = job.run(run, spec)
             _log.info("job.finished", seconds=result.seconds)
             return result
         except (Requeue, LeaseLost):
@@ -217,6 +222,7 @@ class JobRunner:
         if deliveries <= limit:
             return
         runtime.redis.delete(key)
+        CheckpointStore(runtime.store.objects, spec.artifact_ref()).sweep_uploads()
         letter = {"job_id": task.request.id, "task": task.name, "spec": spec.canonical()}
         runtime.store.objects.put(f"dead-letters/{task.request.id}.json", canonical_json(letter))
         raise Poisoned(
@@ -254,6 +260,22 @@ class JobRunner:
                 return
             except (RedisConnectionError, RedisTimeoutError):
                 time.sleep(_REDIS_SECONDS)
+
+
+def planned(signature: Signature, ref: str) -> Signature:
+    """``signature`` with the artifact that is expected of it, for the worker to compare."""
+    return signature.set(headers={_PLANNED: ref})
+
+
+def _check_planned(task: Task, ref: str) -> None:
+    expected = (task.request.headers or {}).get(_PLANNED, ref)
+    if expected != ref:
+        raise VersionMismatch(
+            f"{expected} was planned, and this worker would make {ref}: it is of another version "
+            "of RecLens than the one that planned it.",
+            field="spec",
+            remedy="upgrade all workers, see docs/how-to/upgrading.md, and submit the job again.",
+        )
 
 
 def _function(name: str) -> Callable[..., Any]:
