@@ -18,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from reclens.errors import NotFound, StoreRefused, Unavailable
+from reclens.errors import NotFound, StoreRefused, StoreUnavailable
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
@@ -35,7 +35,7 @@ class ObjectStore(ABC):
     An object is seen whole or not at all, and what was written is read at once by everybody.
 
     Raises (all methods):
-        Unavailable: the store does not answer just now.
+        StoreUnavailable: the store does not answer just now.
         NotFound: the object does not exist.
     """
 
@@ -83,7 +83,7 @@ class S3Store(ObjectStore):
     """One bucket of any store that speaks S3 with conditional puts.
 
     Raises (all methods):
-        Unavailable: the store does not answer, or asks to slow down.
+        StoreUnavailable: the store does not answer, or asks to slow down.
         NotFound: the object or bucket does not exist.
     """
 
@@ -148,7 +148,7 @@ class S3Store(ObjectStore):
         if response.status == HTTPStatus.NOT_FOUND:
             raise NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
         if response.status != HTTPStatus.OK:
-            raise Unavailable(
+            raise StoreUnavailable(
                 f"the object store answered {response.status} to a put.", field="s3.endpoint"
             )
         return True
@@ -196,7 +196,7 @@ class S3Store(ObjectStore):
         except S3Error as error:
             raise self._translate(error, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
-            raise Unavailable(
+            raise StoreUnavailable(
                 f"the object store at {self._endpoint} does not answer ({type(error).__name__}).",
                 field="s3.endpoint",
                 remedy="check that it runs (`reclens status`) and RECLENS_S3__ENDPOINT.",
@@ -207,7 +207,7 @@ class S3Store(ObjectStore):
         if code in {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}:
             return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
         if code in _PASSING:
-            return Unavailable(f"the object store answered {code}.", field="s3.endpoint")
+            return StoreUnavailable(f"the object store answered {code}.", field="s3.endpoint")
         return self._refused(key, f"{code} {error.message or ''}".strip())
 
     def _refused(self, key: str, why: str) -> StoreRefused:
