@@ -3,6 +3,8 @@ started once, on free ports."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from reclens.errors import RecLensError
 from reclens.platform.datasets.obtain import obtain
 from reclens.platform.settings.models import S3Settings, StoreSettings, WorkerSettings
 from reclens.platform.store.artifacts import ArtifactStore
+
+# Whoever a test starts takes data from the folders of tests.
+os.environ.setdefault("RECLENS_DATA__ROOTS", f"{tempfile.gettempdir()}{os.pathsep}{Path.cwd()}")
 
 
 class _ByFile(LoadScopeScheduling):

@@ -169,7 +169,7 @@ def _manifest_faults(objects: Mapping[str, bytes], ref: str, manifest: Manifest)
     if manifest.artifact != ref:
         found.append(f"the manifest of {ref} names {manifest.artifact}")
     for entry in manifest.objects:
-        data = objects.get(f"{ref}/{entry.name}")
+        data = objects.get(manifest.key(entry.name))
         if data is None:
             found.append(f"{ref} has a manifest and no object {entry.name}")
         elif digest(data) != entry.sha256 or len(data) != entry.size:
@@ -199,10 +199,10 @@ def strays(objects: Mapping[str, bytes], expected: Artifacts) -> Strays:
         if key.endswith(f"/{_MANIFEST}"):
             named.add(key)
             try:
-                listed = Manifest.parse(data).objects
+                manifest = Manifest.parse(data)
             except RecLensError:
                 continue
-            named |= {f"{key.removesuffix(_MANIFEST)}{one.name}" for one in listed}
+            named |= {manifest.key(one.name) for one in manifest.objects}
     left = [key for key in objects if key not in named]
     accounted = [key for key in left if key.startswith((*_KINDS, *_KNOWN))]
     return Strays(accounted, [key for key in left if key not in accounted])

@@ -25,6 +25,7 @@ from reclens.contracts import (
     ConceptCorrection,
     ConceptCorrectionsSpec,
     EvaluationSpec,
+    Manifest,
     PipelineSpec,
     Release,
 )
@@ -251,9 +252,8 @@ class World:
         made = self._made[kind]
         makes = {
             ref: {
-                key.removeprefix(f"{ref}/"): digest(data)
-                for key, data in self.reference.items()
-                if key.startswith(f"{ref}/") and not key.endswith("/manifest.json")
+                entry.name: entry.sha256
+                for entry in Manifest.parse(self.reference[f"{ref}/manifest.json"]).objects
             }
             for ref in made
             if ref != f"releases/{RELEASE}"

@@ -84,7 +84,7 @@ def failed(stack: Stack, task: str, spec: dict[str, Any]) -> Any:
 def test_a_flipped_byte_in_a_shard_fails_the_job_and_leaves_nothing(
     stack: Stack, pipeline_job: str
 ):
-    shard = f"{artifacts()['activations']}/shard-00001.parquet"
+    shard = stack.store.manifest(artifacts()["activations"]).key("shard-00001.parquet")
     sound = stack.store.objects.get(shard)
     spec = AutoencoderSpec.parse(
         {"activations": artifacts()["activations"], "config": {"n_latents": 64, "k": 4}}

@@ -121,8 +121,9 @@ def test_a_shard_whose_bytes_have_changed_is_not_joined(
     job_id = stack.submit(14)
     ref = shard(14, 0).artifact_ref()
     wait_for(lambda: bucket.exists(ref), "the first shard to be made")
-    sound = bucket.objects.get(f"{ref}/shard.parquet")
-    bucket.objects.put(f"{ref}/shard.parquet", sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
+    key = bucket.manifest(ref).key("shard.parquet")
+    sound = bucket.objects.get(key)
+    bucket.objects.put(key, sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
     gate.unlink()
     view = stack.finish(job_id)
     assert view.state is JobState.FAILED

@@ -8,7 +8,7 @@ from reclens.concepts.catalog.concepts import ConceptIndex
 from reclens.concepts.catalog.items import ItemEntry
 from reclens.contracts import Release
 from reclens.contracts.tables.concepts import LatentLabel
-from reclens_gateway.resolving.served_release import ServedRelease
+from reclens_gateway.resolving import ServedRelease
 
 RELEASE = Release(
     name="default",

@@ -81,12 +81,23 @@ class MalformedData(InvalidInput):
     def at(
         cls, file: str, line: int, column: str, value: object, problem: str, *, remedy: str = ""
     ) -> MalformedData:
-        """Build the error for one cell. ``line`` counts from 1, the header included."""
+        """Build the error for one cell. ``line`` counts from 1, the header included.
+
+        Only what stands in a column that the specification or the format names may be ``value``:
+        whoever submits a job reads the message, and the file may not be what it seemed.
+        """
         return cls(
-            f"{file}, line {line}, column {column!r}: {problem}, got {value!r}.",
+            f"{file}, line {line}, column {column!r}: {problem}, got {_quoted(value)}.",
             field=column,
             remedy=remedy or "correct the row or remove it.",
         )
+
+
+def _quoted(value: object, longest: int = 80) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    if len(text) > longest:
+        return repr(text[:longest] + "…")
+    return repr(value)
 
 
 class NotFound(RecLensError, LookupError):

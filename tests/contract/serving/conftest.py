@@ -12,7 +12,7 @@ from served_world import MODELS
 from serving_stack import Loop, Serving, Stack
 
 from reclens.platform.settings.models import S3Settings
-from reclens_recommender.serving.representations.cache import Representation, Subject
+from reclens_recommender.serving.representations import Representation, Subject
 from reclens_recommender.serving.server import RunningInference
 
 

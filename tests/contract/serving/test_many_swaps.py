@@ -10,6 +10,7 @@ import grpc
 from reclens.api.steering.v1 import steering_pb2 as pb
 
 N_SWAPS, N_ASKERS = 200, 2
+_PAUSE_SECONDS = 0.01
 STEERED = pb.RecommendRequest(
     subject=pb.Subject(user_id="user-0"),
     top_k=20,
@@ -43,7 +44,8 @@ def test_two_hundred_swaps_lose_no_request_and_mix_no_versions(stack) -> None:
     served: Counter[str] = Counter()
 
     def ask() -> None:
-        while not done.is_set():
+        # Some thirty requests a swap. As many as there can be would only make each swap wait.
+        while not done.wait(_PAUSE_SECONDS):
             try:
                 answer = stub.Recommend(STEERED, timeout=30)
             except grpc.RpcError as error:

@@ -124,7 +124,7 @@ def test_corrupt_bytes_are_refused_and_the_old_one_serves_on(stack) -> None:
     old = stack.publisher.world(seed=0)
     server, gateway = start(stack)
     bad = stack.publisher.world(seed=1)
-    key = f"{bad.release.autoencoder}/weights.safetensors"
+    key = stack.publisher.store.manifest(bad.release.autoencoder).key("weights.safetensors")
     stack.publisher.store.objects.put(key, b"not what the manifest promises")
     stack.refresh(server, gateway)
     stub = stack.steering(gateway)

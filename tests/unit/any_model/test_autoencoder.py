@@ -32,7 +32,7 @@ from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
 from reclens_labeler.stages import join, label
 from reclens_recommender.serving.queries import RankQuery, rank
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import load_served_model
 from reclens_recommender.serving.settings import InferenceSection
 from reclens_recommender.stages import capture, train

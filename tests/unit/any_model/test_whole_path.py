@@ -29,7 +29,7 @@ from reclens.recommenders import UserBatch, load_recommender
 from reclens.steering import LatentEdit, Operation
 from reclens.steering.engine import steer
 from reclens_recommender.serving.queries import RankQuery, rank
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.settings import InferenceSection
 from reclens_recommender.stages import capture, train

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import structlog
 
-from reclens.api.steering.v1 import steering_pb2_grpc
+from reclens.api.steering.v1 import steering_pb2, steering_pb2_grpc
 from reclens.contracts import Release
 from reclens.errors import DeadlineExceeded, Unavailable
 from reclens.platform.grpc.server import GrpcServer, until_signalled
@@ -18,12 +20,37 @@ from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.policy_log import PolicyLog
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_gateway.batching.inference_client import InferenceClient
+from reclens_gateway.calls.catalog import CatalogCalls
+from reclens_gateway.calls.policies import PolicyCalls
+from reclens_gateway.calls.proposals import ProposalCalls
+from reclens_gateway.calls.sessions import SessionCalls
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.resolving.served_release import ServedRelease, load_served_release
-from reclens_gateway.servicer import RULES, SERVICE, SteeringServicer
+from reclens_gateway.resolving import ServedRelease, load_served_release
 from reclens_gateway.settings import GatewaySettings
 
 logger = structlog.get_logger(__name__)
+
+
+SERVICE: Final = steering_pb2.DESCRIPTOR.services_by_name["SteeringService"]
+"""What is served."""
+
+
+class SteeringServicer(
+    SessionCalls,
+    ProposalCalls,
+    CatalogCalls,
+    PolicyCalls,
+    steering_pb2_grpc.SteeringServiceServicer,
+):
+    """SteeringService, put together from its calls. They raise; the interceptor maps errors."""
+
+
+RULES: Final = {
+    method.name: handler.rule
+    for method in SERVICE.methods
+    if hasattr(handler := getattr(SteeringServicer, method.name), "rule")
+}
+"""What calling each method takes, as its handler declares; a server without one does not start."""
 
 
 @dataclass(frozen=True)
@@ -38,34 +65,38 @@ class RunningGateway:
     """The policies that it serves."""
 
 
-class ReleaseLoader:
-    """Makes releases servable: our tables, and the other side's agreement.
+async def load_release(
+    store: ArtifactStore,
+    inference: InferenceClient,
+    seconds: float,
+    release: Release,
+    current: ServedRelease | None,
+) -> ServedRelease:
+    """Make a release servable: our tables, and the other side's agreement.
 
-    Without it, a release whose weights the inference service refuses would replace one that
+    Without that, a release whose weights the inference service refuses would replace one that
     answers.
+
+    Args:
+        store: where the tables are.
+        inference: must have the release loaded if another is served.
+        seconds: how long it may take to load it.
+        release: what to load.
+        current: what is served now.
+
+    Raises:
+        NotReady, NotFound, CorruptArtifact: it cannot be served here or there.
+        Unavailable: the store, or the inference service, does not answer just now.
     """
-
-    def __init__(self, store: ArtifactStore, inference: InferenceClient, seconds: float) -> None:
-        self._store = store
-        self._inference = inference
-        self._seconds = seconds
-
-    async def __call__(self, release: Release, current: ServedRelease | None) -> ServedRelease:
-        """Load ``release``; the inference service must have it loaded if another is served.
-
-        Raises:
-            NotReady, NotFound, CorruptArtifact: it cannot be served here or there.
-            Unavailable: the store, or the inference service, does not answer just now.
-        """
-        loaded = await asyncio.to_thread(load_served_release, self._store, release)
-        try:
-            await self._inference.model(release.name, release.version, self._seconds)
-        except (Unavailable, DeadlineExceeded) as error:
-            if current is not None:
-                raise Unavailable(error.message, remedy=error.remedy) from error
-            # With nothing to fall back on, concepts can be listed before inference is up.
-            logger.warning("release not confirmed", release=release.name, error=error.sentence)
-        return loaded
+    loaded = await asyncio.to_thread(load_served_release, store, release)
+    try:
+        await inference.model(release.name, release.version, seconds)
+    except (Unavailable, DeadlineExceeded) as error:
+        if current is not None:
+            raise Unavailable(error.message, remedy=error.remedy) from error
+        # With nothing to fall back on, concepts can be listed before inference is up.
+        logger.warning("release not confirmed", release=release.name, error=error.sentence)
+    return loaded
 
 
 @asynccontextmanager
@@ -87,8 +118,8 @@ async def running_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGat
         metrics.set_releases(watch.versions())
         await server.set_serving(SERVICE.full_name, any_served)
 
-    loader = ReleaseLoader(store, inference, section.load_seconds)
-    watch = ReleaseWatch(store.releases.heads, loader, section.poll_seconds, changed)
+    load = partial(load_release, store, inference, section.load_seconds)
+    watch = ReleaseWatch(store.releases.heads, load, section.poll_seconds, changed)
     policies = PolicyBook(PolicyLog(store.objects), section.poll_seconds)
     servicer = SteeringServicer(
         watch,

@@ -20,7 +20,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         command: parameters that are annotated with a dataclass have no default.
     """
     signature = inspect.signature(command, eval_str=True)
-    groups = {
+    groups: dict[str, Any] = {
         name: parameter.annotation
         for name, parameter in signature.parameters.items()
         if is_dataclass(parameter.annotation)

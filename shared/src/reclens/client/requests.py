@@ -115,7 +115,8 @@ def recommend_request(**options: Unpack[RecommendOptions]) -> pb.RecommendReques
             that is no number.
     """
     fields = _subject_fields(_steering_fields(options))
-    return pb.RecommendRequest(**fields | {"policy": policy_ref(options.get("policy", ""))})
+    fields["policy"] = policy_ref(options.get("policy", ""))
+    return pb.RecommendRequest(**fields)
 
 
 def explain_request(**options: Unpack[SubjectOptions]) -> pb.ExplainRequest:

@@ -9,11 +9,14 @@ from reclens.contracts.artifacts import (
     Manifest as Manifest,
     ObjectEntry as ObjectEntry,
     Release as Release,
+    object_key as object_key,
     split_ref as split_ref,
 )
 from reclens.contracts.base import (
     Contract as Contract,
+    DataPath as DataPath,
     canonical_json as canonical_json,
+    data_paths as data_paths,
     sha256_hex as sha256_hex,
 )
 from reclens.contracts.jobs.kinds import (

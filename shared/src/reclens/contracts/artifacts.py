@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from reclens.contracts.base import Contract
+from reclens.contracts.base import ADDED_LATER, Contract
 from reclens.errors import InvalidInput
 
 
@@ -36,6 +36,14 @@ def _check_ref(value: str) -> str:
 ArtifactRef = Annotated[str, AfterValidator(_check_ref)]
 """``kind/id``: the kind's folder and 16 hexadecimal digits."""
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256, 64 hexadecimal digits in lower case."""
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+ObjectName = Annotated[str, Field(max_length=200, pattern=rf"^{_PART}(/{_PART})*$")]
+"""Parts of letters, digits, dot, dash and underscore, none of which begins with a dot or a dash,
+joined by slashes: it names a file below any folder, and none outside."""
+
 
 class SplitRef(NamedTuple):
     """A reference taken apart."""
@@ -60,14 +68,19 @@ def split_ref(ref: str) -> SplitRef:
     return SplitRef(ArtifactKind(match[1]), match[2])
 
 
+def object_key(ref: str, attempt: str, name: str) -> str:
+    """Where an attempt to make the artifact ``ref`` puts its object ``name``."""
+    return f"{ref}/{attempt}/{name}" if attempt else f"{ref}/{name}"
+
+
 class ObjectEntry(Contract):
     """One object of an artifact."""
 
-    name: str
-    """Key below the artifact's folder, e.g. ``shard-00000.parquet``."""
+    name: ObjectName
+    """What readers call it, e.g. ``shard-00000.parquet``."""
     size: int = Field(ge=0)
     """Bytes."""
-    sha256: str
+    sha256: Sha256
     """SHA-256 of the bytes, hexadecimal."""
 
 
@@ -76,7 +89,7 @@ class InputEntry(Contract):
 
     artifact: ArtifactRef
     """The artifact that was read."""
-    manifest_sha256: str
+    manifest_sha256: Sha256
     """SHA-256 of that artifact's ``manifest.json``."""
 
 
@@ -95,6 +108,9 @@ class Manifest(Contract):
     """Artifacts read, by role (``dataset``, ``recommender``, ...)."""
     objects: list[ObjectEntry]
     """Every object with size and checksum."""
+    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    """Folder of the objects below the artifact's: each attempt to make it writes to one of its own.
+    Empty: they lie in the artifact's folder itself, as before there were attempts."""
     metrics: dict[str, Any]
     """What was measured while it was made. JSON types only."""
     versions: dict[str, str]
@@ -108,6 +124,18 @@ class Manifest(Contract):
     devices: list[str] = Field(default_factory=list)
     """What torch computed on, e.g. ``cpu`` or ``cuda:0 (NVIDIA H100)``, in order of first use. More
     than one: the run went on elsewhere. Empty: no model was run."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        # As on a file system that does not tell cases apart.
+        names = {entry.name.lower() for entry in self.objects}
+        if len(names) < len(self.objects):
+            raise ValueError("two objects have the same name")
+        return self
+
+    def key(self, name: str) -> str:
+        """Where the object called ``name`` lies in the store."""
+        return object_key(self.artifact, self.attempt, name)
 
     def object(self, name: str) -> ObjectEntry:
         """The entry called ``name``.

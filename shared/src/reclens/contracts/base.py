@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     SerializerFunctionWrapHandler,
+    StringConstraints,
     ValidationError,
     model_serializer,
     model_validator,
@@ -82,6 +84,35 @@ class Contract(BaseModel):
     def canonical(self) -> dict[str, Any]:
         """The value as plain JSON types, defaults included, so that ids do not depend on style."""
         return self.model_dump(mode="json")
+
+
+class _NamedPath(str):
+    """By which `data_paths` knows it."""
+
+    __slots__ = ()
+
+
+DataPath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    AfterValidator(_NamedPath),
+]
+"""A field with the path of a file or folder that a worker reads. It takes those alone that lie
+below the folders which the worker's operator lists (``RECLENS_DATA__ROOTS``)."""
+
+
+def data_paths(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Every `DataPath` in ``value``, a specification or a part of one, with its dotted name."""
+    if isinstance(value, _NamedPath):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from data_paths(part, f"{where}.{name}".lstrip("."))
+    elif isinstance(value, BaseModel):
+        yield from data_paths(dict(value), where)
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+            yield from data_paths(part, f"{where}[{index}]")
 
 
 def canonical_json(value: Any) -> bytes:

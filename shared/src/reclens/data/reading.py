@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from pathlib import Path
 from typing import Protocol
+
+import pyarrow as pa
 
 from reclens.contracts import ColumnNames, SourceSpec
 from reclens.contracts.datasets import DATASETS
 from reclens.data.sources.files import SourceFiles
 from reclens.data.sources.raw import RawData
-from reclens.errors import InvalidInput, MissingData
+from reclens.errors import InvalidInput, MalformedData, MissingData
 from reclens.extensions import ExtensionPoint
 
 
@@ -88,7 +91,16 @@ def read_source(source: SourceSpec) -> RawData:
         MissingData: a file is not there.
         MalformedData: a row cannot be read.
     """
-    return READERS.load(source.format).read(source_files(source), source.columns)
+    reader = READERS.load(source.format)
+    try:
+        return reader.read(source_files(source), source.columns)
+    except (pa.ArrowException, UnicodeError, csv.Error) as error:
+        # What libraries say of a file that they cannot read quotes it.
+        raise MalformedData(
+            f"a file of the source cannot be read as {source.format} ({type(error).__name__}).",
+            field="source.path",
+            remedy="check that it is of that format, and in UTF-8.",
+        ) from None
 
 
 def source_files(source: SourceSpec) -> SourceFiles:

@@ -95,7 +95,10 @@ def read_dataset(folder: Path) -> Dataset:
             _split_codes(seen),
         ),
         Items(
-            *(items.column(name).to_pylist() for name in ("item_id", "title", "tags", "year")),
+            items.column("item_id").to_pylist(),
+            items.column("title").to_pylist(),
+            items.column("tags").to_pylist(),
+            items.column("year").to_pylist(),
             items.column("popularity").to_numpy(),
             *_tag_users(folder, len(items)),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -61,6 +62,52 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def path_below(root: Path, name: str) -> Path:
+    """The file that ``name`` names below ``root``: the one way from a name that others chose, in a
+    manifest or an archive, to a path.
+
+    Args:
+        root: folder; it need not exist.
+        name: relative, with slashes.
+
+    Raises:
+        InvalidInput: it names something outside, be it by dots, as an absolute path, or through a
+            link.
+    """
+    path = root / name
+    if "\0" not in name and path.resolve().is_relative_to(root.resolve()) and path != root:
+        return path
+    raise InvalidInput(
+        f"{name[:100]!r} is no file below {root}.",
+        field="name",
+        remedy="what names it is damaged, or was made to deceive: do not use it.",
+    )
+
+
+_SYSTEM = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
+
+
+def is_data_below(path: Path, roots: Sequence[Path], never: Sequence[Path] = ()) -> bool:
+    """Whether ``path``, links followed, is at or below one of ``roots`` and may be data: a regular
+    file, a folder, or nothing yet. Hidden files, those in hidden folders (``.ssh``, ``.env``), and
+    what the system shows of processes and devices are none; nor is what is below ``never``."""
+    try:
+        found = path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False
+    if any(found.is_relative_to(folder) for folder in (*_SYSTEM, *never)):
+        return False
+    parts = [found.relative_to(root).parts for root in roots if found.is_relative_to(root)]
+    if not any(all(not part.startswith(".") for part in below) for below in parts):
+        return False
+    try:
+        mode = found.stat().st_mode
+    except OSError:
+        # Who reads it says why it cannot.
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

@@ -20,6 +20,8 @@ from reclens.recommenders.registry import build_recommender
 from reclens.weights import CONFIG, WEIGHTS, read_tensors, require_file, write_model
 
 _WRITER = "`save_recommender`"
+# PyTorch lists the names of all tensors that the file should not have.
+_LONGEST_QUOTE = 400
 _CONFIG: TypeAdapter[Any] = TypeAdapter(ModelConfig)
 
 
@@ -91,20 +93,20 @@ def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Datas
     model.observe(dataset)
     try:
         tensors = load(data)
-    except SafetensorError as error:
+    except SafetensorError:
         raise InvalidInput(
-            f"{path} is not a safetensors file ({error}).",
+            f"{path} is not a safetensors file.",
             field="model.weights.path",
             remedy="write it with safetensors.torch.save_file(model.state_dict(), path); pickled "
             "checkpoints are not read.",
-        ) from error
+        ) from None
     try:
         model.load_weights(tensors)
     except (RuntimeError, KeyError) as error:
         raise InvalidInput(
-            f"the weights in {path} do not fit {config.name!r}: {error}",
+            f"the weights in {path} do not fit {config.name!r}: {str(error)[:_LONGEST_QUOTE]}",
             field="model.weights.path",
             remedy=f"the data set has {dataset.n_users} users and {dataset.n_items} items; correct "
             "`options`, or the model's `load_weights`.",
-        ) from error
+        ) from None
     return model.eval()

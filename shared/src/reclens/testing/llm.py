@@ -86,20 +86,17 @@ class ScriptedServer:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
-class NoWaiting:
+class NoWaiting(threading.Event):
     """An event that is never set and is waited for in no time; it notes how long was asked for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.waits: list[float] = []
         """Seconds of each wait."""
 
-    def is_set(self) -> bool:
-        """Never."""
-        return False
-
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float | None = None) -> bool:
         """At once."""
-        self.waits.append(timeout)
+        self.waits.append(0.0 if timeout is None else timeout)
         return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reclens.contracts import CaptureSpec, DatasetSpec, RecommenderSpec
-from reclens.errors import CorruptArtifact, NotFound
+from reclens.errors import CorruptArtifact, NotFound, Unavailable
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 
@@ -80,7 +80,7 @@ def test_the_manifest_says_where_it_was_computed_and_the_id_does_not(
 
 def test_a_flipped_byte_is_found_and_named(artifact_store: ArtifactStore, tmp_path: Path):
     ref = write(artifact_store, DatasetSpec(k_core=12), tmp_path)
-    flip_one_byte(artifact_store, f"{ref}/table.parquet")
+    flip_one_byte(artifact_store, artifact_store.manifest(ref).key("table.parquet"))
     with pytest.raises(CorruptArtifact, match=r"table\.parquet.*promises"):
         artifact_store.fetch(ref, "table.parquet")
     with pytest.raises(CorruptArtifact):
@@ -89,7 +89,7 @@ def test_a_flipped_byte_is_found_and_named(artifact_store: ArtifactStore, tmp_pa
 
 def test_a_truncated_object_is_found(artifact_store: ArtifactStore, tmp_path: Path):
     ref = write(artifact_store, DatasetSpec(k_core=13), tmp_path)
-    artifact_store.objects.put(f"{ref}/table.parquet", b"rows")
+    artifact_store.objects.put(artifact_store.manifest(ref).key("table.parquet"), b"rows")
     with pytest.raises(CorruptArtifact, match="4 bytes"):
         artifact_store.fetch(ref, "table.parquet")
 
@@ -113,12 +113,14 @@ def test_the_first_commit_stands(artifact_store: ArtifactStore, tmp_path: Path):
 
 def test_a_commit_sweeps_what_a_killed_attempt_left(artifact_store: ArtifactStore, tmp_path: Path):
     spec = DatasetSpec(k_core=16)
-    artifact_store.objects.put(f"{spec.artifact_ref()}/shard-00099.parquet", b"left over")
+    killed = ArtifactWriter(artifact_store, spec)
+    (tmp_path / "shard-00099.parquet").write_bytes(b"left over")
+    killed.add(tmp_path / "shard-00099.parquet")
     ref = write(artifact_store, spec, tmp_path)
-    assert artifact_store.objects.list(f"{ref}/") == [
+    assert set(artifact_store.objects.list(f"{ref}/")) == {
         f"{ref}/manifest.json",
-        f"{ref}/table.parquet",
-    ]
+        artifact_store.manifest(ref).key("table.parquet"),
+    }
 
 
 def test_lineage_reaches_the_data_set(
@@ -131,3 +133,160 @@ def test_lineage_reaches_the_data_set(
     inputs = artifact_store.manifest(second).inputs
     manifest_bytes = artifact_store.objects.get(f"{first}/manifest.json")
     assert inputs["dataset"].manifest_sha256 == hashlib.sha256(manifest_bytes).hexdigest()
+
+
+def test_an_attempt_that_is_too_late_harms_nothing_of_the_one_that_committed(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    spec = DatasetSpec(k_core=21)
+    slow = ArtifactWriter(artifact_store, spec)
+    (tmp_path / "early.parquet").write_bytes(b"of the slow one")
+    slow.add(tmp_path / "early.parquet")
+    ref = write(artifact_store, spec, tmp_path)
+    # It goes on, as one that was stopped beyond its lease and woke.
+    (tmp_path / "table.parquet").write_bytes(b"other bytes under the same name")
+    slow.add(tmp_path / "table.parquet")
+    slow.discard()
+    content = f"rows of {ref}".encode()
+    assert artifact_store.fetch(ref, "table.parquet").read_bytes() == content
+    assert artifact_store.objects.list(f"{ref}/") == sorted(
+        [f"{ref}/manifest.json", artifact_store.manifest(ref).key("table.parquet")]
+    )
+
+
+def test_a_commit_that_comes_second_leaves_the_first_alone(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    spec = DatasetSpec(k_core=22)
+    second = ArtifactWriter(artifact_store, spec)
+    (tmp_path / "table.parquet").write_bytes(b"of the second")
+    second.add(tmp_path / "table.parquet")
+    ref = write(artifact_store, spec, tmp_path)
+    # What it had uploaded has been swept away already.
+    assert second.commit({"rows": 99}, seconds=1).metrics == {"rows": 3}
+    third = ArtifactWriter(artifact_store, spec)
+    (tmp_path / "table.parquet").write_bytes(b"of the third")
+    third.add(tmp_path / "table.parquet")
+    assert third.commit({"rows": 99}, seconds=1).metrics == {"rows": 3}
+    assert artifact_store.fetch(ref, "table.parquet").read_bytes() == f"rows of {ref}".encode()
+    assert len(artifact_store.objects.list(f"{ref}/")) == 2
+
+
+def test_where_the_manifest_may_still_arrive_its_objects_stay(
+    artifact_store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spec = DatasetSpec(k_core=23)
+    writer = ArtifactWriter(artifact_store, spec)
+    (tmp_path / "table.parquet").write_bytes(b"rows")
+    writer.add(tmp_path / "table.parquet")
+    put = artifact_store.objects.put_if_absent
+    late: list[tuple[str, bytes]] = []
+
+    def unheard(key: str, data: bytes) -> bool:
+        late.append((key, data))
+        raise Unavailable("the store does not answer.")
+
+    monkeypatch.setattr(artifact_store.objects, "put_if_absent", unheard)
+    with pytest.raises(Unavailable):
+        writer.commit({}, seconds=1)
+    writer.discard()
+    put(*late[0])
+    assert artifact_store.fetch(writer.ref, "table.parquet").read_bytes() == b"rows"
+
+
+def test_an_input_that_changes_under_a_job_is_found(artifact_store: ArtifactStore, tmp_path: Path):
+    dataset = write(artifact_store, DatasetSpec(k_core=24), tmp_path)
+    writer = ArtifactWriter(artifact_store, RecommenderSpec(dataset=dataset))
+    writer.pin_inputs()
+    manifest = json.loads(artifact_store.objects.get(f"{dataset}/manifest.json"))
+    manifest["metrics"] = {"rows": 4}
+    artifact_store.objects.put(f"{dataset}/manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(CorruptArtifact, match="has changed"):
+        writer.commit({}, seconds=1)
+    assert not artifact_store.exists(writer.ref)
+
+
+def test_lineage_follows_only_what_was_read(artifact_store: ArtifactStore, tmp_path: Path):
+    dataset = write(artifact_store, DatasetSpec(k_core=25), tmp_path)
+    recommender = write(artifact_store, RecommenderSpec(dataset=dataset), tmp_path)
+    forged = json.loads(artifact_store.objects.get(f"{dataset}/manifest.json"))
+    forged["objects"][0]["sha256"] = "0" * 64
+    artifact_store.objects.put(f"{dataset}/manifest.json", json.dumps(forged).encode())
+    with pytest.raises(CorruptArtifact, match=dataset):
+        artifact_store.lineage(recommender)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../../escaped"),
+        ("name", "/etc/escaped"),
+        ("name", "a/../../escaped"),
+        ("name", ".hidden"),
+        ("name", "a\\..\\b"),
+        ("name", "a\0b"),
+        ("name", "-rf"),
+        ("name", "line\nbreak"),
+        ("name", ""),
+        ("name", "x" * 300),
+        ("sha256", "../../../escaped"),
+        ("sha256", "A" * 64),
+        ("sha256", "0" * 63),
+        ("size", -1),
+    ],
+)
+def test_a_forged_manifest_names_no_path(
+    artifact_store: ArtifactStore, tmp_path: Path, field: str, value: object
+):
+    ref = write(artifact_store, DatasetSpec(k_core=26), tmp_path)
+    good = artifact_store.objects.get(f"{ref}/manifest.json")
+    forged = json.loads(good)
+    forged["objects"][0][field] = value
+    artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(forged).encode())
+    try:
+        with pytest.raises(CorruptArtifact, match="cannot be read"):
+            artifact_store.fetch_all(ref)
+    finally:
+        artifact_store.objects.put(f"{ref}/manifest.json", good)
+
+
+def test_two_names_that_differ_in_case_alone_are_refused(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    ref = write(artifact_store, DatasetSpec(k_core=27), tmp_path)
+    forged = json.loads(artifact_store.objects.get(f"{ref}/manifest.json"))
+    forged["objects"].append({**forged["objects"][0], "name": "TABLE.parquet"})
+    artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(forged).encode())
+    with pytest.raises(CorruptArtifact, match="same name"):
+        artifact_store.fetch_all(ref)
+
+
+def test_an_artifact_of_before_attempts_is_read(artifact_store: ArtifactStore, tmp_path: Path):
+    ref = write(artifact_store, DatasetSpec(k_core=28), tmp_path)
+    old = artifact_store.manifest(ref)
+    data = artifact_store.objects.get(old.key("table.parquet"))
+    artifact_store.objects.put(f"{ref}/table.parquet", data)
+    artifact_store.objects.delete(old.key("table.parquet"))
+    plain = {name: value for name, value in old.canonical().items() if name != "attempt"}
+    artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(plain).encode())
+    assert artifact_store.fetch(ref, "table.parquet").read_bytes() == data
+
+
+def test_an_object_that_is_gone_has_a_remedy(artifact_store: ArtifactStore, tmp_path: Path):
+    ref = write(artifact_store, DatasetSpec(k_core=29), tmp_path)
+    artifact_store.objects.delete(artifact_store.manifest(ref).key("table.parquet"))
+    with pytest.raises(CorruptArtifact, match=r"not there(.|\n)*submit the job again"):
+        artifact_store.fetch(ref, "table.parquet")
+
+
+def test_nothing_is_committed_of_which_an_object_is_gone(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    writer = ArtifactWriter(artifact_store, DatasetSpec(k_core=30))
+    (tmp_path / "table.parquet").write_bytes(b"rows")
+    writer.add(tmp_path / "table.parquet")
+    (key,) = artifact_store.objects.list(f"{writer.ref}/")
+    artifact_store.objects.delete(key)
+    with pytest.raises(CorruptArtifact, match=r"table\.parquet.*not there"):
+        writer.commit({}, seconds=1)
+    assert not artifact_store.exists(writer.ref)

@@ -181,6 +181,20 @@ def test_a_wrong_secret_is_refused_with_the_settings_to_check(s3: S3Settings):
         stranger.put_if_absent("intruder", b"1")
 
 
+def test_no_link_with_a_signature_is_logged(caplog: pytest.LogCaptureFixture):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    keys = {"access_key": "the-access-key", "secret_key": "the-secret-key"}
+    store = S3Store(S3Settings.model_validate({"endpoint": f"127.0.0.1:{port}", **keys}))
+    with caplog.at_level("DEBUG"), pytest.raises(Unavailable):
+        store.put("checkpoints/latest.json", b"{}")
+    # The client of the store logs where it tried again.
+    assert "checkpoints/latest.json" in caplog.text
+    for secret in ("Signature", "X-Amz", *keys.values()):
+        assert secret not in caplog.text
+
+
 def test_a_dead_server_is_unavailable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

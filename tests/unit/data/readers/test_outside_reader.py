@@ -17,7 +17,7 @@ from reclens.data import read_dataset
 from reclens.data.reading import READERS
 from reclens.errors import InvalidSpec, NotFound
 from reclens.platform.datasets.obtain import obtain
-from reclens.platform.settings.models import DataSettings
+from reclens.platform.settings.models import DataSettings, WorkerSettings
 from reclens_recommender.stages import dataset as stage
 
 
@@ -39,7 +39,12 @@ def test_its_format_is_imported_by_the_stage(tmp_path: Path) -> None:
     rows = [{"shopper": f"s{n % 4}", "product": f"p{n % 5}", "at": n} for n in range(40)]
     (tmp_path / "clicks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = yaml.safe_load(files_of_page("reader.md")["import.yaml"].replace("FOLDER", str(tmp_path)))
-    folder_job = SimpleNamespace(folder=made, add=lambda path: None, progress=lambda progress: None)
+    folder_job = SimpleNamespace(
+        folder=made,
+        add=lambda path: None,
+        progress=lambda progress: None,
+        settings=WorkerSettings(),
+    )
     metrics = stage.run(DatasetSpec.parse(job["spec"]), cast("Any", folder_job))
     assert (metrics["users"], metrics["items"], metrics["interactions"]) == (4, 5, 40)
     assert metrics["source"] == "clicks"

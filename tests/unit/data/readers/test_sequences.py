@@ -42,11 +42,11 @@ def test_texts_count_from_zero_and_items_from_one(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1 2\n1 3\n", r"Yelp.txt, line 2, column 'user': the user comes a second time, got '1'"),
-        ("1 2\n2\n", r"Yelp.txt, line 2, column 'items': a line is a user and items, got '2'"),
-        ("1 2 x\n", r"line 1, column 'items': an item is a whole number from 1, got 'x'"),
-        ("1 0\n", r"an item is a whole number from 1, got '0'"),
-        ("1 07\n", r"an item is a whole number from 1, got '07'"),
+        ("1 2\n1 3\n", r"Yelp.txt, line 2: the user comes a second time"),
+        ("1 2\n2\n", r"Yelp.txt, line 2: a line is a user and items"),
+        ("1 2 x\n", r"line 1: item 2 is no whole number from 1"),
+        ("1 0\n", r"item 1 is no whole number from 1"),
+        ("1 07\n", r"item 1 is no whole number from 1"),
         ("\n", r"Yelp.txt is empty"),
     ],
 )
@@ -61,9 +61,9 @@ def test_a_malformed_line_is_named(tmp_path: Path, text: str, said: str):
     [
         ('{"0": {"title": "A"},\n}', r"Yelp.item.json, line 2"),
         ("[]", r"not an object of items"),
-        ('{"a": {"title": "A"}}', r"key 'a': expected a number with a title"),
-        ('{"0": {"description": "B"}}', r"key '0': expected a number with a title"),
-        ('{"0": "A"}', r"key '0'"),
+        ('{"a": {"title": "A"}}', r"entry 1: expected a number with a title"),
+        ('{"0": {"description": "B"}}', r"entry 1: expected a number with a title"),
+        ('{"0": "A"}', r"entry 1"),
     ],
 )
 def test_malformed_texts_are_named(tmp_path: Path, text: str, said: str):

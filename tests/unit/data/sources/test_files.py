@@ -53,20 +53,17 @@ def test_quoted_cells_may_hold_delimiters_and_line_breaks(tmp_path: Path):
     assert read_delimited(path, ",", quoted=True).texts("b") == ["x, y\nz", '"']
 
 
-@pytest.mark.parametrize(
-    ("row", "found", "column"), [(b"3", 1, "b"), (b"3,x,1,2", 4, "(none)"), (b"3,x", 2, "c")]
-)
-def test_wrong_number_of_fields_names_the_line(tmp_path: Path, row: bytes, found: int, column: str):
+@pytest.mark.parametrize(("row", "found"), [(b"3", 1), (b"3,x,1,2", 4), (b"3,x", 2)])
+def test_wrong_number_of_fields_names_the_line(tmp_path: Path, row: bytes, found: int):
     path = _file(tmp_path, b"a,b,c\n1,x,1\n\n2,y,1\n" + row + b"\n4,z,1\n")
     with pytest.raises(MalformedData) as caught:
         read_delimited(path, ",")
-    assert f"rows.csv, line 5, column '{column}'" in str(caught.value)
-    assert f"expected 3 fields, found {found}, got '{row.decode()}'" in str(caught.value)
+    assert f"rows.csv, line 5: expected 3 fields, found {found}." in str(caught.value)
 
 
 def test_wrong_number_of_fields_without_header(tmp_path: Path):
     path = _file(tmp_path, b"1::x\n2::y::z\n", "ratings.dat")
-    with pytest.raises(MalformedData, match=r"ratings.dat, line 2, .* got '2::y::z'"):
+    with pytest.raises(MalformedData, match=r"ratings.dat, line 2: expected 2 fields, found 3"):
         read_delimited(path, "::", names=["a", "b"])
 
 
@@ -78,18 +75,18 @@ def test_line_numbers_count_lines_within_quotes(tmp_path: Path):
 
 def test_a_quote_that_never_closes_is_refused(tmp_path: Path):
     path = _file(tmp_path, b'a,b\n1,x\n2,"y\n3,z\n4,w\n')
-    with pytest.raises(MalformedData, match=r"line 3, column 'b': a quote is opened and never"):
+    with pytest.raises(MalformedData, match=r"line 3: a quote is opened and never"):
         read_delimited(path, ",", quoted=True)
 
 
 def test_text_in_another_encoding_is_refused_by_line(tmp_path: Path):
     path = _file(tmp_path, b"a,b\n1,x\n2,Mis\xe9rables\n")
-    with pytest.raises(MalformedData, match=r"rows.csv, line 3, .* not utf-8 text"):
+    with pytest.raises(MalformedData, match=r"rows.csv, line 3: not utf-8 text"):
         read_delimited(path, ",")
 
 
 def test_a_column_that_comes_twice_is_refused(tmp_path: Path):
-    with pytest.raises(MalformedData, match=r"line 1, column 'a': the column comes twice"):
+    with pytest.raises(MalformedData, match=r"line 1: columns 1 and 3 have the same name"):
         read_delimited(_file(tmp_path, b"a,b,a\n1,2,3\n"), ",")
 
 

@@ -13,7 +13,7 @@ from reclens.concepts.labels.concepts import group_concepts
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
 from reclens.steering.wire import named_concepts
 from reclens_gateway.calls.answers import add_effect, concept_message
-from reclens_gateway.resolving.requests import ResolvedRequest
+from reclens_gateway.resolving import ResolvedRequest
 
 NOIR = pb.Edit(concept_id="noir", add=0.4)
 

@@ -28,6 +28,7 @@ from reclens.ops.local.servers import (
     redis_arguments,
     s3_arguments,
 )
+from reclens.ops.local.supervision import data_roots
 from reclens.platform.settings.models import S3Settings
 
 
@@ -139,3 +140,14 @@ def test_a_port_whose_grpc_partner_is_taken_is_replaced():
         server.bind((LOOPBACK, port + GRPC_OFFSET))
         server.listen()
         assert keep_or_draw({"s3": port})["s3"] != port
+
+
+def test_the_folder_that_the_stack_is_started_in_is_listed_unless_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RECLENS_DATA__ROOTS", raising=False)
+    assert data_roots() == str(tmp_path)
+    for listed in ("/data:/more", ""):
+        monkeypatch.setenv("RECLENS_DATA__ROOTS", listed)
+        assert data_roots() == listed

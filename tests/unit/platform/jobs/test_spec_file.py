@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reclens.contracts import PipelineSpec, job_kinds
-from reclens.errors import InvalidSpec, MissingData, NotFound
+from reclens.errors import InvalidInput, InvalidSpec, MissingData, NotFound
 from reclens.platform.jobs.spec_file import complete, read_spec_file
+from reclens.platform.settings.models import DataSettings
 from reclens.studies.demo.run import PIPELINE
 
 _ROWS = "user_id,item_id,timestamp\na,x,1\na,y,2\n"
@@ -118,3 +121,46 @@ def test_a_kind_of_autoencoder_that_nobody_offers_is_told_before_it_is_sent(docu
     with pytest.raises(NotFound, match="autoencoder 'topq'") as caught:
         complete(document)
     assert "matryoshka" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("task", "spec", "field"),
+    [
+        (
+            "reclens.pipeline.run.v1",
+            {"dataset": {"name": "mine", "source": {"format": "table", "path": "PATH"}}},
+            "dataset.source.path",
+        ),
+        (
+            "reclens.recommender.train.v1",
+            {
+                "dataset": f"datasets/{1:016x}",
+                "model": {
+                    "kind": "module",
+                    "name": "any",
+                    "weights": {"path": "PATH", "sha256": "0" * 64},
+                },
+            },
+            "model.weights.path",
+        ),
+    ],
+)
+def test_files_that_the_worker_would_not_take_are_refused_before_they_are_read(
+    tmp_path: Path, task: str, spec: dict[str, Any], field: str
+):
+    def named(path: str) -> dict[str, Any]:
+        return {"task": task, "spec": json.loads(json.dumps(spec).replace("PATH", path))}
+
+    data = DataSettings.model_validate({"roots": str(tmp_path)})
+    complete(named(f"{tmp_path}/rows.csv"), data)
+    with pytest.raises(InvalidInput, match=f"^{field}: /etc/passwd is not taken"):
+        complete(named("/etc/passwd"), data)
+    # Nothing is known of the worker where nothing is set here.
+    complete(named("/only/there"), DataSettings.model_validate({}))
+
+
+@pytest.mark.parametrize("path", ["", "rows\n.csv", "rows\0.csv", "\x1b[2Jrows.csv", "x" * 5000])
+def test_what_cannot_be_a_path_is_refused(path: str):
+    source = {"format": "table", "path": path}
+    with pytest.raises(InvalidSpec, match=r"source\.path"):
+        complete({"task": "reclens.dataset.import.v1", "spec": {"name": "mine", "source": source}})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from reclens.errors import MissingData
+from reclens.errors import InvalidInput, MissingData
 from reclens.platform.settings.files import setting_names
 from reclens.platform.settings.models import (
     ClientSettings,
@@ -132,3 +132,74 @@ def test_the_root_has_data_sets_by_name_and_a_data_set_s_own_setting_wins(tmp_pa
     assert data.folder("lastfm-2k") == tmp_path / "own"
     assert data.folder("yelp") is None
     assert data.folder("grocery") is None
+
+
+# --- files that specifications name --------------------------------------------------------------
+
+
+def _refused(data: DataSettings, path: Path) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        data.admit(path, "source.path")
+    assert caught.value.field == "source.path"
+    return caught.value.sentence
+
+
+def test_without_a_list_no_file_is_taken_and_the_remedy_says_how(tmp_path: Path):
+    (tmp_path / "rows.csv").touch()
+    said = _refused(DataSettings.model_validate({}), tmp_path / "rows.csv")
+    assert "there is none" in said
+    assert "RECLENS_DATA__ROOTS=/folder:/another" in said
+
+
+@pytest.mark.parametrize("setting", ["roots", "root", "ml_100k"])
+def test_what_lies_below_any_folder_that_is_set_is_taken(tmp_path: Path, setting: str):
+    data = DataSettings.model_validate({setting: str(tmp_path / "data")})
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "deep" / "rows.csv").touch()
+    for name in ("data", "data/deep", "data/deep/rows.csv", "data/nothing-yet"):
+        data.admit(tmp_path / name, "source.path")
+    for name in ("", "database", "data/../other", "data/deep/../../.."):
+        _refused(data, tmp_path / name)
+
+
+def test_several_folders_are_divided_by_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECLENS_DATA__ROOTS", f"{tmp_path}/a:{tmp_path}/b")
+    data = WorkerSettings().data
+    data.admit(tmp_path / "a" / "x", "source.path")
+    data.admit(tmp_path / "b" / "x", "source.path")
+    _refused(data, tmp_path / "c")
+
+
+def test_links_are_followed_and_circles_end(tmp_path: Path):
+    data = DataSettings.model_validate({"roots": str(tmp_path / "data")})
+    (tmp_path / "data").mkdir()
+    (tmp_path / "secret").touch()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "data" / "circle").symlink_to(tmp_path / "data" / "circle")
+    (tmp_path / "data" / "up").symlink_to("..")
+    for name in ("link", "circle", "up", "up/secret"):
+        _refused(data, tmp_path / "data" / name)
+    # A list that is a link itself is what it leads to.
+    (tmp_path / "listed").symlink_to(tmp_path / "data")
+    DataSettings.model_validate({"roots": str(tmp_path / "listed")}).admit(
+        tmp_path / "data" / "rows.csv", "source.path"
+    )
+
+
+def test_hidden_and_special_files_are_no_data(tmp_path: Path):
+    everything = DataSettings.model_validate({"roots": "/"})
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/proc/self/environ", "/dev/zero", "/sys", tmp_path / "pipe", "/root/.ssh/id"):
+        _refused(everything, Path(path))
+    data = DataSettings.model_validate({"roots": str(tmp_path)})
+    for name in (".env", ".git/config", "a/.b/c"):
+        _refused(data, tmp_path / name)
+
+
+def test_secrets_and_a_stack_of_one_s_own_are_no_data(
+    tmp_path: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RECLENS_STATE_DIR", str(tmp_path / "state"))
+    data = DataSettings.model_validate({"roots": str(tmp_path)})
+    _refused(data, secrets / "RECLENS_S3__SECRET_KEY")
+    _refused(data, tmp_path / "state" / "s3.json")

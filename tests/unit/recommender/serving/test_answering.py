@@ -13,7 +13,7 @@ from served_models import N_LATENTS, served_model
 from reclens.api.inference.v1 import inference_pb2 as pb
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens_recommender.serving.answering import answer
-from reclens_recommender.serving.representations.cache import Representation, Subject
+from reclens_recommender.serving.representations import Representation, Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"

@@ -12,7 +12,7 @@ from reclens.errors import NotReady
 from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering.edits import LatentEdit, Mode, Operation, Unit
 from reclens_recommender.serving.queries import RankQuery, rank
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSettings
 

@@ -23,7 +23,7 @@ from reclens_recommender.serving.ranking.exact import (
     ProductRanker,
 )
 from reclens_recommender.serving.ranking.ranker import Ranker
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 KINDS = ["sasrec", "bprmf", "lightgcn"]

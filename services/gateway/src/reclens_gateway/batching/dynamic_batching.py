@@ -96,16 +96,13 @@ class DynamicBatcher:
         self, requests: Sequence[pb.RankRequest], deadline: float
     ) -> list[pb.RankResponse | RecLensError]:
         """The answers to several requests, each answered or refused on its own."""
-        left = max(0.0, deadline - asyncio.get_running_loop().time())
         answers = [self._enqueue(request, deadline) for request in requests]
+        timer = asyncio.get_running_loop().call_at(deadline, lambda: list(map(_expire, answers)))
         try:
-            await asyncio.wait(answers, timeout=left)
-            return [_result(answer) for answer in answers]
+            # Nothing but these errors is ever set.
+            return await asyncio.gather(*answers, return_exceptions=True)  # pyright: ignore[reportReturnType]
         finally:
-            for answer in answers:
-                # Asked for its error even where nobody wants it: else it is logged as forgotten.
-                if not answer.cancel() and not answer.cancelled():
-                    answer.exception()
+            timer.cancel()
 
     def _enqueue(self, request: pb.RankRequest, deadline: float) -> asyncio.Future[pb.RankResponse]:
         loop = asyncio.get_running_loop()
@@ -245,14 +242,3 @@ def _fail(answer: asyncio.Future[pb.RankResponse], error: RecLensError) -> None:
 def _expire(answer: asyncio.Future[pb.RankResponse]) -> None:
     message = "the inference service did not answer before the deadline."
     _fail(answer, DeadlineExceeded(message, remedy="allow more time."))
-
-
-def _result(answer: asyncio.Future[pb.RankResponse]) -> pb.RankResponse | RecLensError:
-    if not answer.done():
-        _expire(answer)
-    error = answer.exception()
-    if error is None:
-        return answer.result()
-    if isinstance(error, RecLensError):
-        return error
-    raise error

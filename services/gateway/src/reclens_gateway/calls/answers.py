@@ -9,8 +9,7 @@ from reclens.concepts.labels.concepts import Concept
 from reclens.platform.observability import metrics
 from reclens.steering.pushes import ConceptPush
 from reclens.steering.wire import named_concepts
-from reclens_gateway.resolving.requests import ResolvedRequest
-from reclens_gateway.resolving.served_release import ServedRelease
+from reclens_gateway.resolving import ResolvedRequest, ServedRelease
 
 _JUDGEMENT_FIELDS = [field.name for field in steering.Judgement.DESCRIPTOR.fields]
 

@@ -17,13 +17,13 @@ from reclens.steering.wire import resolve_edits
 from reclens_gateway.batching.inference_client import InferenceClient
 from reclens_gateway.calls.paging import Cursor, open_token
 from reclens_gateway.policies.book import PolicyBook
-from reclens_gateway.resolving.requests import (
+from reclens_gateway.resolving import (
     ResolvedPolicy,
     ResolvedRequest,
+    ServedRelease,
     resolve_policy,
     resolve_request,
 )
-from reclens_gateway.resolving.served_release import ServedRelease
 
 T = TypeVar("T")
 

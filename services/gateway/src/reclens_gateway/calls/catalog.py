@@ -20,8 +20,7 @@ from reclens.steering.limits import (
 from reclens_gateway.calls.answers import concept_message, push_message
 from reclens_gateway.calls.base import Calls, requires
 from reclens_gateway.calls.paging import Cursor, cut, digest, open_token, page_size
-from reclens_gateway.resolving.requests import resolve_request
-from reclens_gateway.resolving.served_release import ServedRelease, versions
+from reclens_gateway.resolving import ServedRelease, resolve_request, versions
 
 
 class CatalogCalls(Calls):

@@ -21,7 +21,7 @@ from reclens.steering.limits import (
 )
 from reclens_gateway.calls.answers import history_item, proposed_part
 from reclens_gateway.calls.base import Calls, requires
-from reclens_gateway.resolving.served_release import ServedRelease
+from reclens_gateway.resolving import ServedRelease
 
 SUGGESTED_STRENGTH = 0.2
 """A clear push, see ``Edit.add``."""

@@ -20,8 +20,7 @@ from reclens_gateway.calls.answers import (
     recommend_response,
 )
 from reclens_gateway.calls.base import Calls, is_of_version, requires
-from reclens_gateway.resolving.requests import ResolvedRequest, resolve_request
-from reclens_gateway.resolving.served_release import ServedRelease
+from reclens_gateway.resolving import ResolvedRequest, ServedRelease, resolve_request
 
 
 def _recommend_scope(request: pb.RecommendRequest) -> Scope:

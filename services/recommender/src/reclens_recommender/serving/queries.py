@@ -28,7 +28,7 @@ from reclens.steering.limits import (
 from reclens.steering.scores import attribute
 from reclens.steering.wire import read_latent_edits, read_mode
 from reclens_recommender.serving.ranking.ranker import RankedItems, TopKQuery, TopKResult
-from reclens_recommender.serving.representations.cache import Representation, Subject
+from reclens_recommender.serving.representations import Representation, Subject
 from reclens_recommender.serving.served_model import ServedModel
 
 

@@ -24,11 +24,11 @@ from reclens.steering.scores import ScoreSpread
 from reclens_recommender.serving.ranking.catalogue import Catalogue
 from reclens_recommender.serving.ranking.choice import choose_ranker, keeps_scores
 from reclens_recommender.serving.ranking.ranker import Ranker, TagIndex
-from reclens_recommender.serving.representations.batch_invariance import (
+from reclens_recommender.serving.representations import (
+    RepresentationCache,
     invariant_lengths,
     represent,
 )
-from reclens_recommender.serving.representations.cache import RepresentationCache
 from reclens_recommender.serving.settings import InferenceSection
 
 

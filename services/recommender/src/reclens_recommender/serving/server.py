@@ -18,7 +18,7 @@ from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.release_watch import ReleaseWatch
 from reclens_recommender.serving.answering import answer_observed
 from reclens_recommender.serving.batching import MicroBatcher
-from reclens_recommender.serving.ranking.item_index import require_index_library
+from reclens_recommender.serving.ranking.approximate import index_library
 from reclens_recommender.serving.served_model import ServedModel, load_served_model
 from reclens_recommender.serving.servicer import RULES, InferenceServicer
 from reclens_recommender.serving.settings import InferenceSettings
@@ -46,7 +46,7 @@ async def running_inference(settings: InferenceSettings) -> AsyncIterator[Runnin
     section = settings.inference
     device = resolve_device(settings.device)
     if section.index == "approximate":
-        require_index_library("RECLENS_INFERENCE__INDEX")
+        index_library("RECLENS_INFERENCE__INDEX")
     store = ArtifactStore.from_settings(settings)
     server = GrpcServer(section, "inference")
     batcher = MicroBatcher(

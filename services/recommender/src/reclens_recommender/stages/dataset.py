@@ -12,6 +12,7 @@ from reclens.data import (
     checksums,
     prepare,
     published_source,
+    source_files,
     verify_checksums,
     write_dataset,
 )
@@ -32,7 +33,8 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     Raises:
         MissingData: the raw files are not there and cannot be obtained.
         MalformedData: a row cannot be read.
-        InvalidInput: the files are others than the specification pins, or nothing is left of them.
+        InvalidInput: the files are others than the specification pins, not below the folders that
+            the worker takes data from, or nothing is left of them.
     """
     _report(job, "obtain")
     obtained = _obtain(spec, job)
@@ -49,6 +51,9 @@ def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
     if spec.source is None:
         settings = job.settings
         return obtain(spec.name, settings.cache_dir, settings.data.folder(spec.name))
+    # What a reader finds beside the file that the specification names may be a link, too.
+    for path in source_files(spec.source).all():
+        job.settings.data.admit(path, "source.path")
     verify_checksums(spec.source)
     return Obtained(Path(spec.source.path), spec.source.format)
 

@@ -83,8 +83,13 @@ def measure_origins(
 def _read(
     shards: Sequence[Path], columns: list[str], filters: list[tuple[str, str, Any]] | None = None
 ) -> pa.Table:
-    # Folder names like a=b are no columns.
-    return pq.read_table(list(shards), columns=columns, filters=filters, partitioning=None)
+    return pq.read_table(
+        list(shards),
+        columns=columns,
+        filters=filters,
+        # Folder names like a=b are no columns.
+        partitioning=None,  # pyright: ignore[reportArgumentType] - its default alone is declared
+    )
 
 
 def _rows(table: pa.Table) -> np.ndarray:

@@ -12,6 +12,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.output import Json, print_json, print_table
 from reclens.contracts import ArtifactKind, Manifest
+from reclens.platform.files import path_below
 from reclens.platform.store.artifacts import ArtifactStore
 
 _SHORT: Final = 100
@@ -91,7 +92,9 @@ def get(
     folder.mkdir(parents=True, exist_ok=True)
     for entry in manifest.objects:
         # A copy, not the cache's own file: people may change what they asked for.
-        shutil.copyfile(store.fetch(artifact, entry.name), folder / entry.name)
+        copy = path_below(folder, entry.name)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(store.fetch(artifact, entry.name), copy)
     (folder / "manifest.json").write_text(
         dumps(manifest.canonical(), indent=2) + "\n", encoding="utf-8"
     )

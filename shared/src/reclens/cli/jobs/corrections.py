@@ -12,7 +12,7 @@ from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_table, say
-from reclens.contracts import ConceptCorrection, Release, ReleaseSpec
+from reclens.contracts import Release, ReleaseSpec
 from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import RecLensError
@@ -125,7 +125,7 @@ def edits(
         )
         return
     rows = [
-        [number, entry.at, entry.author, _said(entry), len(entry.latents), entry.reason,
+        [number, entry.at, entry.author, entry.in_words, len(entry.latents), entry.reason,
          "yes" if number <= applied else "not yet"]
         for number, entry in enumerate(entries, start=1)
     ]  # fmt: skip
@@ -175,7 +175,3 @@ def _carriers(concept: Concept) -> str:
     confidence = "not measured" if concept.confidence is None else f"{concept.confidence:.2f}"
     n = len(concept.latents)
     return f"{n} latent{'s' if n > 1 else ''}, confidence {confidence}"
-
-
-def _said(entry: ConceptCorrection) -> str:
-    return f"{entry.operation} {entry.was!r}" + (f" to {entry.name!r}" if entry.name else "")

@@ -122,7 +122,6 @@ def _submit(
         raise RecLensError(
             f"release {change.name!r} is as it was: {why}",
             field="release",
-            remedy=done.error.remedy if done.error is not None else "",
         )
     head = ArtifactStore.from_settings(settings).releases.head(change.name)
     if json:

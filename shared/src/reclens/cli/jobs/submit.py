@@ -27,10 +27,12 @@ def submit(
 
     Raises:
         InvalidSpec: the file is not a specification.
+        InvalidInput: it names a file that is not below the folders that are set for data.
         Unavailable: Redis does not answer.
     """
-    request = read_spec_file(spec)
-    log = JobLog(client_settings().redis)
+    settings = client_settings()
+    request = read_spec_file(spec, settings.data)
+    log = JobLog(settings.redis)
     job_id = log.submit(request.task, request.spec)
     if watch:
         finish(show(log.watch(job_id)), json=json)

@@ -134,8 +134,8 @@ def _settings(
     for name, info in owner.model_fields.items():
         default = getattr(given, name) if given is not None else info.default
         variable = f"{prefix}{name.upper()}"
-        kinds = (info.annotation, *get_args(info.annotation))
-        section = next((kind for kind in kinds if _is_section(kind)), None)
+        kinds: list[Any] = [info.annotation, *get_args(info.annotation)]
+        section: type[BaseModel] | None = next(filter(_is_section, kinds), None)
         if section is not None:
             inner = default if isinstance(default, section) else None
             yield from _settings(process, section, f"{variable}__", inner)

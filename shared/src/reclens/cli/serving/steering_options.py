@@ -11,7 +11,6 @@ import typer
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.options import Release
-from reclens.client import SubjectOptions
 from reclens.client.edits import DEFAULT_STRENGTH, above, add_latent, below, blend, more, when
 from reclens.steering.limits import MAX_TOP_K
 
@@ -27,7 +26,7 @@ class Subject:
         str | None, typer.Option(help="Item ids, oldest first, with commas: for anybody else.")
     ] = None
 
-    def fields(self) -> SubjectOptions:
+    def fields(self) -> dict[str, Any]:
         """As the client takes it.
 
         Raises:
@@ -46,7 +45,7 @@ class Answer:
     top_k: Annotated[int, typer.Option(min=1, max=MAX_TOP_K, help="Items to return.")] = 10
     release: Release = "default"
 
-    def fields(self) -> SubjectOptions:
+    def fields(self) -> dict[str, Any]:
         """As the client takes it."""
         return {"top_k": self.top_k, "release": self.release}
 

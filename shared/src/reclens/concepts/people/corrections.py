@@ -74,7 +74,9 @@ def make_correction(
         "reject": reject,
         "restore": restore,
     }
-    asked = [operation for operation, is_wanted in wanted.items() if is_wanted]
+    asked: list[CorrectionOperation] = [
+        operation for operation, is_wanted in wanted.items() if is_wanted
+    ]
     if len(asked) != 1:
         raise InvalidInput(
             "exactly one thing can be done at a time.",
@@ -82,6 +84,7 @@ def make_correction(
             remedy="give --rename (with --description), --merge (with --rename), --reject or "
             "--restore.",
         )
+    operation = asked[0]
     by_id = {concept.concept_id: concept for concept in concepts}
     logged = next((one for one in reversed(log) if one.concept_id == concept_id), None)
     if restore and concept_id not in by_id and logged is not None:
@@ -98,11 +101,11 @@ def make_correction(
         was = concept.label
         latents = {latent for one in (concept, *others) for latent in one.latents}
     name = None
-    if asked[0] in {"rename", "merge"}:
+    if operation in {"rename", "merge"}:
         name = clean(was if rename is None else rename, MAX_TITLE)
         _check_name(name, [one for one in concepts if one.concept_id not in {concept_id, *merge}])
     return ConceptCorrection(
-        operation=asked[0],
+        operation=operation,
         concept_id=concept_id,
         was=was,
         latents=tuple(sorted(latents)),

@@ -51,6 +51,11 @@ class ConceptCorrection(Contract):
             raise ValueError("latents must rise, each once")
         return self
 
+    @property
+    def in_words(self) -> str:
+        """What is done, e.g. ``rename 'Dark' to 'Film noir'``."""
+        return f"{self.operation} {self.was!r}" + (f" to {self.name!r}" if self.name else "")
+
 
 def corrections_hash(corrections: Sequence[ConceptCorrection]) -> str:
     """SHA-256 of the corrections in their order, 64 hexadecimal digits."""

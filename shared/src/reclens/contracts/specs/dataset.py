@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
-from reclens.contracts.base import ADDED_LATER, Contract
+from reclens.contracts.base import ADDED_LATER, Contract, DataPath
 from reclens.contracts.datasets import DATASETS
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 from reclens.errors import NotFound
@@ -49,9 +49,10 @@ class SourceSpec(Contract):
     ``recbole``: atomic files; ``rechorus``: tab-separated CSV; ``sequences``: a line per user;
     ``hetrec``: plays and tags of artists; ``table``: any CSV or Parquet with the named columns.
     For others see docs/how-to/extend/reader.md."""
-    path: str
-    """Folder or interactions file, readable by the worker."""
-    items_path: str | None = None
+    path: DataPath
+    """Folder or interactions file, below a folder that the worker's ``RECLENS_DATA__ROOTS`` or
+    another of its data settings lists."""
+    items_path: DataPath | None = None
     """File with item titles and tags. None: looked for beside ``path``, optional."""
     columns: ColumnNames = ColumnNames()
     """Column names, for ``format: table`` and other formats that leave them open."""

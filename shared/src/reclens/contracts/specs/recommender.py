@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
-from reclens.contracts.base import Contract
+from reclens.contracts.base import Contract, DataPath
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
@@ -93,8 +93,9 @@ class LightGcnConfig(PairwiseConfig):
 class WeightsFile(Contract):
     """Weights that were trained elsewhere."""
 
-    path: str
-    """A ``.safetensors`` file, readable by the worker. Pickles are never read: they run code."""
+    path: DataPath
+    """A ``.safetensors`` file, below a folder that the worker's ``RECLENS_DATA__ROOTS`` or another
+    of its data settings lists. Pickles are never read: they run code."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Checksum of the file; the worker refuses other bytes."""
 

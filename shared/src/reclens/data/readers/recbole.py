@@ -68,15 +68,14 @@ def _typed(path: Path) -> tuple[SourceTable, dict[str, str]]:
     """Columns under their plain names, and the type of each."""
     raw = read_delimited(path, "\t")
     types: dict[str, str] = {}
-    for header in raw.names:
+    for number, header in enumerate(raw.names, start=1):
         name, _, kind = header.partition(":")
         if kind not in _TYPES or name in types:
-            raise MalformedData.at(
-                path.name,
-                1,
-                name,
-                header,
-                f"a header is name:type, once, with a type of {', '.join(_TYPES)}",
+            raise MalformedData(
+                f"{path.name}, line 1, column {number}: a header is name:type, once, with a type "
+                f"of {', '.join(_TYPES)}.",
+                field=path.name,
+                remedy="correct the header.",
             )
         types[name] = kind
     return raw.renamed(list(types)), types

@@ -21,7 +21,6 @@ from reclens.data.sources.raw import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"
-_LONGEST_QUOTE = 80
 
 
 def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
@@ -60,14 +59,12 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
             continue
         user, *items = text.split()
         if user in sequences:
-            raise MalformedData.at(path.name, line, "user", user, "the user comes a second time")
+            raise _refused(path, line, "the user comes a second time")
         if not items:
-            raise MalformedData.at(path.name, line, "items", user, "a line is a user and items")
-        for item in items:
+            raise _refused(path, line, "a line is a user and items")
+        for place, item in enumerate(items, start=1):
             if not _is_positive(item):
-                raise MalformedData.at(
-                    path.name, line, "items", item, "an item is a whole number from 1"
-                )
+                raise _refused(path, line, f"item {place} is no whole number from 1")
         sequences[user] = items
     if not sequences:
         raise MalformedData(
@@ -89,9 +86,7 @@ def _items(path: Path | None) -> dict[str, ItemText]:
     try:
         document: Any = json.loads(_text(path))
     except json.JSONDecodeError as error:
-        raise MalformedData.at(
-            path.name, error.lineno, "(any)", error.doc[error.pos :][:_LONGEST_QUOTE], error.msg
-        ) from error
+        raise _refused(path, error.lineno, f"not JSON: {error.msg}") from None
     if not isinstance(document, dict):
         raise MalformedData(
             f"{path.name} is not an object of items by key.",
@@ -99,13 +94,12 @@ def _items(path: Path | None) -> dict[str, ItemText]:
             remedy='write {"0": {"title": "...", "description": "tag, tag"}, ...}.',
         )
     items: dict[str, ItemText] = {}
-    for key, entry in document.items():
+    for number, (key, entry) in enumerate(document.items(), start=1):
         text = entry if isinstance(entry, dict) else {}
         title, description = text.get("title"), text.get("description", "")
         if not (_is_whole(key) and isinstance(title, str) and isinstance(description, str)):
             raise MalformedData(
-                f"{path.name}, key {key!r}: expected a number with a title and a description, "
-                f"got {str(entry)[:_LONGEST_QUOTE]!r}.",
+                f"{path.name}, entry {number}: expected a number with a title and a description.",
                 field=path.name,
                 remedy="correct the entry or remove it.",
             )
@@ -116,12 +110,21 @@ def _items(path: Path | None) -> dict[str, ItemText]:
 def _text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError:
         raise MalformedData(
-            f"{path.name} is not utf-8 text ({error}).",
+            f"{path.name} is not utf-8 text.",
             field=path.name,
             remedy="save the file as UTF-8.",
-        ) from error
+        ) from None
+
+
+def _refused(path: Path, line: int, problem: str) -> MalformedData:
+    """The error for one line, which is not quoted: any text looks like a sequence."""
+    return MalformedData(
+        f"{path.name}, line {line}: {problem}.",
+        field=path.name,
+        remedy="correct the line or remove it.",
+    )
 
 
 def _is_whole(text: str) -> bool:

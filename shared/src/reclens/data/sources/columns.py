@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from reclens.errors import MalformedData
 
-_LONGEST_QUOTE = 80
 _MAX_YEAR = 9999
 
 
@@ -55,20 +54,16 @@ class SourceTable:
         """
         for name in names:
             if name not in self._columns:
-                raise MalformedData.at(
-                    self.file,
-                    1,
-                    name,
-                    ", ".join(self.names),
-                    "the column is missing",
+                raise MalformedData(
+                    f"{self.file}, line 1, column {name!r}: the column is missing; the file has "
+                    f"{len(self.names)} of other names.",
+                    field=name,
                     remedy=remedy or "add the column or name the right one.",
                 )
 
     def refuse(self, row: int, name: str, problem: str) -> MalformedData:
         """The error for one cell."""
         value = self._columns[name][row].as_py()
-        if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
-            value = value[:_LONGEST_QUOTE] + "…"
         return MalformedData.at(self.file, self._line_of(row), name, value, problem)
 
     # --- conversions -----------------------------------------------------------------------------

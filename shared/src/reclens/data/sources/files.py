@@ -23,7 +23,6 @@ _BOM = b"\xef\xbb\xbf"
 _UNIT_SEPARATOR = "\x1f"  # stands in for delimiters of two characters; no text has it
 _MAX_BLOCK_BYTES = 1 << 28  # no row may be longer
 _MAX_CELL_BYTES = 1 << 24
-_LONGEST_QUOTE = 80
 
 
 @dataclass(frozen=True)
@@ -136,14 +135,21 @@ def read_delimited(
             ),
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
-    except pa.ArrowInvalid as error:
+    except pa.ArrowInvalid:
+        # Its message quotes the file, and a traceback would have the message.
         raise MalformedData(
-            f"{path.name} cannot be read as delimited text ({error}).",
+            f"{path.name} cannot be read as delimited text.",
             field=path.name,
             remedy="check the delimiter and the quotes.",
-        ) from error
+        ) from None
     if invalid:
-        raise _wrong_width(path.name, names, invalid[0], line_of(invalid[0].number - 1 - n_header))
+        row = invalid[0]
+        raise MalformedData(
+            f"{path.name}, line {line_of(row.number - 1 - n_header)}: expected "
+            f"{row.expected_columns} fields, found {row.actual_columns}.",
+            field=path.name,
+            remedy="correct the row or remove it, or check the delimiter.",
+        )
     table = table.slice(n_header)
     if quoted:
         _refuse_open_quote(path.name, data, table, line_of)
@@ -160,12 +166,12 @@ def read_parquet(path: Path) -> SourceTable:
     """
     try:
         table = pq.read_table(pa.BufferReader(read_bytes(path)))
-    except pa.ArrowInvalid as error:
+    except pa.ArrowInvalid:
         raise MalformedData(
-            f"{path.name} is not a readable Parquet file ({error}).",
+            f"{path.name} is not a readable Parquet file.",
             field=path.name,
             remedy="write it again, e.g. with DuckDB, Polars or pandas.",
-        ) from error
+        ) from None
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     return SourceTable(path.name, columns, lambda row: row + 1)
 
@@ -207,10 +213,11 @@ def _utf8(data: bytes, file: str, encoding: str) -> bytes:
         return data.decode(encoding).encode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        value = data[max(error.start - 10, 0) : error.end + 10]
-        raise MalformedData.at(
-            file, line, "(any)", value, f"not {encoding} text", remedy="save the file as UTF-8."
-        ) from error
+        raise MalformedData(
+            f"{file}, line {line}: not {encoding} text.",
+            field=file,
+            remedy="save the file as UTF-8.",
+        ) from None
 
 
 def _records(data: bytes, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
@@ -232,28 +239,19 @@ def _records(data: bytes, delimiter: str, quoted: bool) -> Iterator[tuple[int, l
 def _header(data: bytes, file: str, delimiter: str, quoted: bool) -> list[str]:
     line, names = next(_records(data, delimiter, quoted))
     names = [name.strip() for name in names]
-    for name in names:
-        if names.count(name) > 1:
-            raise MalformedData.at(file, line, name, name, "the column comes twice")
+    for number, name in enumerate(names, start=1):
+        if (first := names.index(name) + 1) < number:
+            raise MalformedData(
+                f"{file}, line {line}: columns {first} and {number} have the same name.",
+                field=file,
+                remedy="rename one of them.",
+            )
     return names
 
 
 def _line_of_record(data: bytes, delimiter: str, quoted: bool, number: int) -> int:
     starts = [line for line, _ in islice(_records(data, delimiter, quoted), number + 1)]
     return starts[-1] if starts else 1
-
-
-def _wrong_width(
-    file: str, names: list[str], row: pyarrow.csv.InvalidRow, line: int
-) -> MalformedData:
-    missing = names[row.actual_columns] if row.actual_columns < len(names) else "(none)"
-    return MalformedData.at(
-        file,
-        line,
-        missing,
-        row.text.replace(_UNIT_SEPARATOR, "::")[:_LONGEST_QUOTE],
-        f"expected {row.expected_columns} fields, found {row.actual_columns}",
-    )
 
 
 def _refuse_open_quote(
@@ -263,12 +261,10 @@ def _refuse_open_quote(
     if data.count(b'"') % 2 == 0 or len(table) == 0:
         return
     last = table.slice(len(table) - 1).to_pylist()[0]
-    for name, value in last.items():
+    for value in last.values():
         if value is not None and "\n" in value:
-            raise MalformedData.at(
-                file,
-                line_of(len(table) - 1),
-                name,
-                value[:_LONGEST_QUOTE],
-                "a quote is opened and never closed",
+            raise MalformedData(
+                f"{file}, line {line_of(len(table) - 1)}: a quote is opened and never closed.",
+                field=file,
+                remedy="close it, or remove it.",
             )

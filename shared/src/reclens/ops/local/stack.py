@@ -13,7 +13,14 @@ from reclens.ops.local.health import log_tail, redis_answers, s3_answers
 from reclens.ops.local.processes import await_end, owner_of, stop
 from reclens.ops.local.servers import remove_s3_sockets
 from reclens.ops.local.state import StateFolder
-from reclens.ops.local.supervision import APPLICATIONS, SERVERS, ProgramStatus, Supervisor
+from reclens.ops.local.supervision import (
+    APPLICATIONS,
+    DATA_ROOTS_VARIABLE,
+    SERVERS,
+    ProgramStatus,
+    Supervisor,
+    data_roots,
+)
 
 Report = Callable[[str], None]
 
@@ -112,6 +119,10 @@ class LocalStack:
             report("stopping what a crashed stack left behind")
             self._stop(lambda _line: None)
         ports = self.state.choose_ports()
+        report(
+            f"jobs may read files below {data_roots() or 'no folder'} "
+            f"({DATA_ROOTS_VARIABLE} lists others)"
+        )
         report("starting Redis and S3")
         self._supervisor.start(ports)
 

@@ -21,9 +21,9 @@ from reclens.ops.local.servers import (
     write_identity,
 )
 from reclens.platform.files import write_atomically
+from reclens.platform.settings.files import STATE_DIR_VARIABLE
 from reclens.platform.settings.models import ClientSettings, GatewayTarget
 
-STATE_DIR_VARIABLE = "RECLENS_STATE_DIR"
 DEFAULT_STATE_DIR = ".reclens"
 
 _OTHER_PORTS = ("redis", "gateway", "inference")

@@ -26,6 +26,8 @@ SERVERS = ("redis", "s3")
 APPLICATIONS = ("capture", "train", "label", "inference", "gateway")
 """Programs of RecLens itself."""
 
+DATA_ROOTS_VARIABLE = "RECLENS_DATA__ROOTS"
+
 _CONFIG = Path(__file__).with_name("supervisord.conf")
 _DEAD = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 
@@ -146,6 +148,7 @@ class Supervisor:
         state = self._state
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
         return state.environment() | {
+            DATA_ROOTS_VARIABLE: data_roots(),
             STATE_DIR_VARIABLE: str(state.root),
             "RECLENS_INFERENCE__LISTEN": f"{LOOPBACK}:{ports['inference']}",
             "RECLENS_GATEWAY__LISTEN": f"{LOOPBACK}:{ports['gateway']}",
@@ -160,6 +163,11 @@ class Supervisor:
             "RECLENS_STACK_REDIS": shlex.join(redis_command(ports["redis"], state.redis_data)),
             "RECLENS_STACK_S3": shlex.join(s3_command(ports, state.s3_data, state.s3_identity)),
         }
+
+
+def data_roots() -> str:
+    """Folders of the files that specifications may name: as set, else the current one."""
+    return os.environ.get(DATA_ROOTS_VARIABLE, str(Path.cwd()))
 
 
 def _full_name(name: str) -> str:

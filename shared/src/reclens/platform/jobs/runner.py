@@ -41,7 +41,15 @@ from celery.states import FAILURE, READY_STATES
 from celery.worker.request import Request
 from redis.exceptions import RedisError
 
-from reclens.contracts import FailureReport, JobKind, JobResult, JobSpec, Waiting, canonical_json
+from reclens.contracts import (
+    FailureReport,
+    JobKind,
+    JobResult,
+    JobSpec,
+    Waiting,
+    canonical_json,
+    data_paths,
+)
 from reclens.errors import (
     InternalError,
     JobCancelled,
@@ -175,8 +183,6 @@ class JobRunner:
             self._count_delivery(task, spec)
             ended_process = False
             try:
-                for input_ref in spec.input_refs().values():
-                    runtime.store.manifest(input_ref)
                 return self._run(task, spec, lease)
             except Exception as error:
                 ended_process = is_exhaustion(error)
@@ -277,11 +283,14 @@ class JobRunner:
 
     def _run(self, task: Task, spec: JobSpec, lease: Lease) -> JobResult:
         assert spec.JOB.stage is not None, "a kind of job that makes artifacts has a stage"
+        for field, path in data_paths(spec):
+            self.runtime.settings.data.admit(path, field)
         run: StageFunction = _function(spec.JOB.stage)
         writer = ArtifactWriter(self.runtime.store, spec)
         folder = Path(tempfile.mkdtemp(prefix="reclens-job-"))
         job = JobContext(task, self.runtime, lease=lease, writer=writer, folder=folder)
         try:
+            writer.pin_inputs()
             _log.info("job.started")
             result = job.finish(run(spec, job))
             _log.info("job.finished", seconds=result.seconds)

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from reclens.contracts import AutoencoderSpec, DatasetSpec, PipelineSpec, job_kinds
+from reclens.contracts import AutoencoderSpec, DatasetSpec, PipelineSpec, data_paths, job_kinds
 from reclens.contracts.specs.autoencoder import AUTOENCODERS
 from reclens.data import checksums
 from reclens.errors import InvalidSpec
 from reclens.platform.files import read_text
+from reclens.platform.settings.models import DataSettings
 
 
 class JobRequest(NamedTuple):
@@ -23,15 +24,19 @@ class JobRequest(NamedTuple):
     """Its canonical specification."""
 
 
-def read_spec_file(path: Path) -> JobRequest:
+def read_spec_file(path: Path, data: DataSettings | None = None) -> JobRequest:
     """Read, validate and complete a file with ``task`` and ``spec``.
 
     Sources on this machine get an absolute path and, where none are given, the checksums of their
     files: the worker then reads exactly these bytes or refuses.
 
+    Args:
+        path: of the file.
+        data: settings for data of this machine, if they are the worker's, too.
+
     Raises:
         MissingData: there is no such file, or a part of the source is missing.
-        InvalidInput: it is not in UTF-8.
+        InvalidInput: it is not in UTF-8, or names a file that the worker would not take.
         InvalidSpec: it is not YAML, or the specification does not validate.
     """
     try:
@@ -42,14 +47,15 @@ def read_spec_file(path: Path) -> JobRequest:
             field="spec",
             remedy="see the examples in docs/reference/jobs.md.",
         ) from error
-    return complete(document)
+    return complete(document, data)
 
 
-def complete(document: Any) -> JobRequest:
-    """Validate and complete a mapping with ``task`` and ``spec``.
+def complete(document: Any, data: DataSettings | None = None) -> JobRequest:
+    """Validate and complete a mapping with ``task`` and ``spec``, see `read_spec_file`.
 
     Raises:
         InvalidSpec: the specification does not validate.
+        InvalidInput: it names a file that the worker would not take.
         MissingData: a part of the source is missing.
         NotFound: no package that is installed here offers the kind of autoencoder.
     """
@@ -66,6 +72,9 @@ def complete(document: Any) -> JobRequest:
             remedy=f"choose one of {', '.join(submitted)}.",
         )
     spec = submitted[task].spec.parse(document.get("spec") or {})
+    for field, named in data_paths(spec):
+        if data is not None and data.folders():
+            data.admit(named, field)
     if isinstance(spec, DatasetSpec):
         spec = _pinned(spec)
     elif isinstance(spec, PipelineSpec):

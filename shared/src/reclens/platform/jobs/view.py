@@ -177,7 +177,7 @@ def shard_view(planned: dict[str, Any], meta: dict[str, Any] | None) -> ShardVie
     if outcome["state"].final and isinstance(result, BaseException):
         # Celery itself gave it up, e.g. because no worker knows the task.
         failure = FailureReport(reason="INTERNAL", type=type(result).__name__, message=str(result))
-    shared = {name: outcome.get(name) for name in Outcome.model_fields}
+    shared: dict[str, Any] = {name: outcome.get(name) for name in Outcome.model_fields}
     return ShardView(**planned, **shared, failure=failure)
 
 

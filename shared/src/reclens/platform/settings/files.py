@@ -20,6 +20,10 @@ SECRETS_VARIABLE: Final = "RECLENS_SECRETS_DIR"
 """Environment variable with the folder; not set or empty: no files are read."""
 
 
+STATE_DIR_VARIABLE: Final = "RECLENS_STATE_DIR"
+"""Environment variable with the folder of a local stack, credentials included."""
+
+
 def secrets_folder() -> Path | None:
     """The folder of files with settings; None where none is named.
 

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reclens.contracts.datasets import DATASETS
-from reclens.errors import MissingData
-from reclens.platform.settings.files import SecretFiles
+from reclens.errors import InvalidInput, MissingData
+from reclens.platform.files import is_data_below
+from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
 
 class Section(BaseModel):
@@ -146,6 +147,12 @@ class DataSettings(Section):
     """Folder with one folder for each data set, named as it is: ``ml-100k``, ``grocery``, ... What
     has none there is downloaded. A data set's own setting goes before."""
 
+    roots: str = ""
+    """Folders, divided by ``:``, below which specifications may name files (``source.path``,
+    ``source.items_path``, ``model.weights.path``), besides the folders of the other settings here.
+    Links are followed first; hidden files and all that is no regular file are refused. Empty: no
+    file is taken. `reclens up` lists the folder that it is started in, unless this is set."""
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         known = {setting_of(name): name for name in DATASETS.names()}
@@ -155,6 +162,35 @@ class DataSettings(Section):
                     f"{setting!r} is not one of the data sets {', '.join(known.values())}"
                 )
         return self
+
+    def folders(self) -> list[Path]:
+        """Absolute folders below which specifications may name files."""
+        listed = [Path(folder) for folder in self.roots.split(os.pathsep) if folder]
+        named = [self.root, *self.__pydantic_extra__.values()]
+        return [folder.resolve() for folder in (*listed, *named) if folder is not None]
+
+    def admit(self, path: str | Path, field: str) -> None:
+        """Let ``path``, which somebody else's specification named, pass or not.
+
+        Args:
+            path: of a file or folder; it need not exist.
+            field: dotted name of the field with it.
+
+        Raises:
+            InvalidInput: it is not below `folders`, or no regular file or folder.
+        """
+        folders = self.folders()
+        private = [os.environ.get(name) for name in (STATE_DIR_VARIABLE, SECRETS_VARIABLE)]
+        never = [Path(folder).resolve() for folder in private if folder]
+        if is_data_below(Path(path), folders, never):
+            return
+        raise InvalidInput(
+            f"{path} is not taken for data: it is no regular file, not hidden, below the folders "
+            f"that are listed here ({', '.join(map(str, folders)) or 'there is none'}).",
+            field=field,
+            remedy="bring the file into one of them, or let the operator of the worker list its "
+            "folder: RECLENS_DATA__ROOTS=/folder:/another.",
+        )
 
     def folder(self, name: str) -> Path | None:
         """Folder of the published data set ``name``: its own setting, else what lies in ``root``
@@ -240,6 +276,8 @@ class ClientSettings(StoreSettings):
     """Redis."""
     client: GatewayTarget = GatewayTarget()
     """Gateway, as clients see it."""
+    data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
+    """Local raw data."""
 
 
 class WorkerSettings(ComputeSettings):

@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import os
 import platform
+import secrets
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,12 +20,14 @@ from reclens.contracts import (
     Manifest,
     ObjectEntry,
     canonical_json,
+    object_key,
     sha256_hex,
     split_ref,
 )
 from reclens.contracts.artifacts import InputEntry
 from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
+from reclens.platform.files import path_below
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.objects import STORES, ObjectStore
 from reclens.platform.store.releases import ReleaseLog
@@ -112,14 +115,24 @@ class ArtifactStore:
         return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
     def lineage(self, ref: str) -> dict[str, str]:
-        """All artifacts upstream of ``ref``, by role (``dataset``, ``recommender``, ...)."""
+        """All artifacts upstream of ``ref``, by role (``dataset``, ``recommender``, ...).
+
+        Raises:
+            NotFound: the artifact or one upstream of it does not exist.
+            CorruptArtifact: one upstream is not what was read when the next was made from it.
+        """
         found: dict[str, str] = {}
-        waiting = [ref]
+        waiting = [self.manifest(ref)]
         while waiting:
-            for role, entry in self.manifest(waiting.pop()).inputs.items():
+            for role, entry in waiting.pop().inputs.items():
+                manifest, data = self._read_manifest(entry.artifact)
+                if sha256_hex(data) != entry.manifest_sha256:
+                    raise _corrupt(
+                        entry.artifact, MANIFEST, "it is not the one that others were made from"
+                    )
                 if role not in found:
                     found[role] = entry.artifact
-                    waiting.append(entry.artifact)
+                    waiting.append(manifest)
         return found
 
     def fetch(self, ref: str, name: str) -> Path:
@@ -129,15 +142,16 @@ class ArtifactStore:
             NotFound: the artifact or the object does not exist.
             CorruptArtifact: size or checksum differ from the manifest.
         """
-        return self._fetch(ref, self.manifest(ref).object(name))
+        manifest = self.manifest(ref)
+        return self._fetch(manifest, manifest.object(name))
 
     def fetch_all(self, ref: str) -> Path:
         """A local folder with all objects of the artifact under their own names, verified."""
         manifest = self.manifest(ref)
         folder = self._cache / "artifacts" / ref
         for entry in manifest.objects:
-            copy = self._fetch(ref, entry)
-            link = folder / entry.name
+            copy = self._fetch(manifest, entry)
+            link = path_below(folder, entry.name)
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists() or not link.samefile(copy):
                 fresh = link.with_name(f".{link.name}.{os.getpid()}")
@@ -146,22 +160,27 @@ class ArtifactStore:
                 fresh.replace(link)
         return folder
 
-    def _fetch(self, ref: str, entry: ObjectEntry) -> Path:
-        copy = self._cache / "objects" / entry.sha256[:2] / entry.sha256
+    def _fetch(self, manifest: Manifest, entry: ObjectEntry) -> Path:
+        copy = path_below(self._cache / "objects", f"{entry.sha256[:2]}/{entry.sha256}")
         if copy.exists() and copy.stat().st_size == entry.size:
             return copy
         copy.parent.mkdir(parents=True, exist_ok=True)
-        digest, size = hashlib.sha256(), 0
+        key, digest, size = manifest.key(entry.name), hashlib.sha256(), 0
         with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as partial:
             try:
-                for chunk in self.objects.get_chunks(f"{ref}/{entry.name}"):
-                    partial.write(chunk)
-                    digest.update(chunk)
-                    size += len(chunk)
+                try:
+                    for chunk in self.objects.get_chunks(key):
+                        partial.write(chunk)
+                        digest.update(chunk)
+                        size += len(chunk)
+                except NotFound as error:
+                    raise _corrupt(
+                        manifest.artifact, entry.name, "the manifest names it, but it is not there"
+                    ) from error
                 partial.flush()
                 if size != entry.size or digest.hexdigest() != entry.sha256:
                     raise _corrupt(
-                        ref,
+                        manifest.artifact,
                         entry.name,
                         f"{size} bytes with SHA-256 {digest.hexdigest()[:12]}..., the manifest "
                         f"promises {entry.size} with {entry.sha256[:12]}...",
@@ -173,23 +192,48 @@ class ArtifactStore:
 
 
 class ArtifactWriter:
-    """Makes one artifact: objects first, the manifest last. Without `commit` nothing exists."""
+    """One attempt to make an artifact: objects first, the manifest last. Without `commit` nothing
+    exists.
+
+    An attempt writes into a folder of its own and removes nothing of others before it has
+    committed, so any number of them may run at once, and a write that arrives late harms nothing.
+    """
 
     def __init__(self, store: ArtifactStore, spec: JobSpec) -> None:
         self.ref = spec.artifact_ref()
         self._store = store
         self._spec = spec
+        self._attempt = secrets.token_hex(8)
         self._objects: dict[str, ObjectEntry] = {}
+        self._inputs: dict[str, InputEntry] = {}
+        self._committing = False
+
+    def pin_inputs(self) -> None:
+        """Note what the inputs are now; `commit` refuses where they are another then.
+
+        Raises:
+            NotFound, CorruptArtifact: an input does not exist, or cannot be read.
+        """
+        self._inputs = {
+            role: InputEntry(
+                artifact=ref, manifest_sha256=sha256_hex(self._store._read_manifest(ref)[1])
+            )
+            for role, ref in self._spec.input_refs().items()
+        }
 
     def add(self, path: Path, name: str | None = None) -> None:
-        """Upload a finished file as object ``name`` (default: the file's name)."""
-        name = name or path.name
+        """Upload a finished file as object ``name`` (default: the file's name).
+
+        Raises:
+            InvalidInput: that is no name of an object.
+        """
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-        self._store.objects.put_file(f"{self.ref}/{name}", path)
-        self._objects[name] = ObjectEntry(
-            name=name, size=path.stat().st_size, sha256=digest.hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        entry = ObjectEntry.parse(
+            {"name": name or path.name, "size": path.stat().st_size, "sha256": digest}
         )
+        self._store.objects.put_file(object_key(self.ref, self._attempt, entry.name), path)
+        self._objects[entry.name] = entry
 
     def commit(
         self,
@@ -198,19 +242,25 @@ class ArtifactWriter:
         peak_memory_bytes: int | None = None,
         devices: Sequence[str] = (),
     ) -> Manifest:
-        """Write the manifest. Where another worker was first, its manifest is returned."""
-        inputs = {
-            role: InputEntry(
-                artifact=ref, manifest_sha256=sha256_hex(self._store._read_manifest(ref)[1])
-            )
-            for role, ref in self._spec.input_refs().items()
-        }
+        """Write the manifest. Where another attempt was first, its manifest is returned.
+
+        Raises:
+            CorruptArtifact: an input is another than it was, or an object is gone.
+        """
+        pinned = self._inputs
+        self.pin_inputs()
+        for role, entry in pinned.items():
+            if self._inputs[role] != entry:
+                raise _corrupt(
+                    entry.artifact, MANIFEST, "it has changed since the job began to read it"
+                )
         manifest = Manifest(
             artifact=self.ref,
             task=self._spec.JOB.task,
             spec=self._spec.canonical(),
-            inputs=inputs,
+            inputs=self._inputs,
             objects=sorted(self._objects.values(), key=lambda entry: entry.name),
+            attempt=self._attempt,
             metrics=metrics,
             versions=_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -218,22 +268,34 @@ class ArtifactWriter:
             peak_memory_bytes=peak_memory_bytes,
             devices=list(devices),
         )
+        written = {manifest.key(name) for name in self._objects}
+        if missing := written.difference(self._uploaded()):
+            if self._store.exists(self.ref):
+                # Whoever committed meanwhile has removed what it had no use for.
+                return self._store.manifest(self.ref)
+            name = min(missing).removeprefix(f"{self.ref}/{self._attempt}/")
+            raise _corrupt(self.ref, name, "it was uploaded, but is not there")
         data = canonical_json(manifest.canonical())
-        if not self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data):
+        self._committing = True
+        committed = self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data)
+        self._committing = False
+        if not committed:
+            self.discard()
             return self._store.manifest(self.ref)
-        self._sweep(keep={MANIFEST, *self._objects})
+        # From now on no other attempt can commit: what any has left is of no use.
+        for key in self._store.objects.list(f"{self.ref}/"):
+            if key not in written and key != f"{self.ref}/{MANIFEST}":
+                self._store.objects.delete(key)
         return manifest
 
     def discard(self) -> None:
-        """Remove what was uploaded, unless the artifact has been committed meanwhile."""
-        if not self._store.exists(self.ref):
-            self._sweep(keep=set())
-
-    def _sweep(self, keep: set[str]) -> None:
-        # An attempt that was killed may have left objects that this one did not make again.
-        for key in self._store.objects.list(f"{self.ref}/"):
-            if key.removeprefix(f"{self.ref}/") not in keep:
+        """Remove what this attempt uploaded. Where a manifest may still arrive, nothing is."""
+        if not self._committing:
+            for key in self._uploaded():
                 self._store.objects.delete(key)
+
+    def _uploaded(self) -> list[str]:
+        return self._store.objects.list(f"{self.ref}/{self._attempt}/")
 
 
 def _versions() -> dict[str, str]:

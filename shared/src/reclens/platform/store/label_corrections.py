@@ -60,9 +60,9 @@ def labelling_spec_of(store: ArtifactStore, concepts: str) -> ConceptsSpec:
 
 
 def _stale(correction: ConceptCorrection, number: int, other: ConceptCorrection) -> StaleCorrection:
-    done = f"{other.operation} {other.was!r}" + (f" to {other.name!r}" if other.name else "")
     return StaleCorrection(
-        f"{other.author} has changed {correction.was!r} meanwhile (edit {number}: {done}).",
+        f"{other.author} has changed {correction.was!r} meanwhile "
+        f"(edit {number}: {other.in_words}).",
         field="concept_id",
         remedy="look at it again (`reclens concepts list`) and edit what it is now; if it still "
         "looks the same, publish that edit first (`reclens concepts edits --apply`).",

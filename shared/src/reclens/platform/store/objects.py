@@ -10,13 +10,18 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from minio import Minio
+from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.signer import sign_v4_s3
+from minio.time import to_amz_date
 
 from reclens.errors import NotFound, StoreRefused, StoreUnavailable
 from reclens.extensions import ExtensionPoint, subclass_of
@@ -98,10 +103,14 @@ class S3Store(ObjectStore):
             ),
             maxsize=8,
         )
+        access_key = settings.access_key.get_secret_value()
+        secret_key = settings.secret_key.get_secret_value()
+        # Without keys nothing is signed, for stores that let everybody in.
+        self._credentials = Credentials(access_key, secret_key) if access_key else None
         self._client = Minio(
             endpoint=settings.endpoint,
-            access_key=settings.access_key.get_secret_value(),
-            secret_key=settings.secret_key.get_secret_value(),
+            access_key=access_key,
+            secret_key=secret_key,
             secure=settings.secure,
             region=settings.region,
             http_client=self._http,
@@ -135,12 +144,14 @@ class S3Store(ObjectStore):
         """Store a small object; False where a condition does not hold."""
         # SeaweedFS keeps an empty object where the writer dies between headers and body, unless it
         # is told what to expect: a pointer that can no longer be read, or a manifest that can never
-        # be written. The client sends neither that nor conditions; a URL that it signed takes both.
+        # be written. The client sends neither that nor conditions.
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        headers = {"Content-MD5": digest, **(conditions or {})}
         with self._errors(key):
-            url = self._client.presigned_put_object(bucket_name=self.bucket, object_name=key)
-            response = self._http.request("PUT", url, body=data, headers=headers)
+            link = self._client.presigned_put_object(bucket_name=self.bucket, object_name=key)
+            # Signed in its headers: a signed link is a right, and links are logged.
+            url = urlsplit(link)._replace(query="")
+            headers = self._signed(url, data, {"Content-MD5": digest, **(conditions or {})})
+            response = self._http.request("PUT", url.geturl(), body=data, headers=headers)
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False
         if response.status == HTTPStatus.FORBIDDEN:
@@ -152,6 +163,26 @@ class S3Store(ObjectStore):
                 f"the object store answered {response.status} to a put.", field="s3.endpoint"
             )
         return True
+
+    def _signed(self, url: SplitResult, data: bytes, headers: dict[str, str]) -> dict[str, Any]:
+        """``headers`` of a put with what proves who sends it."""
+        if self._credentials is None:
+            return headers
+        now, content = datetime.now(UTC), hashlib.sha256(data).hexdigest()
+        return sign_v4_s3(
+            method="PUT",
+            url=url,
+            region=self._region,
+            headers={
+                "Host": url.netloc,
+                "x-amz-content-sha256": content,
+                "x-amz-date": to_amz_date(now),
+                **headers,
+            },
+            credentials=self._credentials,
+            content_sha256=content,
+            date=now,
+        )
 
     def get(self, key: str) -> bytes:
         """Read a small object whole."""

@@ -21,7 +21,7 @@ _GAP_RANK = 11.6
 
 def draw_plots(figures: Figures, story: Story, folder: Path) -> list[Path]:
     """Write ``reconstruction.png``, ``concept_confidence.png`` and ``steering.png``."""
-    with mpl.rc_context(STYLE | {"savefig.dpi": 130}):
+    with mpl.rc_context({**STYLE, "savefig.dpi": 130}):
         plots = {
             "reconstruction.png": _reconstruction(figures.metrics("autoencoder")),
             "concept_confidence.png": _confidence(figures.confidences, figures.metrics("concepts")),

@@ -18,10 +18,13 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import UserBatch
 from reclens.steering import LatentEdit, Mode, Operation, Unit
 from reclens_recommender.serving.queries import RankQuery, rank
-from reclens_recommender.serving.ranking.approximate import ApproximateRanker
+from reclens_recommender.serving.ranking.approximate import (
+    ApproximateRanker,
+    ItemIndex,
+    build_item_index,
+)
 from reclens_recommender.serving.ranking.exact import FilteredRanker, ForwardPassRanker
-from reclens_recommender.serving.ranking.item_index import ItemIndex, build_item_index
-from reclens_recommender.serving.representations.cache import Subject
+from reclens_recommender.serving.representations import Subject
 from reclens_recommender.serving.served_model import ServedModel
 from reclens_recommender.serving.server import running_inference
 from reclens_recommender.serving.settings import InferenceSection, InferenceSettings
@@ -227,7 +230,7 @@ async def test_without_the_library_the_server_does_not_start(
     settings = InferenceSettings(
         device="cpu", inference=InferenceSection(listen="127.0.0.1:0", index="approximate")
     )
-    with pytest.raises(NotReady, match=r"shared\[index\]") as raised:
+    with pytest.raises(NotReady, match=r"locks/index\.txt") as raised:
         async with running_inference(settings):
             pass
     assert raised.value.field == "RECLENS_INFERENCE__INDEX"

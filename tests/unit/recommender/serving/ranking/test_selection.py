@@ -12,7 +12,7 @@ import torch
 from reclens_recommender.serving.ranking import catalogue, selection
 from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue, Search
 from reclens_recommender.serving.ranking.selection import Selection
-from reclens_recommender.serving.representations.scores import ScoredItems
+from reclens_recommender.serving.scores import ScoredItems
 
 Array = npt.NDArray[np.int64]
 

@@ -15,16 +15,15 @@ from torch import Tensor
 from reclens.data import Dataset
 from reclens.probing import ProbeSite
 from reclens.recommenders import Recommender, UserBatch
-from reclens_recommender.serving.ranking.approximate import ApproximateRanker
+from reclens_recommender.serving.ranking.approximate import ApproximateRanker, index_of_release
 from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
 from reclens_recommender.serving.ranking.exact import (
     FilteredRanker,
     ForwardPassRanker,
     ProductRanker,
 )
-from reclens_recommender.serving.ranking.item_index import index_of_release
 from reclens_recommender.serving.ranking.ranker import Ranker
-from reclens_recommender.serving.representations.batch_invariance import represent, spread_users
+from reclens_recommender.serving.representations import represent, spread_users
 
 logger = structlog.get_logger(__name__)
 

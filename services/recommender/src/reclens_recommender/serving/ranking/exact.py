@@ -16,7 +16,7 @@ from reclens.recommenders import Recommender, UserBatch
 from reclens_recommender.serving.ranking.catalogue import Catalogue
 from reclens_recommender.serving.ranking.ranker import TopKQuery, TopKResult
 from reclens_recommender.serving.ranking.selection import Selection
-from reclens_recommender.serving.representations.scores import (
+from reclens_recommender.serving.scores import (
     NO_ITEMS,
     ScoredItems,
     SortedCandidates,

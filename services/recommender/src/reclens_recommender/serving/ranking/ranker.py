@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens.errors import NotFound
-from reclens_recommender.serving.representations.cache import Representation
-from reclens_recommender.serving.representations.scores import ScoredItems
+from reclens_recommender.serving.representations import Representation
+from reclens_recommender.serving.scores import ScoredItems
 
 UNKNOWN_RANK: Final = 0
 """Rank of an item that is further down than an approximate ranker looked."""

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reclens_recommender.serving.ranking.catalogue import GROUP, Catalogue
-from reclens_recommender.serving.representations.scores import ScoredItems
+from reclens_recommender.serving.scores import ScoredItems
 
 _LONG_BLOCKS = 100_000
 """Items from which on blocks are longer: fewer maxima to look through, more scores per block."""

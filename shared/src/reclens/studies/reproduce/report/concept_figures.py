@@ -251,6 +251,8 @@ def levels(results: StudyResults) -> Plot | None:
 
 
 def _level_panel(axes: Axes, curves: LevelCurves) -> None:
+    look: dict[str, Any]
+    line: dict[str, Any]
     own = {"color": style.BLUE, "marker": "o"}, {"lw": 1.8}
     other = {"color": style.GREY, "marker": "s"}, {"lw": 1.3, "ls": "--"}
     for rows, (look, line), aside, label in (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reclens.errors import InvalidInput, NotReady
-from reclens_recommender.serving.ranking.item_index import NO_CANDIDATE, build_item_index
+from reclens_recommender.serving.ranking.approximate import NO_CANDIDATE, build_item_index
 
 D_MODEL, N_ITEMS, N_CLUSTERS = 16, 6000, 40
 

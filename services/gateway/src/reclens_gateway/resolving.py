@@ -1,13 +1,22 @@
-"""Public requests to inference requests: names become rows and latents, values are checked."""
+"""From names in a request to edits of latents and rows of the catalogue, by one release."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow.parquet as pq
 
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
+from reclens.concepts.catalog.carriers import ConceptCarriers
+from reclens.concepts.catalog.concepts import ConceptIndex
+from reclens.concepts.catalog.items import ItemCatalog
+from reclens.contracts import Release
+from reclens.contracts.tables import CONCEPTS, ITEMS, LATENTS
 from reclens.errors import InvalidInput, NotFound, NotReady
+from reclens.platform.store.artifacts import ArtifactStore
 from reclens.steering.limits import (
     DEFAULT_TOP_K,
     MAX_EDITS,
@@ -17,6 +26,7 @@ from reclens.steering.limits import (
     MAX_TOP_K,
     check_count,
 )
+from reclens.steering.pushes import ConceptPushes
 from reclens.steering.wire import (
     add_latent_edits,
     mode_number,
@@ -24,7 +34,75 @@ from reclens.steering.wire import (
     read_mode,
     resolve_edits,
 )
-from reclens_gateway.resolving.served_release import ServedRelease
+
+# --- a release: names for latents and items, no weights ------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRelease:
+    """Everything that requests are resolved with."""
+
+    release: Release
+    """Pointer that it was loaded from."""
+    items: ItemCatalog
+    """Titles and tags."""
+    concepts: ConceptIndex
+    """Labels of the latents."""
+    n_latents: int
+    """Latents of the dictionary."""
+
+    @cached_property
+    def versions(self) -> steering.Versions:
+        """What it pins, as answers say it. To be copied."""
+        return versions(self.release)
+
+    @cached_property
+    def carriers(self) -> ConceptCarriers:
+        """Which items carry which concept."""
+        return ConceptCarriers(self.items, self.concepts)
+
+    @cached_property
+    def pushes(self) -> ConceptPushes:
+        """What adding each concept pushes."""
+        return ConceptPushes(self.release, self.concepts, self.carriers, self.n_latents)
+
+
+def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease:
+    """Load the tables that ``release`` names latents and items with.
+
+    Raises:
+        NotFound, CorruptArtifact: an artifact is missing or damaged.
+        NotReady: the concepts label another autoencoder.
+        Unavailable: the store does not answer just now.
+    """
+    lineage = store.lineage(release.concepts)
+    if lineage.get("autoencoder") != release.autoencoder:
+        raise NotReady(
+            f"{release.concepts} label {lineage.get('autoencoder')}, not {release.autoencoder}.",
+            field="concepts",
+            remedy="release concepts with the autoencoder that they label.",
+        )
+    n_latents = pq.read_metadata(store.fetch(release.autoencoder, LATENTS.file)).num_rows
+    return ServedRelease(
+        release=release,
+        items=ItemCatalog.read(store.fetch(lineage["dataset"], ITEMS.file)),
+        concepts=ConceptIndex.read(store.fetch(release.concepts, CONCEPTS.file), n_latents),
+        n_latents=n_latents,
+    )
+
+
+def versions(release: Release) -> steering.Versions:
+    """The versions that ``release`` pins."""
+    return steering.Versions(
+        release=release.name,
+        release_version=release.version,
+        recommender=release.recommender,
+        autoencoder=release.autoencoder,
+        concepts=release.concepts,
+    )
+
+
+# --- requests and policies in its terms ----------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,11 @@ from reclens.recommenders.base import UNKNOWN_USER
 from reclens.steering import LatentEdit, Operation, Unit
 from reclens_recommender.serving.queries import RankQuery, rank
 from reclens_recommender.serving.ranking import choice
-from reclens_recommender.serving.representations.batch_invariance import (
+from reclens_recommender.serving.representations import (
+    RepresentationCache,
+    Subject,
     represent,
 )
-from reclens_recommender.serving.representations.cache import RepresentationCache, Subject
 
 N_ITEMS = 100
 

@@ -17,13 +17,13 @@ from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput, NotFound, RecLensError
 from reclens.steering.edits import LatentGroup
 from reclens.steering.wire import add_latent_edits, resolve_edits
-from reclens_gateway.resolving.requests import (
+from reclens_gateway.resolving import (
     ResolvedPolicy,
     ResolvedRequest,
+    ServedRelease,
     resolve_policy,
     resolve_request,
 )
-from reclens_gateway.resolving.served_release import ServedRelease
 
 WEIGHED = ServedRelease(
     release=SERVED.release,

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from reclens_recommender.serving.representations import scores as module
-from reclens_recommender.serving.representations.scores import (
+from reclens_recommender.serving import scores as module
+from reclens_recommender.serving.scores import (
     SortedCandidates,
     SortedScores,
     UnsortedScores,

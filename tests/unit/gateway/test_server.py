@@ -6,7 +6,7 @@ import pytest
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.platform.grpc.auth import Scope
-from reclens_gateway.servicer import RULES
+from reclens_gateway.server import RULES
 
 EDIT = pb.Edit(latent=3, add=0.4)
 POLICY = pb.PolicyRef(policy_id="spring")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reclens.contracts import SasRecConfig
 from reclens.recommenders import Recommender, UserBatch, build_recommender
-from reclens_recommender.serving.representations.batch_invariance import (
+from reclens_recommender.serving.representations import (
     invariant_lengths,
     is_batch_invariant,
 )

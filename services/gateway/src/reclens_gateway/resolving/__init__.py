@@ -1,1 +1,0 @@
-"""From names in a request to edits of latents and rows of the catalogue."""
