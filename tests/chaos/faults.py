@@ -329,7 +329,7 @@ class StoreErrors(StoreLies):
 class StoreConflicts(StoreLies):
     """Puts are answered with 409, as when two of them meet."""
 
-    explains = ("Unavailable", "StoreRefused")
+    explains = ("Unavailable",)
 
     def answer(self, request: StoreRequest) -> Verdict:
         most = 10**9 if self.plan.variant == "all" else int(self.plan.variant)
@@ -402,7 +402,7 @@ def _used_bytes(pid: int) -> int:
 class ClockOff(Fault):
     """The worker's clock is an hour off."""
 
-    explains = ("RequestTimeTooSkewed", "StoreRefused")
+    explains = ("set the clock",)
 
     @classmethod
     def possible(cls) -> str:

@@ -36,6 +36,7 @@ class Worker:
     data: Path
     secret: Path
     log: Path
+    key: str
     joblog: JobLog
 
     def fate_of(self, task: str, spec: dict[str, Any]) -> JobView:
@@ -75,7 +76,7 @@ def worker(
             stderr=output,
         )
     settings = RedisSettings.model_validate({"url": redis_url})
-    yield Worker(data, secret, log, JobLog(settings))
+    yield Worker(data, secret, log, s3.secret_key.get_secret_value(), JobLog(settings))
     process.send_signal(signal.SIGQUIT)
     process.wait(30)
 
@@ -156,3 +157,12 @@ def test_weights_are_not_read_from_outside(
     model = {"kind": "module", "name": "any", "weights": {"path": path, "sha256": "0" * 64}}
     spec = {"dataset": pipeline().plan()[0].artifact, "model": model}
     refused(worker.fate_of(RECOMMENDER_TRAIN.task, spec), worker, "model.weights.path")
+
+
+def test_results_and_logs_do_not_tell_the_secrets_of_the_worker(worker: Worker):
+    """Here it is the submitter who has one; errors of servers have them likewise."""
+    view = worker.fate_of_import(format="table", path=f"/nowhere/{worker.key}")
+    assert view.error is not None
+    assert view.error.message.startswith("source.path: /nowhere/[secret] is not taken")
+    assert worker.key not in view.error.model_dump_json()
+    assert worker.key not in worker.log.read_text()

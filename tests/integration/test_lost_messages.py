@@ -14,9 +14,9 @@ from server_processes import redis_server
 
 from reclens.contracts import PipelineSpec
 from reclens.contracts.specs.dataset import DATASET_IMPORT
+from reclens.platform.celery.reconciler import MAX_RESENT, Reconciler
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.reconciler import MAX_RESENT, Reconciler
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore

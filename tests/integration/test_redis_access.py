@@ -12,7 +12,7 @@ from reclens.contracts import (
 )
 from reclens.errors import RateLimited
 from reclens.ops.deployment.access import Account
-from reclens.platform.grpc.admission import RateLimits
+from reclens.platform.grpc.rates import RateLimits
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.log import JobLog
 
@@ -88,6 +88,19 @@ def test_who_works_on_no_jobs_cannot_touch_queues(deployed: Deployed, part: Acco
     else:
         assert client.llen("capture") == 0
         assert client.info()["redis_version"]
+
+
+def test_garbage_collection_looks_at_jobs_and_changes_none(deployed: Deployed):
+    client = deployed.redis(Account.GC)
+    JobLog(deployed.redis_settings(Account.GC)).list()
+    for command in (
+        ["lpush", "train", "{}"], ["rpop", "train"], ["del", "train"],
+        ["set", "reclens:job:x", "1"], ["set", "reclens:cancel:x", "1"],
+        ["hset", "reclens:workers", "x", "1"], ["del", "reclens:lease:x"],
+        ["get", "reclens:rate:x"],
+    ):  # fmt: skip
+        assert refused(lambda command=command: client.execute_command(*command)), command
+    assert refused(lambda: client.publish("/0.celery.pidbox", "stop"))
 
 
 async def test_the_gateway_counts_rates(deployed: Deployed):

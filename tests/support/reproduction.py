@@ -22,8 +22,8 @@ def manifest(kind: str, number: int, metrics: dict[str, Any], **spec: Any) -> Ma
         spec=spec,
         inputs={},
         objects=[
-            ObjectEntry(name="a", size=1_500_000, sha256=""),
-            ObjectEntry(name="b", size=500_000, sha256=""),
+            ObjectEntry(name="a", size=1_500_000, sha256="0" * 64),
+            ObjectEntry(name="b", size=500_000, sha256="1" * 64),
         ],
         metrics=metrics,
         versions={"reclens": "1"},

@@ -47,6 +47,8 @@ _COMMANDS = {
     "policies": "reclens.cli.serving.policies",
     "tokens": "reclens.cli.operations.tokens",
     "deploy": "reclens.cli.operations.deploy",
+    "doctor": "reclens.cli.operations.doctor",
+    "gc": "reclens.cli.operations.gc",
     "demo": "reclens.cli.operations.demo",
     "reproduce": "reclens.cli.operations.reproduce",
     "reference": "reclens.cli.reference.command",

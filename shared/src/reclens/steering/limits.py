@@ -58,6 +58,12 @@ MAX_SHOWN_ITEMS: Final = 50
 PUSH_LATENTS: Final = 16
 """Latents that adding a concept pushes."""
 
+MAX_QUERY_BYTES: Final = 64 << 10
+"""Bytes of a request that only names what is to be read or deleted."""
+MAX_DRAFT_BYTES: Final = 1 << 20
+"""Bytes of a request that writes a policy."""
+MAX_STEP_BYTES: Final = 2 << 20
+"""Bytes of one step of a session."""
 MAX_PAGE_SIZE: Final = 1000
 """Entries on one page of a list."""
 DEFAULT_PAGE_SIZE: Final = 50

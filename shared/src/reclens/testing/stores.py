@@ -85,6 +85,13 @@ class ObjectStoreSuite:
         assert store.list(f"{prefix}a/") == [f"{prefix}a/10", f"{prefix}a/9"]
         assert store.list(f"{prefix}nothing/") == []
 
+    def test_sizes_and_times_are_listed(self, store: ObjectStore, prefix: str) -> None:
+        store.put(f"{prefix}b", b"12")
+        store.put(f"{prefix}a/1", b"")
+        found = store.entries(prefix)
+        assert [(one.key, one.size) for one in found] == [(f"{prefix}a/1", 0), (f"{prefix}b", 2)]
+        assert all(abs((store.now() - one.modified).total_seconds()) < 60 for one in found)
+
     def test_what_is_not_there_is_not_found(self, store: ObjectStore, prefix: str) -> None:
         assert not store.exists(f"{prefix}nothing")
         with pytest.raises(NotFound):

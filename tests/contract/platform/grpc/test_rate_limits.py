@@ -12,8 +12,8 @@ from echo_server import ask, calling, echo_server, refused
 
 from reclens.errors import RateLimited, Unavailable
 from reclens.ops.local.servers import free_ports
-from reclens.platform.grpc.admission import RateLimits
 from reclens.platform.grpc.auth import Scope, TokenEntry, digest, new_token, write_tokens
+from reclens.platform.grpc.rates import RateLimits
 from reclens.platform.grpc.tls import bearer
 from reclens.rpc_status import error_of
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
@@ -16,11 +19,18 @@ from reclens.errors import NotFound, StoreRefused, Unavailable
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.objects import S3Store
 
-_TROUBLE = (
-    b"HTTP/1.1 500 Internal Server Error\r\n"
-    b"Content-Type: application/xml\r\nContent-Length: 41\r\nConnection: close\r\n\r\n"
-    b"<Error><Code>InternalError</Code></Error>"
-)
+
+def answer(status: str, code: str, date: str = "") -> bytes:
+    """An error as S3 tells it."""
+    body = f"<Error><Code>{code}</Code></Error>"
+    dated = f"Date: {date}\r\n" if date else ""
+    return (
+        f"HTTP/1.1 {status}\r\n{dated}Content-Type: application/xml\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+_TROUBLE = answer("500 Internal Server Error", "InternalError")
 
 
 @contextmanager
@@ -52,16 +62,26 @@ def cut_after_headers(target: str) -> AbstractContextManager[str]:
     return listening(Wire)
 
 
-def failing_first(target: str, times: int) -> AbstractContextManager[str]:
+def _request(client: socket.socket) -> bytes:
+    """A whole request; what came of it where the client left."""
+    received = b""
+    while more := client.recv(65536):
+        received += more
+        headers, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", headers)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            break
+    return received
+
+
+def failing_first(target: str, times: int, answer: bytes = _TROUBLE) -> AbstractContextManager[str]:
     """Address of a wire to ``target`` that answers ``times`` requests as S3 does in trouble."""
-    answers = iter([_TROUBLE] * times)
+    answers = iter([answer] * times)
     host, _, port = target.rpartition(":")
 
     class Wire(BaseRequestHandler):
         def handle(self) -> None:
-            received = self.request.recv(65536)
-            while received.endswith(b"\r\n\r\n") and received.startswith(b"PUT"):
-                received += self.request.recv(65536)
+            received = _request(self.request)
             if (answer := next(answers, None)) is not None:
                 self.request.sendall(answer)
                 return
@@ -140,8 +160,64 @@ def test_a_store_that_goes_on_failing_is_unavailable_and_says_so(s3: S3Settings)
         troubled = S3Store(s3.model_copy(update={"endpoint": address}))
         with pytest.raises(Unavailable, match="answered InternalError"):
             troubled.get("anything")
-        with pytest.raises(Unavailable, match="answered 500 to a put"):
+        with pytest.raises(Unavailable, match=r"answered InternalError \(500\)"):
             troubled.put("anything", b"1")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("409 Conflict", "ConditionalRequestConflict"),
+        ("409 Conflict", "OperationAborted"),
+        ("429 Too Many Requests", "TooManyRequests"),
+        ("503 Slow Down", "SlowDown"),
+        ("400 Bad Request", "RequestTimeout"),
+    ],
+)
+def test_what_passes_is_no_refusal(s3: S3Settings, tmp_path: Path, status: str, code: str):
+    path = tmp_path / "file"
+    path.write_bytes(b"1")
+    with failing_first(s3.endpoint, times=100, answer=answer(status, code)) as address:
+        troubled = S3Store(s3.model_copy(update={"endpoint": address}))
+        for put in (
+            lambda: troubled.put("passing", b"1"),
+            lambda: troubled.put_if_absent("passing", b"1"),
+            lambda: troubled.put_file("passing", path),
+            lambda: troubled.get("passing"),
+        ):
+            with pytest.raises(Unavailable, match=code):
+                put()
+
+
+def test_a_conflict_is_tried_again_at_once(s3: S3Settings, store: S3Store):
+    store.delete("met/manifest")
+    conflict = answer("409 Conflict", "ConditionalRequestConflict")
+    with failing_first(s3.endpoint, times=2, answer=conflict) as address:
+        assert S3Store(s3.model_copy(update={"endpoint": address})).put_if_absent(
+            "met/manifest", b"whole"
+        )
+    assert store.get("met/manifest") == b"whole"
+
+
+def test_other_conflicts_are_refusals(s3: S3Settings):
+    conflict = answer("409 Conflict", "InvalidBucketState")
+    with failing_first(s3.endpoint, times=100, answer=conflict) as address:
+        troubled = S3Store(s3.model_copy(update={"endpoint": address}))
+        with pytest.raises(StoreRefused, match="InvalidBucketState"):
+            troubled.put("a", b"1")
+
+
+@pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "AccessDenied"])
+@pytest.mark.parametrize(("hours", "told"), [(1, "behind"), (-1, "ahead of")])
+def test_a_clock_that_is_off_is_named(s3: S3Settings, code: str, hours: int, told: str):
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
+    with failing_first(s3.endpoint, 100, answer("403 Forbidden", code, date)) as address:
+        skewed = S3Store(s3.model_copy(update={"endpoint": address}))
+        for call in (skewed.get, skewed.exists, lambda key: skewed.put(key, b"1")):
+            with pytest.raises(
+                StoreRefused, match=f"clock of this machine: it is (59|60) minutes {told}"
+            ):
+                call("a")
 
 
 def test_without_its_bucket_nothing_is_put(s3: S3Settings):

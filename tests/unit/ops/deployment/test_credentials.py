@@ -31,6 +31,7 @@ FILES = {
     "gateway": {"RECLENS_GATEWAY__AUTH__RATES_REDIS", *S3},
     "operator": {"RECLENS_REDIS__URL", *S3},
     "init": {"RECLENS_REDIS__URL", *S3},
+    "gc": {"RECLENS_REDIS__URL", *S3},
     "monitoring": {"RECLENS_REDIS__URL"},
     "grafana": {"GRAFANA_ADMIN_PASSWORD"},
     "redis": {"users.acl"},
@@ -74,7 +75,7 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
         for name, text in contents(folder).items()
         if name.endswith(("REDIS__URL", "RATES_REDIS"))
     ]
-    assert len(secrets) == len(set(secrets)) == 7 + 7
+    assert len(secrets) == len(set(secrets)) == 8 + 8
     # MinIO takes 8 to 40 characters.
     assert {len(secret) for secret in secrets} == {40}
 
@@ -146,7 +147,8 @@ def test_accounts_of_stores_of_ones_own_stay_as_they_are_written(folder: Path):
     after = contents(folder)
     assert {name: after[name] for name in own} == own
     users = {line.split()[1] for line in after["redis/users.acl"].splitlines()}
-    assert users == {"default", "health", "recommender", "labeler", "gateway", "monitoring"}
+    kept = {"recommender", "labeler", "gateway", "gc", "monitoring"}
+    assert users == {"default", "health", *kept}
     told = after["operator.env"].splitlines()
     assert f"export RECLENS_REDIS__URL={own['operator/RECLENS_REDIS__URL']}" in told
     assert {"export RECLENS_S3__REGION=eu-west-1", "export RECLENS_S3__SECURE=true"} < set(told)

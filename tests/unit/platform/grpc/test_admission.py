@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from reclens.errors import DeadlineExceeded, Overloaded
-from reclens.platform.grpc.admission import Admission
+from reclens.errors import DeadlineExceeded, InvalidInput, Overloaded
+from reclens.platform.grpc.admission import Admission, Bodies
 
 
 class Clock:
@@ -119,3 +121,61 @@ def test_delay_is_bounded_and_spread() -> None:
     assert (early.retry_seconds(), late.retry_seconds()) == (1.5, 2.5)
     early.rate, late.rate = 1000.0, 0.001
     assert (early.retry_seconds(), late.retry_seconds()) == (0.05, 30.0)
+
+
+def test_one_client_does_not_get_all() -> None:
+    subject = Admission(10, client_limit=2)
+    subject.enter(None, "one")
+    subject.enter(None, "one")
+    with pytest.raises(Overloaded, match="one"):
+        subject.enter(None, "one")
+    subject.enter(None, "other")
+    subject.leave("one")
+    subject.enter(None, "one")
+
+
+class Arriving:
+    """The context of a call whose message arrives when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def read(self) -> bytes:
+        self.asked = True
+        return await self.message
+
+
+async def test_messages_beyond_the_budget_stay_where_they_are() -> None:
+    bodies = Bodies(budget=4 * 100, largest=100, seconds=30)
+    slow = [Arriving() for _ in range(4)]
+    reading = [asyncio.create_task(bodies.read(one, "slow", 100)) for one in slow]
+    other = Arriving()
+    reading.append(asyncio.create_task(bodies.read(other, "other", 100)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # One sender has half of the places at most.
+    assert [one.asked for one in slow] == [True, True, False, False]
+    assert other.asked
+    for one in (*slow, other):
+        one.message.set_result(b"x" * 40)
+    messages = await asyncio.gather(*reading)
+    assert bodies.held == 5 * 40
+    bodies.go(messages[0])
+    assert bodies.held == 4 * 40
+
+
+async def test_message_that_is_late_or_too_large_is_refused() -> None:
+    bodies = Bodies(budget=100, largest=100, seconds=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await bodies.read(Arriving(), "", 100)
+    large = Arriving()
+    large.message.set_result(b"x" * 11)
+    with pytest.raises(InvalidInput, match="11 bytes"):
+        await bodies.read(large, "", 10)
+    assert bodies.held == 0
+    most = Arriving()
+    most.message.set_result(b"x" * 51)
+    await bodies.read(most, "", 100)
+    with pytest.raises(Overloaded):
+        await bodies.read(Arriving(), "", 100)

@@ -34,12 +34,15 @@ _VERSION_FIELD = "release_version"
 
 
 def requires(
-    scope: Scope | Callable[[Any], Scope], *, weight: Callable[[Any], int] | None = None
+    scope: Scope | Callable[[Any], Scope],
+    *,
+    weight: Callable[[Any], int] | None = None,
+    max_bytes: int | None = None,
 ) -> Callable[[T], T]:
     """Declare beside a handler what calling it takes, see `Rule`."""
 
     def declare(handler: T) -> T:
-        handler.rule = Rule(scope, weight)  # pyright: ignore[reportAttributeAccessIssue]
+        handler.rule = Rule(scope, weight, max_bytes)  # pyright: ignore[reportAttributeAccessIssue]
         return handler
 
     return declare

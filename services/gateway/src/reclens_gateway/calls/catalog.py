@@ -14,6 +14,7 @@ from reclens.steering.limits import (
     DEFAULT_PAGE_SIZE,
     DEFAULT_RELEASE,
     DEFAULT_SEARCH_PAGE_SIZE,
+    MAX_QUERY_BYTES,
     MAX_TEXT,
     check_count,
 )
@@ -26,7 +27,7 @@ from reclens_gateway.resolving import ServedRelease, resolve_request, versions
 class CatalogCalls(Calls):
     """What latents mean, and what is answered from."""
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def ListConcepts(  # noqa: N802
         self, request: pb.ListConceptsRequest, context: Any
     ) -> pb.ListConceptsResponse:
@@ -50,7 +51,7 @@ class CatalogCalls(Calls):
             total_size=len(concepts),
         )
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def GetConcept(  # noqa: N802
         self, request: pb.GetConceptRequest, context: Any
     ) -> pb.GetConceptResponse:
@@ -70,7 +71,7 @@ class CatalogCalls(Calls):
             response.push.extend(push_message(served, served.pushes.get(request.concept_id)))
         return response
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def SearchConcepts(  # noqa: N802
         self, request: pb.SearchConceptsRequest, context: Any
     ) -> pb.SearchConceptsResponse:
@@ -110,14 +111,14 @@ class CatalogCalls(Calls):
             raise NotFound(error.message, field="user_id", remedy=error.remedy) from error
         return served.concepts.firing({entry.latent: entry.activation for entry in answer.latents})
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def GetRelease(  # noqa: N802
         self, request: pb.GetReleaseRequest, context: Any
     ) -> pb.GetReleaseResponse:
         state = self.watch.state(request.name or DEFAULT_RELEASE, field="name")
         return pb.GetReleaseResponse(release=_release(state))
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def ListReleases(  # noqa: N802
         self, request: pb.ListReleasesRequest, context: Any
     ) -> pb.ListReleasesResponse:

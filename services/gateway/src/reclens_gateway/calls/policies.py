@@ -19,10 +19,12 @@ from reclens.platform.grpc.calls import caller, request_id
 from reclens.platform.store.policy_log import PolicyChange
 from reclens.steering.limits import (
     DEFAULT_PAGE_SIZE,
+    MAX_DRAFT_BYTES,
     MAX_PAGE_BYTES,
     MAX_POLICIES,
     MAX_POLICIES_BYTES,
     MAX_POLICY_BYTES,
+    MAX_QUERY_BYTES,
     MAX_TEXT,
     check_count,
 )
@@ -47,7 +49,7 @@ _POLICY_ID = re.compile(POLICY_ID)
 class PolicyCalls(Calls):
     """Stored policies: written after a check against their release, read from memory."""
 
-    @requires(Scope.ADMIN)
+    @requires(Scope.ADMIN, max_bytes=MAX_DRAFT_BYTES)
     async def CreatePolicy(  # noqa: N802
         self, request: pb.CreatePolicyRequest, context: Any
     ) -> pb.CreatePolicyResponse:
@@ -55,7 +57,7 @@ class PolicyCalls(Calls):
         stored = await self._write(context, "create", self.policies.log.create, draft)
         return pb.CreatePolicyResponse(policy=stored)
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Any) -> pb.GetPolicyResponse:  # noqa: N802
         check_policy_id(request.policy_id, field="policy_id")
         async with asyncio.timeout_at(self.deadline(context)):
@@ -65,7 +67,7 @@ class PolicyCalls(Calls):
                 policy = await self.policies.get(request.policy_id)
         return pb.GetPolicyResponse(policy=policy)
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def ListPolicies(  # noqa: N802
         self, request: pb.ListPoliciesRequest, context: Any
     ) -> pb.ListPoliciesResponse:
@@ -88,7 +90,7 @@ class PolicyCalls(Calls):
             next_page_token=seal(Cursor(page[-1].policy_id, query, 0)) if more else "",
         )
 
-    @requires(Scope.READ)
+    @requires(Scope.READ, max_bytes=MAX_QUERY_BYTES)
     async def ListPolicyVersions(  # noqa: N802
         self, request: pb.ListPolicyVersionsRequest, context: Any
     ) -> pb.ListPolicyVersionsResponse:
@@ -114,7 +116,7 @@ class PolicyCalls(Calls):
             policies=policies, next_page_token=cut(numbers, len(policies), cursor).next_token
         )
 
-    @requires(Scope.ADMIN)
+    @requires(Scope.ADMIN, max_bytes=MAX_DRAFT_BYTES)
     async def UpdatePolicy(  # noqa: N802
         self, request: pb.UpdatePolicyRequest, context: Any
     ) -> pb.UpdatePolicyResponse:
@@ -131,7 +133,7 @@ class PolicyCalls(Calls):
         stored = await self._write(context, "update", write, draft)
         return pb.UpdatePolicyResponse(policy=stored)
 
-    @requires(Scope.ADMIN)
+    @requires(Scope.ADMIN, max_bytes=MAX_QUERY_BYTES)
     async def DeletePolicy(  # noqa: N802
         self, request: pb.DeletePolicyRequest, context: Any
     ) -> pb.DeletePolicyResponse:

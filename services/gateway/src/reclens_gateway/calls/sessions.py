@@ -12,6 +12,7 @@ from reclens.errors import Cancelled, InvalidInput, RecLensError
 from reclens.platform.grpc.auth import Scope
 from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens.rpc_status import write_failure
+from reclens.steering.limits import MAX_STEP_BYTES
 from reclens_gateway.calls.base import requires
 from reclens_gateway.calls.recommending import RecommendingCalls
 
@@ -20,7 +21,7 @@ class SessionCalls(RecommendingCalls):
     """Sessions."""
 
     # Sessions are there for edits.
-    @requires(Scope.STEER)
+    @requires(Scope.STEER, max_bytes=MAX_STEP_BYTES)
     async def StreamRecommend(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.StreamRecommendRequest], context: Any
     ) -> AsyncIterator[pb.StreamRecommendResponse]:

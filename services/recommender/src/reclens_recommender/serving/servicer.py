@@ -16,6 +16,7 @@ from reclens.platform.store.release_watch import ReleaseWatch, Served
 from reclens.steering.limits import (
     DEFAULT_RELEASE,
     MAX_PROPOSE_ITEMS,
+    MAX_QUERY_BYTES,
     MAX_RANK_BATCH,
     check_count,
 )
@@ -27,7 +28,7 @@ from reclens_recommender.serving.served_model import ServedModel
 RULES: Final = {
     "BatchRank": Rule(Scope.STEER, weight=lambda request: len(request.requests)),
     "Propose": Rule(Scope.STEER),
-    "GetModel": Rule(Scope.STEER),
+    "GetModel": Rule(Scope.STEER, max_bytes=MAX_QUERY_BYTES),
 }
 """What calling each method takes, where tokens are asked for at all."""
 

@@ -34,6 +34,8 @@ class Account(StrEnum):
     """A person with the command line."""
     INIT = "init"
     """What runs once at the start: makes the bucket, submits the first pipeline."""
+    GC = "gc"
+    """`reclens gc`: removes what nothing needs, and writes nothing."""
     MONITORING = "monitoring"
     """Flower and exporters of metrics."""
 
@@ -46,6 +48,9 @@ class StoreRights:
     """Prefixes below which objects may be put, replaced and removed."""
     add: tuple[str, ...] = ()
     """Prefixes below which objects may be put and not removed."""
+    remove: tuple[str, ...] = ()
+    """Prefixes below which objects, and uploads that were never finished, may be removed and not
+    put."""
     make_bucket: bool = False
     """Whether the bucket may be made where it is missing. Nobody may remove it."""
 
@@ -117,7 +122,10 @@ _WORKER: Final = RedisRights(
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )
 _OPERATOR: Final = RedisRights(
-    commands=_JOB_COMMANDS, keys=(*_WORKER.keys, *_EVENT_QUEUES), channels=_WORKER.channels
+    # `reclens doctor` asks how durable Redis is, and how full.
+    commands=(*_JOB_COMMANDS, "info"),
+    keys=(*_WORKER.keys, *_EVENT_QUEUES),
+    channels=_WORKER.channels,
 )
 _SUBMITTING: Final = RedisRights(
     commands=(
@@ -126,6 +134,13 @@ _SUBMITTING: Final = RedisRights(
     ),
     keys=(*_QUEUES, *_BINDINGS, *_RESULTS, *_JOB_LOG, "reclens:init:*"),
     channels=_RESULT_CHANNELS,
+)  # fmt: skip
+# It looks at jobs, and at messages, to see what they need.
+_LOOKING: Final = RedisRights(
+    commands=(
+        *_CONNECTION, "get", "mget", "exists", "hget", "hgetall", "lrange", "zrevrange",
+    ),
+    keys=(*_QUEUES, *_MEMBERS, *_RESULTS, *_JOB_LOG, *_WORK),
 )  # fmt: skip
 _COUNTING: Final = RedisRights(
     commands=(
@@ -158,6 +173,7 @@ def rights() -> dict[Account, Rights]:
         Account.GATEWAY: Rights(StoreRights(add=("policies/",)), _COUNTING),
         Account.OPERATOR: Rights(StoreRights(add=("edits/",)), _OPERATOR),
         Account.INIT: Rights(StoreRights(make_bucket=True), _SUBMITTING),
+        Account.GC: Rights(StoreRights(remove=_perishable()), _LOOKING),
         Account.MONITORING: Rights(redis=_WATCHING),
     }
 
@@ -171,3 +187,10 @@ def _owned_by(worker: WorkerName) -> StoreRights:
         replace=tuple(f"{above}{kind}/" for kind in made for above in ("", "checkpoints/")),
         add=("dead-letters/", *added),
     )
+
+
+def _perishable() -> tuple[str, ...]:
+    """All that jobs leave, and versions of releases and policies; no correction of a person."""
+    owned = [_owned_by(worker) for worker in WorkerName]
+    left = dict.fromkeys(prefix for one in owned for prefix in (*one.replace, *one.add))
+    return tuple(dict.fromkeys((*left, "releases/", "policies/")))

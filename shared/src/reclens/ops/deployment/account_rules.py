@@ -86,6 +86,10 @@ def policy(rights: StoreRights, bucket: str) -> dict[str, Any]:
         statements.append(_allow((*_PUT, "s3:DeleteObject"), below))
     if rights.add:
         statements.append(_allow(_PUT, [f"{bucket}/{prefix}*" for prefix in rights.add]))
+    if rights.remove:
+        statements.append(_allow(("s3:ListBucketMultipartUploads",), [bucket]))
+        below = [f"{bucket}/{prefix}*" for prefix in rights.remove]
+        statements.append(_allow(("s3:DeleteObject", "s3:AbortMultipartUpload"), below))
     if rights.make_bucket:
         statements.append(_allow(("s3:CreateBucket",), [bucket]))
     return {"Version": "2012-10-17", "Statement": statements}

@@ -26,7 +26,7 @@ from kombu.connection import Connection
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from reclens.platform.jobs.lease import MEMBERS
+from reclens.platform.jobs.lease import WORKERS
 
 _BEATS_UNTIL_DEAD = 4
 _LONGEST_TIMEOUT = 30.0
@@ -132,15 +132,15 @@ class Membership:
         Raises:
             RedisError: Redis does not answer; see `forget`.
         """
-        self._redis.hincrby(MEMBERS, self._worker, 1)
+        self._redis.hincrby(WORKERS, self._worker, 1)
         self._keep(set(held))
-        counts: dict[str, str] = self._redis.hgetall(MEMBERS)  # type: ignore[assignment]
+        counts: dict[str, str] = self._redis.hgetall(WORKERS)  # type: ignore[assignment]
         known = {worker: int(count) for worker, count in counts.items()}
         for worker in self._detector.suspects(known, time.monotonic(), self._connected(known)):
             if worker == self._worker:
                 continue
             restored = self._restore(worker, self._tags(worker))
-            self._redis.hdel(MEMBERS, worker)
+            self._redis.hdel(WORKERS, worker)
             if restored:
                 _log.warning("jobs.taken_over", worker=worker, jobs=restored)
 
@@ -151,7 +151,7 @@ class Membership:
             RedisError: Redis does not answer; the others will notice.
         """
         left = self._restore(self._worker, self._tags(self._worker))
-        self._redis.hdel(MEMBERS, self._worker)
+        self._redis.hdel(WORKERS, self._worker)
         if left:
             _log.info("jobs.handed_back", jobs=left)
 

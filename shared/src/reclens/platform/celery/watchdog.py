@@ -31,10 +31,10 @@ from reclens.platform.celery.failure_detector import (
     beats_connection,
     detection_timeout,
 )
+from reclens.platform.celery.reconciler import Reconciler
 from reclens.platform.celery.redis_transport import is_stopping
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.reconciler import Reconciler
 from reclens.platform.settings.models import WorkerSettings
 
 EXIT_CODE = 75

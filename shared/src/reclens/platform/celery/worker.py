@@ -7,7 +7,9 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Final, Literal
+
+from celery.backends.redis import RedisBackend
 
 from reclens.contracts import JobKind, WorkerName, job_kinds
 from reclens.platform.celery.failure_detector import unacked_keys, unique_name
@@ -17,11 +19,22 @@ from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.outages import REFUSALS
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.observability.logs import configure_logging
+from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
 
 Pool = Literal["prefork", "threads"]
 """``prefork`` with one process is for stages that use torch: the parent never touches it, so the
 child is forked from a clean process. ``threads`` is for stages that wait for others."""
+
+
+class Results(RedisBackend):
+    """What Celery keeps of a job, its error and traceback included, without secrets."""
+
+    PATH: Final = f"{__name__}:Results"
+
+    def encode(self, data: Any) -> Any:
+        """``data`` as it is kept."""
+        return scrub(super().encode(data))
 
 
 def worker_main(owner: WorkerName, description: str | None, pool: Pool, concurrency: int) -> None:
@@ -59,6 +72,7 @@ def run_worker(
         runner.register(kind)
     queues = sorted({kind.queue.value for kind in kinds})
     use_our_transport()
+    app.loader.override_backends = {"redis": Results.PATH, "rediss": Results.PATH}
     # However long Redis is away or full, a job waits for it with its result: nobody else could take
     # it up meanwhile. Those who submit jobs are told at once instead.
     app.conf.result_backend_transport_options |= {

@@ -1,24 +1,19 @@
-"""Admission control: how many calls and streams at once, and how much each client may send."""
+"""Admission control: how many calls at once, and how many bytes of their messages."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Callable
-from functools import cache
+from collections import Counter
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
-import structlog
-from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.errors import StorageError
+from grpc import aio
 from pydantic import Field
 
-from reclens.errors import DeadlineExceeded, Overloaded, RateLimited, Unavailable
-from reclens.platform.observability import metrics
+from reclens.errors import DeadlineExceeded, InvalidInput, Overloaded
 from reclens.platform.settings.models import Section
 
 _WINDOW_SECONDS: Final = 0.25
@@ -35,8 +30,25 @@ class AdmissionSettings(Section):
     max_running: int = Field(default=256, ge=0, le=100_000)
     """Calls under way in one process; further ones are refused as RESOURCE_EXHAUSTED before they
     are read. 0: no bound."""
+    max_client_running: int = Field(default=128, ge=0, le=100_000)
+    """Of these, calls of one client. 0: no bound."""
     max_sessions: int = Field(default=1000, ge=0, le=100_000)
     """Streams open in one process. 0: no bound."""
+    max_client_sessions: int = Field(default=250, ge=0, le=100_000)
+    """Of these, streams of one client. 0: no bound."""
+    session_seconds: float = Field(default=3600, gt=0, le=604_800)
+    """How long a stream may last. Then it ends after the step that is under way, and its caller
+    opens another one."""
+    idle_seconds: float = Field(default=600, gt=0, le=86_400)
+    """How long nothing may pass on a stream before it is ended."""
+    body_seconds: float = Field(default=10, gt=0, le=3600)
+    """How long a message may take to arrive once its call was let in."""
+    max_body_bytes: int = Field(default=256 << 20, ge=1 << 16, le=1 << 40)
+    """Memory for messages that are arriving; each counts as the largest that there may be, further
+    ones wait unread, and one client has at most half. Messages that are being answered may take
+    half as much again."""
+    max_streams: int = Field(default=1000, ge=1, le=100_000)
+    """Calls and streams at once on one connection; a client's further ones wait on its side."""
     max_pending: int = Field(default=256, ge=1, le=100_000)
     """Calls that gRPC keeps before Python sees them. What comes above is dropped in C, at a tenth
     of what a refusal costs; its callers see CANCELLED, with no details."""
@@ -51,6 +63,7 @@ class Admission:
 
     Args:
         limit: calls at once. 0: no bound.
+        client_limit: of these, calls of one client. 0: no bound.
         clock: seconds.
         draw: from [0, 1), so that those who were refused together do not come back together.
     """
@@ -60,12 +73,16 @@ class Admission:
         limit: int,
         clock: Callable[[], float] = monotonic,
         draw: Callable[[], float] = random.random,
+        *,
+        client_limit: int = 0,
     ) -> None:
         self._limit = limit or float("inf")
+        self._client_limit = client_limit or float("inf")
         self._clock = clock
         self._draw = draw
         self.running = 0
         """Calls under way."""
+        self._of_client: Counter[str] = Counter()
         self.rate = 0.0
         """Calls a second that end under load. 0: not known yet."""
         self._ended = 0
@@ -82,11 +99,12 @@ class Admission:
         """How long a call that is let in now would take. 0: not known."""
         return self.running / self.rate if self.rate else 0.0
 
-    def enter(self, seconds_left: float | None) -> None:
+    def enter(self, seconds_left: float | None, client: str = "") -> None:
         """Let one call in; it must `leave` later.
 
         Args:
             seconds_left: until its deadline. None: it has none.
+            client: whose call it is. Empty: not known, so that only the calls of all are bounded.
 
         Raises:
             Overloaded: too many are under way, or its answer would come after its deadline.
@@ -94,8 +112,14 @@ class Admission:
         """
         if seconds_left is not None and seconds_left <= 0:
             raise DeadlineExceeded("the deadline passed.", remedy="allow more time.")
-        if self.running >= self._limit:
+        if self.full:
             raise self.refusal()
+        if client and self._of_client[client] >= self._client_limit:
+            raise Overloaded(
+                f"{self._of_client[client]} requests of {client!r} are being answered already.",
+                remedy="try again after the delay, or send fewer at once.",
+                retry_seconds=self.retry_seconds(),
+            )
         if self.running and seconds_left is not None and self.rate:
             wait = self.running / self.rate
             if wait > _LONGEST_WAIT * seconds_left:
@@ -106,15 +130,22 @@ class Admission:
                     retry_seconds=self.retry_seconds(),
                 )
         self.running += 1
+        if client:
+            self._of_client[client] += 1
 
-    def leave(self, *, answered: bool = True) -> None:
+    def leave(self, client: str = "", *, answered: bool = True) -> None:
         """One call has ended.
 
         Args:
+            client: as it was let in.
             answered: whether by an answer or a reason. One that was given up frees its place, but
                 says nothing of how fast answers come.
         """
         self.running -= 1
+        if client:
+            self._of_client[client] -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
         self._ended += answered
         self._least = min(self._least, self.running)
         elapsed = self._clock() - self._since
@@ -146,181 +177,84 @@ class Admission:
         return min(max(wait, _SHORTEST_RETRY), _LONGEST_RETRY)
 
 
-class Session:
-    """One open stream."""
+class Bodies:
+    """Bounds the memory that messages take while they arrive and while they are answered.
 
-    def __init__(self, draining: asyncio.Event) -> None:
-        self._draining = draining
-        self.drained = False
-        """Whether it was cut short, as the server stops."""
-
-    async def until_drained(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The caller's messages; they end early when the server stops, so that the handler finishes
-        what it has under way."""
-        stopping = asyncio.ensure_future(self._draining.wait())
-        messages = aiter(messages)
-        coming: asyncio.Future[Any] | None = None
-        try:
-            while True:
-                coming = asyncio.ensure_future(anext(messages, _END))
-                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    self.drained = True
-                    return
-                message = coming.result()
-                if message is _END:
-                    return
-                yield message
-        finally:
-            stopping.cancel()
-            if coming is not None:
-                coming.cancel()
-
-
-class Sessions:
-    """Counts open streams.
+    How large a message is can only be known once it has been read, so that each counts as the
+    largest one until then. What is not asked for yet stays with its sender, but for 64 KiB.
 
     Args:
-        limit: streams at once. 0: no bound.
+        budget: bytes of messages that are arriving, and twice those of messages that have.
+        largest: bytes of the largest message that a server takes.
+        seconds: that a message may take to arrive, waiting for its turn included.
+        of_one: share of the budget that one sender may take.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit or float("inf")
-        self._draining = asyncio.Event()
-        self.open = 0
-        """Streams open now."""
+    def __init__(self, budget: int, largest: int, seconds: float, of_one: float = 0.5) -> None:
+        places = max(1, budget // largest)
+        self._places = asyncio.Semaphore(places)
+        self._of_one = max(1, int(places * of_one))
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._most_held = budget // 2
+        self._seconds = seconds
+        self.held = 0
+        """Bytes of messages that have arrived and are not answered yet."""
 
-    def enter(self) -> Session:
-        """Open one; it must `leave` later.
-
-        Raises:
-            Overloaded: too many are open.
-            Unavailable: the server is stopping.
-        """
-        if self._draining.is_set():
-            raise Unavailable("the server is being stopped.", remedy="ask another server.")
-        if self.open >= self._limit:
-            raise Overloaded(
-                f"{self.open} sessions are open already.",
-                remedy="try again later, or send single requests.",
-                retry_seconds=1.0,
-            )
-        self.open += 1
-        return Session(self._draining)
-
-    def leave(self) -> None:
-        """One stream has ended."""
-        self.open -= 1
-
-    def drain(self) -> None:
-        """Let all end after what they have under way; open no more."""
-        self._draining.set()
-
-
-_END = object()
-
-
-_PREFIX: Final = "reclens:rate"
-_REDIS_SECONDS: Final = 0.25
-_LOG_SECONDS: Final = 10.0
-_LONGEST_BLOCK: Final = 1.0
-logger = structlog.get_logger(__name__)
-
-
-class RateLimits:
-    """Counts what clients send in a sliding window.
-
-    The window is counted in two halves of constant size (this period and the one before), not as a
-    list of every request, so that a client costs two keys in Redis whatever its rate. Both expire
-    by themselves.
-
-    Args:
-        redis_url: Redis that gateways share. Empty: this process counts for itself.
-        fail_open: let clients call while Redis does not answer.
-    """
-
-    def __init__(self, redis_url: str = "", *, fail_open: bool = True) -> None:
-        self._storage: Storage = (
-            RedisStorage(
-                f"async+{redis_url}",
-                wrap_exceptions=True,
-                implementation="redispy",
-                key_prefix=_PREFIX,
-                socket_timeout=_REDIS_SECONDS,
-                socket_connect_timeout=_REDIS_SECONDS,
-            )
-            if redis_url
-            else MemoryStorage(wrap_exceptions=True)
-        )
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
-        self._fail_open = fail_open
-        self._item = cache(RateLimitItemPerSecond)
-        self._blocked: dict[str, tuple[float, float]] = {}
-        self._logged = float("-inf")
-
-    async def take(self, client: str, rate: tuple[int, int], weight: int = 1) -> None:
-        """Count ``weight`` requests of ``client``.
+    async def read(self, context: Any, sender: str, largest: int) -> bytes:
+        """The message of a unary call; it must be let `go` later.
 
         Args:
-            client: its name.
-            rate: requests and seconds.
-            weight: requests at once; one that is above the whole rate counts as the whole rate.
+            context: of the call.
+            sender: whose message it is. Empty: not known, so that only all together are bounded.
+            largest: bytes that this method takes.
 
         Raises:
-            RateLimited: it has sent too much; says when to go on. Nothing is counted.
-            Unavailable: Redis does not answer, and such clients are to be refused then.
+            Overloaded: what has arrived already takes too much memory.
+            DeadlineExceeded: it did not arrive in time.
+            InvalidInput: it is too large.
+            CancelledError: there is none, as its caller has gone.
         """
-        item = self._item(*rate)
-        cost = min(max(weight, 1), rate[0])
-        if client in self._blocked:
-            # Refused a moment ago: to refuse it again takes no question to Redis.
-            now, (blocked_until, free_at) = time.monotonic(), self._blocked[client]
-            if now < blocked_until:
-                raise self._refusal(client, rate, free_at - now)
-            del self._blocked[client]
-        try:
-            async with asyncio.timeout(2 * _REDIS_SECONDS):
-                if await self._limiter.hit(item, client, cost=cost):
-                    return
-                stats = await self._limiter.get_window_stats(item, client)
-        except (StorageError, TimeoutError, OSError) as error:
-            self._away(error)
-            return
-        # Room for this many comes back when their share of the period has passed.
-        share = rate[1] * cost / rate[0]
-        slides = stats.reset_time - time.time() if not stats.remaining else 0.0
-        wait = min(max(slides, share), float(rate[1]))
-        if cost == 1:
-            now = time.monotonic()
-            self._blocked[client] = now + min(wait, _LONGEST_BLOCK), now + wait
-        raise self._refusal(client, rate, wait)
-
-    def _refusal(self, client: str, rate: tuple[int, int], wait: float) -> RateLimited:
-        metrics.observe_rate_limited(client)
-        return RateLimited(
-            f"{client!r} may send {rate[0]} requests in {rate[1]} s, and has.",
-            remedy="go on after the delay, or ask for a higher rate.",
-            retry_seconds=wait,
-        )
-
-    async def close(self) -> None:
-        """Close connections."""
-        if isinstance(self._storage, RedisStorage):
-            await self._storage.bridge.get_connection().aclose()  # pyright: ignore
-
-    def _away(self, error: Exception) -> None:
-        metrics.current().rate_store_failures.inc()
-        now = time.monotonic()
-        if now - self._logged > _LOG_SECONDS:
-            self._logged = now
-            logger.error(
-                "rates cannot be counted",
-                error=type(error).__name__,
-                answer="let in" if self._fail_open else "refuse",
-            )
-        if not self._fail_open:
-            raise Unavailable(
-                "requests cannot be counted just now.",
-                remedy="try again in a moment.",
+        if self.held > self._most_held:
+            raise Overloaded(
+                "large messages are being answered.",
+                remedy="try again after the delay.",
                 retry_seconds=1.0,
-            ) from error
+            )
+        try:
+            async with asyncio.timeout(self._seconds):
+                if sender:
+                    own = self._own.get(sender)
+                    if own is None:
+                        own = self._own[sender] = asyncio.Semaphore(self._of_one)
+                    async with own, self._places:
+                        message = await context.read()
+                else:
+                    async with self._places:
+                        message = await context.read()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the message did not arrive within {self._seconds:g} s.",
+                remedy="send it at once, or send less.",
+            ) from None
+        if message is aio.EOF:
+            raise asyncio.CancelledError
+        check_size(message, largest)
+        self.held += len(message)
+        return message
+
+    def go(self, message: bytes) -> None:
+        """A message that was read is not needed any more."""
+        self.held -= len(message)
+
+
+def check_size(message: bytes, largest: int) -> None:
+    """Refuse a message of more than ``largest`` bytes.
+
+    Raises:
+        InvalidInput: it is one.
+    """
+    if len(message) > largest:
+        raise InvalidInput(
+            f"a message of {len(message)} bytes is too large.",
+            remedy=f"send at most {largest} bytes to this method.",
+        )

@@ -237,14 +237,17 @@ class AuthSettings(Section):
 class Rule:
     """What calling a method takes."""
 
-    scope: Scope | Callable[[Any], Scope]
-    """The right, or what finds it from the message."""
+    scope: Scope | Callable[[Any], Scope] | None
+    """The right, or what finds it from the message. None: no token is asked for; such calls are
+    bounded apart from all others."""
     weight: Callable[[Any], int] | None = None
     """How many requests a message counts as against a rate. None: one."""
+    max_bytes: int | None = None
+    """The largest message. None: as large as the server takes."""
 
-    def required(self, message: Any) -> Scope:
-        """The right that this message takes."""
-        return self.scope if isinstance(self.scope, Scope) else self.scope(message)
+    def required(self, message: Any) -> Scope | None:
+        """The right that this message takes; None: no token is asked for."""
+        return self.scope(message) if callable(self.scope) else self.scope
 
 
 class TokenBook:

@@ -1,9 +1,10 @@
-"""What every call passes on its way to a handler: admission, identity, rights, rates, figures.
+"""What every call passes on its way to a handler: identity, admission, rights, rates, figures.
 
 This is one handler around each method, made once when a service is added, and not one of the
-interceptors of `grpc.aio`, which would build their chain anew for every call. It is given the
-message as bytes. So a call that is refused for its load or its token is never parsed, and bytes
-that are no message are the caller's fault and not, as gRPC has it, the server's.
+interceptors of `grpc.aio`, which would build their chain anew for every call. To gRPC all methods
+take streams, so that it is this handler that reads messages, as bytes. So a call that is refused
+for its token or its load leaves its message with its sender, and bytes that are no message are the
+caller's fault and not, as gRPC has it, the server's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import grpc
@@ -27,10 +28,16 @@ from reclens.errors import (
     InvalidInput,
     RateLimited,
     RecLensError,
-    Unavailable,
 )
-from reclens.platform.grpc.admission import Admission, RateLimits, Sessions
-from reclens.platform.grpc.auth import AUTHORIZATION_KEY, Rule, TokenBook, TokenEntry, common_name
+from reclens.platform.grpc.admission import Admission, Bodies, check_size
+from reclens.platform.grpc.auth import (
+    AUTHORIZATION_KEY,
+    Rule,
+    Scope,
+    TokenBook,
+    TokenEntry,
+    common_name,
+)
 from reclens.platform.grpc.calls import (
     MAX_REQUEST_ID,
     REQUEST_ID_KEY,
@@ -41,10 +48,16 @@ from reclens.platform.grpc.calls import (
     begin_call,
     current_call,
 )
+from reclens.platform.grpc.rates import RateLimits
+from reclens.platform.grpc.sessions import Sessions
 from reclens.platform.observability import metrics, tracing
 from reclens.rpc_status import abort_with
 
 _GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
+_MAX_BYTES = 8 << 20
+# What those who show no token may take up, for whom the rest must not be kept waiting.
+_PUBLIC_PLACES, _PUBLIC_SECONDS, _PUBLIC_SHARE = 8, 2.0, 0.25
+_PUBLIC_STREAMS, _PUBLIC_STREAMS_OF_ONE = 64, 8
 
 logger = structlog.get_logger(__name__)
 
@@ -55,6 +68,8 @@ class Interceptor(grpc.GenericRpcHandler):
     Args:
         admission: bounds calls under way. None: no bound.
         sessions: the streams that are open.
+        bodies: bounds the memory of messages. None: as `AdmissionSettings` has it by default.
+        max_bytes: of the largest message.
         tokens: who may call. None: everybody.
         limits: counts what clients with a rate send. None: no client has one.
         certificates: callers without a token are named by their certificates.
@@ -66,6 +81,8 @@ class Interceptor(grpc.GenericRpcHandler):
         *,
         admission: Admission | None = None,
         sessions: Sessions | None = None,
+        bodies: Bodies | None = None,
+        max_bytes: int = _MAX_BYTES,
         tokens: TokenBook | None = None,
         limits: RateLimits | None = None,
         certificates: bool = False,
@@ -73,13 +90,19 @@ class Interceptor(grpc.GenericRpcHandler):
     ) -> None:
         self.admission = admission
         self.sessions = sessions or Sessions(0)
+        self.bodies = bodies or Bodies(256 << 20, max_bytes, 10.0)
+        self.public_sessions = Sessions(
+            _PUBLIC_STREAMS, _PUBLIC_STREAMS_OF_ONE, seconds=3600, idle_seconds=3600
+        )
+        self.public_bodies = Bodies(
+            _PUBLIC_PLACES * max_bytes, max_bytes, _PUBLIC_SECONDS, _PUBLIC_SHARE
+        )
+        self.max_bytes = max_bytes
         self.tokens = tokens
         self.limits = limits
         self.certificates = certificates
         self._log = log or AccessLog(LogSettings())
         self._handlers: dict[str, grpc.RpcMethodHandler] = {}
-        # Any kind of handler can answer any call. This kind answers before the message is read.
-        self._refusing = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     def add(
         self, name: str, handlers: Mapping[str, grpc.RpcMethodHandler], rules: Mapping[str, Rule]
@@ -105,8 +128,13 @@ class Interceptor(grpc.GenericRpcHandler):
             self._handlers[f"/{name}/{method}"] = (
                 grpc.stream_stream_rpc_method_handler(_stream(self, handler, rules[method]))
                 if handler.unary_unary is None
-                else grpc.unary_unary_rpc_method_handler(_unary(self, handler, rules[method]))
+                else grpc.stream_unary_rpc_method_handler(_unary(self, handler, rules[method]))
             )
+
+    def drain(self) -> None:
+        """Let all streams end after what they have under way; open no more."""
+        self.sessions.drain()
+        self.public_sessions.drain()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """The handler of a call; None where there is none. gRPC asks in the task that then runs the
@@ -117,28 +145,22 @@ class Interceptor(grpc.GenericRpcHandler):
         call = begin_call(
             handler_call_details.method, handler_call_details.invocation_metadata or ()
         )
-        return self.begin(call) or handler
+        call.started = perf_counter()
+        return handler
 
     # --- the way in ------------------------------------------------------------------------------
 
-    def begin(self, call: Call) -> grpc.RpcMethodHandler | None:
-        """Take up a call, before its message is read.
-
-        Returns:
-            What refuses it, where the server is full; None: it may go on.
-        """
-        call.started = perf_counter()
-        if self.admission is not None and self.admission.full:
-            return self._refusing
+    def trace(self, call: Call) -> None:
+        """Begin the span of a call that was let in, where calls are traced."""
         if tracing.tracing():
             call.span, call.traceparent = tracing.begin_span(call.method, call.header(TRACE_KEY))
-        return None
 
-    def authenticate(self, call: Call, context: Any) -> TokenEntry | None:
+    def authenticate(self, call: Call, context: Any, rule: Rule) -> TokenEntry | None:
         """What the client that calls may do; None where nobody is asked.
 
         Raises:
             Unauthenticated: it did not prove who it is.
+            PermissionDenied: it may never call this method.
         """
         if self.tokens is not None:
             client = self.tokens.client(
@@ -146,6 +168,8 @@ class Interceptor(grpc.GenericRpcHandler):
                 lambda: common_name(context) if self.certificates else "",
             )
             call.client = client.client
+            if isinstance(rule.scope, Scope):
+                client.check(rule.scope)
             return client
         if self.certificates:
             call.client = common_name(context)
@@ -165,7 +189,9 @@ class Interceptor(grpc.GenericRpcHandler):
         Raises:
             PermissionDenied, RateLimited: not this, or not now.
         """
-        client.check(rule.required(request))
+        scope = rule.required(request)
+        if scope is not None:
+            client.check(scope)
         rate = client.requests_in_seconds
         if rate is not None and self.limits is not None:
             weight = rule.weight(request) if rule.weight else 1
@@ -224,13 +250,6 @@ class Interceptor(grpc.GenericRpcHandler):
             )
             call.span = None
 
-    async def _refuse(self, _requests: Any, context: Any) -> None:
-        call = current_call()
-        assert self.admission is not None
-        error = self.failure(call, self.admission.refusal())
-        self.ended(call, error.grpc_code)
-        await abort_with(error, call.request_id, context)
-
 
 def _implemented(handler: Any) -> bool:
     """Whether the method is ours: those of the generated base are plain functions."""
@@ -239,19 +258,25 @@ def _implemented(handler: Any) -> bool:
     )
 
 
-def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[bytes, Any], Any]:
+def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
-    behaviour, admission = handler.unary_unary, interceptor.admission
-    open_to_all = interceptor.tokens is None and not interceptor.certificates
+    behaviour, public = handler.unary_unary, rule.scope is None
+    admission = None if public else interceptor.admission
+    bodies = interceptor.public_bodies if public else interceptor.bodies
+    largest = min(rule.max_bytes or interceptor.max_bytes, interceptor.max_bytes)
+    open_to_all = public or (interceptor.tokens is None and not interceptor.certificates)
 
-    async def answer(message: bytes, context: Any) -> bytes:
+    async def answer(_messages: Any, context: Any) -> bytes:
         call = current_call()
-        entered, code = False, "OK"
+        entered, message, request, code = False, b"", None, "OK"
         try:
+            client = None if open_to_all else interceptor.authenticate(call, context, rule)
             if admission is not None:
-                admission.enter(context.time_remaining())
+                admission.enter(context.time_remaining(), call.client)
                 entered = True
-            client = None if open_to_all else interceptor.authenticate(call, context)
+            interceptor.trace(call)
+            sender = _host(context) if public else call.client
+            message = await bodies.read(context, sender, largest)
             request = _parsed(parse, message)
             interceptor.identify(call, request)
             call.release = getattr(request, "release", "")
@@ -264,32 +289,46 @@ def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[byte
             if failure is None:
                 raise
         finally:
+            bodies.go(message)
+            # What aborts a call makes a cycle of its frames, which may stay for long.
+            message = request = None
             if entered:
                 assert admission is not None
-                admission.leave(answered=code not in _GIVEN_UP)
-            interceptor.ended(call, code)
-        return await abort_with(failure, call.request_id, context)
+                admission.leave(call.client, answered=code not in _GIVEN_UP)
+            if not public:
+                interceptor.ended(call, code)
+        return await abort_with(_bare(failure), call.request_id, context)
 
     return answer
 
 
 def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any, Any], Any]:
     parse, write = handler.request_deserializer, handler.response_serializer
-    behaviour, sessions = handler.stream_stream, interceptor.sessions
-    open_to_all = interceptor.tokens is None and not interceptor.certificates
+    behaviour, public = handler.stream_stream, rule.scope is None
+    sessions = interceptor.public_sessions if public else interceptor.sessions
+    largest = min(rule.max_bytes or interceptor.max_bytes, interceptor.max_bytes)
+    open_to_all = public or (interceptor.tokens is None and not interceptor.certificates)
 
     async def answer(messages: AsyncIterator[bytes], context: Any) -> None:
         call = current_call()
         code, failure = "OK", None
         session = None
+
+        def authenticate() -> TokenEntry | None:
+            return None if open_to_all else interceptor.authenticate(call, context, rule)
+
         try:
-            client = None if open_to_all else interceptor.authenticate(call, context)
+            authenticate()
             interceptor.identify(call, None)
-            session = sessions.enter()
+            session = sessions.enter(_host(context) if public else call.client, authenticate)
+            interceptor.trace(call)
 
             async def requests() -> AsyncIterator[Any]:
-                async for message in session.until_drained(messages):
+                async for message in session.messages(messages):
+                    check_size(message, largest)
                     request = _parsed(parse, message)
+                    # Anew for each: the token may have been revoked, or changed, meanwhile.
+                    client = authenticate()
                     if client is not None:
                         await _authorise_step(interceptor, client, rule, request)
                     yield request
@@ -298,24 +337,36 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
             async with aclosing(behaviour(requests(), context)) as responses:
                 async for response in responses:
                     await context.write(write(response))
-            if session.drained:
-                raise Unavailable(
-                    "the server is being stopped.",
-                    remedy="open the session anew; another server takes it.",
-                    retry_seconds=0.1,
-                )
+                    session.used = monotonic()
+            if session.ending is not None:
+                raise session.ending
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and session and session.ending:
+                # It is this server that ends it, not its caller.
+                error = session.ending
             code, failure = interceptor.outcome(call, error, context)
             if failure is None:
                 raise
         finally:
             if session is not None:
-                sessions.leave()
-            interceptor.ended(call, code)
+                sessions.leave(session)
+            if not public:
+                interceptor.ended(call, code)
         if failure is not None:
-            await abort_with(failure, call.request_id, context)
+            await abort_with(_bare(failure), call.request_id, context)
 
     return answer
+
+
+def _bare(error: RecLensError) -> RecLensError:
+    """``error`` without the frames that it passed, which hold messages."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _host(context: Any) -> str:
+    """Where a call comes from, without the port."""
+    return context.peer().rpartition(":")[0]
 
 
 async def _authorise_step(

@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 
 import structlog
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from pydantic import Field
 
 from reclens.errors import InvalidInput
-from reclens.platform.grpc.admission import Admission, AdmissionSettings, RateLimits, Sessions
+from reclens.platform.grpc import health
+from reclens.platform.grpc.admission import Admission, AdmissionSettings, Bodies
 from reclens.platform.grpc.auth import AuthSettings, Rule, Scope, TokenBook, require_private
 from reclens.platform.grpc.calls import AccessLog, LogSettings
 from reclens.platform.grpc.interceptor import Interceptor
+from reclens.platform.grpc.rates import RateLimits
+from reclens.platform.grpc.sessions import Sessions
 from reclens.platform.grpc.tls import TlsSettings, server_credentials
 from reclens.platform.observability import metrics
 from reclens.platform.observability.tracing import TraceSettings, configure_tracing
@@ -45,6 +47,9 @@ class ServerSettings(Section):
     balancers notice first."""
     drain_seconds: float = Field(default=15, ge=0, le=3600)
     """After that, how long requests under way may take to finish."""
+    connection_seconds: float = Field(default=3600, gt=0, le=604_800)
+    """How long a connection may last, give or take a tenth. Then its client makes another one, and
+    what is under way on it has as long again as a stream may last."""
     poll_seconds: float = Field(default=2, gt=0, le=3600)
     """How often the releases' pointers are read."""
     reflection: bool = True
@@ -93,9 +98,17 @@ class GrpcServer:
             if self._tokens
             else None
         )
+        taken, largest = settings.admission, settings.max_message_bytes
         self._interceptor = Interceptor(
-            admission=Admission(settings.admission.max_running),
-            sessions=Sessions(settings.admission.max_sessions),
+            admission=Admission(taken.max_running, client_limit=taken.max_client_running),
+            sessions=Sessions(
+                taken.max_sessions,
+                taken.max_client_sessions,
+                seconds=taken.session_seconds,
+                idle_seconds=taken.idle_seconds,
+            ),
+            bodies=Bodies(taken.max_body_bytes, largest, taken.body_seconds),
+            max_bytes=largest,
             tokens=self._tokens,
             limits=self._limits,
             certificates=settings.tls.require_client_cert,
@@ -104,10 +117,10 @@ class GrpcServer:
         self._traces = configure_tracing(service, settings.traces)
         self._metrics: metrics.MetricsServer | None = None
         self._following: Poller | None = None
-        self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
+        self._health = health.Health()
         self._names: list[str] = []
         self._serving: dict[str, bool] = {}
-        pending = settings.admission.max_pending
+        pending = taken.max_pending
         self._server = aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -119,6 +132,11 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                # Otherwise a sender may put megabytes into a stream that nobody reads.
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.max_concurrent_streams", taken.max_streams),
+                ("grpc.max_connection_age_ms", int(settings.connection_seconds * 1e3)),
+                ("grpc.max_connection_age_grace_ms", int(taken.session_seconds * 1e3)),
                 # From the first on more and more calls are dropped, from the second on all.
                 ("grpc.server.max_pending_requests", pending),
                 ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
@@ -166,8 +184,8 @@ class GrpcServer:
         for name in (_OVERALL, *self._names):
             if name not in self._serving:
                 await self.set_serving(name, False)
+        self._add(self._health.register, self._health, health.RULES)
         self._server.add_generic_rpc_handlers((self._interceptor,))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             self._add_reflection()
         try:
@@ -206,18 +224,18 @@ class GrpcServer:
     async def set_serving(self, name: str, serving: bool) -> None:
         """Tell the health service whether ``name`` can answer; overall health follows all names."""
         self._serving[name] = serving
-        await self._health.set(name, _status(serving))
+        self._health.set(name, serving)
         if name:
             overall = all(self._serving.get(known, False) for known in self._names)
-            await self._health.set(_OVERALL, _status(overall))
+            self._health.set(_OVERALL, overall)
 
     async def stop(self, grace: float | None = None) -> None:
         """Report NOT_SERVING, wait until balancers know, refuse new calls, let those under way
         finish."""
-        await self._health.enter_graceful_shutdown()
+        self._health.stop()
         if grace is None and self._settings.lame_duck_seconds:
             await asyncio.sleep(self._settings.lame_duck_seconds)
-        self._interceptor.sessions.drain()
+        self._interceptor.drain()
         await self._server.stop(self._settings.drain_seconds if grace is None else grace)
         if self._following is not None:
             await self._following.stop()
@@ -229,15 +247,10 @@ class GrpcServer:
             await asyncio.to_thread(self._traces.shutdown)
 
     def _add_reflection(self) -> None:
-        names = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        names = [*self._names, health.NAME, reflection.SERVICE_NAME]
         servicer = reflection.aio.ReflectionServicer(names)
         rules = {"ServerReflectionInfo": Rule(Scope.READ)}
         self._add(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer, rules)
-
-
-def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
-    states = health_pb2.HealthCheckResponse.ServingStatus
-    return states.Value("SERVING" if serving else "NOT_SERVING")  # pyright: ignore[reportReturnType]
 
 
 async def until_signalled() -> None:

@@ -20,7 +20,7 @@ from redis.exceptions import LockError, RedisError
 
 from reclens.errors import LeaseLost
 
-MEMBERS = "reclens:workers"
+WORKERS = "reclens:workers"
 """Hash of the workers that live, each with its count of heartbeats; see
 `reclens.platform.celery.failure_detector`."""
 
@@ -66,7 +66,7 @@ class Lease:
         token = f"{_holder(self._worker, os.getpid())}{uuid.uuid4().hex}"
         if self._worker:
             # Its first heartbeat may be still to come.
-            self._redis.hsetnx(MEMBERS, self._worker, "0")
+            self._redis.hsetnx(WORKERS, self._worker, "0")
         if not self._lock.acquire(blocking=False, token=token):
             self._end_orphaned()
             if not self._lock.acquire(blocking=False, token=token):
@@ -85,7 +85,7 @@ class Lease:
     def _end_orphaned(self) -> None:
         token = str(self._redis.get(self._lock.name) or "")
         worker, separator, _ = token.partition("/")
-        if separator and worker and self._redis.hget(MEMBERS, worker) is None:
+        if separator and worker and self._redis.hget(WORKERS, worker) is None:
             self._end(f"{worker}/")
 
     def _end(self, holder: str) -> None:

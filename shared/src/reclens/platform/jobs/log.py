@@ -81,17 +81,21 @@ class JobLog:
                 remedy="put large data into the object store and refer to it.",
             )
         job_id = str(uuid.uuid4())
-        with _reachable():
+        with redis_errors():
             self.record(job_id, task, spec)
             self._app.send_task(task, kwargs={"spec": spec}, task_id=job_id)
         return job_id
 
     def list(self, limit: int = 50) -> list[JobView]:
         """The newest jobs, newest first; stages of pipelines are shown within them."""
-        with _reachable():
-            ids: list[str] = self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[assignment]
+        with redis_errors():
             # A record may expire before the index is next trimmed.
-            return [self.show(job_id) for job_id in ids if self._redis.exists(_key(job_id))]
+            return [self.show(one) for one in self.ids(limit) if self._redis.exists(_key(one))]
+
+    def ids(self, limit: int = 0) -> list[str]:
+        """The newest jobs' ids, newest first; 0: all that are kept."""
+        with redis_errors():
+            return self._redis.zrevrange(_INDEX, 0, limit - 1)  # type: ignore[return-value]
 
     def show(self, job_id: str) -> JobView:
         """One job.
@@ -99,7 +103,7 @@ class JobLog:
         Raises:
             NotFound: no such job, or its record has expired.
         """
-        with _reachable():
+        with redis_errors():
             record: dict[str, str] = self._redis.hgetall(_key(job_id))  # type: ignore[assignment]
             if not record:
                 raise NotFound(
@@ -133,7 +137,7 @@ class JobLog:
         view = self.show(job_id)
         if view.state.final:
             return
-        with _reachable():
+        with redis_errors():
             self._redis.set(f"reclens:cancel:{job_id}", "1", ex=self._expires)
 
     def watch(self, job_id: str, interval: float = _WATCH_SECONDS) -> Iterator[JobView]:
@@ -263,8 +267,8 @@ class JobLog:
 
 
 @contextmanager
-def _reachable() -> Iterator[None]:
-    """Turns an outage of Redis into `StoreUnavailable`."""
+def redis_errors() -> Iterator[None]:
+    """Turn an outage of Redis into `StoreUnavailable`."""
     try:
         yield
     except (RedisError, KombuError) as error:

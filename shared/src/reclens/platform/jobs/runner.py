@@ -71,6 +71,7 @@ from reclens.platform.jobs.context import (
 )
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.outages import outage_of
+from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
 
@@ -154,7 +155,7 @@ class JobRunner:
                 if not kind.in_chord:
                     raise
                 # Whatever it is, the chord's body must learn of it.
-                return {"failed": _report(error).canonical()}
+                return {"failed": failure_report(error).canonical()}
 
     def make(self, task: Task, spec: JobSpec) -> JobResult:
         """Make the artifact of ``spec``, or find it, or send the job again for later.
@@ -366,18 +367,19 @@ def _function(name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), function)
 
 
-def _report(error: Exception) -> FailureReport:
+def failure_report(error: Exception) -> FailureReport:
+    """How a part of a larger job failed, for its result: bounded, and without secrets."""
     if not isinstance(error, RecLensError):
         _log.error("job.failed", error=repr(error), exc_info=error)
     message = error.message if isinstance(error, RecLensError) else str(error)
     return FailureReport(
         reason=getattr(error, "reason", InternalError.reason),
         type=type(error).__name__,
-        message=message[:_MAX_MESSAGE],
+        message=scrub(message)[:_MAX_MESSAGE],
         field=getattr(error, "field", ""),
-        remedy=getattr(error, "remedy", ""),
+        remedy=scrub(getattr(error, "remedy", "")),
         retryable=getattr(error, "retryable", False),
-        traceback="".join(traceback.format_exception(error))[-_MAX_TRACEBACK:],
+        traceback=scrub("".join(traceback.format_exception(error)))[-_MAX_TRACEBACK:],
     )
 
 

@@ -8,12 +8,18 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor
 
+from reclens.platform.scrubbing import scrub
+
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Send structlog and the standard library's loggers through one JSON renderer."""
+    """Send structlog and the standard library's loggers through one JSON renderer; its lines have
+    no secrets."""
 
     def add_service(_logger: object, _method: str, event: EventDict) -> EventDict:
         return {"service": service, **event}
+
+    def without_secrets(_logger: object, _method: str, line: str) -> str:
+        return scrub(line)
 
     shared: list[Processor] = [
         add_service,
@@ -35,6 +41,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(sort_keys=True),
+                # Of whole lines: whatever a library logs, and in whatever field.
+                without_secrets,
             ],
         )
     )

@@ -15,6 +15,7 @@ import structlog
 from pydantic import Field
 
 from reclens.errors import NotReady
+from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import Section
 
 if TYPE_CHECKING:
@@ -124,7 +125,10 @@ def end_span(span: Span, code: str, number: int, **attributes: str | int) -> Non
     if span.is_recording():
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415
 
-        named = {f"reclens.{name}": value for name, value in attributes.items()}
+        named = {
+            f"reclens.{name}": scrub(value) if isinstance(value, str) else value
+            for name, value in attributes.items()
+        }
         span.set_attributes({"rpc.grpc.status_code": number, **named})
         if code in _SERVER_FAULTS:
             span.set_status(Status(StatusCode.ERROR, code))

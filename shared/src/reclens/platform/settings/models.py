@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.files import is_data_below
+from reclens.platform.scrubbing import hide
 from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
 
@@ -64,6 +66,27 @@ class StoreChoice(Section):
     """``s3``, or a store that an installed package adds, see docs/how-to/extend/store.md."""
     address: str = ""
     """Where a store that was added has its objects, in its own words: a URL, a folder, ..."""
+
+
+class RetentionSettings(Section):
+    """What `reclens gc` keeps besides what releases and jobs need."""
+
+    grace_days: float = Field(default=7, ge=0)
+    """What is younger stays, with all that it was made from: of artifacts that no release names,
+    of what attempts and jobs that failed have left, of uploads."""
+    pins: tuple[ArtifactRef, ...] = ()
+    """Artifacts that stay, with all that they were made from: a JSON list, e.g.
+    ``["autoencoders/0123456789abcdef"]``."""
+    dead_letters_days: float = Field(default=30, ge=0)
+    """How long notes of jobs that killed their workers are kept."""
+    llm_answers_days: float | None = Field(default=None, ge=0)
+    """How long answers of language models are kept; what is missing is asked, and paid for, again.
+    None: for ever."""
+    release_versions: int | None = Field(default=None, ge=1)
+    """Versions of each release that are kept, the newest, and with them their artifacts; pinned
+    ones stay besides. None: all."""
+    policy_versions: int | None = Field(default=None, ge=1)
+    """Versions of each policy that are kept, the newest. None: all."""
 
 
 class GatewayTarget(Section):
@@ -244,6 +267,10 @@ class StoreSettings(BaseSettings):
     cache_dir: Path = Path(".reclens/cache")
     """Verified local copies of objects, named by checksum; safe to delete."""
 
+    def model_post_init(self, context: Any, /) -> None:
+        """What is secret here is in no log, result or span of this process."""
+        hide(self)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -276,6 +303,8 @@ class ClientSettings(StoreSettings):
     """Redis."""
     client: GatewayTarget = GatewayTarget()
     """Gateway, as clients see it."""
+    retention: RetentionSettings = RetentionSettings()
+    """What garbage collection keeps."""
     data: DataSettings = DataSettings()  # pyright: ignore[reportCallIssue]
     """Local raw data."""
 

@@ -9,12 +9,14 @@ import base64
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -23,15 +25,47 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
 
-from reclens.errors import NotFound, StoreRefused, StoreUnavailable
+from reclens.errors import InvalidInput, NotFound, StoreRefused, StoreUnavailable
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
-_PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
+_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "NoSuchUpload", "ResourceNotFound"}
+# What S3 says where the same request may well pass later: it is busy, or others are at the same
+# key, or what it received was damaged on its way.
+_PASSING = {
+    *("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"),
+    *("OperationAborted", "ConditionalRequestConflict"),
+    *("IncompleteBody", "BadDigest"),
+}
 # S3's own errors pass too: its makers ask clients to try again.
-_PASSING_STATUS = (500, 502, 503, 504)
+_PASSING_STATUS = (429, 500, 502, 503, 504)
+# S3 takes a request for a quarter of an hour. Well before, the clock is what to look at.
+_SKEW_SECONDS = 300
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
+
+
+class StoredObject(NamedTuple):
+    """An object as a listing shows it."""
+
+    key: str
+    """Where it lies."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """When it was put, by the store's clock."""
+
+
+class UnfinishedUpload(NamedTuple):
+    """An upload in parts that was begun and neither finished nor given up: it takes room, and no
+    listing of objects shows it."""
+
+    key: str
+    """The object that it was to become."""
+    upload_id: str
+    """What the store calls it."""
+    begun: datetime
+    """When, by the store's clock."""
 
 
 class ObjectStore(ABC):
@@ -83,6 +117,32 @@ class ObjectStore(ABC):
         """Whether there is an object called ``key``."""
         return key in self.list(key)
 
+    # --- for those who clean up, and copy --------------------------------------------------------
+
+    def entries(self, prefix: str) -> list[StoredObject]:
+        """Objects below ``prefix`` with size and time, sorted by key.
+
+        Raises:
+            InvalidInput: this kind of store does not tell.
+        """
+        raise InvalidInput(
+            f"{type(self).__name__} tells neither size nor time of its objects.",
+            field="store.kind",
+            remedy="see `entries` in docs/how-to/extend/store.md.",
+        )
+
+    def now(self) -> datetime:
+        """The time by the clock that `entries` are dated with."""
+        return datetime.now(UTC)
+
+    def unfinished_uploads(self) -> list[UnfinishedUpload]:
+        """Uploads that were begun and not finished, a thousand at most; none where the store knows
+        no such thing."""
+        return []
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:  # noqa: B027 - there are none
+        """Give such an upload up; one that has ended meanwhile is no error."""
+
 
 class S3Store(ObjectStore):
     """One bucket of any store that speaks S3 with conditional puts.
@@ -96,10 +156,14 @@ class S3Store(ObjectStore):
         self.bucket = settings.bucket
         self._region = settings.region
         self._endpoint = settings.endpoint
+        self._secure = settings.secure
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             retries=urllib3.Retry(
-                total=2, backoff_factor=0.2, status_forcelist=_PASSING_STATUS, raise_on_status=False
+                total=2,
+                backoff_factor=0.2,
+                status_forcelist=(HTTPStatus.CONFLICT, *_PASSING_STATUS),
+                raise_on_status=False,
             ),
             maxsize=8,
         )
@@ -154,14 +218,12 @@ class S3Store(ObjectStore):
             response = self._http.request("PUT", url.geturl(), body=data, headers=headers)
         if response.status == HTTPStatus.PRECONDITION_FAILED:
             return False
-        if response.status == HTTPStatus.FORBIDDEN:
-            raise self._refused(key, "access denied")
-        if response.status == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
         if response.status != HTTPStatus.OK:
-            raise StoreUnavailable(
-                f"the object store answered {response.status} to a put.", field="s3.endpoint"
-            )
+            try:
+                error = S3Error.fromxml(response)
+            except ParseError:
+                error = S3Error(response, f"status {response.status}", None, key, None, None)
+            raise self._translate(error, key)
         return True
 
     def _signed(self, url: SplitResult, data: bytes, headers: dict[str, str]) -> dict[str, Any]:
@@ -215,6 +277,42 @@ class S3Store(ObjectStore):
             )
             return sorted(item.object_name or "" for item in found)
 
+    def entries(self, prefix: str) -> list[StoredObject]:
+        """Objects below ``prefix`` with size and time, sorted by key."""
+        with self._errors(prefix):
+            found = self._client.list_objects(
+                bucket_name=self.bucket, prefix=prefix, recursive=True
+            )
+            return sorted(
+                StoredObject(item.object_name or "", item.size or 0, item.last_modified)
+                for item in found
+                if item.last_modified is not None
+            )
+
+    def now(self) -> datetime:
+        """The time by the store's clock, to the second."""
+        scheme = "https" if self._secure else "http"
+        with self._errors(""):
+            # Unsigned: refused or not, every answer says when it was given.
+            response = self._http.request("HEAD", f"{scheme}://{self._endpoint}/")
+        told = response.headers.get("Date")
+        return parsedate_to_datetime(told) if told else datetime.now(UTC)
+
+    def unfinished_uploads(self) -> list[UnfinishedUpload]:
+        """Uploads that were begun and not finished, the first thousand."""
+        with self._errors(""):
+            page = self._client._list_multipart_uploads(self.bucket)
+        return [
+            UnfinishedUpload(one.object_name, one.upload_id or "", one.initiated_time)
+            for one in page.uploads
+            if one.initiated_time is not None
+        ]
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Give such an upload up; one that has ended meanwhile is no error."""
+        with suppress(NotFound), self._errors(upload.key):
+            self._client._abort_multipart_upload(self.bucket, upload.key, upload.upload_id)
+
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
         with self._errors(key):
@@ -234,19 +332,41 @@ class S3Store(ObjectStore):
             ) from error
 
     def _translate(self, error: S3Error, key: str) -> Exception:
-        code = error.code or ""
-        if code in {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}:
+        code, status = error.code or "", error.response.status
+        if code == "NoSuchBucket":
+            return NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
+        if code in _MISSING or status == HTTPStatus.NOT_FOUND:
             return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
-        if code in _PASSING:
-            return StoreUnavailable(f"the object store answered {code}.", field="s3.endpoint")
-        return self._refused(key, f"{code} {error.message or ''}".strip())
-
-    def _refused(self, key: str, why: str) -> StoreRefused:
+        if code in _PASSING or status in _PASSING_STATUS:
+            return StoreUnavailable(
+                f"the object store answered {code} ({status}).", field="s3.endpoint"
+            )
+        why = f"{code} {error.message or ''}".strip()
         return StoreRefused(
             f"the object store refused {self.bucket}/{key}: {why}.",
             field="s3",
-            remedy="check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
+            remedy=_clock_remedy(code, error.response.headers.get("Date"))
+            or "check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
         )
+
+
+def _clock_remedy(code: str, date: str | None) -> str:
+    """What to do where a signature is refused for its time; empty where that is not why."""
+    try:
+        told = parsedate_to_datetime(date or "").astimezone(UTC)
+    except ValueError:
+        ahead = 0.0
+    else:
+        ahead = (datetime.now(UTC) - told).total_seconds()
+    if abs(ahead) > _SKEW_SECONDS:
+        where = "ahead of" if ahead > 0 else "behind"
+        return (
+            f"set the clock of this machine: it is {abs(ahead) / 60:.0f} minutes {where} the "
+            "store's."
+        )
+    if code == "RequestTimeTooSkewed":
+        return "set the clocks of this machine and of the store's."
+    return ""
 
 
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(

@@ -39,11 +39,7 @@ class ReleaseLog:
 
     def heads(self) -> Mapping[str, Release | RecLensError]:
         """The newest version of every release, by name; one that cannot be read is its error."""
-        newest: dict[str, int] = {}
-        for key in self._objects.list(_PREFIX):
-            name, number = _version_of(key)
-            if name:
-                newest[name] = max(number, newest.get(name, 0))
+        newest = {name: numbers[-1] for name, numbers in self.numbers().items()}
         # Versions never change, so only those that are new are read.
         self._heads = {
             name: head
@@ -53,10 +49,21 @@ class ReleaseLog:
         found: dict[str, Release | RecLensError] = {}
         for name, number in sorted(newest.items()):
             try:
-                found[name] = self._heads[name] = self._heads.get(name) or self._read(name, number)
+                found[name] = self._heads[name] = self._heads.get(name) or self.version(
+                    name, number
+                )
             except RecLensError as error:
                 found[name] = error
         return found
+
+    def numbers(self) -> dict[str, list[int]]:
+        """Numbers of all versions of every release, rising, by name."""
+        found: dict[str, list[int]] = {}
+        for key in self._objects.list(_PREFIX):
+            name, number = _version_of(key)
+            if name:
+                found.setdefault(name, []).append(number)
+        return {name: sorted(numbers) for name, numbers in found.items()}
 
     def head(self, name: str) -> Release:
         """The newest version of a release.
@@ -65,7 +72,35 @@ class ReleaseLog:
             NotFound: there is no such release.
             CorruptArtifact: it cannot be read.
         """
-        return self._read(name, self._newest(name))
+        return self.version(name, self._newest(name))
+
+    def version(self, name: str, number: int) -> Release:
+        """One version of a release.
+
+        Raises:
+            NotFound: there is none of that number.
+            CorruptArtifact: it cannot be read.
+        """
+        log = self._log(name)
+        try:
+            if number:
+                release = log.entry(number)
+            else:
+                release = log.parse(_unnumbered(name), self._objects.get(_unnumbered(name)))
+        except NotFound as error:
+            raise NotFound(
+                f"release {name!r} has no version {number}.",
+                field="release",
+                remedy=f"`reclens releases history {name}` shows all.",
+            ) from error
+        if (release.name, release.number) != (name, number):
+            raise CorruptArtifact(
+                f"version {number} of release {name!r} says that it is version {release.number} "
+                f"of {release.name!r}.",
+                field="release",
+                remedy=f"`reclens releases rollback {name}` serves one before it.",
+            )
+        return release
 
     def history(self, name: str) -> list[Release | CorruptArtifact]:
         """Every version of a release, newest first; one that cannot be read is its error.
@@ -76,7 +111,7 @@ class ReleaseLog:
 
         def one(number: int) -> Release | CorruptArtifact:
             try:
-                return self._read(name, number)
+                return self.version(name, number)
             except CorruptArtifact as error:
                 return error
 
@@ -148,7 +183,7 @@ class ReleaseLog:
 
         def following(newest: int, head: Release | None) -> Release:
             _check_expected(name, newest, expected)
-            target = self._read(name, self._before(name, head) if to is None else to)
+            target = self.version(name, self._before(name, head) if to is None else to)
             if head is not None and head.version == target.version:
                 return head
             return target.model_copy(
@@ -184,7 +219,7 @@ class ReleaseLog:
 
         def following(newest: int, _head: Release | None) -> Release:
             _check_expected(name, newest, expected)
-            head = self._read(name, newest)
+            head = self.version(name, newest)
             if head.pinned == pinned:
                 return head
             changed = {"number": 0, "pinned": pinned, "author": author, "reason": reason}
@@ -200,7 +235,7 @@ class ReleaseLog:
         while True:
             newest = max(self._numbers(name), default=0)
             try:
-                head = self._read(name, newest)
+                head = self.version(name, newest)
             except (NotFound, CorruptArtifact):
                 head = None
             wanted = following(newest, head)
@@ -230,28 +265,6 @@ class ReleaseLog:
             field="to",
             remedy=f"`reclens releases history {name}` shows all.",
         )
-
-    def _read(self, name: str, number: int) -> Release:
-        log = self._log(name)
-        try:
-            if number:
-                release = log.entry(number)
-            else:
-                release = log.parse(_unnumbered(name), self._objects.get(_unnumbered(name)))
-        except NotFound as error:
-            raise NotFound(
-                f"release {name!r} has no version {number}.",
-                field="release",
-                remedy=f"`reclens releases history {name}` shows all.",
-            ) from error
-        if (release.name, release.number) != (name, number):
-            raise CorruptArtifact(
-                f"version {number} of release {name!r} says that it is version {release.number} "
-                f"of {release.name!r}.",
-                field="release",
-                remedy=f"`reclens releases rollback {name}` serves one before it.",
-            )
-        return release
 
     def _newest(self, name: str) -> int:
         """Number of the newest version."""

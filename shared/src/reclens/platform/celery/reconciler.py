@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
 
 import structlog
 from celery import Celery
@@ -19,13 +21,14 @@ from redis import Redis
 
 from reclens.contracts import QueueName
 from reclens.errors import InternalError
-from reclens.platform.jobs.lease import MEMBERS
+from reclens.platform.celery.failure_detector import WORKERS, unacked_keys
 from reclens.platform.jobs.log import JobLog, OpenJob
 
 MAX_RESENT = 3
 """Times that a job is sent again before it ends."""
 
-_PAGE = 100
+# Celery's queues of other priorities, as kombu names them.
+_PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 _log = structlog.get_logger(__name__)
 
@@ -86,24 +89,34 @@ class Reconciler:
     def _carried(self, wanted: set[str]) -> set[str]:
         """Those of the job ids ``wanted`` of which there is a message."""
         found: set[str] = set()
-        for raw in self._messages():
+        for message in messages(self._redis):
             if wanted <= found:
                 break
-            try:
-                found.add(json.loads(raw)["headers"]["id"])
-            except (ValueError, LookupError, TypeError):
-                continue  # nothing that a worker could run
+            # Another may have put in what no worker could run.
+            with suppress(LookupError, TypeError):
+                found.add(message["headers"]["id"])
         return found & wanted
 
-    def _messages(self) -> Iterator[str]:
-        """Every message in a queue, and then every one in a worker's hands: a message that is taken
-        meanwhile is seen twice, not never."""
-        for queue in QueueName:
-            start = 0
-            while page := self._redis.lrange(queue.value, start, start + _PAGE - 1):
-                yield from page  # type: ignore[misc]
-                start += _PAGE
-        for worker in self._redis.hkeys(MEMBERS):  # type: ignore[union-attr]
-            held: dict[str, str] = self._redis.hgetall(f"reclens:unacked:{worker}")  # type: ignore[assignment]
-            for raw in held.values():
-                yield json.dumps(json.loads(raw)[0])
+
+def messages(redis: Redis) -> Iterator[Any]:
+    """All messages of jobs: those that wait, and then those in the hands of workers, until the job
+    is over. One that is taken meanwhile is seen twice, not never. Messages outlive what the log
+    keeps of a job.
+
+    Raises:
+        RedisError: from Redis.
+    """
+    for queue in QueueName:
+        for priority in _PRIORITIES:
+            yield from _parsed(redis.lrange(f"{queue}{priority}", 0, -1))
+    workers: Any = redis.hgetall(WORKERS)
+    for worker in workers:
+        taken: Any = redis.hgetall(unacked_keys(worker)["unacked_key"])
+        for held in _parsed(taken.values()):
+            yield held[0] if isinstance(held, list) and held else held
+
+
+def _parsed(messages: Any) -> Iterator[Any]:
+    for one in messages:
+        with suppress(ValueError):
+            yield json.loads(one)

@@ -1,0 +1,1 @@
+"""What is kept: garbage collection, backup and restore."""
