@@ -50,6 +50,7 @@ class CountingStack:
         self.folder = folder
         self._worker = worker
         self.joblog = JobLog(RedisSettings.model_validate({"url": redis_url}))
+        self.pool = settings.get("COUNTING_POOL", "prefork")
         self.workers: list[subprocess.Popen[bytes]] = []
         self._environment = {
             **os.environ,

@@ -122,7 +122,10 @@ _WORKER: Final = RedisRights(
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )
 _OPERATOR: Final = RedisRights(
-    commands=_JOB_COMMANDS, keys=(*_WORKER.keys, *_EVENT_QUEUES), channels=_WORKER.channels
+    # `reclens doctor` asks how durable Redis is, and how full.
+    commands=(*_JOB_COMMANDS, "info"),
+    keys=(*_WORKER.keys, *_EVENT_QUEUES),
+    channels=_WORKER.channels,
 )
 _SUBMITTING: Final = RedisRights(
     commands=(

@@ -1,0 +1,76 @@
+"""``doctor``: checks a deployment from end to end, and says what to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import typer
+from pydantic import ValidationError
+
+from reclens.cli.connection import client_settings, steering_client
+from reclens.cli.output import Json, print_json, print_table
+from reclens.ops.doctor.findings import Check, Finding, Level, examine
+from reclens.ops.doctor.servers import (
+    check_conditional_put,
+    check_dead_letters,
+    check_disk,
+    check_redis,
+    check_store,
+)
+from reclens.ops.doctor.work import check_gateway, check_releases, check_workers
+from reclens.platform.jobs.app import connect
+from reclens.platform.jobs.log import JobLog
+from reclens.platform.settings.models import ClientSettings
+from reclens.platform.store.artifacts import ArtifactStore
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check Redis, the store, workers, jobs, releases, the gateway and inference, and say what to
+    mend. Exit code 1 where something does not work. It takes some ten seconds.
+    """
+    findings = list(_findings())
+    if json:
+        print_json([asdict(one) for one in findings])
+    else:
+        rows = [[one.level.value, one.part, _text(one)] for one in findings]
+        print_table(["", "part", "finding"], rows)
+    if any(one.level is Level.ERROR for one in findings):
+        raise typer.Exit(1)
+
+
+def _findings() -> Iterator[Finding]:
+    try:
+        settings = client_settings()
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            name = "RECLENS_" + "__".join(str(part).upper() for part in item["loc"])
+            yield Finding(
+                "settings", Level.ERROR, f"{name}: {item['msg']}.", "docs/reference/settings.md."
+            )
+        return
+    yield Finding("settings", Level.OK, "can be read.")
+    for part, check in _checks(settings).items():
+        yield from examine(part.partition(":")[0], check)
+
+
+def _checks(settings: ClientSettings) -> dict[str, Check]:
+    store = ArtifactStore.from_settings(settings)
+    redis, log = connect(settings.redis), JobLog(settings.redis)
+    return {
+        "redis": lambda: check_redis(redis),
+        "store": lambda: check_store(store.objects),
+        "store:puts": lambda: check_conditional_put(store.objects),
+        "disk": lambda: check_disk(settings.cache_dir),
+        "workers": lambda: check_workers(redis, log),
+        "dead letters": lambda: check_dead_letters(store.objects),
+        "releases": lambda: check_releases(store),
+        "gateway": lambda: check_gateway(steering_client(), store),
+    }
+
+
+def _text(one: Finding) -> str:
+    return f"{one.message}\n  {one.remedy}" if one.remedy else one.message

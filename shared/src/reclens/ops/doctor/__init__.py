@@ -1,0 +1,1 @@
+"""Checks a deployment from end to end, and says what to mend."""
