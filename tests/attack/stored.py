@@ -178,7 +178,11 @@ def _checkpoint(
     spec = json.loads(json.dumps(target.specs[task]))
     (spec if "seed" in spec else spec["config"])["seed"] = 1000 + number
     ref = job_kinds()[task].spec.parse(spec).artifact_ref()
-    meta = {"version": 1, "step": 3, "epoch": 1, "rng": [0, 1], "best": 0.5}
+    entry = {"name": ESCAPED, "size": 1, "sha256": "0" * 64, "attempt": "0" * 16}
+    meta = {
+        **{"trainer": {"epoch": 1, "step": 3, "best": 0.5}, "seconds": 1.0, "reached": None},
+        **{"peak_memory_bytes": 1, "devices": ["cpu"], "parts": {"objects": [entry], "inputs": {}}},
+    }
     digest = rng.choice((f"../../{ESCAPED}", sha256_hex(b"x"), "0" * 64))
     good = {"key": f"checkpoints/{ref}/x.safetensors", "sha256": digest, "meta": meta}
     if ".." not in digest and rng.random() < 0.5:

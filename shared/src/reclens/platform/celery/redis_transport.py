@@ -1,15 +1,17 @@
 """Kombu's Redis transport, mended where a worker with jobs in hand loses Redis.
 
-Two things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis is
-and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. And a
-lost connection puts all messages in hand back into the queue, though their jobs go on.
+Three things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis
+is and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. A
+lost connection puts all messages in hand back into the queue, though their jobs go on. And a
+message that was taken while Redis is full is in nobody's hands.
 
-And a message that is none ends the worker, or comes back for ever: it is dropped here.
+Besides, a message that is none ends the worker, or comes back for ever: it is dropped here.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,7 +22,9 @@ from kombu.transport import redis as kombu_redis
 from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, ValidationError
 
 from reclens.contracts import QueueName
+from reclens.platform.jobs.outages import REFUSALS, outage_of
 
+_NOTE_SECONDS = 0.5
 _QUEUES = frozenset(QueueName)
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +32,18 @@ _log = structlog.get_logger(__name__)
 
 class QoS(kombu_redis.QoS):
     """What a channel has delivered and nobody has acknowledged."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that was taken from its queue. Where Redis cannot note it just now, it is
+        in this process alone, and would be lost with a lost connection."""
+        while True:
+            try:
+                super().append(message, delivery_tag)
+                return
+            except Exception as error:
+                if outage_of(error) is None or is_stopping():
+                    raise
+                time.sleep(_NOTE_SECONDS)
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put it back where the worker stops. Where only the connection is lost, the jobs go on;
@@ -109,9 +125,11 @@ class _Envelope(BaseModel):
 
 
 class Transport(kombu_redis.Transport):
-    """The Redis transport with channels of that kind."""
+    """The Redis transport with channels of that kind, which connects anew where Redis fails over or
+    is full, as where it is away."""
 
     Channel = Channel
+    connection_errors = (*kombu_redis.Transport.connection_errors, *REFUSALS)
 
     def _deliver(self, message: Any, queue: str) -> None:
         """Hand a message to the worker. One that it cannot even refuse is dropped."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from reclens.contracts import Contract, FailureReport, JobResult, Progress, Waiting
+from reclens.contracts import FailureReport, JobResult, Progress, Record, Waiting
 from reclens.errors import JobCancelled, Partial
 
 # Levels of a specification that is shown as it is; no contract has as many.
@@ -49,7 +49,7 @@ _STATES = {
 }
 
 
-class JobError(Contract):
+class JobError(Record):
     """Why a job failed."""
 
     type: str
@@ -60,7 +60,7 @@ class JobError(Contract):
     """Where in the worker."""
 
 
-class Outcome(Contract):
+class Outcome(Record):
     """Where a job, a stage or a shard is, and what came of it."""
 
     state: JobState
