@@ -8,25 +8,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(
-    ("attack", "number"), [("calls", 1000), ("specs", 300), ("stored", 400), ("messages", 400)]
-)
-def test_nobody_gets_in_and_nothing_breaks(attack: str, number: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "attack", "--number", str(number), "--only", attack]
+def test_nobody_gets_in_and_nothing_breaks(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*command, "--out", str(tmp_path)],
+        [sys.executable, "-m", "attack", "--number", "400", "--out", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    (result,) = json.loads((tmp_path / "seed-1.json").read_text())["attacks"]
-    assert result["cases"] >= number / 10
-    # Attacks that all fail at the door try nothing.
-    assert attack == "messages" or len(result["outcomes"]) >= 4
+    attacks = json.loads((tmp_path / "seed-1.json").read_text())["attacks"]
+    assert {one["attack"]: one["cases"] for one in attacks} == {
+        "calls": 400,
+        "specs": 40,
+        "stored": 40,
+        "messages": 40,
+    }
+    # A fuzz whose cases all die at the door tries nothing.
+    assert all(len(one["outcomes"]) >= 5 for one in attacks if one["attack"] != "messages")
