@@ -170,7 +170,7 @@ def test_a_judge_is_named_once():
 
 def test_an_error_is_short_whatever_was_sent():
     with pytest.raises(InvalidSpec) as caught:
-        DatasetSpec.parse({"name": "x" * 10_000} | {"y" * 9_000 + str(n): 0 for n in range(500)})
+        SplitSpec.parse({"kind": "x" * 10_000} | {"y" * 9_000 + str(n): 0 for n in range(500)})
     assert len(str(caught.value)) < 20_000
     assert "more" in str(caught.value)
 
