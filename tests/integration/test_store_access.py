@@ -55,17 +55,17 @@ ADDS = {
     Account.GATEWAY: {"policies"},
     Account.OPERATOR: {"edits"},
 }
-REMOVES = {
-    Account.GC: {
-        *(folder for folders in REPLACES.values() for folder in folders),
-        *(f"checkpoints/{folder}" for folders in REPLACES.values() for folder in folders),
-        *(folder for folders in ADDS.values() for folder in folders if folder != "edits"),
-    }
-}
-FOLDERS = {
+WRITTEN = {
     *(folder for folders in REPLACES.values() for folder in folders),
     *(f"checkpoints/{folder}" for folders in REPLACES.values() for folder in folders),
     *(folder for folders in ADDS.values() for folder in folders),
+}
+ADDS[Account.RESTORE] = WRITTEN
+REMOVES = {
+    Account.GC: WRITTEN - {"edits"},
+}
+FOLDERS = {
+    *WRITTEN,
     "autoencoders-of-mine", "elsewhere", "checkpoints/elsewhere",
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 # What it has of its own; the rest is the trainer's.
 SERVICES["trainer-gpu"] = SERVICES["trainer"] | SERVICES["trainer-gpu"]
-ONE_SHOTS = {"credentials", "init", "cli", "gc"}
+ONE_SHOTS = {"credentials", "init", "cli", "gc", "restore"}
 LASTING = sorted(SERVICES.keys() - ONE_SHOTS)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}")
 
@@ -156,6 +156,7 @@ def names_of(model: type[BaseModel], prefix: str = "RECLENS_") -> set[str]:
         ("init", ClientSettings),
         ("cli", ClientSettings),
         ("gc", ClientSettings),
+        ("restore", ClientSettings),
     ],
 )
 def test_every_variable_is_a_setting_of_its_process(name: str, settings: type[BaseModel]):
