@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from reclens.cli.output import say
 from reclens.errors import (
     InvalidInput,
     JobCancelled,
@@ -109,7 +110,7 @@ def run(arguments: list[str]) -> int:
         # `reclens jobs list | head`: the reader has seen enough.
         sys.stderr.close()
     except RecLensError as error:
-        print(f"error: {error.sentence}", file=sys.stderr)
+        say(f"error: {error.sentence}")
         return exit_code(error)
     return 0
 

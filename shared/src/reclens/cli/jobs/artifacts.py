@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from reclens.cli.connection import client_settings
-from reclens.cli.output import Json, print_json, print_table
+from reclens.cli.output import Json, print_json, print_line, print_table
 from reclens.contracts import ArtifactKind, Manifest
 from reclens.platform.files import path_below
 from reclens.platform.store.artifacts import ArtifactStore
@@ -52,20 +52,20 @@ def show(
         return
     peak = manifest.peak_memory_bytes
     memory = f"  {peak / 1e6:,.0f} MB at most" if peak is not None else ""
-    print(f"{manifest.artifact}  {manifest.created_at}  {manifest.seconds:.1f} s{memory}")
-    print(f"  task     {manifest.task}")
+    print_line(f"{manifest.artifact}  {manifest.created_at}  {manifest.seconds:.1f} s{memory}")
+    print_line(f"  task     {manifest.task}")
     for role, entry in manifest.inputs.items():
-        print(f"  input    {role}: {entry.artifact}")
+        print_line(f"  input    {role}: {entry.artifact}")
     for entry in manifest.objects:
-        print(f"  object   {entry.name}  {entry.size:,} bytes  sha256 {entry.sha256}")
+        print_line(f"  object   {entry.name}  {entry.size:,} bytes  sha256 {entry.sha256}")
     for name, value in manifest.metrics.items():
-        print(f"  metric   {name}: {_short(value)}")
+        print_line(f"  metric   {name}: {_short(value)}")
     for name, value in manifest.versions.items():
-        print(f"  version  {name} {value}")
+        print_line(f"  version  {name} {value}")
     for name, value in manifest.spec.items():
         fields = value.items() if isinstance(value, dict) else [("", value)]
         for field, part in fields:
-            print(f"  spec     {name}{field and '.'}{field}: {_short(part)}")
+            print_line(f"  spec     {name}{field and '.'}{field}: {_short(part)}")
 
 
 def _short(value: Any) -> str:
@@ -101,7 +101,9 @@ def get(
     if json:
         print_json({"folder": str(folder), "objects": [one.name for one in manifest.objects]})
         return
-    print(f"{folder}: {len(manifest.objects)} objects, {_size(manifest):,} bytes, manifest.json")
+    print_line(
+        f"{folder}: {len(manifest.objects)} objects, {_size(manifest):,} bytes, manifest.json"
+    )
 
 
 def _size(manifest: Manifest) -> int:

@@ -11,7 +11,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import Release as ReleaseOption
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.contracts import Release, ReleaseSpec
 from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
@@ -95,11 +95,11 @@ def edit(
         return
     for word, concepts in (("was", old), ("is", new)):
         for one in concepts:
-            print(f"{word:<4} {one.concept_id}: {one.label}  ({one.source}; {_carriers(one)})")
-            print(f"     {one.description}")
+            print_line(f"{word:<4} {one.concept_id}: {one.label}  ({one.source}; {_carriers(one)})")
+            print_line(f"     {one.description}")
         if not concepts:
-            print(f"{word:<4} unlabelled")
-    print(f"release {release} {published.version}: {published.concepts}")
+            print_line(f"{word:<4} unlabelled")
+    print_line(f"release {release} {published.version}: {published.concepts}")
 
 
 def edits(

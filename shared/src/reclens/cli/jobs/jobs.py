@@ -11,7 +11,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import describe, describe_waiting, rows_of
 from reclens.cli.jobs.watching import watch as show_progress
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.errors import Partial
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView, ShardView
@@ -90,34 +90,36 @@ def _exit_by(view: JobView) -> None:
 
 
 def _print(view: JobView) -> None:
-    print(f"{view.id}  {view.task}  {view.state.value}")
+    print_line(f"{view.id}  {view.task}  {view.state.value}")
     for label, moment in (
         ("submitted", view.submitted_at),
         ("started", view.started_at),
         ("finished", view.finished_at),
     ):
         if moment:
-            print(f"  {label:<10} {moment}")
+            print_line(f"  {label:<10} {moment}")
     stages = {stage.name: stage for stage in view.stages}
     for name, state, reused, progress, waiting in rows_of(view):
         if stages:
             more = describe(progress) if progress else ("found" if reused else "")
-            print(f"  {name:<12} {state.value:<10} {stages[name].artifact:<34} {more}".rstrip())
+            print_line(
+                f"  {name:<12} {state.value:<10} {stages[name].artifact:<34} {more}".rstrip()
+            )
         elif progress:
-            print(f"  {describe(progress)}")
+            print_line(f"  {describe(progress)}")
         if waiting:
-            print(f"  {describe_waiting(waiting)}")
+            print_line(f"  {describe_waiting(waiting)}")
     for part in (view, *view.stages):
         _print_shards(part.shards)
     if view.result is not None and not stages:
-        print(f"  made {view.result.artifact} in {view.result.seconds:.1f} s")
+        print_line(f"  made {view.result.artifact} in {view.result.seconds:.1f} s")
     said: set[str] = set()
     # A failed stage fails its pipeline and all stages after it with the same error: once is enough.
     for name, error in [*((s.name, s.error) for s in view.stages), (view.task, view.error)]:
         if error is not None and error.message not in said:
             said.add(error.message)
             ended = "ended in part" if error.type == Partial.__name__ else f"failed: {error.type}"
-            print(f"  {name} {ended}: {error.message}")
+            print_line(f"  {name} {ended}: {error.message}")
 
 
 def _print_shards(shards: Sequence[ShardView]) -> None:
@@ -128,7 +130,7 @@ def _print_shards(shards: Sequence[ShardView]) -> None:
     listed = ", ".join(
         f"{counts[state]} {state.value.lower()}" for state in JobState if counts[state]
     )
-    print(f"  {len(shards)} shards: {listed}")
+    print_line(f"  {len(shards)} shards: {listed}")
     for shard in shards:
         more = ""
         if shard.failure is not None:
@@ -137,7 +139,7 @@ def _print_shards(shards: Sequence[ShardView]) -> None:
             more = describe_waiting(shard.waiting)
         if more:
             named = f"latents {shard.first}-{shard.stop - 1}"
-            print(f"    {named:<22} {shard.state.value:<10} {more}")
+            print_line(f"    {named:<22} {shard.state.value:<10} {more}")
 
 
 def _at(view: JobView) -> str:

@@ -11,7 +11,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import watch
 from reclens.cli.options import with_groups
-from reclens.cli.output import Json, print_json, print_table
+from reclens.cli.output import Json, print_json, print_line, print_table
 from reclens.contracts import Release, ReleaseAction, ReleaseChangeSpec
 from reclens.contracts.specs.release import RELEASE_CHANGE
 from reclens.errors import RecLensError
@@ -127,7 +127,7 @@ def _submit(
     if json:
         print_json(_as_json(head))
         return
-    print(f"release {head.name} is at version {head.number}: {head.version}, {head.concepts}")
+    print_line(f"release {head.name} is at version {head.number}: {head.version}, {head.concepts}")
 
 
 _COLUMNS = ("version", "published", "parts", "concepts", "pinned", "by", "why")

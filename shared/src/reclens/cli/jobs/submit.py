@@ -10,7 +10,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.jobs import finish
 from reclens.cli.jobs.watching import watch as show
-from reclens.cli.output import Json, print_json
+from reclens.cli.output import Json, print_json, print_line
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.spec_file import read_spec_file
 
@@ -39,4 +39,4 @@ def submit(
     elif json:
         print_json({"job_id": job_id})
     else:
-        print(job_id)
+        print_line(job_id)

@@ -10,7 +10,7 @@ import typer
 
 from reclens.cli.connection import client_settings
 from reclens.cli.options import Release
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.contracts import SurveyKey
 from reclens.contracts.tables import CONCEPTS
 from reclens.errors import InvalidInput
@@ -79,9 +79,9 @@ def export(
             {"survey": survey.survey_id, "questions": len(survey.questions), "folder": str(out)}
         )
         return
-    print(f"survey {survey.survey_id}: {len(survey.questions)} concepts of {artifact}")
-    print(f"  for raters    {out / _PAGE}  or  {out / _SHEET}")
-    print(f"  for yourself  {out / _KEY}  (it tells the answers: keep it from raters)")
+    print_line(f"survey {survey.survey_id}: {len(survey.questions)} concepts of {artifact}")
+    print_line(f"  for raters    {out / _PAGE}  or  {out / _SHEET}")
+    print_line(f"  for yourself  {out / _KEY}  (it tells the answers: keep it from raters)")
 
 
 def _make(
@@ -167,7 +167,7 @@ def import_answers(
         print_json(document)
         return
     _print(result)
-    print(f"all of it: {path}")
+    print_line(f"all of it: {path}")
 
 
 def _print(result: SurveyResult) -> None:
@@ -191,15 +191,15 @@ def _print(result: SurveyResult) -> None:
     agreement = found["trusted_agreement"]
     alpha, why_not = found["krippendorff_alpha"], found["alpha_missing_because"]
     for rater in found["raters"]:
-        print(
+        print_line(
             f"rater {rater['rater']}: {rater['answered']} of {rater['of']} lists, "
             f"{rater['cannot_tell']} cannot tell, balanced accuracy "
             f"{_figure(rater['balanced_accuracy'])}"
         )
-    print(f"people's balanced accuracy, mean    {_interval(accuracy, 'mean')}")
-    print(f"Spearman with machine's confidence  {_interval(correlation, 'value')}")
-    print(f"trusted by both or by neither       {_interval(agreement, 'share')}")
-    print(
+    print_line(f"people's balanced accuracy, mean    {_interval(accuracy, 'mean')}")
+    print_line(f"Spearman with machine's confidence  {_interval(correlation, 'value')}")
+    print_line(f"trusted by both or by neither       {_interval(agreement, 'share')}")
+    print_line(
         f"Krippendorff's alpha of raters      {_figure(alpha)}{f' ({why_not})' if why_not else ''}"
     )
 

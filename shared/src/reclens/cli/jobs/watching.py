@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from reclens.cli.output import say
+from reclens.cli.output import clean_cell, say
 from reclens.contracts import Progress, Waiting
 from reclens.platform.jobs.view import JobState, JobView, StageView, seconds_until
 
@@ -134,6 +134,7 @@ def _table(view: JobView) -> Table:
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.spinner import Spinner  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table.grid(padding=(0, 1))
     for name, state, reused, progress, waiting in rows_of(view):
@@ -148,7 +149,8 @@ def _table(view: JobView) -> Table:
             text = describe(progress)
         if waiting is not None:
             text = f"{text}, {describe_waiting(waiting)}"
-        table.add_row(mark, name, bar or "", text)
+        # Plain texts: strings would be read for rich's markup.
+        table.add_row(mark, Text(clean_cell(name)), bar or "", Text(clean_cell(text)))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from reclens.cli.connection import client_settings
-from reclens.cli.output import Json, print_json
+from reclens.cli.output import Json, print_json, print_line
 from reclens.ops.retention.backup import Backup, Outcome
 from reclens.platform.store.artifacts import ArtifactStore
 
@@ -45,7 +45,7 @@ def _tell(outcome: Outcome, json: bool) -> None:
     if json:
         print_json(asdict(outcome))
         return
-    print(
+    print_line(
         f"{outcome.snapshot}: {outcome.objects:,} objects, {outcome.bytes:,} bytes; "
         f"copied {outcome.copied:,}, {outcome.copied_bytes:,} bytes"
     )

@@ -9,7 +9,7 @@ import typer
 
 from reclens.cli.jobs.watching import watch
 from reclens.cli.operations.local import needed_locally
-from reclens.cli.output import Json, print_json, say
+from reclens.cli.output import Json, print_json, print_line, say
 from reclens.ops.local.state import StateFolder
 
 app = typer.Typer()
@@ -28,7 +28,7 @@ def demo(
     if json:
         print_json(report)
     else:
-        print(f"\n{story}\n")
+        print_line(f"\n{story}\n")
         say(f"report.json, report.md and plots in {out}")
     if keep:
         say(_how_to_talk(report["steering"]))

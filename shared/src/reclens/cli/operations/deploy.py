@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from reclens.cli.options import with_groups
-from reclens.cli.output import Json, print_json, say
+from reclens.cli.output import Json, print_json, print_line, say
 from reclens.contracts import PipelineSpec
 from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import InvalidSpec
@@ -148,4 +148,4 @@ def _tell(submission: Submission, release: str) -> None:
                 "found"
             )
         say(f"submitted a pipeline for release {release}; follow it: reclens jobs watch {job_id}")
-        print(job_id)
+        print_line(job_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.errors import MissingData
 from reclens.ops.local.state import StateFolder
 
@@ -52,7 +52,7 @@ def up(json: Json = False) -> None:
         print_json(endpoints)
     else:
         for name, address in endpoints.items():
-            print(f"{name:<10} {address}")
+            print_line(f"{name:<10} {address}")
         say(f"endpoints in {state.endpoints_file}; for a shell: . {state.environment_file}")
 
 

@@ -10,7 +10,7 @@ import typer
 from reclens.cli.connection import client_settings
 from reclens.cli.jobs.watching import describe
 from reclens.cli.operations.local import needed_locally
-from reclens.cli.output import Json, print_json, say
+from reclens.cli.output import Json, print_json, print_line, say
 
 app = typer.Typer()
 
@@ -62,4 +62,4 @@ def reproduce(
         print_json(reports)
     else:
         for name in reports:
-            print(output / dataset / name / "report.md")
+            print_line(output / dataset / name / "report.md")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.errors import InvalidInput, NotFound
 from reclens.platform.grpc.auth import (
     Scope,
@@ -81,7 +81,7 @@ def create(  # noqa: PLR0917
     else:
         say(f"added {entry.id} of {client} to {file}" + ("; keep this:" if token else ""))
         if token:
-            print(token)
+            print_line(token)
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
 from reclens.cli.jobs.corrections import edit, edits
 from reclens.cli.options import Release
-from reclens.cli.output import Json, print_json, print_table
+from reclens.cli.output import Json, print_json, print_line, print_table
 from reclens.cli.serving.messages import (
     CONCEPT_COLUMNS,
     as_json,
@@ -70,19 +70,19 @@ def show(
     if json:
         print_json(as_json(concept) | {"push": [as_json(part) for part in push]})
         return
-    print(f"{concept.concept_id}: {concept.label}")
-    print(f"  {concept.description}")
-    print(f"  trusted    {'yes' if concept.trusted else 'no'}")
-    print(f"  confidence {confidence_text(concept)}{_details(concept)}")
+    print_line(f"{concept.concept_id}: {concept.label}")
+    print_line(f"  {concept.description}")
+    print_line(f"  trusted    {'yes' if concept.trusted else 'no'}")
+    print_line(f"  confidence {confidence_text(concept)}{_details(concept)}")
     for judgement in concept.judgements:
-        print(f"  judge      {judgement_line(judgement)}")
-    print(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
-    print(f"  adding it  {_push_text(push)}")
+        print_line(f"  judge      {judgement_line(judgement)}")
+    print_line(f"  latents    {', '.join(str(latent) for latent in concept.latents)}")
+    print_line(f"  adding it  {_push_text(push)}")
     if concept.parent_concept_id:
-        print(f"  part of    {concept.parent_concept_id}")
-    print(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
+        print_line(f"  part of    {concept.parent_concept_id}")
+    print_line(f"  labelled by {concept.source} from {', '.join(concept.keywords)}")
     for item in concept.evidence:
-        print(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
+        print_line(f"  evidence   {item.item_id}  {item.title}  {', '.join(item.tags)}")
 
 
 def _print_list(concepts: Sequence[pb.Concept], json: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
 from reclens.cli.options import with_groups
-from reclens.cli.output import Json, print_json, print_table, say
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.cli.serving.messages import (
     as_json,
     difference,
@@ -78,7 +78,7 @@ def show(
         history = [] if json else _history(client, policy_id, last)
     _tell(policy, json)
     if history:
-        print("versions")
+        print_line("versions")
         _print_history(history, last)
 
 
@@ -190,15 +190,15 @@ def _history(client: SteeringClient, policy_id: str, last: int) -> list[pb.Polic
 def _print_history(history: list[pb.Policy], last: int) -> None:
     earlier: list[pb.Policy | None] = [*history[1:], None]
     for after, before in list(zip(history, earlier, strict=True))[:last]:
-        print(f"  {version_line(after)}")
+        print_line(f"  {version_line(after)}")
         for line in difference(before, after):
-            print(f"    {line}")
+            print_line(f"    {line}")
 
 
 def _tell(policy: pb.Policy, json: bool) -> None:
     if json:
         print_json(as_json(policy))
         return
-    print(f"{policy.policy_id}  {version_line(policy)}")
+    print_line(f"{policy.policy_id}  {version_line(policy)}")
     for line in policy_lines(policy):
-        print(f"  {line}")
+        print_line(f"  {line}")

@@ -10,7 +10,7 @@ import typer
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.connection import steering_client
 from reclens.cli.options import Release, with_groups
-from reclens.cli.output import Json, print_json, print_table
+from reclens.cli.output import Json, print_json, print_line, print_table
 from reclens.cli.serving.messages import as_json, confidence_text, effect_lines, movement
 from reclens.cli.serving.steering_options import (
     Answer,
@@ -65,7 +65,7 @@ def recommend(
     ]
     print_table(["rank", "moved", "item", "tags", "score"], rows, right=("rank", "moved", "score"))
     for line in effect_lines(answer.effect, steered=bool(changes or policy), top_k=wanted.top_k):
-        print(line)
+        print_line(line)
 
 
 @app.command()
@@ -77,9 +77,11 @@ def explain(*, subject: Subject, wanted: Answer, json: Json = False) -> None:
     if json:
         print_json(as_json(answer))
         return
-    print("history    " + "; ".join(item.title or item.item_id for item in answer.history[-10:]))
+    print_line(
+        "history    " + "; ".join(item.title or item.item_id for item in answer.history[-10:])
+    )
     for item in answer.items:
-        print(f"{item.rank:>4}  {item.score:8.3f}  {item.title or item.item_id}")
+        print_line(f"{item.rank:>4}  {item.score:8.3f}  {item.title or item.item_id}")
     rows = [
         [
             one.latent,
@@ -133,10 +135,12 @@ def compare(
     print_table(["rank", "untouched", *names], rows, right=("rank",))
     for outcome in answer.outcomes:
         if outcome.HasField("failure"):
-            print(f"{outcome.name}: refused: {outcome.failure.field}: {outcome.failure.message}")
+            print_line(
+                f"{outcome.name}: refused: {outcome.failure.field}: {outcome.failure.message}"
+            )
             continue
         for line in effect_lines(outcome.answer.effect, steered=True, top_k=wanted.top_k):
-            print(f"{outcome.name}: {line}")
+            print_line(f"{outcome.name}: {line}")
 
 
 def _variant(text: str) -> pb.Variant:
@@ -185,9 +189,9 @@ def propose(
         print_json(as_json(answer))
         return
     items = "; ".join(_named(entry) for entry in answer.items[:8])
-    print(f"read as    {items}{' ...' if len(answer.items) > 8 else ''}")
+    print_line(f"read as    {items}{' ...' if len(answer.items) > 8 else ''}")
     if answer.unmatched_words:
-        print(f"not found  {', '.join(answer.unmatched_words)}")
+        print_line(f"not found  {', '.join(answer.unmatched_words)}")
     rows = [
         [
             part.latent,
@@ -200,9 +204,11 @@ def propose(
     ]
     columns = ["latent", "weight", "label", "concept", "confidence"]
     print_table(columns, rows, right=("latent", "weight", "confidence"))
-    print(f"does {answer.alignment:.0%} of what moving the representation could do; apply it with")
+    print_line(
+        f"does {answer.alignment:.0%} of what moving the representation could do; apply it with"
+    )
     parts = ",".join(f"{part.latent}:{part.weight:.3g}" for part in answer.edit.blend.parts)
-    print(f"  reclens recommend --user USER --blend {parts}@{answer.edit.add:g}")
+    print_line(f"  reclens recommend --user USER --blend {parts}@{answer.edit.add:g}")
 
 
 def _named(entry: pb.ProposedItem) -> str:

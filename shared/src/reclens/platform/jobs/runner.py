@@ -60,6 +60,7 @@ from reclens.platform.jobs.context import (
     waiting_key,
 )
 from reclens.platform.jobs.lease import Lease
+from reclens.platform.observability.job_metrics import observe_fault
 from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
@@ -200,9 +201,11 @@ class JobRunner:
             result = job.finish(run(spec, job))
             _log.info("job.finished", seconds=result.seconds)
             return result
-        except (Requeue, LeaseLost):
+        except (Requeue, LeaseLost) as left:
+            observe_fault(left)
             raise
-        except Exception:
+        except Exception as error:
+            observe_fault(error)
             with contextlib.suppress(Unavailable):
                 writer.discard()
             raise
