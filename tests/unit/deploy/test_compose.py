@@ -107,14 +107,15 @@ def test_networks_join_those_who_must_speak_to_one_another():
         for network in joined:
             members.setdefault(network, set()).add(name)
     workers = {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
+    tools = {"init", "cli", "gc", "restore"}
     in_redis = {*workers, "init", "cli", "gc", "gateway", "flower", "redis-exporter"}
     assert members == {
         "redis": {"bundled:redis", *in_redis},
-        "s3": {"seaweedfs:s3", "minio:s3", *workers, "init", "cli", "gc", "gateway", "inference"},
+        "s3": {"seaweedfs:s3", "minio:s3", *tools, *workers, "gateway", "inference"},
         "calls": {"gateway", "inference"},
         "front": {"gateway", "cli"},
         "llm": {"labeler", "tgi", "llama"},
-        "metrics": {"gateway", "inference", "prometheus", "flower", "redis-exporter"},
+        "metrics": {*workers, "gateway", "inference", "prometheus", "flower", "redis-exporter"},
         "pages": {"prometheus", "grafana"},
     }
     declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]

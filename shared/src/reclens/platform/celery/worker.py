@@ -109,6 +109,6 @@ def run_worker(
 
 
 def _serve_metrics(settings: WorkerSettings) -> None:
-    if settings.metrics_listen is not None:
+    if settings.metrics_listen:
         folders = {"cache": settings.cache_dir, "scratch": Path(tempfile.gettempdir())}
         serve_job_metrics(settings.metrics_listen, folders)

@@ -316,9 +316,9 @@ class WorkerSettings(ComputeSettings):
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
     """Language model."""
-    metrics_listen: str | None = None
-    """``host:port`` of ``GET /metrics`` for Prometheus, without a password. It is answered by the
-    process that runs the jobs. None: nothing is counted."""
+    metrics_listen: str = ""
+    """``host:port`` of Prometheus metrics over HTTP, without a password, answered by the process
+    that runs the jobs. Empty: nothing is counted."""
     compile: bool = False
     """Compile the trainer's step of autoencoders with ``torch.compile``, where it is PyTorch that
     computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends
