@@ -60,7 +60,7 @@ def test_jobs_are_counted_by_kind_and_outcome_and_shown_while_they_run(worker: W
     assert worker.figure("reclens_disk_free_bytes", folder="cache") > 0
     assert worker.figure("reclens_jobs_running") == 0
     waiting = worker.submit("waits")
-    wait_for(lambda: (worker.folder / "waits.waiting").exists(), "a job that runs")
+    wait_for((worker.folder / "waits.waiting").exists, "a job that runs")
     assert worker.figure("reclens_jobs_running") == 1
     assert worker.figure("reclens_job_advanced_timestamp_seconds") > 0
     assert worker.figure("reclens_job_checkpoint_timestamp_seconds") > 0
