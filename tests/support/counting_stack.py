@@ -41,6 +41,7 @@ class CountingStack:
     def __init__(self, redis_url: str, s3: S3Settings, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.joblog = JobLog(RedisSettings.model_validate({"url": redis_url}))
+        self.pool = settings.get("COUNTING_POOL", "prefork")
         self.workers: list[subprocess.Popen[bytes]] = []
         self._environment = {
             **os.environ,

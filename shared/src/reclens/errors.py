@@ -148,6 +148,13 @@ class Unavailable(RecLensError):
     retryable = True
 
 
+class StoreUnavailable(Unavailable):
+    """Redis or the object store does not answer, or cannot do its work just now."""
+
+    reason = Unavailable.reason
+    long_outage = True
+
+
 class LlmUnavailable(Unavailable):
     """The language model's server gives no answer just now, though it was asked repeatedly."""
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 from celery import Celery, Task
+from celery.states import READY_STATES
+from redis.exceptions import RedisError
 
 from reclens.contracts import JobResult, Progress
 from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
@@ -66,6 +68,14 @@ def ancestors(task: Task) -> list[str]:
     return [one for one in (request.id, request.parent_id, request.root_id) if one]
 
 
+def tell(task: Task, state: str, meta: dict[str, Any]) -> None:
+    """Show where the job is, unless it has ended: no job leaves its final state, though a worker
+    that was thought dead may be at it still."""
+    kept: Any = task.backend.get_task_meta(task.request.id, cache=False)
+    if kept["status"] not in READY_STATES:
+        task.update_state(state=state, meta=meta)
+
+
 class Runtime:
     """Clients of one worker process. Made in the child, after the fork, at its first job."""
 
@@ -114,6 +124,8 @@ class JobContext:
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._reached: Progress | None = None
+        # By stage, the step that no attempt at this artifact has gone beyond so far.
+        self._furthest: dict[str, int] | None = None
         self._rates = RateEstimator()
         self._started = time.monotonic()
         self.seconds_before = 0.0
@@ -141,8 +153,10 @@ class JobContext:
 
     def add(self, path: Path, name: str | None = None) -> None:
         """Upload one finished object of the artifact."""
+        self._lease.touch()
         self._lease.check()
         self._writer.add(path, name)
+        self._lease.touch()
 
     def progress(self, progress: Progress) -> None:
         """Publish how far the job is; cheap, call it often.
@@ -152,6 +166,7 @@ class JobContext:
         """
         now = time.monotonic()
         self._reached = progress
+        self._lease.touch()
         if now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
@@ -162,7 +177,24 @@ class JobContext:
 
     def _publish(self, progress: Progress) -> None:
         measured = self._rates.measured(progress, time.monotonic())
-        self._task.update_state(state="PROGRESS", meta=measured.canonical())
+        tell(self._task, "PROGRESS", measured.canonical())
+        self._note_furthest(progress)
+
+    def _note_furthest(self, progress: Progress) -> None:
+        """Forget earlier faults where no attempt has been as far before: the job is not stuck, even
+        where nothing of what it did is kept."""
+        key = furthest_key(self._writer.ref)
+        if self._furthest is None:
+            noted: Any = self._redis.hgetall(key)
+            self._furthest = {stage: int(step) for stage, step in noted.items()}
+        if progress.step <= self._furthest.get(progress.stage, 0):
+            return
+        self._furthest[progress.stage] = progress.step
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(key, progress.stage, str(progress.step))
+            pipe.expire(key, self.settings.redis.result_expires_seconds)
+            pipe.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
+            pipe.execute()
 
     def computes_on(self, device: str) -> None:
         """Note what torch computes on, in words, for the manifest."""
@@ -233,6 +265,7 @@ class JobContext:
         _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
+        self._lease.touch()
         self._lease.check()
         tensors, meta = trainer.state()
         self._checkpoints.save(
@@ -257,6 +290,8 @@ class JobContext:
         self._lease.check()
         manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes, self._devices)
         self._checkpoints.clear()
+        with contextlib.suppress(RedisError):
+            self._redis.delete(furthest_key(self._writer.ref))
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
         )
@@ -270,6 +305,11 @@ def waiting_key(job_id: str) -> str:
 def deliveries_key(ref: str) -> str:
     """Where deliveries of the job that makes ``ref`` are counted."""
     return f"reclens:deliveries:{ref}"
+
+
+def furthest_key(ref: str) -> str:
+    """Where the furthest step of each stage of the job that makes ``ref`` is noted."""
+    return f"{deliveries_key(ref)}:furthest"
 
 
 # --- what is measured of a running job -----------------------------------------------------------
