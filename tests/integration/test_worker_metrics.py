@@ -46,9 +46,9 @@ def worker(own_bucket: S3Settings, tmp_path: Path) -> Iterator[Worker]:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with redis_server(tmp_path / "redis") as redis:
-        stack = Worker(
-            redis.url.get_secret_value(), own_bucket, tmp_path, RECLENS_METRICS_LISTEN=address
-        )
+        # As the workers that compute: one job at a time, in a process of the pool.
+        own = {"RECLENS_METRICS_LISTEN": address, "COUNTING_JOBS": "1"}
+        stack = Worker(redis.url.get_secret_value(), own_bucket, tmp_path, **own)
         stack.address = address
         stack.start_worker()
         yield stack

@@ -265,7 +265,10 @@ class StoreSettings(BaseSettings):
     store: StoreChoice = StoreChoice()
     """Another store in its place."""
     cache_dir: Path = Path(".reclens/cache")
-    """Verified local copies of objects, named by checksum; safe to delete."""
+    """Verified local copies of objects, named by checksum; safe to delete while nothing runs."""
+    cache_max_bytes: int | None = Field(default=None, ge=1)
+    """Bytes of these copies at most: those used least recently are removed first. What a process
+    has read stays until it ends, so a job may take more. None: nothing is removed."""
 
     def model_post_init(self, context: Any, /) -> None:
         """What is secret here is in no log, result or span of this process."""
