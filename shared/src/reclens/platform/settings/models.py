@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.files import is_data_below
@@ -74,9 +73,9 @@ class RetentionSettings(Section):
     grace_days: float = Field(default=7, ge=0)
     """What is younger stays, with all that it was made from: of artifacts that no release names,
     of what attempts and jobs that failed have left, of uploads."""
-    pins: tuple[ArtifactRef, ...] = ()
-    """Artifacts that stay, with all that they were made from: a JSON list, e.g.
-    ``["autoencoders/0123456789abcdef"]``."""
+    pins: str = Field(default="", pattern=r"^([a-z-]+/[0-9a-f]{16}( +|$))*$")
+    """Artifacts that stay, with all that they were made from: references with spaces between, e.g.
+    ``autoencoders/0123456789abcdef``."""
     dead_letters_days: float = Field(default=30, ge=0)
     """How long notes of jobs that killed their workers are kept."""
     llm_answers_days: float | None = Field(default=None, ge=0)
