@@ -177,6 +177,7 @@ class World:
             "RECLENS_S3__SECRET_KEY": s3.secret_key.get_secret_value(),
             "RECLENS_S3__BUCKET": s3.bucket,
             "RECLENS_CACHE_DIR": str(self.disk.folder / name / "cache"),
+            "RECLENS_DATA__ROOTS": str(self.folder / "data"),
             "RECLENS_DEVICE": "cpu",
             "RECLENS_LEASE_SECONDS": str(LEASE_SECONDS),
             "RECLENS_CHECKPOINT_SECONDS": "0.5",

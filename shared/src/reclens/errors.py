@@ -148,11 +148,30 @@ class NotReady(RecLensError):
     grpc_code = "FAILED_PRECONDITION"
 
 
+class VersionMismatch(RecLensError):
+    """Another version of RecLens wrote it, and this one would make or read something else."""
+
+    grpc_code = "FAILED_PRECONDITION"
+
+
 class Unavailable(RecLensError):
     """A part that is needed does not answer just now."""
 
     grpc_code = "UNAVAILABLE"
     retryable = True
+
+
+class DiskFull(Unavailable):
+    """A local disk has no room left for scratch files or copies of artifacts."""
+
+    long_outage = True
+
+
+class StoreUnavailable(Unavailable):
+    """Redis or the object store does not answer, or cannot do its work just now."""
+
+    reason = Unavailable.reason
+    long_outage = True
 
 
 class LlmUnavailable(Unavailable):
