@@ -20,7 +20,7 @@ from reclens.contracts import (
     ReleaseSpec,
 )
 from reclens.errors import InvalidSpec
-from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.jobs.runner import JobRunner, planned
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
@@ -34,7 +34,10 @@ def run_pipeline(spec: PipelineSpec, task: Task, runner: JobRunner) -> JobResult
     ids[-1] = job_id
     runner.runtime.joblog.planned(job_id, list(zip(ids, stages, strict=True)))
     signatures = [
-        task.app.signature(stage.task, kwargs={"spec": stage.spec}, immutable=True)
+        planned(
+            task.app.signature(stage.task, kwargs={"spec": stage.spec}, immutable=True),
+            stage.artifact,
+        )
         for stage in stages
     ]
     for stage_id, signature in zip(ids[:-1], signatures, strict=False):

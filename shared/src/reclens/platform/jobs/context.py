@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -19,8 +20,8 @@ from celery import Celery, Task
 from celery.states import READY_STATES
 from redis.exceptions import RedisError
 
-from reclens.contracts import JobResult, Progress
-from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
+from reclens.contracts import JobResult, JobSpec, Progress
+from reclens.errors import DiskFull, JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.lease import Lease
@@ -33,12 +34,18 @@ _PUBLISH_SECONDS = 1.0
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+# Of the file system, of a user's share, and of a file where a limit is set.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _log = structlog.get_logger(__name__)
 
 
 class Resumable(Protocol):
-    """A trainer of the core."""
+    """A trainer of the core, or a stage that makes its objects part by part.
+
+    Objects that were added before `state` was taken are kept with it: whoever restores it goes on
+    after them.
+    """
 
     def steps(self) -> Iterator[Progress]:
         """Work on; between two yields `state` is valid."""
@@ -245,6 +252,11 @@ class JobContext:
         if saved is None:
             return
         tensors, meta = saved
+        # Checkpoints of older versions name no objects: there were none then.
+        if not self._writer.take_over(meta.get("parts", {"objects": [], "inputs": {}})):
+            self._checkpoints.clear()
+            _log.warning("job.starts_over", why="what was made before is not there any more")
+            return
         try:
             trainer.restore(tensors, meta["trainer"])
         except (RuntimeError, LookupError, ValueError, RecLensError) as error:
@@ -265,24 +277,36 @@ class JobContext:
         self._lease.touch()
         self._lease.check()
         tensors, meta = trainer.state()
-        self._checkpoints.save(
+        advanced = self._checkpoints.save(
             tensors,
             {
                 "trainer": meta,
+                "parts": self._writer.hand_on(),
                 "seconds": self.seconds,
                 "peak_memory_bytes": self.peak_memory_bytes,
                 "devices": self._devices,
                 "reached": self._reached and self._reached.canonical(),
             },
         )
-        # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
+        if advanced:
+            # It got further than the checkpoint it came from, so it is not stuck.
+            self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
         if self._reached is not None:
             # It may end here for now, and then this is what it shows.
             self._publish(self._reached)
 
-    def finish(self, metrics: dict[str, Any]) -> JobResult:
-        """Commit the artifact and forget the checkpoint."""
+    def run(self, stage: Callable[[Any, JobContext], dict[str, Any]], spec: JobSpec) -> JobResult:
+        """Make the artifact with ``stage``, commit it and forget the checkpoint.
+
+        Raises:
+            DiskFull: there is no room for local files.
+        """
+        try:
+            metrics = stage(spec, self)
+        except Exception as error:
+            if _is_disk_full(error):
+                raise self._disk_full(error) from error
+            raise
         self._lease.check()
         manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes, self._devices)
         self._checkpoints.clear()
@@ -291,6 +315,22 @@ class JobContext:
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
         )
+
+    def _disk_full(self, error: Exception) -> DiskFull:
+        folder = getattr(error, "filename", None) or f"{self.folder} or {self.settings.cache_dir}"
+        return DiskFull(
+            f"there is no room left on the disk of {folder}.",
+            field="cache_dir",
+            remedy=f"make room there: all below {self.settings.cache_dir} are copies, which may be "
+            "removed while no job runs. Or set RECLENS_CACHE_DIR, and TMPDIR for scratch files, to "
+            "a larger disk.",
+        )
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    # Libraries that write by themselves tell it in words.
+    full = getattr(error, "errno", None) in _FULL or "No space left on device" in str(error)
+    return full and not isinstance(error, RecLensError)
 
 
 def waiting_key(job_id: str) -> str:

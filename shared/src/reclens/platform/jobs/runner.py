@@ -34,7 +34,7 @@ from typing import Any
 
 import structlog
 from billiard.exceptions import WorkerLostError
-from celery import Celery, Task
+from celery import Celery, Signature, Task
 from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.signals import worker_shutting_down
 from celery.states import FAILURE, READY_STATES
@@ -57,9 +57,11 @@ from reclens.errors import (
     Poisoned,
     RecLensError,
     Unavailable,
+    VersionMismatch,
 )
 from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs.app import connect
+from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.context import (
     JobContext,
     Requeue,
@@ -84,6 +86,8 @@ EXHAUSTED_EXIT_CODE = 71
 """Of a pool process that is short of memory or threads: EX_OSERR."""
 
 _LEASE_RETRY_SECONDS = 3.0
+# Header of a message, which those who do not know it pass over.
+_PLANNED = "reclens_artifact"
 # Between two looks whether Redis is back.
 _REDIS_SECONDS = 0.5
 # For a worker to be told to stop, once it has asked for it.
@@ -165,6 +169,7 @@ class JobRunner:
             spec: of the artifact.
         """
         ref, runtime = spec.artifact_ref(), self.runtime
+        _check_planned(task, ref)
         structlog.contextvars.bind_contextvars(artifact=ref)
         if (found := self.found(ref)) is not None:
             return found
@@ -293,7 +298,7 @@ class JobRunner:
         try:
             writer.pin_inputs()
             _log.info("job.started")
-            result = job.finish(run(spec, job))
+            result = job.run(run, spec)
             _log.info("job.finished", seconds=result.seconds)
             return result
         except (Requeue, LeaseLost):
@@ -313,6 +318,7 @@ class JobRunner:
         if deliveries <= limit:
             return
         runtime.redis.delete(key)
+        CheckpointStore(runtime.store.objects, spec.artifact_ref()).sweep_uploads()
         letter = {"job_id": task.request.id, "task": task.name, "spec": spec.canonical()}
         runtime.store.objects.put(f"dead-letters/{task.request.id}.json", canonical_json(letter))
         raise Poisoned(
@@ -331,6 +337,22 @@ class JobRunner:
                 if isinstance(error, RecLensError) or outage_of(error) is None:
                     raise
                 time.sleep(_REDIS_SECONDS)
+
+
+def planned(signature: Signature, ref: str) -> Signature:
+    """``signature`` with the artifact that is expected of it, for the worker to compare."""
+    return signature.set(headers={_PLANNED: ref})
+
+
+def _check_planned(task: Task, ref: str) -> None:
+    expected = (task.request.headers or {}).get(_PLANNED, ref)
+    if expected != ref:
+        raise VersionMismatch(
+            f"{expected} was planned, and this worker would make {ref}: it is of another version "
+            "of RecLens than the one that planned it.",
+            field="spec",
+            remedy="upgrade all workers, see docs/how-to/upgrading.md, and submit the job again.",
+        )
 
 
 def send_again(task: Task, countdown: float) -> None:
