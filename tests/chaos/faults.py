@@ -372,7 +372,7 @@ class StoreLate(StoreLies):
 class DiskFull(Fault):
     """The file system of the workers' caches and scratch files is full."""
 
-    explains = ("OSError", "Errno 28", "Errno 27", "Unavailable", "NotReady", "No space left")
+    explains = ("DiskFull", "Unavailable", "NotReady")
 
     def strike(self, job_ids: list[str]) -> None:
         self.world.disk.fill(self.world.workers())

@@ -22,7 +22,7 @@ def test_every_part_is_healthy_and_the_one_shots_have_ended(system: System):
 
 
 def test_the_gateway_answers_steered_beside_untouched(clients: Clients):
-    with SteeringClient(clients.gateway) as client:
+    with SteeringClient(clients.gateway, token=clients.token) as client:
         concept = client.search_concepts(text="action")[0].concept_id
     answer = clients.recommend(edits=[more(concept, 0.4)], include_baseline=True)
     assert len(answer.items) == len(answer.baseline) == 10

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,12 +20,14 @@ from celery.signals import worker_ready
 
 from reclens.contracts import DatasetSpec, Progress, WorkerName
 from reclens.contracts.specs.dataset import DATASET_IMPORT
-from reclens.errors import InvalidInput, Unavailable
+from reclens.errors import InvalidInput, StaleCheckpoint, Unavailable
 from reclens.platform.celery.worker import run_worker
 from reclens.platform.jobs.context import JobContext
 
 FOLDER = Path(os.environ.get("COUNTING_FOLDER", "."))
 STEPS = 200
+NO_THREAD = "can't start new thread"
+FAULTY_STEPS = range(20, 200, 20)
 
 
 class Chain:
@@ -50,6 +53,18 @@ class Chain:
                 os.kill(os.getpid(), signal.SIGKILL)
         if self.name.startswith("poison"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.name.startswith("memory-short"):
+            raise MemoryError
+        for fault in ("memory-once", "threads-once"):
+            marker = FOLDER / self.name
+            if self.name.startswith(fault) and self.step == 120 and not marker.exists():
+                marker.touch()
+                raise MemoryError if fault == "memory-once" else RuntimeError(NO_THREAD)
+        if self.name.startswith("advances") and self.step in FAULTY_STEPS:
+            marker = FOLDER / f"{self.name}.{self.step}"
+            if not marker.exists():
+                marker.touch()
+                raise StaleCheckpoint("it has to be tried again.")
         if self.name.startswith("waits") and self.step == 50:
             (FOLDER / f"{self.name}.waiting").touch()
             while not (FOLDER / f"{self.name}.go").exists():
@@ -81,11 +96,36 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     if spec.name.startswith("flaky") and not (FOLDER / spec.name).exists():
         (FOLDER / spec.name).touch()
         raise Unavailable("the store is having a moment.")
+    if spec.name.startswith("crawls"):
+        crawl(spec.name, job)
+    if spec.name.startswith("hangs"):
+        hang(spec.name, job)
     trainer = Chain(spec.name)
     job.drive(trainer)
     (job.folder / "value").write_bytes(trainer.value.tobytes())
     job.add(job.folder / "value")
     return {"value": trainer.value.tobytes().hex()}
+
+
+def crawl(name: str, job: JobContext) -> None:
+    """Work without checkpoints that is killed five times, each time a little further on."""
+    marker = FOLDER / f"{name}.killed"
+    killed = len(marker.read_text()) if marker.exists() else 0
+    for step in range(1, 8):
+        job.progress(Progress(stage="crawl", step=step, total=7))
+        if step == killed + 2 and killed < 5:
+            marker.write_text("x" * (killed + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1.05)  # longer than between two notes of progress
+
+
+def hang(name: str, job: JobContext) -> None:
+    """A deadlock, the first time."""
+    marker = FOLDER / f"{name}.hung"
+    job.progress(Progress(stage="hang", step=1, total=2))
+    if not marker.exists():
+        marker.touch()
+        threading.Event().wait()
 
 
 def stick(consumer: Any) -> None:

@@ -40,6 +40,7 @@ def logs(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                         **deployed.environment(part),
                         "PYTHONPATH": os.pathsep.join([str(WORKER.parent), *sys.path]),
                         "RECLENS_CACHE_DIR": str(folder / part),
+                        "RECLENS_DATA__ROOTS": str(Path.cwd()),
                         "RECLENS_CHECKPOINT_SECONDS": "1e-9",
                         # Looks for messages of dead workers every second.
                         "RECLENS_REDIS__VISIBILITY_TIMEOUT_SECONDS": "10",

@@ -122,6 +122,8 @@ class Clients:
     store: ArtifactStore
     gateway: str
     """``host:port`` of SteeringService."""
+    token: str
+    """Of the operator."""
 
     @classmethod
     def of(cls, system: System, cache_dir: Path) -> Clients:
@@ -132,11 +134,12 @@ class Clients:
             joblog=JobLog(settings.redis),
             store=ArtifactStore.from_settings(settings),
             gateway=settings.client.target,
+            token=settings.client.token.get_secret_value() if settings.client.token else "",
         )
 
     def recommend(self, user: str = "7", **options: Any) -> Any:
         """Ask the gateway."""
-        with SteeringClient(self.gateway) as client:
+        with SteeringClient(self.gateway, token=self.token) as client:
             return client.recommend(user_id=user, **options)
 
 

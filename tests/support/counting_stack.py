@@ -38,9 +38,19 @@ def spec(name: str) -> DatasetSpec:
 class CountingStack:
     """Workers of the counting stage, and a client."""
 
-    def __init__(self, redis_url: str, s3: S3Settings, folder: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        s3: S3Settings,
+        folder: Path,
+        *,
+        worker: Path = _WORKER,
+        **settings: str,
+    ) -> None:
         self.folder = folder
+        self._worker = worker
         self.joblog = JobLog(RedisSettings.model_validate({"url": redis_url}))
+        self.pool = settings.get("COUNTING_POOL", "prefork")
         self.workers: list[subprocess.Popen[bytes]] = []
         self._environment = {
             **os.environ,
@@ -61,7 +71,7 @@ class CountingStack:
     def start_worker(self) -> subprocess.Popen[bytes]:
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, str(_WORKER)],
+                [sys.executable, str(self._worker)],
                 env=self._environment,
                 stdout=log,
                 stderr=log,

@@ -16,8 +16,9 @@ class CutWire:
         self.address = ""
 
     async def open(self) -> None:
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        """Listen on a free port; after a cut, on the one before."""
+        port = int(self.address.rpartition(":")[2] or 0)
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", port)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def cut(self) -> None:

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.platform.settings.models import ClientSettings, LlmSettings, WorkerSettings
-from reclens_gateway.settings import GatewaySettings
+from reclens_gateway.settings import GatewaySection, GatewaySettings
 from reclens_recommender.serving.settings import InferenceSettings
 
 ROOT = Path(__file__).parents[3]
@@ -95,6 +96,44 @@ def test_images_are_named_by_an_exact_tag(name: str):
 def test_ports_are_published_on_this_machine_alone(name: str):
     for port in SERVICES[name].get("ports", []):
         assert default(port).startswith("127.0.0.1:")
+
+
+def test_networks_join_those_who_must_speak_to_one_another():
+    members: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        # Whoever names none would be in one with all others like it.
+        joined = service["networks"] if "network_mode" not in service else {}
+        assert joined or service["network_mode"] == "none"
+        for network in joined:
+            members.setdefault(network, set()).add(name)
+    workers = {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
+    in_redis = {*workers, "init", "cli", "gc", "gateway", "flower", "redis-exporter"}
+    assert members == {
+        "redis": {"bundled:redis", *in_redis},
+        "s3": {"seaweedfs:s3", "minio:s3", *workers, "init", "cli", "gc", "gateway", "inference"},
+        "calls": {"gateway", "inference"},
+        "front": {"gateway", "cli"},
+        "llm": {"labeler", "tgi", "llama"},
+        "metrics": {"gateway", "inference", "prometheus", "flower", "redis-exporter"},
+        "pages": {"prometheus", "grafana"},
+    }
+    declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]
+    assert declared.keys() == members.keys()
+    assert {name for name, one in declared.items() if one} == {"calls", "metrics"}
+
+
+@pytest.mark.parametrize("name", ["gateway", "inference"])
+def test_servers_ask_who_calls(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make_credentials(tmp_path, Addresses())
+    for key, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(key, default(str(value)).replace("/run/secrets/reclens", "X"))
+    monkeypatch.setenv("RECLENS_SECRETS_DIR", str(tmp_path / name))
+    settings = GatewaySettings().gateway if name == "gateway" else InferenceSettings().inference
+    assert settings.auth.tokens_file is not None
+    assert not settings.auth.allow_anonymous
+    assert (tmp_path / name / settings.auth.tokens_file.name).exists()
+    if isinstance(settings, GatewaySection):
+        assert settings.inference_token is not None
 
 
 def test_the_gateway_and_the_stores_alone_publish_ports_by_default():
@@ -181,7 +220,7 @@ def test_the_labeler_finds_the_language_model_of_either_profile(server: str):
     assert settings.dialect == "tgi"
     assert settings.endpoint == "http://llm:8080"
     service = SERVICES[server]
-    assert service["networks"] == {"default": {"aliases": ["llm"]}}
+    assert service["networks"] == {"llm": {"aliases": ["llm"]}}
     command = service["command"]
     assert command[command.index("--port") + 1] == "8080"
 

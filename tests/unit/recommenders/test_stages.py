@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from interrupted_job import InterruptedJob
 
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
 from reclens.data import Dataset, Split, write_dataset
@@ -166,6 +167,42 @@ def test_cases_are_counted_and_marked_by_origin(
     assert "history_cases" not in metrics
     assert metrics["train_cases"] == 160
     assert job.published[-1].total == metrics["cases"] == 320
+
+
+def interrupted(
+    job: Any, dataset: Dataset, config: ModelConfig, leave_after: int, **options: Any
+) -> InterruptedJob:
+    """A capture that is left every so many steps, and has ended all the same."""
+    model = build_recommender(config, dataset.n_users, dataset.n_items, seed=0)
+    save_recommender(model, job.store.root / RECOMMENDER)
+    left = InterruptedJob(job.store, job.store.root / f"left-{leave_after}", leave_after)
+    left.metrics = left.run(capture.run, CaptureSpec(recommender=RECOMMENDER, **options))
+    return left
+
+
+@pytest.mark.parametrize(
+    ("shard_rows", "dtype"), [(64, "float16"), (100, "float32"), (999, "float32")]
+)
+def test_an_interrupted_capture_ends_with_the_same_bytes(
+    job: Any,
+    cycle: Dataset,
+    learned_config: ModelConfig,
+    shard_rows: int,
+    dtype: str,
+) -> None:
+    options = {"folds": 3, "shares": SHARES, "shard_rows": shard_rows, "dtype": dtype}
+    # 320 cases in blocks that end within users and within shards.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reclens.recommenders.capture._SORTED_CASES", 37)
+        whole = interrupted(job, cycle, learned_config, 0, **options)
+        assert whole.attempts == 1
+        for leave_after in (1, 3):
+            left = interrupted(job, cycle, learned_config, leave_after, **options)
+            assert left.objects == whole.objects
+            assert left.metrics == whole.metrics
+            assert left.attempts > 2
+            # What is stored is not made again.
+            assert len(left.added) == len(set(left.added)) == whole.metrics["shards"]
 
 
 @pytest.mark.parametrize("n_users", [10, 13, 943])

@@ -20,7 +20,7 @@ from reclens.contracts import (
     ReleaseSpec,
 )
 from reclens.errors import InvalidSpec
-from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.jobs.runner import JobRunner, planned
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
@@ -29,10 +29,15 @@ def run_pipeline(spec: PipelineSpec, task: Task, runner: JobRunner) -> JobResult
     """Hand the job over to a chain of its stages; the last one finishes under its id."""
     stages = spec.plan()
     job_id = str(task.request.id)
-    ids = [str(uuid.uuid4()) for _ in stages[:-1]] + [job_id]
+    # The same ones, should the message be delivered again: what is shown is what runs.
+    ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{job_id}/{stage.name}")) for stage in stages]
+    ids[-1] = job_id
     runner.runtime.joblog.planned(job_id, list(zip(ids, stages, strict=True)))
     signatures = [
-        task.app.signature(stage.task, kwargs={"spec": stage.spec}, immutable=True)
+        planned(
+            task.app.signature(stage.task, kwargs={"spec": stage.spec}, immutable=True),
+            stage.artifact,
+        )
         for stage in stages
     ]
     for stage_id, signature in zip(ids[:-1], signatures, strict=False):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence, Set
 
-from celery import Task, chord
+from celery import Signature, Task, chord
 
 from reclens import errors
-from reclens.contracts import ConceptShardSpec, ConceptsSpec, FailureReport, JobResult
+from reclens.contracts import ConceptShardSpec, ConceptsSpec, FailureReport, JobResult, JobSpec
 from reclens.contracts.specs.concepts import CONCEPTS_JOIN
 from reclens.errors import InvalidInput, JobCancelled, Partial, RecLensError
-from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.jobs.runner import JobRunner, planned
 from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import scale_of
 
@@ -105,12 +105,14 @@ def _send(
     runner.runtime.joblog.planned_shards(
         str(task.request.id), [(ids.get(shard.first), shard) for shard in shards]
     )
-    signature = task.app.signature
-    body = signature(CONCEPTS_JOIN.task, kwargs={"spec": spec.canonical()}, immutable=True)
+
+    def signature(name: str, made: JobSpec) -> Signature:
+        sent = task.app.signature(name, kwargs={"spec": made.canonical()}, immutable=True)
+        return planned(sent, made.artifact_ref())
+
+    body = signature(CONCEPTS_JOIN.task, spec)
     header = [
-        signature(shard.JOB.task, kwargs={"spec": shard.canonical()}, immutable=True).set(
-            task_id=ids[shard.first]
-        )
+        signature(shard.JOB.task, shard).set(task_id=ids[shard.first])
         for shard in shards
         if shard.first in send
     ]

@@ -15,6 +15,7 @@ from reclens.contracts.artifacts import (
 from reclens.contracts.base import (
     Contract as Contract,
     DataPath as DataPath,
+    Record as Record,
     canonical_json as canonical_json,
     data_paths as data_paths,
     sha256_hex as sha256_hex,

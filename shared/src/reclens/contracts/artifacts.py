@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple, Self
+from functools import cached_property
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.errors import InvalidInput
+from reclens.contracts.base import ADDED_LATER, Record
+from reclens.errors import InvalidInput, VersionMismatch
 
 
 class ArtifactKind(StrEnum):
@@ -43,6 +45,7 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 ObjectName = Annotated[str, Field(max_length=200, pattern=rf"^{_PART}(/{_PART})*$")]
 """Parts of letters, digits, dot, dash and underscore, none of which begins with a dot or a dash,
 joined by slashes: it names a file below any folder, and none outside."""
+_ATTEMPT = r"^([0-9a-f]{16})?$"
 
 
 class SplitRef(NamedTuple):
@@ -73,7 +76,7 @@ def object_key(ref: str, attempt: str, name: str) -> str:
     return f"{ref}/{attempt}/{name}" if attempt else f"{ref}/{name}"
 
 
-class ObjectEntry(Contract):
+class ObjectEntry(Record):
     """One object of an artifact."""
 
     name: ObjectName
@@ -82,9 +85,12 @@ class ObjectEntry(Contract):
     """Bytes."""
     sha256: Sha256
     """SHA-256 of the bytes, hexadecimal."""
+    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=_ATTEMPT)
+    """Folder of the attempt that uploaded it, where the manifest's went on after another one that
+    was interrupted. Empty: the manifest's own."""
 
 
-class InputEntry(Contract):
+class InputEntry(Record):
     """One input of an artifact, pinned by its manifest."""
 
     artifact: ArtifactRef
@@ -93,11 +99,16 @@ class InputEntry(Contract):
     """SHA-256 of that artifact's ``manifest.json``."""
 
 
-class Manifest(Contract):
+MANIFEST_VERSION: Final = 1
+"""Of the manifests that are written, and the newest that can be read."""
+
+
+class Manifest(Record):
     """The commit of an artifact: it is written last, and without it the artifact does not exist."""
 
-    manifest_version: int = 1
-    """Version of this layout."""
+    manifest_version: int = MANIFEST_VERSION
+    """Version of this layout. It is raised where those who know the one before would misread it;
+    fields that they can do without come without that."""
     artifact: ArtifactRef
     """Its own reference."""
     task: str
@@ -108,7 +119,7 @@ class Manifest(Contract):
     """Artifacts read, by role (``dataset``, ``recommender``, ...)."""
     objects: list[ObjectEntry]
     """Every object with size and checksum."""
-    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=_ATTEMPT)
     """Folder of the objects below the artifact's: each attempt to make it writes to one of its own.
     Empty: they lie in the artifact's folder itself, as before there were attempts."""
     metrics: dict[str, Any]
@@ -125,6 +136,19 @@ class Manifest(Contract):
     """What torch computed on, e.g. ``cpu`` or ``cuda:0 (NVIDIA H100)``, in order of first use. More
     than one: the run went on elsewhere. Empty: no model was run."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_not_newer(cls, value: Any) -> Any:
+        found = value.get("manifest_version") if isinstance(value, Mapping) else None
+        if isinstance(found, int) and found > MANIFEST_VERSION:
+            raise VersionMismatch(
+                f"{value.get('artifact')} was written by a newer RecLens: its manifest has version "
+                f"{found}, and this part knows {MANIFEST_VERSION}.",
+                field="manifest_version",
+                remedy="upgrade this part, see docs/how-to/upgrading.md.",
+            )
+        return value
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         # As on a file system that does not tell cases apart.
@@ -135,7 +159,12 @@ class Manifest(Contract):
 
     def key(self, name: str) -> str:
         """Where the object called ``name`` lies in the store."""
-        return object_key(self.artifact, self.attempt, name)
+        return object_key(self.artifact, self.folder_of.get(name, self.attempt), name)
+
+    @cached_property
+    def folder_of(self) -> dict[str, str]:
+        """The attempt that uploaded each object, by the object's name."""
+        return {entry.name: entry.attempt or self.attempt for entry in self.objects}
 
     def object(self, name: str) -> ObjectEntry:
         """The entry called ``name``.
@@ -153,7 +182,7 @@ class Manifest(Contract):
         )
 
 
-class Release(Contract):
+class Release(Record):
     """A version of a release: the three artifacts that serving answers from under its name."""
 
     name: str

@@ -115,6 +115,17 @@ def data_paths(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from data_paths(part, f"{where}[{index}]")
 
 
+class Record(Contract):
+    """A value that one part writes and others read, perhaps of an older version: they pass over
+    fields that they do not know.
+
+    So a new field may be added in a minor version, where those who do not read it go on as before.
+    Specifications are no records: a field of theirs that is passed over would be another job.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
 def canonical_json(value: Any) -> bytes:
     """Serialise with sorted keys and no white space: the bytes that are hashed."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

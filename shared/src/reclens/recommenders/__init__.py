@@ -4,6 +4,7 @@ from reclens.recommenders.base import Objective, Recommender, UserBatch
 from reclens.recommenders.capture import (
     ORIGINS,
     CaseBatch,
+    CaseKind,
     Origin,
     capture_cases,
     case_kind,
@@ -19,6 +20,7 @@ from reclens.recommenders.training import RecommenderTrainer
 __all__ = [
     "ORIGINS",
     "CaseBatch",
+    "CaseKind",
     "Objective",
     "Origin",
     "Recommender",

@@ -7,7 +7,7 @@ for each part of the user's history that is folded in as if the user were unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple, get_args
@@ -107,6 +107,7 @@ def capture_cases(
     site: ProbeSite | None = None,
     top_k: int = 10,
     batch_size: int = 512,
+    start: int = 0,
 ) -> Iterator[CaseBatch]:
     """Run ``model`` over all cases of ``dataset`` and yield what passes ``site``.
 
@@ -123,6 +124,7 @@ def capture_cases(
         site: where to probe; None: the model's own site.
         top_k: items to keep of the model's answer.
         batch_size: cases per forward pass.
+        start: cases before this one are left out; the others come out as they would with them.
 
     Raises:
         InvalidInput: the site does not fit the model, or gives more than one vector per case.
@@ -135,16 +137,39 @@ def capture_cases(
             remedy="use `last`; every prefix is a case of its own.",
         )
     model.eval()
-    cases = _cases(model, dataset, kind, folds=folds, seed=seed)
+    # What is sorted together stays together: a vector is the same in other company up to float
+    # rounding only.
+    block, left_out = divmod(start, _SORTED_CASES)
+    cases = _cases(model, dataset, kind, folds=folds, seed=seed, start=block * _SORTED_CASES)
     while waiting := list(islice(cases, _SORTED_CASES)):
-        yield _capture(model, site, waiting, top_k=top_k, batch_size=batch_size)
+        batch = _capture(model, site, waiting, top_k=top_k, batch_size=batch_size)
+        if left_out < len(batch):
+            yield CaseBatch(**{name: column[left_out:] for name, column in vars(batch).items()})
+        left_out = 0
 
 
 def _cases(
-    model: Recommender, dataset: Dataset, kind: CaseKind, *, folds: int, seed: int
+    model: Recommender, dataset: Dataset, kind: CaseKind, *, folds: int, seed: int, start: int
+) -> Iterator[_Case]:
+    # To draw what is left out would take as long as to draw what is not.
+    before = np.cumsum(count_cases(dataset, kind, folds))
+    first = int(np.searchsorted(before, start, side="right"))
+    skipped = start - (int(before[first - 1]) if first else 0)
+    users = range(first, dataset.n_users)
+    return islice(_cases_of(model, dataset, kind, users, folds=folds, seed=seed), skipped, None)
+
+
+def _cases_of(
+    model: Recommender,
+    dataset: Dataset,
+    kind: CaseKind,
+    users: Iterable[int],
+    *,
+    folds: int,
+    seed: int,
 ) -> Iterator[_Case]:
     whole: Origin = "history" if model.reads_history else "learned"
-    for user in range(dataset.n_users):
+    for user in users:
         history = dataset.history(user)
         first = 1 if kind == "prefixes" else max(len(history), 1)
         for end in range(first, len(history) + 1):

@@ -17,9 +17,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from reclens.cli.main import run
 from reclens.errors import InvalidInput, MissingData
-from reclens.platform.grpc.auth import digest, read_tokens
+from reclens.platform.grpc.auth import AuthSettings, digest, read_tokens
 from reclens.platform.grpc.server import GrpcServer, ServerSettings
 from reclens.platform.grpc.tls import bearer
+from reclens_gateway.settings import GatewaySection
+from reclens_recommender.serving.settings import InferenceSection
 
 
 def create(capsys: pytest.CaptureFixture[str], file: Path, *options: str) -> str:
@@ -231,6 +233,22 @@ def test_tokens_do_not_travel_in_plain_text_by_accident(
     create(capsys, file, "--client", "shop")
     with pytest.raises(InvalidInput, match="plain text"):
         GrpcServer(ServerSettings(listen=listen, auth={"tokens_file": file}))  # pyright: ignore
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:50051", "host:50051", ":0"])
+async def test_servers_are_not_open_to_other_machines_by_accident(listen: str) -> None:
+    sections: list[type[ServerSettings]] = [GatewaySection, InferenceSection]
+    for section in sections:
+        with pytest.raises(InvalidInput, match="could call everything") as refused:
+            GrpcServer(section(listen=listen))
+        assert refused.value.field == "auth.tokens_file"
+        assert "allow_anonymous" in refused.value.remedy
+        GrpcServer(section(listen=listen, auth=AuthSettings(allow_anonymous=True)))
+
+
+async def test_on_the_loopback_interface_no_token_is_needed() -> None:
+    for listen in ("127.0.0.1:0", "localhost:0", "[::1]:0", "unix:/run/reclens.sock"):
+        GrpcServer(ServerSettings(listen=listen))
 
 
 def test_server_does_not_start_without_its_tokens(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reclens.contracts import CaptureSpec, DatasetSpec, RecommenderSpec
-from reclens.errors import CorruptArtifact, NotFound, Unavailable
+from reclens.errors import CorruptArtifact, NotFound, Unavailable, VersionMismatch
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 
@@ -290,3 +290,103 @@ def test_nothing_is_committed_of_which_an_object_is_gone(
     with pytest.raises(CorruptArtifact, match=r"table\.parquet.*not there"):
         writer.commit({}, seconds=1)
     assert not artifact_store.exists(writer.ref)
+
+
+def added(writer: ArtifactWriter, folder: Path, name: str) -> None:
+    (folder / name).write_bytes(f"rows of {name}".encode())
+    writer.add(folder / name)
+
+
+def test_an_attempt_goes_on_after_what_another_handed_on(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    spec = DatasetSpec(k_core=31)
+    first, second, third = (ArtifactWriter(artifact_store, spec) for _ in range(3))
+    added(first, tmp_path, "a")
+    first.hand_on()
+    added(first, tmp_path, "b")
+    # As JSON, through a checkpoint.
+    assert second.take_over(json.loads(json.dumps(first.hand_on())))
+    added(second, tmp_path, "c")
+    parts = second.hand_on()
+    added(second, tmp_path, "not-handed-on")
+    assert third.take_over(parts)
+    added(third, tmp_path, "d")
+    # Those who were interrupted wake, and fail: what others go on with stays.
+    added(first, tmp_path, "late")
+    for late in (first, second):
+        late.discard()
+    manifest = third.commit({}, seconds=1)
+    assert [entry.name for entry in manifest.objects] == ["a", "b", "c", "d"]
+    assert len(set(manifest.folder_of.values())) == 3
+    for name in "abcd":
+        copy = artifact_store.fetch(third.ref, name)
+        assert copy.read_bytes() == f"rows of {name}".encode()
+    assert set(artifact_store.objects.list(f"{third.ref}/")) == {
+        f"{third.ref}/manifest.json",
+        *(manifest.key(name) for name in "abcd"),
+    }
+    # One that woke after the commit as well.
+    second.discard()
+    artifact_store.fetch_all(third.ref)
+
+
+def test_nothing_is_taken_over_that_is_gone_or_made_from_something_else(
+    artifact_store: ArtifactStore, tmp_path: Path
+):
+    dataset = write(artifact_store, DatasetSpec(k_core=32), tmp_path)
+    spec = RecommenderSpec(dataset=dataset)
+    first = ArtifactWriter(artifact_store, spec)
+    first.pin_inputs()
+    added(first, tmp_path, "a")
+    parts = first.hand_on()
+    second = ArtifactWriter(artifact_store, spec)
+    assert not second.take_over(parts)  # it has not looked at its inputs
+    second.pin_inputs()
+    assert second.take_over(parts)
+    (key,) = artifact_store.objects.list(f"{first.ref}/")
+    artifact_store.objects.delete(key)
+    third = ArtifactWriter(artifact_store, spec)
+    third.pin_inputs()
+    assert not third.take_over(parts)
+    assert third.commit({}, seconds=1).objects == []
+
+
+def test_an_attempt_whose_commit_was_sent_twice_keeps_its_objects(
+    artifact_store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    writer = ArtifactWriter(artifact_store, DatasetSpec(k_core=33))
+    added(writer, tmp_path, "a")
+    put = artifact_store.objects.put_if_absent
+
+    def twice(key: str, data: bytes) -> bool:
+        # The answer to the first one was lost on its way.
+        put(key, data)
+        return put(key, data)
+
+    monkeypatch.setattr(artifact_store.objects, "put_if_absent", twice)
+    manifest = writer.commit({}, seconds=1)
+    assert artifact_store.fetch(manifest.artifact, "a").read_bytes() == b"rows of a"
+
+
+def test_fields_that_came_later_are_passed_over(artifact_store: ArtifactStore, tmp_path: Path):
+    ref = write(artifact_store, DatasetSpec(k_core=34), tmp_path)
+    newer = json.loads(artifact_store.objects.get(f"{ref}/manifest.json"))
+    newer["colour"] = "green"
+    newer["objects"][0]["compressed"] = True
+    artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(newer).encode())
+    assert artifact_store.fetch(ref, "table.parquet").read_bytes() == f"rows of {ref}".encode()
+
+
+def test_a_manifest_of_a_newer_layout_is_no_damage(artifact_store: ArtifactStore, tmp_path: Path):
+    ref = write(artifact_store, DatasetSpec(k_core=35), tmp_path)
+    good = artifact_store.objects.get(f"{ref}/manifest.json")
+    newer = {**json.loads(good), "manifest_version": 2, "objects": {"by": "name"}}
+    artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(newer).encode())
+    try:
+        with pytest.raises(VersionMismatch, match="newer RecLens") as caught:
+            artifact_store.fetch_all(ref)
+        assert "upgrade this part" in caught.value.remedy
+        assert "delete" not in str(caught.value)
+    finally:
+        artifact_store.objects.put(f"{ref}/manifest.json", good)

@@ -13,10 +13,19 @@ from pathlib import Path
 import pytest
 
 from reclens.contracts import ArtifactKind
-from reclens.errors import Unavailable
+from reclens.errors import Unauthenticated, Unavailable
 from reclens.ops.deployment.access import Account, rights
 from reclens.ops.deployment.credentials import Addresses, make_credentials
 from reclens.ops.deployment.initialise import PIPELINE
+from reclens.platform.grpc.auth import (
+    Scope,
+    TokenBook,
+    TokenEntry,
+    digest,
+    new_token,
+    read_tokens,
+    write_tokens,
+)
 from reclens.platform.jobs.spec_file import read_spec_file
 from reclens.platform.llm.answer_cache import PREFIX as ANSWERS
 from reclens.platform.settings.models import ClientSettings
@@ -27,9 +36,14 @@ FILES = {
     "recommender": {"RECLENS_REDIS__URL", *S3},
     "trainer": {"RECLENS_REDIS__URL", *S3},
     "labeler": {"RECLENS_REDIS__URL", *S3},
-    "inference": S3,
-    "gateway": {"RECLENS_GATEWAY__AUTH__RATES_REDIS", *S3},
-    "operator": {"RECLENS_REDIS__URL", *S3},
+    "inference": {"tokens.json", *S3},
+    "gateway": {
+        "RECLENS_GATEWAY__AUTH__RATES_REDIS",
+        "RECLENS_GATEWAY__INFERENCE_TOKEN",
+        "tokens.json",
+        *S3,
+    },
+    "operator": {"RECLENS_CLIENT__TOKEN", "RECLENS_REDIS__URL", *S3},
     "init": {"RECLENS_REDIS__URL", *S3},
     "gc": {"RECLENS_REDIS__URL", *S3},
     "monitoring": {"RECLENS_REDIS__URL"},
@@ -122,7 +136,38 @@ def test_rotation_changes_one_part(folder: Path):
     assert {name for name in after if after[name] != before[name]} == {
         "operator/RECLENS_REDIS__URL", "operator/RECLENS_S3__SECRET_KEY", "operator.env",
         "redis/users.acl", "s3/identities.json",
+        "operator/RECLENS_CLIENT__TOKEN", "gateway/tokens.json",
     }  # fmt: skip
+
+
+def who_may_call(folder: Path, server: str, token: str) -> TokenEntry:
+    """The client of a token, as the server finds it."""
+    book = TokenBook(folder / server / "tokens.json")
+    return book.client(f"Bearer {(folder / token).read_text()}", lambda: "")
+
+
+def test_servers_are_told_who_may_call_and_no_token(folder: Path):
+    operator = who_may_call(folder, "gateway", "operator/RECLENS_CLIENT__TOKEN")
+    assert (operator.client, operator.scopes) == ("operator", set(Scope))
+    gateway = who_may_call(folder, "inference", "gateway/RECLENS_GATEWAY__INFERENCE_TOKEN")
+    assert (gateway.client, gateway.scopes) == ("gateway", {Scope.STEER})
+    for server in ("gateway", "inference"):
+        assert "reclens_" not in (folder / server / "tokens.json").read_text()
+    with pytest.raises(Unauthenticated):
+        who_may_call(folder, "inference", "operator/RECLENS_CLIENT__TOKEN")
+
+
+def test_tokens_that_were_added_or_revoked_stay_so(folder: Path):
+    file, more = folder / "gateway" / "tokens.json", new_token()
+    added = TokenEntry(client="shop", sha256=digest(more), scopes=frozenset({Scope.READ}))
+    write_tokens(file, [added])
+    assert make_credentials(folder, Addresses()) == []
+    assert [entry.client for entry in read_tokens(file)] == ["shop"]
+    # A new one takes the place of the operator's old one, and of no other.
+    for _ in range(2):
+        make_credentials(folder, Addresses(), rotate=[Account.OPERATOR])
+        assert [entry.client for entry in read_tokens(file)] == ["shop", "operator"]
+    assert who_may_call(folder, "gateway", "operator/RECLENS_CLIENT__TOKEN").client == "operator"
 
 
 def test_other_addresses_keep_the_secrets(folder: Path):
@@ -178,6 +223,9 @@ def test_a_shell_gets_the_operators_settings(
     key = (folder / "operator" / "RECLENS_S3__SECRET_KEY").read_text()
     assert found.s3.secret_key.get_secret_value() == key
     assert found.client.target == "here:3"
+    assert found.client.token is not None
+    token = (folder / "operator" / "RECLENS_CLIENT__TOKEN").read_text()
+    assert found.client.token.get_secret_value() == token
 
 
 def test_others_on_this_machine_stay_out_and_containers_read_their_mount(folder: Path):

@@ -49,3 +49,26 @@ def test_one_that_has_left_is_forgotten():
         detector.suspects({"a": 7}, now)
     detector.suspects({}, 30)
     assert detector.suspects({"a": 7}, 35) == []
+
+
+def test_one_without_a_connection_is_dead_within_seconds_and_one_with_it_is_not():
+    detector = FailureDetector(30, 6)
+    for now in range(0, 6, 2):
+        assert detector.suspects({"a": 7, "b": 7}, now, ["b"]) == []
+    assert detector.suspects({"a": 7, "b": 7}, 6, ["b"]) == ["a"]
+    for now in range(8, 30, 2):
+        assert detector.suspects({"b": 7}, now, ["b"]) == []
+    assert detector.suspects({"b": 7}, 30, ["b"]) == ["b"]
+
+
+def test_without_a_connection_one_that_counts_is_alive():
+    detector = FailureDetector(30, 6)
+    for now in range(0, 60, 2):
+        assert detector.suspects({"a": now}, now, []) == []
+
+
+def test_where_redis_tells_no_connections_it_takes_as_long_as_for_any():
+    detector = FailureDetector(30, 6)
+    for now in range(0, 30, 2):
+        assert detector.suspects({"a": 7}, now) == []
+    assert detector.suspects({"a": 7}, 30) == ["a"]

@@ -89,13 +89,18 @@ class FolderJob:
     def progress(self, progress: Progress) -> None:
         self.published.append(progress)
 
+    def drive(self, trainer: Any) -> None:
+        for progress in trainer.steps():
+            self.progress(progress)
+
 
 def _import(name: str, tmp_path: Path) -> tuple[Dataset, dict[str, Any]]:
     folder = _write(name, tmp_path / "data")
     data = DataSettings.model_validate({name.replace("-", "_"): folder})
     job = FolderJob(tmp_path, WorkerSettings(cache_dir=tmp_path / "cache", data=data))
     metrics = stage.run(DatasetSpec(name=name), cast(Any, job))
-    assert [progress.stage for progress in job.published] == ["obtain", "prepare", "write"]
+    stages = dict.fromkeys(progress.stage for progress in job.published)
+    assert list(stages) == ["obtain", "prepare", "write"]
     return read_dataset(job.objects), metrics
 
 

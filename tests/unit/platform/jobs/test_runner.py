@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -10,12 +11,13 @@ import pytest
 
 from reclens.contracts import Progress
 from reclens.contracts.specs.concepts import CONCEPTS_SHARD
-from reclens.errors import Unavailable
+from reclens.errors import LeaseLost, RecLensError, Unavailable
 from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs import runner
 from reclens.platform.jobs.app import connect, make_app
+from reclens.platform.jobs.context import tell
 from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.runner import delay_in_outage
+from reclens.platform.jobs.runner import is_exhaustion, retry_delay
 from reclens.platform.settings.models import RedisSettings, WorkerSettings
 
 
@@ -63,12 +65,17 @@ class Waiter:
 
     def begin(self, progress: Progress | None = None) -> None:
         """A worker takes it up, and says how far it is."""
-        self._task.update_state(state="STARTED")
+        tell(self._task, "STARTED", {})
         if progress is not None:
-            self._task.update_state(state="PROGRESS", meta=progress.canonical())
+            tell(self._task, "PROGRESS", progress.canonical())
 
-    def fail(self) -> float:
-        return delay_in_outage(self._task, self._runtime, Away("http://x: answered 503"))
+    def end(self, error: Exception) -> None:
+        """It fails for good."""
+        self._task.backend.mark_as_failure(self.job_id, error)
+
+    def fail(self, error: RecLensError | None = None) -> float:
+        error = error or Away("http://x: answered 503")
+        return retry_delay(self._task, self._runtime, error)
 
 
 def test_it_waits_twice_as_long_each_time_up_to_a_minute():
@@ -136,3 +143,39 @@ def test_how_far_it_was_is_shown_however_often_it_tries(redis_url: str, clock: C
     attempt(Progress(stage="label", step=5, total=16, unit="latents"))
     attempt(None)
     assert shown == [("read", 0), *[("label", 3)] * 3, *[("label", 5)] * 2]
+
+
+def test_other_faults_are_tried_a_few_times_however_long_an_outage_was(
+    redis_url: str, clock: Clock
+):
+    waiter = Waiter(redis_url, patience_seconds=3600)
+    for _ in range(20):
+        clock.now += waiter.fail()
+    for _ in range(6):
+        clock.now += waiter.fail(LeaseLost("gone"))
+    with pytest.raises(LeaseLost):
+        waiter.fail(LeaseLost("gone"))
+
+
+def test_a_job_that_has_ended_shows_its_end_whoever_still_works_on_it(redis_url: str, clock: Clock):
+    waiter = Waiter(redis_url, patience_seconds=3600)
+    waiter.end(ValueError("no"))
+    waiter.begin(Progress(stage="label", step=3, total=16))
+    waiter.fail()
+    assert waiter.log.show(waiter.job_id).state == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("error", "exhausted"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (Unavailable("gone"), False),
+    ],
+)
+def test_what_tells_of_a_process_that_is_short_of_something(error: Exception, exhausted: bool):
+    assert is_exhaustion(error) is exhausted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -18,6 +18,8 @@ from reclens.probing import ProbeSite
 from reclens.recommenders import (
     ORIGINS,
     CaseBatch,
+    CaseKind,
+    Recommender,
     capture_cases,
     case_kind,
     count_cases,
@@ -45,29 +47,14 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
     per_user = count_cases(dataset, kind, spec.folds)
     split_of_user = divide_users(dataset.n_users, spec.shares, spec.seed)
 
-    writer = ShardWriter(job, dataset, split_of_user, spec)
-    per_origin = np.zeros(len(ORIGINS), dtype=np.int64)
-    captured = capture_cases(
-        model,
-        dataset,
-        kind=kind,
-        folds=spec.folds,
-        seed=spec.seed,
-        site=site,
-        top_k=spec.top_k,
-    )
-    for cases in captured:
-        writer.write(cases)
-        per_origin += np.bincount(cases.origin, minlength=len(ORIGINS))
-        done, total = int(per_origin.sum()), int(per_user.sum())
-        job.progress(Progress(stage="capture", step=done, total=total, unit="cases"))
-    writer.flush()
+    capture = Capture(job, spec, dataset, model, kind=kind, site=site, split_of_user=split_of_user)
+    job.drive(capture)
     return {
-        "cases": int(per_origin.sum()),
+        "cases": sum(capture.per_origin),
         "users": int((per_user > 0).sum()),
-        "d_model": writer.d_model,
-        "shards": writer.shards,
-        "bytes": writer.bytes,
+        "d_model": capture.d_model,
+        "shards": capture.shards,
+        "bytes": capture.bytes,
         "site": f"{site.module}[{site.position}]",
         "kind": kind,
         **{
@@ -75,8 +62,8 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
             for code, split in enumerate(get_args(UserSplit))
         },
         **{
-            f"{origin}_cases": int(count)
-            for origin, count in zip(ORIGINS, per_origin, strict=True)
+            f"{origin}_cases": count
+            for origin, count in zip(ORIGINS, capture.per_origin, strict=True)
             if count
         },
     }
@@ -98,55 +85,102 @@ def divide_users(n_users: int, shares: dict[UserSplit, float], seed: int) -> np.
 # --- shards --------------------------------------------------------------------------------------
 
 
-class ShardWriter:
-    """Gathers cases, and adds a table ``ACTIVATION_SHARD`` to the job's artifact whenever
-    ``spec.shard_rows`` are together.
+class Capture:
+    """Captures cases, and adds a table ``ACTIVATION_SHARD`` to the job's artifact whenever
+    ``spec.shard_rows`` are together. It goes on after the cases that it has.
 
     Attributes:
-        d_model: width of the representation; 0 before the first case.
+        d_model: width of the representation; 0 before the first shard.
         shards: files written so far.
         bytes: their size.
+        per_origin: cases in them by origin, as in ``ORIGINS``.
     """
 
     def __init__(
-        self, job: JobContext, dataset: Dataset, split_of_user: np.ndarray, spec: CaptureSpec
+        self,
+        job: JobContext,
+        spec: CaptureSpec,
+        dataset: Dataset,
+        model: Recommender,
+        *,
+        kind: CaseKind,
+        site: ProbeSite,
+        split_of_user: np.ndarray,
     ) -> None:
         self._job = job
+        self._spec = spec
+        self._dataset = dataset
+        self._model = model
+        self._kind: CaseKind = kind
+        self._site = site
         self._user_ids = pa.array(dataset.users.ids, pa.string())
         self._item_ids = pa.array(dataset.items.ids, pa.string())
         self._splits = pa.array(get_args(UserSplit), pa.string())
         self._origins = pa.array(ORIGINS, pa.string())
         self._split_of_user = split_of_user
-        self._spec = spec
         self._waiting: list[pa.Table] = []
-        self._n_waiting = 0
         self.d_model = self.shards = self.bytes = 0
+        self.per_origin = [0] * len(ORIGINS)
 
-    def write(self, cases: CaseBatch) -> None:
-        """Take ``cases`` in, and write the files that became full."""
-        self._waiting.append(self._table(cases))
-        self._n_waiting += len(cases)
-        while self._n_waiting >= self._spec.shard_rows:
-            self._write_rows(self._spec.shard_rows)
-
-    def flush(self) -> None:
-        """Write what is left."""
+    def steps(self) -> Iterator[Progress]:
+        """Capture some thousand cases at a time, and write the files that became full."""
+        total = int(count_cases(self._dataset, self._kind, self._spec.folds).sum())
+        captured = capture_cases(
+            self._model,
+            self._dataset,
+            kind=self._kind,
+            folds=self._spec.folds,
+            seed=self._spec.seed,
+            site=self._site,
+            top_k=self._spec.top_k,
+            start=sum(self.per_origin) + self._n_waiting,
+        )
+        for cases in captured:
+            self._waiting.append(self._table(cases))
+            while self._n_waiting >= self._spec.shard_rows:
+                self._write_shard(self._spec.shard_rows)
+            done = sum(self.per_origin) + self._n_waiting
+            yield Progress(stage="capture", step=done, total=total, unit="cases")
         if self._n_waiting:
-            self._write_rows(self._n_waiting)
+            self._write_shard(self._n_waiting)
 
-    def _write_rows(self, rows: int) -> None:
-        table = pa.concat_tables(self._waiting)
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """What the shards hold, and the cases after them."""
+        names = ("d_model", "shards", "bytes", "per_origin")
+        meta = {name: getattr(self, name) for name in names}
+        # In the batches in which they came: the next shard's pages depend on them.
+        return {"waiting": table_to_bytes(self._waiting)} if self._n_waiting else {}, meta
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Go on after them."""
+        self.d_model, self.shards, self.bytes = meta["d_model"], meta["shards"], meta["bytes"]
+        self.per_origin = list(meta["per_origin"])
+        self._waiting = [table_from_bytes(tensors["waiting"])] if tensors else []
+
+    @property
+    def _n_waiting(self) -> int:
+        return sum(len(table) for table in self._waiting)
+
+    def _write_shard(self, rows: int) -> None:
+        waiting = pa.concat_tables(self._waiting)
+        table = waiting.slice(0, rows)
         path = self._job.folder / ACTIVATION_SHARD.file.format(self.shards)
-        ACTIVATION_SHARD.write(table.slice(0, rows), path)
-        self.shards += 1
-        self.bytes += path.stat().st_size
+        ACTIVATION_SHARD.write(table, path)
+        size = path.stat().st_size
         self._job.add(path)
         path.unlink()
-        self._waiting = [table.slice(rows)]
-        self._n_waiting -= rows
+        self._waiting = [waiting.slice(rows)]
+        self.shards += 1
+        self.bytes += size
+        self.d_model = table.schema.field("representation").type.list_size
+        origins = table["origin"].to_numpy()
+        self.per_origin = [
+            count + int((origins == origin).sum())
+            for count, origin in zip(self.per_origin, ORIGINS, strict=True)
+        ]
 
     def _table(self, cases: CaseBatch) -> pa.Table:
-        self.d_model = cases.representation.shape[1]
+        d_model = cases.representation.shape[1]
         dtype = pa.float16() if self._spec.dtype == "float16" else pa.float32()
         numbers = cases.representation.astype(self._spec.dtype).ravel()
         lengths = [len(context) for context in cases.contexts]
@@ -159,7 +193,7 @@ class ShardWriter:
                 "origin": self._origins.take(pa.array(cases.origin)),
                 "context": _lists(lengths, self._item_ids, np.concatenate(cases.contexts)),
                 "representation": pa.FixedSizeListArray.from_arrays(
-                    pa.array(numbers, dtype), self.d_model
+                    pa.array(numbers, dtype), d_model
                 ),
                 "top_items": _lists(n_found, self._item_ids, cases.top_items[found]),
                 "top_scores": pa.ListArray.from_arrays(
@@ -167,6 +201,20 @@ class ShardWriter:
                 ),
             }
         )
+
+
+def table_to_bytes(tables: Sequence[pa.Table]) -> np.ndarray:
+    """Rows of some tables as an Arrow stream, uint8, for a checkpoint."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+    return np.frombuffer(sink.getvalue(), dtype=np.uint8)
+
+
+def table_from_bytes(stream: np.ndarray) -> pa.Table:
+    """One table of these rows."""
+    return pa.ipc.open_stream(stream.tobytes()).read_all()
 
 
 def _lists(lengths: Sequence[int] | np.ndarray, ids: pa.Array, indices: np.ndarray) -> pa.ListArray:

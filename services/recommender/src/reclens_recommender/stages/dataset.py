@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from reclens.contracts import DatasetSpec, Progress
 from reclens.data import (
@@ -16,6 +19,7 @@ from reclens.data import (
     verify_checksums,
     write_dataset,
 )
+from reclens.errors import InvalidInput
 from reclens.platform.datasets.obtain import Obtained, obtain
 from reclens.platform.jobs.context import JobContext
 
@@ -36,15 +40,54 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
         InvalidInput: the files are others than the specification pins, not below the folders that
             the worker takes data from, or nothing is left of them.
     """
-    _report(job, "obtain")
+    job.progress(_at("obtain"))
     obtained = _obtain(spec, job)
-    _report(job, "prepare")
-    dataset = prepare(spec, obtained.folder)
-    _report(job, "write")
-    for name in write_dataset(dataset, job.folder):
-        job.add(job.folder / name)
-    source = spec.source or published_source(spec.name, obtained.folder)
-    return {**_counts(dataset), "source": obtained.origin, "files": checksums(source)}
+    imported = Import(spec, job, obtained)
+    job.drive(imported)
+    return imported.metrics
+
+
+class Import:
+    """From raw files to stored tables. It goes on after the tables that are stored; until one is,
+    all that is kept are the downloaded files, in the worker's cache.
+
+    Attributes:
+        metrics: of the data set, once it is read.
+    """
+
+    def __init__(self, spec: DatasetSpec, job: JobContext, obtained: Obtained) -> None:
+        source = spec.source or published_source(spec.name, obtained.folder)
+        self.metrics = {"source": obtained.origin, "files": checksums(source)}
+        self._spec = spec
+        self._job = job
+        self._folder = obtained.folder
+        self._stored: list[str] = []
+
+    def steps(self) -> Iterator[Progress]:
+        """Read the files, and store the tables that are not yet."""
+        yield _at("prepare")
+        dataset = prepare(self._spec, self._folder)
+        self.metrics |= _counts(dataset)
+        yield _at("write")
+        for name in write_dataset(dataset, self._job.folder):
+            if name not in self._stored:
+                self._job.add(self._job.folder / name)
+                self._stored.append(name)
+                yield _at("write")
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The names of the tables that are stored, and the files that they were made from."""
+        return {}, {"stored": list(self._stored), "files": self.metrics["files"]}
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Store the others.
+
+        Raises:
+            InvalidInput: the raw files have changed since.
+        """
+        if meta["files"] != self.metrics["files"]:
+            raise InvalidInput("the raw files are others than before.", field="source")
+        self._stored = list(meta["stored"])
 
 
 def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
@@ -69,5 +112,5 @@ def _counts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _report(job: JobContext, stage: str) -> None:
-    job.progress(Progress(stage=stage, step=_STEPS.index(stage), total=len(_STEPS), unit="stages"))
+def _at(stage: str) -> Progress:
+    return Progress(stage=stage, step=_STEPS.index(stage), total=len(_STEPS), unit="stages")

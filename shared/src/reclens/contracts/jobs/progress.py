@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from reclens.contracts.base import Contract
+from reclens.contracts.base import Record
 
 
-class Progress(Contract):
+class Progress(Record):
     """State of a running job, published at most every two seconds."""
 
     stage: str
@@ -28,7 +28,7 @@ class Progress(Contract):
     """Current values, e.g. ``loss``, ``fvu``, ``l0``, ``dead_fraction``, ``hr@10``."""
 
 
-class Waiting(Contract):
+class Waiting(Record):
     """Why a job that has begun does nothing just now, and when it tries again."""
 
     reason: str
@@ -41,7 +41,7 @@ class Waiting(Contract):
     """UTC, ISO 8601."""
 
 
-class FailureReport(Contract):
+class FailureReport(Record):
     """What a part of a larger job returns instead of failing: how it failed for good."""
 
     reason: str
@@ -60,7 +60,7 @@ class FailureReport(Contract):
     """Where in the worker."""
 
 
-class JobResult(Contract):
+class JobResult(Record):
     """What a finished job returns: references and numbers, never tensors."""
 
     artifact: str

@@ -4,6 +4,9 @@
 FOLDER/                   0700: nobody else on this machine gets in
   trainer/, gateway/, ... RECLENS_REDIS__URL, RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY,
                           as far as the part needs them; mounted into its containers
+  gateway/, inference/    tokens.json: who may call; digests only
+  gateway/                RECLENS_GATEWAY__INFERENCE_TOKEN
+  operator/               RECLENS_CLIENT__TOKEN
   grafana/                GRAFANA_ADMIN_PASSWORD
   redis/users.acl         for Redis; has digests of the passwords only
   s3/                     for the store: identities.json and security.toml of SeaweedFS,
@@ -36,6 +39,14 @@ import typer
 from reclens.ops.deployment.access import Account, rights
 from reclens.ops.deployment.account_rules import S3Keys, render_acl, render_identities
 from reclens.ops.deployment.secret_folder import SecretFolder
+from reclens.platform.grpc.auth import (
+    Scope,
+    TokenEntry,
+    digest,
+    new_token,
+    read_tokens,
+    tokens_text,
+)
 
 IDENTITIES: Final = "identities.json"
 """SeaweedFS's file in ``s3/``; it has the keys of all parts."""
@@ -45,6 +56,8 @@ ROOT_USER: Final = "MINIO_ROOT_USER"
 """MinIO's administrator, in ``s3/``."""
 ROOT_PASSWORD: Final = "MINIO_ROOT_PASSWORD"
 """The administrator's password, in ``s3/``."""
+TOKENS: Final = "tokens.json"
+"""Clients of a server, in its folder. Entries that somebody adds stay."""
 OPERATOR_ENV: Final = "operator.env"
 """Lines for a shell, in the folder itself."""
 
@@ -55,6 +68,8 @@ _GRAFANA: Final = "grafana/GRAFANA_ADMIN_PASSWORD"
 _REDIS_INSIDE: Final = "redis:6379"
 # The gateway counts rates in Redis and does nothing else there.
 _REDIS_FILES: Final = {Account.GATEWAY: "RECLENS_GATEWAY__AUTH__RATES_REDIS"}
+_CLIENT_TOKEN: Final = "RECLENS_CLIENT__TOKEN"
+_INFERENCE_TOKEN: Final = "RECLENS_GATEWAY__INFERENCE_TOKEN"
 _SECRET_BYTES: Final = 30  # 240 bits, 40 characters: MinIO takes no more
 
 
@@ -128,7 +143,13 @@ def make_credentials(
             redis = _redis_url(Account.OPERATOR, password, addresses.redis)
         else:
             redis = folder.read(f"{Account.OPERATOR.value}/{_REDIS_URL}") or ""
-        told = _operator_env(redis, keys[Account.OPERATOR], bucket, addresses)
+        called = f"{Account.GATEWAY.value}/{_INFERENCE_TOKEN}"
+        fresh = Account.GATEWAY in rotate
+        _token(folder, called, Account.INFERENCE, [Scope.STEER], fresh=fresh)
+        called = f"{Account.OPERATOR.value}/{_CLIENT_TOKEN}"
+        fresh = Account.OPERATOR in rotate
+        token = _token(folder, called, Account.GATEWAY, list(Scope), fresh=fresh)
+        told = _operator_env(redis, keys[Account.OPERATOR], bucket, addresses, token)
         folder.write(OPERATOR_ENV, told, private=True)
         return folder.changed
 
@@ -159,6 +180,26 @@ def _s3_keys(folder: SecretFolder, account: Account, fresh: bool) -> S3Keys:
     access = _kept(folder, name, lambda: f"reclens-{account.value}")
     secret = _kept(folder, f"{account.value}/{_SECRET_KEY}", _new_secret, fresh=fresh)
     return S3Keys(access, secret)
+
+
+def _token(
+    folder: SecretFolder, name: str, server: Account, scopes: list[Scope], *, fresh: bool
+) -> str:
+    """The token in the file ``name`` of a part, by which it calls ``server``."""
+    before = folder.read(name)
+    token = _kept(folder, name, new_token, fresh=fresh)
+    book = f"{server.value}/{TOKENS}"
+    path = folder.root / book
+    entries = read_tokens(path) if folder.read(book) else []
+    # A token that was revoked stays so.
+    if token != before or not entries:
+        kept = [entry for entry in entries if not before or entry.sha256 != digest(before)]
+        client, sha256 = name.partition("/")[0], digest(token)
+        made = TokenEntry(client=client, sha256=sha256, scopes=frozenset(scopes))
+        folder.write(book, tokens_text([*kept, made]))
+    else:
+        folder.write(book, path.read_text())
+    return token
 
 
 def _kept(
@@ -197,7 +238,7 @@ def _login(url: str) -> tuple[str | None, str | None]:
     return parts.username, parts.password
 
 
-def _operator_env(redis: str, keys: S3Keys, bucket: str, addresses: Addresses) -> str:
+def _operator_env(redis: str, keys: S3Keys, bucket: str, addresses: Addresses, token: str) -> str:
     values = {
         _REDIS_URL: redis,
         "RECLENS_S3__ENDPOINT": addresses.s3,
@@ -207,5 +248,6 @@ def _operator_env(redis: str, keys: S3Keys, bucket: str, addresses: Addresses) -
         _SECRET_KEY: keys.secret_key,
         "RECLENS_S3__BUCKET": bucket,
         "RECLENS_CLIENT__TARGET": addresses.gateway,
+        _CLIENT_TOKEN: token,
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

@@ -7,19 +7,16 @@ import binascii
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 
-from reclens.contracts import JobSpec, PipelineSpec, QueueName, job_kinds, split_ref
+from reclens.contracts import JobSpec, PipelineSpec, job_kinds, split_ref
 from reclens.errors import InvalidInput, NotFound
-from reclens.platform.celery.failure_detector import WORKERS, unacked_keys
+from reclens.platform.celery.reconciler import messages
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.log import JobLog, redis_errors
 from reclens.platform.settings.models import RedisSettings
-
-# Celery's queues of other priorities, as kombu names them.
-_PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
 class LiveJobs:
@@ -64,23 +61,6 @@ class LiveJobs:
         """Whether a worker is at it just now."""
         with redis_errors():
             return bool(self._redis.exists(f"reclens:lease:{ref}"))
-
-
-def messages(redis: Redis) -> Iterator[Any]:
-    """All messages of jobs: those that wait, and those in the hands of workers, until the job is
-    over. They outlive what the log keeps of a job.
-
-    Raises:
-        RedisError: from Redis.
-    """
-    for queue in QueueName:
-        for priority in _PRIORITIES:
-            yield from _parsed(redis.lrange(f"{queue}{priority}", 0, -1))
-    workers: Any = redis.hgetall(WORKERS)
-    for worker in workers:
-        taken: Any = redis.hgetall(unacked_keys(worker)["unacked_key"])
-        for held in _parsed(taken.values()):
-            yield held[0] if isinstance(held, list) and held else held
 
 
 def refs_of(task: str, spec: Any) -> set[str]:
@@ -130,9 +110,3 @@ def _named(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _named(one)
-
-
-def _parsed(messages: Any) -> Iterator[Any]:
-    for one in messages:
-        with suppress(ValueError):
-            yield json.loads(one)

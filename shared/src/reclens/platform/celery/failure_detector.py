@@ -3,27 +3,34 @@
 Redis does not notice that a worker died: what it had in hand would wait for the visibility
 timeout. So each worker keeps its unacknowledged messages under keys of its own and sends
 heartbeats: it counts upwards in a hash that all workers see. Whoever sees a count stand still for
-too long puts that worker's messages back into their queues. No clocks are compared, only changes
-seen by one observer; and while Redis is away nobody is suspected. A worker that was only slow finds
-its job running twice, which the lease on the artifact makes harmless.
+too long puts that worker's messages back into their queues and strikes it off, and with that its
+leases end. No clocks are compared, only changes seen by one observer; and while Redis is away
+nobody is suspected. A worker that was only slow finds its job running twice, which the lease on the
+artifact makes harmless.
+
+How long is too long depends on what Redis knows. Heartbeats come over a connection of their own,
+which the kernel closes when a process dies: without it a few seconds are enough. A worker that is
+busy or frozen still has it, and so has one whose host lost its power; there it takes half a minute.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import structlog
 from celery import Celery
 from kombu.connection import Connection
 from redis import Redis
+from redis.exceptions import ResponseError
 
-WORKERS = "reclens:workers"
-"""Hash with a count of heartbeats for each worker."""
-_BEATS_UNTIL_DEAD = 6
+from reclens.platform.jobs.lease import WORKERS
+
+_BEATS_UNTIL_DEAD = 4
 _LONGEST_TIMEOUT = 30.0
+_LONGEST_TIMEOUT_WITHOUT_CONNECTION = 6.0
 
 _log = structlog.get_logger(__name__)
 
@@ -43,16 +50,35 @@ def unacked_keys(worker: str) -> dict[str, str]:
     }
 
 
-class FailureDetector:
-    """Tells which workers' counts have stood still for ``seconds``, as seen from here."""
+def beats_connection(worker: str) -> str:
+    """Name of the connection to Redis over which ``worker`` sends heartbeats, and nothing else."""
+    return f"{worker}/beats"
 
-    def __init__(self, seconds: float) -> None:
+
+class FailureDetector:
+    """Tells which workers' counts have stood still for too long, as seen from here.
+
+    Args:
+        seconds: too long for a worker of which no more is known.
+        seconds_without_connection: too long for one that has no connection to Redis.
+    """
+
+    def __init__(self, seconds: float, seconds_without_connection: float | None = None) -> None:
         self._seconds = seconds
+        self._unconnected = min(seconds, seconds_without_connection or seconds)
         self._seen: dict[str, tuple[int, float]] = {}
         self._looked_at: float | None = None
 
-    def suspects(self, counts: dict[str, int], now: float) -> list[str]:
-        """Those of ``counts`` without a heartbeat for too long at time ``now``, in seconds."""
+    def suspects(
+        self, counts: dict[str, int], now: float, connected: Collection[str] | None = None
+    ) -> list[str]:
+        """Those of ``counts`` without a heartbeat for too long at time ``now``, in seconds.
+
+        Args:
+            counts: of heartbeats, by worker.
+            now: a clock that only goes forwards.
+            connected: workers whose connection Redis sees. None: it does not tell.
+        """
         # Who did not look for long, being suspended perhaps, cannot tell who sent none.
         if self._looked_at is not None and now - self._looked_at > self._seconds / 2:
             self.forget()
@@ -63,7 +89,12 @@ class FailureDetector:
             else (count, now)
             for worker, count in counts.items()
         }
-        return [worker for worker, (_, since) in self._seen.items() if now - since >= self._seconds]
+        known_gone = set[str]() if connected is None else self._seen.keys() - set(connected)
+        return [
+            worker
+            for worker, (_, since) in self._seen.items()
+            if now - since >= (self._unconnected if worker in known_gone else self._seconds)
+        ]
 
     def forget(self) -> None:
         """Begin anew, because nothing could be seen for a while."""
@@ -77,7 +108,7 @@ class Membership:
 
     Args:
         app: its broker options must hold `unacked_keys` of this worker.
-        redis: a client.
+        redis: a client whose connection is called `beats_connection`.
         worker: unique to this process, see `unique_name`.
         timeout: seconds, see `detection_timeout`.
     """
@@ -86,9 +117,10 @@ class Membership:
         self._app = app
         self._redis = redis
         self._worker = worker
-        self._detector = FailureDetector(timeout)
+        unconnected = min(timeout, _LONGEST_TIMEOUT_WITHOUT_CONNECTION)
+        self._detector = FailureDetector(timeout, unconnected)
         self._strays: set[str] = set()
-        self.interval = timeout / _BEATS_UNTIL_DEAD
+        self.interval = unconnected / _BEATS_UNTIL_DEAD
 
     def beat(self, held: Iterable[str]) -> None:
         """Once every ``interval`` seconds: send a heartbeat, and hand back what dead workers, or
@@ -104,7 +136,7 @@ class Membership:
         self._keep(set(held))
         counts: dict[str, str] = self._redis.hgetall(WORKERS)  # type: ignore[assignment]
         known = {worker: int(count) for worker, count in counts.items()}
-        for worker in self._detector.suspects(known, time.monotonic()):
+        for worker in self._detector.suspects(known, time.monotonic(), self._connected(known)):
             if worker == self._worker:
                 continue
             restored = self._restore(worker, self._tags(worker))
@@ -127,6 +159,16 @@ class Membership:
         """Redis was away: suspect nobody by what was seen before."""
         self._detector.forget()
         self._strays = set()
+
+    def _connected(self, known: Collection[str]) -> list[str] | None:
+        try:
+            names = {client["name"] for client in self._redis.client_list(_type="normal")}
+        except ResponseError:
+            return None
+        # Where Redis does not even show this worker's connection, it says nothing of the others'.
+        if beats_connection(self._worker) not in names:
+            return None
+        return [worker for worker in known if beats_connection(worker) in names]
 
     def _keep(self, held: set[str]) -> None:
         """Renew the messages in hand; hand back those that nobody works on."""

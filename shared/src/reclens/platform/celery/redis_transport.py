@@ -1,21 +1,39 @@
 """Kombu's Redis transport, mended where a worker with jobs in hand loses Redis.
 
-Two things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis is
-and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. And a
-lost connection puts all messages in hand back into the queue, though their jobs go on.
+Three things go wrong in kombu and Celery 5.7. A channel that was closed has forgotten where Redis
+is and is still asked to acknowledge what it delivered: `AttributeError`, which ends the worker. A
+lost connection puts all messages in hand back into the queue, though their jobs go on. And a
+message that was taken while Redis is full is in nobody's hands.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
+from reclens.platform.jobs.outages import REFUSALS, outage_of
+
+_NOTE_SECONDS = 0.5
+
 
 class QoS(kombu_redis.QoS):
     """What a channel has delivered and nobody has acknowledged."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that was taken from its queue. Where Redis cannot note it just now, it is
+        in this process alone, and would be lost with a lost connection."""
+        while True:
+            try:
+                super().append(message, delivery_tag)
+                return
+            except Exception as error:
+                if outage_of(error) is None or is_stopping():
+                    raise
+                time.sleep(_NOTE_SECONDS)
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put it back where the worker stops. Where only the connection is lost, the jobs go on;
@@ -44,9 +62,11 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """The Redis transport with channels of that kind."""
+    """The Redis transport with channels of that kind, which connects anew where Redis fails over or
+    is full, as where it is away."""
 
     Channel = Channel
+    connection_errors = (*kombu_redis.Transport.connection_errors, *REFUSALS)
 
 
 def is_stopping() -> bool:

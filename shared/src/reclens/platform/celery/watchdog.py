@@ -26,9 +26,15 @@ from celery.worker import state
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from reclens.platform.celery.failure_detector import Membership, detection_timeout
+from reclens.platform.celery.failure_detector import (
+    Membership,
+    beats_connection,
+    detection_timeout,
+)
+from reclens.platform.celery.reconciler import Reconciler
 from reclens.platform.celery.redis_transport import is_stopping
 from reclens.platform.jobs.app import connect
+from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import WorkerSettings
 
 EXIT_CODE = 75
@@ -152,6 +158,7 @@ class Watchdog:
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.gave_up = False
+        self._given_up = ""
         # What a predecessor left says nothing about this process.
         if self._settings.file is not None:
             self._settings.file.unlink(missing_ok=True)
@@ -170,6 +177,10 @@ class Watchdog:
 
         steps: dict[str, set[type]] = self._app.steps  # type: ignore[assignment]
         steps["consumer"].add(WatchdogStep)
+
+    def give_up(self, fault: str) -> None:
+        """End this process at the next look, as one that has stalled; from any thread."""
+        self._given_up = fault
 
     def leave(self) -> None:
         """End when the worker has stopped, and hand back what it did not begin."""
@@ -198,13 +209,21 @@ class Watchdog:
     # --- the thread ------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        redis = connect(self._redis_settings)
+        redis = connect(self._redis_settings, beats_connection(self._worker))
         timeout = detection_timeout(self._redis_settings.visibility_timeout_seconds)
         member = self._member = Membership(self._app, redis, self._worker, timeout)
+        lost = self._settings.lost_seconds
+        reconciler = Reconciler(self._app, redis, JobLog(self._redis_settings, self._app), lost)
         interval = min(member.interval, self._settings.stall_seconds / 4)
+        reconciled_at = time.monotonic()
         while not self._left.is_set():
             try:
                 self._observe(redis, member)
+                if lost and time.monotonic() - reconciled_at > lost / 4:
+                    reconciled_at = time.monotonic()
+                    reconciler.look(reconciled_at)
+            except (RedisError, OSError):
+                reconciler.forget()
             except Exception:  # noqa: BLE001 - a watch that died would look like a stalled worker
                 _log.exception("watchdog.failed")
             self._left.wait(interval)
@@ -218,7 +237,9 @@ class Watchdog:
             seen = Observation(redis=False, stopping=is_stopping())
         fault, now = self._stalls.fault(seen), time.monotonic()
         health = self._stalls.health(seen, now)
-        if health is not None:
+        if self._given_up:
+            self._end(self._given_up, 0.0)
+        elif health is not None:
             self._renew(health, seen)
         elif self._stalls.hopeless(now):
             self._end(f"{fault}", self._stalls.stalled(now))

@@ -16,6 +16,7 @@ from reclens.platform.celery.failure_detector import unacked_keys, unique_name
 from reclens.platform.celery.redis_transport import use_our_transport
 from reclens.platform.celery.watchdog import EXIT_CODE, Watchdog
 from reclens.platform.jobs.app import make_app
+from reclens.platform.jobs.outages import REFUSALS
 from reclens.platform.jobs.runner import JobRunner
 from reclens.platform.observability.logs import configure_logging
 from reclens.platform.scrubbing import scrub
@@ -63,37 +64,40 @@ def run_worker(
     configure_logging(owner.value)
     settings = WorkerSettings()
     app = make_app(settings.redis)
-    runner = JobRunner(app, WorkerSettings)
+    name = unique_name(owner.value)
+    runner = JobRunner(app, WorkerSettings, worker=name)
     if kinds is None:
         kinds = [kind for kind in job_kinds().values() if kind.owner is owner]
     for kind in kinds:
         runner.register(kind)
     queues = sorted({kind.queue.value for kind in kinds})
-    name = unique_name(owner.value)
     use_our_transport()
     app.loader.override_backends = {"redis": Results.PATH, "rediss": Results.PATH}
-    # However long Redis is away, a job waits for it with its result: nobody else could take it up
-    # meanwhile. Those who submit jobs are told at once instead.
-    app.conf.result_backend_transport_options |= {"retry_policy": {"max_retries": None}}
+    # However long Redis is away or full, a job waits for it with its result: nobody else could take
+    # it up meanwhile. Those who submit jobs are told at once instead.
+    app.conf.result_backend_transport_options |= {
+        "retry_policy": {"max_retries": None},
+        "additional_connection_errors": REFUSALS,
+    }
     app.conf.broker_transport_options |= {"client_name": name, **unacked_keys(name)}
     watchdog = Watchdog(app, name, queues=queues, slots=concurrency, settings=settings)
     watchdog.attach()
+    runner.on_exhausted = watchdog.give_up
+    # Not Celery's command, which does not tell how the worker ended.
+    worker = app.Worker(
+        queues=queues,
+        pool=pool,
+        concurrency=concurrency,
+        hostname=f"{owner.value}-{os.getpid()}@{platform.node()}",
+        loglevel="INFO",
+        without_mingle=True,
+        without_gossip=True,
+    )
     try:
-        code = app.start(
-            [
-                "worker",
-                f"--queues={','.join(queues)}",
-                f"--pool={pool}",
-                f"--concurrency={concurrency}",
-                f"--hostname={owner.value}-{os.getpid()}@{platform.node()}",
-                "--loglevel=INFO",
-                "--without-mingle",
-                "--without-gossip",
-            ]
-        )
+        worker.start()
     finally:
         watchdog.leave()
     if watchdog.gave_up:
         sys.exit(EXIT_CODE)
-    if code:
-        sys.exit(code)
+    if worker.exitcode:
+        sys.exit(worker.exitcode)

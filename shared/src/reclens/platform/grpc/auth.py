@@ -195,13 +195,17 @@ def read_tokens(path: Path) -> list[TokenEntry]:
 
 def write_tokens(path: Path, entries: list[TokenEntry]) -> None:
     """Replace the file as a whole, readable by its owner and, as before, its group."""
-    content = {"tokens": [_plain(entry) for entry in entries]}
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    text = json.dumps(content, indent=2) + "\n"
-    if path.suffix in {".yaml", ".yml"}:
-        text = yaml.safe_dump(content, sort_keys=False)
-    write_atomically(path, text, mode)
+    write_atomically(path, tokens_text(entries, path.suffix), mode)
+
+
+def tokens_text(entries: list[TokenEntry], suffix: str = ".json") -> str:
+    """What a file of that suffix with these entries says."""
+    content = {"tokens": [_plain(entry) for entry in entries]}
+    if suffix in {".yaml", ".yml"}:
+        return yaml.safe_dump(content, sort_keys=False)
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _plain(entry: TokenEntry) -> dict[str, Any]:
@@ -220,7 +224,12 @@ class AuthSettings(Section):
     """Who may call."""
 
     tokens_file: Path | None = None
-    """JSON or YAML file of tokens, see `reclens tokens`. None: everybody may call everything."""
+    """JSON or YAML file of tokens, see `reclens tokens`. None: everybody may call everything, so
+    that the server only starts where nobody but this machine reaches it, or where TLS asks for
+    certificates of clients."""
+    allow_anonymous: bool = False
+    """Start without tokens on an address that other machines reach. Whoever does may write
+    policies."""
     reload_seconds: float = Field(default=1, gt=0, le=3600)
     """How often the file is looked at for changes."""
     allow_plaintext: bool = False
@@ -319,13 +328,34 @@ def common_name(context: Any) -> str:
     return names[0].decode(errors="replace") if names else ""
 
 
-def require_private(listen: str, encrypted: bool, settings: AuthSettings) -> None:
-    """Refuse to take tokens where others can read them on the way.
+def require_private(
+    listen: str, settings: AuthSettings, *, encrypted: bool, certificates: bool
+) -> None:
+    """Refuse to let everybody in by accident, and to take tokens where others can read them.
+
+    Args:
+        listen: the address.
+        settings: who may call.
+        encrypted: whether it is reached over TLS alone.
+        certificates: whether TLS asks clients for certificates.
 
     Raises:
-        InvalidInput: plain text on an address that other machines reach.
+        InvalidInput: other machines reach the address, and there are no tokens and no certificates,
+            or tokens in plain text.
     """
-    if settings.tokens_file is None or encrypted or settings.allow_plaintext or is_local(listen):
+    if is_local(listen):
+        return
+    if settings.tokens_file is None:
+        if certificates or settings.allow_anonymous:
+            return
+        raise InvalidInput(
+            f"everybody who reaches {listen} could call everything.",
+            field="auth.tokens_file",
+            remedy="make tokens with `reclens tokens create` and name their file, ask for client"
+            " certificates (tls.require_client_cert), listen on 127.0.0.1, or set"
+            " auth.allow_anonymous.",
+        )
+    if encrypted or settings.allow_plaintext:
         return
     raise InvalidInput(
         f"tokens would be sent in plain text to {listen}.",

@@ -87,7 +87,12 @@ class GrpcServer:
     def __init__(self, settings: ServerSettings, service: str = "server") -> None:
         self._settings = settings
         auth = settings.auth
-        require_private(settings.listen, settings.tls.enabled, auth)
+        require_private(
+            settings.listen,
+            auth,
+            encrypted=settings.tls.enabled,
+            certificates=settings.tls.require_client_cert,
+        )
         self._credentials = server_credentials(settings.tls) if settings.tls.enabled else None
         self._tokens = TokenBook(auth.tokens_file) if auth.tokens_file else None
         self._limits = (

@@ -44,9 +44,12 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
         accept_content=["json"],
         result_expires=redis.result_expires_seconds,
         result_extended=True,
-        task_track_started=True,
+        # `reclens.platform.jobs.runner` tells it, where the job has not ended before.
+        task_track_started=False,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
+        # The result of a pool process that died may still be in the pipe, for a moment.
+        worker_lost_wait=1.0,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         # A running job outlives an outage of Redis. To cancel it takes Redis, too: where that is
@@ -78,12 +81,13 @@ def make_app(redis: RedisSettings, *, name: str = "reclens") -> Celery:
     return app
 
 
-def connect(settings: RedisSettings) -> Redis:
+def connect(settings: RedisSettings, name: str | None = None) -> Redis:
     """A Redis client that answers in text and gives up within seconds; nothing is sent until the
-    first call."""
+    first call. Redis lists its connections under ``name``."""
     return Redis.from_url(
         settings.url.get_secret_value(),
         decode_responses=True,
+        client_name=name,
         socket_connect_timeout=5,
         socket_timeout=30,
         health_check_interval=10,

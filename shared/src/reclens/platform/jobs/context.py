@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 from celery import Celery, Task
+from celery.states import READY_STATES
+from redis.exceptions import RedisError
 
-from reclens.contracts import JobResult, Progress
-from reclens.errors import JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
+from reclens.contracts import JobResult, JobSpec, Progress
+from reclens.errors import DiskFull, JobCancelled, LlmInterrupted, RecLensError, StaleCheckpoint
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.lease import Lease
@@ -31,12 +34,18 @@ _PUBLISH_SECONDS = 1.0
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+# Of the file system, of a user's share, and of a file where a limit is set.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _log = structlog.get_logger(__name__)
 
 
 class Resumable(Protocol):
-    """A trainer of the core."""
+    """A trainer of the core, or a stage that makes its objects part by part.
+
+    Objects that were added before `state` was taken are kept with it: whoever restores it goes on
+    after them.
+    """
 
     def steps(self) -> Iterator[Progress]:
         """Work on; between two yields `state` is valid."""
@@ -63,6 +72,14 @@ def ancestors(task: Task) -> list[str]:
     """The job and those that it is a part of: its labelling or stage, its pipeline."""
     request = task.request
     return [one for one in (request.id, request.parent_id, request.root_id) if one]
+
+
+def tell(task: Task, state: str, meta: dict[str, Any]) -> None:
+    """Show where the job is, unless it has ended: no job leaves its final state, though a worker
+    that was thought dead may be at it still."""
+    kept: Any = task.backend.get_task_meta(task.request.id, cache=False)
+    if kept["status"] not in READY_STATES:
+        task.update_state(state=state, meta=meta)
 
 
 class Runtime:
@@ -113,6 +130,8 @@ class JobContext:
         self._checkpoints = CheckpointStore(runtime.store.objects, writer.ref)
         self._published = 0.0
         self._reached: Progress | None = None
+        # By stage, the step that no attempt at this artifact has gone beyond so far.
+        self._furthest: dict[str, int] | None = None
         self._rates = RateEstimator()
         self._started = time.monotonic()
         self.seconds_before = 0.0
@@ -140,8 +159,10 @@ class JobContext:
 
     def add(self, path: Path, name: str | None = None) -> None:
         """Upload one finished object of the artifact."""
+        self._lease.touch()
         self._lease.check()
         self._writer.add(path, name)
+        self._lease.touch()
 
     def progress(self, progress: Progress) -> None:
         """Publish how far the job is; cheap, call it often.
@@ -151,6 +172,7 @@ class JobContext:
         """
         now = time.monotonic()
         self._reached = progress
+        self._lease.touch()
         if now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
@@ -160,7 +182,24 @@ class JobContext:
 
     def _publish(self, progress: Progress) -> None:
         measured = self._rates.measured(progress, time.monotonic())
-        self._task.update_state(state="PROGRESS", meta=measured.canonical())
+        tell(self._task, "PROGRESS", measured.canonical())
+        self._note_furthest(progress)
+
+    def _note_furthest(self, progress: Progress) -> None:
+        """Forget earlier faults where no attempt has been as far before: the job is not stuck, even
+        where nothing of what it did is kept."""
+        key = furthest_key(self._writer.ref)
+        if self._furthest is None:
+            noted: Any = self._redis.hgetall(key)
+            self._furthest = {stage: int(step) for stage, step in noted.items()}
+        if progress.step <= self._furthest.get(progress.stage, 0):
+            return
+        self._furthest[progress.stage] = progress.step
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(key, progress.stage, str(progress.step))
+            pipe.expire(key, self.settings.redis.result_expires_seconds)
+            pipe.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
+            pipe.execute()
 
     def computes_on(self, device: str) -> None:
         """Note what torch computes on, in words, for the manifest."""
@@ -213,6 +252,11 @@ class JobContext:
         if saved is None:
             return
         tensors, meta = saved
+        # Checkpoints of older versions name no objects: there were none then.
+        if not self._writer.take_over(meta.get("parts", {"objects": [], "inputs": {}})):
+            self._checkpoints.clear()
+            _log.warning("job.starts_over", why="what was made before is not there any more")
+            return
         try:
             trainer.restore(tensors, meta["trainer"])
         except (RuntimeError, LookupError, ValueError, RecLensError) as error:
@@ -230,32 +274,63 @@ class JobContext:
         _log.info("job.resumed", seconds_before=self.seconds_before)
 
     def _save(self, trainer: Resumable) -> None:
+        self._lease.touch()
         self._lease.check()
         tensors, meta = trainer.state()
-        self._checkpoints.save(
+        advanced = self._checkpoints.save(
             tensors,
             {
                 "trainer": meta,
+                "parts": self._writer.hand_on(),
                 "seconds": self.seconds,
                 "peak_memory_bytes": self.peak_memory_bytes,
                 "devices": self._devices,
                 "reached": self._reached and self._reached.canonical(),
             },
         )
-        # It got further than the checkpoint it came from, so it is not stuck.
-        self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
+        if advanced:
+            # It got further than the checkpoint it came from, so it is not stuck.
+            self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))
         if self._reached is not None:
             # It may end here for now, and then this is what it shows.
             self._publish(self._reached)
 
-    def finish(self, metrics: dict[str, Any]) -> JobResult:
-        """Commit the artifact and forget the checkpoint."""
+    def run(self, stage: Callable[[Any, JobContext], dict[str, Any]], spec: JobSpec) -> JobResult:
+        """Make the artifact with ``stage``, commit it and forget the checkpoint.
+
+        Raises:
+            DiskFull: there is no room for local files.
+        """
+        try:
+            metrics = stage(spec, self)
+        except Exception as error:
+            if _is_disk_full(error):
+                raise self._disk_full(error) from error
+            raise
         self._lease.check()
         manifest = self._writer.commit(metrics, self.seconds, self.peak_memory_bytes, self._devices)
         self._checkpoints.clear()
+        with contextlib.suppress(RedisError):
+            self._redis.delete(furthest_key(self._writer.ref))
         return JobResult(
             artifact=manifest.artifact, seconds=manifest.seconds, metrics=manifest.metrics
         )
+
+    def _disk_full(self, error: Exception) -> DiskFull:
+        folder = getattr(error, "filename", None) or f"{self.folder} or {self.settings.cache_dir}"
+        return DiskFull(
+            f"there is no room left on the disk of {folder}.",
+            field="cache_dir",
+            remedy=f"make room there: all below {self.settings.cache_dir} are copies, which may be "
+            "removed while no job runs. Or set RECLENS_CACHE_DIR, and TMPDIR for scratch files, to "
+            "a larger disk.",
+        )
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    # Libraries that write by themselves tell it in words.
+    full = getattr(error, "errno", None) in _FULL or "No space left on device" in str(error)
+    return full and not isinstance(error, RecLensError)
 
 
 def waiting_key(job_id: str) -> str:
@@ -266,6 +341,11 @@ def waiting_key(job_id: str) -> str:
 def deliveries_key(ref: str) -> str:
     """Where deliveries of the job that makes ``ref`` are counted."""
     return f"reclens:deliveries:{ref}"
+
+
+def furthest_key(ref: str) -> str:
+    """Where the furthest step of each stage of the job that makes ``ref`` is noted."""
+    return f"{deliveries_key(ref)}:furthest"
 
 
 # --- what is measured of a running job -----------------------------------------------------------

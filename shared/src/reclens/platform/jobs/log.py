@@ -11,19 +11,20 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from reclens.contracts import ConceptShardSpec, canonical_json
 from reclens.contracts.jobs.kinds import MAX_SPEC_BYTES
 from reclens.contracts.specs.pipeline import Stage
-from reclens.errors import InvalidSpec, NotFound, Unavailable
+from reclens.errors import InvalidSpec, NotFound
 from reclens.platform.jobs.app import connect, make_app
+from reclens.platform.jobs.outages import outage_of
 from reclens.platform.jobs.view import (
     JobState,
     JobView,
@@ -38,13 +39,25 @@ from reclens.platform.settings.models import RedisSettings
 _BROKEN = {JobState.FAILED, JobState.CANCELLED, JobState.PARTIAL}
 _INDEX = "reclens:jobs"
 _WATCH_SECONDS = 0.5
+_MAX_OPEN = 1000
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job that was submitted and has not ended."""
+
+    id: str
+    task: str
+    spec: dict[str, Any]
+    messages: frozenset[str]
+    """Ids of the job, its stages and its shards: while it goes on, there is a message of one."""
 
 
 class JobLog:
     """Submits, lists, shows and cancels jobs.
 
     Raises (all methods):
-        Unavailable: Redis does not answer.
+        StoreUnavailable: Redis does not answer.
     """
 
     def __init__(self, settings: RedisSettings, app: Celery | None = None) -> None:
@@ -98,8 +111,9 @@ class JobLog:
                     field="job_id",
                     remedy="`reclens jobs list` shows the jobs that are kept.",
                 )
-            stages = self._stages(json.loads(record.get("stages") or "[]"))
+            # In this order: its last stage has its id, and no job ends before its stages do.
             outcome = self._outcome(job_id, json.loads(record.get("shards") or "[]"))
+            stages = self._stages(json.loads(record.get("stages") or "[]"))
         # A pipeline hands its id on to its last stage: until that one has run, its own Celery
         # state says nothing, its stages do.
         if stages and not outcome["state"].final:
@@ -140,19 +154,21 @@ class JobLog:
 
     # --- for workers -----------------------------------------------------------------------------
 
-    def record(self, job_id: str, task: str, spec: Any, *, listed: bool = True) -> None:
-        """Note a job that was submitted or, when it came from elsewhere, received."""
-        key = _key(job_id)
-        if self._redis.hsetnx(key, "submitted_at", _now()):
-            self._redis.hset(key, mapping={"task": task, "spec": json.dumps(spec)})
-            self._redis.expire(key, self._expires)
+    def record(
+        self, job_id: str, task: str, spec: Any, *, listed: bool = True, started: bool = False
+    ) -> None:
+        """Note a job that was submitted or, when it came from elsewhere, received, and that a
+        worker took it. In one transaction, and only the first time counts."""
+        key, now = _key(job_id), _now()
+        noted = {"submitted_at": now, "task": task, "spec": json.dumps(spec)}
+        with self._redis.pipeline(transaction=True) as pipe:
+            for field, value in (noted | ({"started_at": now} if started else {})).items():
+                pipe.hsetnx(key, field, value)
+            pipe.expire(key, self._expires)
             if listed:
-                self._redis.zadd(_INDEX, {job_id: time.time()})
-                self._redis.zremrangebyscore(_INDEX, 0, time.time() - self._expires)
-
-    def started(self, job_id: str) -> None:
-        """Note that a worker took the job; only the first time counts."""
-        self._redis.hsetnx(_key(job_id), "started_at", _now())
+                pipe.zadd(_INDEX, {job_id: time.time()}, nx=True)
+                pipe.zremrangebyscore(_INDEX, 0, time.time() - self._expires)
+            pipe.execute()
 
     def submitted_at(self, job_id: str) -> str:
         """When a job was submitted; empty where nothing is kept of it."""
@@ -184,6 +200,26 @@ class JobLog:
     def shards(self, job_id: str) -> tuple[ShardView, ...]:
         """The planned shards of a labelling, and where they are; none where none were planned."""
         return tuple(self._shards(self._planned_shards(job_id)))
+
+    def open_jobs(self) -> Sequence[OpenJob]:
+        """Those of the newest thousand jobs that have not ended."""
+        newest: Any = self._redis.zrevrange(_INDEX, 0, _MAX_OPEN - 1)
+        found: list[OpenJob] = []
+        for job_id, meta in zip(newest, self._metas(newest), strict=True):
+            if outcome_of(meta)["state"].final:
+                continue
+            record: Any = self._redis.hgetall(_key(job_id))
+            if "spec" not in record:
+                continue  # expired
+            parts = [job_id, *(one["job_id"] for one in json.loads(record.get("stages") or "[]"))]
+            shards = [one["job_id"] for part in parts for one in self._planned_shards(part)]
+            messages = frozenset(filter(None, [*parts, *shards]))
+            found.append(OpenJob(job_id, record["task"], json.loads(record["spec"]), messages))
+        return found
+
+    def count_resent(self, job_id: str) -> int:
+        """Note that a job is sent again, because its messages were lost; how often by now."""
+        return int(self._redis.hincrby(_key(job_id), "resent", 1))  # type: ignore[arg-type]
 
     def cancelled(self, *job_ids: str | None) -> bool:
         """Whether any of these jobs (a stage and its pipeline) was asked to stop."""
@@ -232,15 +268,13 @@ class JobLog:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turn a dead Redis into `Unavailable`."""
+    """Turn an outage of Redis into `StoreUnavailable`."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OperationalError) as error:
-        raise Unavailable(
-            f"Redis does not answer ({error}).",
-            field="redis.url",
-            remedy="check that it runs (`reclens status`) and RECLENS_REDIS__URL.",
-        ) from error
+    except (RedisError, KombuError) as error:
+        if (outage := outage_of(error)) is None:
+            raise
+        raise outage from error
 
 
 def _key(job_id: str) -> str:

@@ -6,15 +6,22 @@ function ``run(spec, task, runner) -> result`` for a job that makes no artifact,
 other tasks first; it is noted and retried, but takes no lease.
 
 Retries wait by exponential backoff with jitter. Most faults get a few within minutes; an outage of
-a part that takes long to come back, such as a language model that loads, is sat out.
+a part that may take long to come back, such as the store or a language model, is sat out. Whatever
+the job advances begins the count anew.
+
+A process that is short of memory or threads ends, and with it what it has left behind: its job is
+tried again in another, as often as one that is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
+import math
 import multiprocessing
+import os
 import shutil
 import tempfile
 import threading
@@ -26,12 +33,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery import Celery, Task
-from celery.exceptions import Ignore, TaskPredicate
+from billiard.exceptions import WorkerLostError
+from celery import Celery, Signature, Task
+from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.signals import worker_shutting_down
-from redis.exceptions import ConnectionError as RedisConnectionError
+from celery.states import FAILURE, READY_STATES
+from celery.worker.request import Request
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from reclens.contracts import (
     FailureReport,
@@ -49,17 +57,22 @@ from reclens.errors import (
     Poisoned,
     RecLensError,
     Unavailable,
+    VersionMismatch,
 )
 from reclens.platform.backoff import backoff_seconds
+from reclens.platform.jobs.app import connect
+from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.context import (
     JobContext,
     Requeue,
     Runtime,
     ancestors,
     deliveries_key,
+    tell,
     waiting_key,
 )
 from reclens.platform.jobs.lease import Lease
+from reclens.platform.jobs.outages import outage_of
 from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
@@ -69,9 +82,18 @@ StageFunction = Callable[[Any, JobContext], dict[str, Any]]
 ActionFunction = Callable[[Any, Task, "JobRunner"], JobResult]
 """What a task does with its specification; returns the result, or replaces the task."""
 
+EXHAUSTED_EXIT_CODE = 71
+"""Of a pool process that is short of memory or threads: EX_OSERR."""
+
 _LEASE_RETRY_SECONDS = 3.0
+# Header of a message, which those who do not know it pass over.
+_PLANNED = "reclens_artifact"
 # Between two looks whether Redis is back.
 _REDIS_SECONDS = 0.5
+# For a worker to be told to stop, once it has asked for it.
+_STOP_SECONDS = 30.0
+# What Python and PyTorch say, which have no classes for it.
+_EXHAUSTED = ("can't start new thread", "can't allocate memory")
 # Characters of a report: a result is no place for large payloads.
 _MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
 
@@ -85,11 +107,18 @@ class JobRunner:
         app: application of the worker.
         settings: makes the worker's settings. Called in the process that runs the first job,
             after the fork: clients made before one do not work after it.
+        worker: its name, as the failure detector knows it. Empty: none that it knows.
     """
 
-    def __init__(self, app: Celery, settings: Callable[[], WorkerSettings]) -> None:
+    def __init__(
+        self, app: Celery, settings: Callable[[], WorkerSettings], *, worker: str = ""
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._worker = worker
+        self._parent = os.getpid()
+        self.on_exhausted: Callable[[str], None] = lambda _fault: None
+        """Called where the worker's own process should end, with the reason."""
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
         # Set in the parent when the worker is told to stop, seen by the children of its pool.
@@ -106,14 +135,27 @@ class JobRunner:
 
     def register(self, kind: JobKind) -> None:
         """Register the task of a kind of job."""
+        runner = self
 
-        @self._app.task(name=kind.task, bind=True)
+        class JobRequest(Request):
+            """A message in the hands of the pool's parent."""
+
+            def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+                error = exc_info.exception
+                # Billiard may put a traceback around it.
+                if isinstance(getattr(error, "exc", error), WorkerLostError):
+                    runner._process_died(self, kind)
+                return super().on_failure(exc_info, *args, **kwargs)
+
+        @self._app.task(name=kind.task, bind=True, Request=JobRequest)
         def _task(self_: Task, spec: dict[str, Any]) -> dict[str, Any]:
             try:
                 return self._guard(self_, kind, spec)
             except TaskPredicate:
                 raise  # sent again, or replaced
             except Exception as error:
+                if is_exhaustion(error):
+                    self._end_process(self_, error)
                 if not kind.in_chord:
                     raise
                 # Whatever it is, the chord's body must learn of it.
@@ -127,22 +169,35 @@ class JobRunner:
             spec: of the artifact.
         """
         ref, runtime = spec.artifact_ref(), self.runtime
+        _check_planned(task, ref)
         structlog.contextvars.bind_contextvars(artifact=ref)
         if (found := self.found(ref)) is not None:
             return found
-        with Lease(runtime.redis, ref, runtime.settings.lease_seconds) as lease:
+        with Lease(
+            runtime.redis,
+            ref,
+            runtime.settings.lease_seconds,
+            self._worker,
+            progress_seconds=runtime.settings.progress_seconds,
+            on_stall=lambda: self._end_stalled(ref),
+        ) as lease:
             if not lease.acquire():
                 raise Requeue(_LEASE_RETRY_SECONDS)
             # Whoever held the lease before may have committed meanwhile.
             if (found := self.found(ref)) is not None:
                 return found
             self._count_delivery(task, spec)
+            ended_process = False
             try:
                 return self._run(task, spec, lease)
+            except Exception as error:
+                ended_process = is_exhaustion(error)
+                raise
             finally:
-                # Only deliveries that killed the worker are left to count.
-                with contextlib.suppress(RedisError):
-                    runtime.redis.delete(deliveries_key(ref))
+                # Only deliveries that cost a process are left to count.
+                if not ended_process:
+                    with contextlib.suppress(RedisError):
+                        runtime.redis.delete(deliveries_key(ref))
 
     def found(self, ref: str) -> JobResult | None:
         """The result of a job whose artifact exists already; None where it does not."""
@@ -156,28 +211,74 @@ class JobRunner:
         request, job_id = task.request, str(task.request.id)
         with structlog.contextvars.bound_contextvars(job_id=job_id, task=task.name):
             try:
+                self._raise_if_failed(task)
                 joblog = self.runtime.joblog
                 is_stage = request.root_id not in (None, job_id)
-                joblog.record(job_id, str(task.name), payload, listed=not is_stage)
-                joblog.started(job_id)
+                joblog.record(job_id, str(task.name), payload, listed=not is_stage, started=True)
+                tell(task, "STARTED", {"pid": os.getpid(), "hostname": request.hostname})
                 if joblog.cancelled(*ancestors(task)):
                     raise JobCancelled("cancelled before it started.")
                 return self._run_kind(task, kind, payload).canonical()
-            except Requeue as signal:
-                countdown = min(signal.countdown, self.runtime.longest_countdown)
-                self._send_again(task, countdown=countdown)
-            except (RedisConnectionError, RedisTimeoutError) as error:
-                raise self._retry(task, error) from error
-            except RecLensError as error:
-                if error.long_outage:
-                    delay = delay_in_outage(task, self.runtime, error)
-                    self._send_again(task, countdown=delay)
-                    raise Ignore from error
-                if error.retryable:
-                    raise self._retry(task, error) from error
-                _log.warning("job.failed", reason=error.reason, error=error.sentence)
+            except Requeue as again:
+                countdown = min(again.countdown, self.runtime.longest_countdown)
+                self._insist(lambda: send_again(task, countdown))
+            except TaskPredicate:
                 raise
+            except Exception as error:
+                known = error if isinstance(error, RecLensError) else outage_of(error)
+                if known is None or is_exhaustion(error):
+                    raise
+                if not known.retryable:
+                    _log.warning("job.failed", reason=known.reason, error=known.sentence)
+                    raise
+                self._insist(lambda: send_again(task, retry_delay(task, self.runtime, known)))
+                raise Ignore from error
         raise Ignore
+
+    def _raise_if_failed(self, task: Task) -> None:
+        """Where the job has failed before, and only the acknowledgement was lost, fail in the same
+        way: whoever did not learn of it then does so now."""
+        kept: Any = task.backend.get_task_meta(task.request.id, cache=False)
+        if kept["status"] == FAILURE and isinstance(kept["result"], Exception):
+            raise kept["result"]
+
+    # --- processes that end -----------------------------------------------------------------------
+
+    def _process_died(self, request: Any, kind: JobKind) -> None:
+        """In the pool's parent: the process that ran this message is gone, and so is its lease."""
+        _log.warning("job.process_died", job_id=request.id, pid=request.worker_pid)
+        with contextlib.suppress(RedisError, RecLensError):
+            settings = self._settings()
+            spec = kind.spec.parse(request.kwargs["spec"])
+            if isinstance(spec, JobSpec):
+                redis = connect(settings.redis)
+                lease = Lease(redis, spec.artifact_ref(), settings.lease_seconds, self._worker)
+                lease.end_of(request.worker_pid)
+        with contextlib.suppress(RedisError):
+            backend = request.task.backend
+            if backend.get_task_meta(request.id, cache=False)["status"] not in READY_STATES:
+                meta = {"waiting": _process_ended("it died").canonical(), "progress": None}
+                backend.store_result(request.id, meta, "WAITING", request=request._context)
+
+    def _end_process(self, task: Task, error: Exception) -> None:
+        """End the process that is short of something, and hand the job back."""
+        _log.error("worker.exhausted", error=repr(error))
+        if os.getpid() != self._parent:
+            # The parent learns of it, and forks another.
+            os._exit(EXHAUSTED_EXIT_CODE)
+        waiting = _process_ended(f"it is short of memory or threads ({error!r})")
+        with contextlib.suppress(RedisError):
+            tell(task, "WAITING", {"waiting": waiting.canonical(), "progress": None})
+        self.on_exhausted(repr(error))
+        # Handed back any earlier, it would come to this process again.
+        self._stopping.wait(_STOP_SECONDS)
+        raise Reject(error, requeue=True) from error
+
+    def _end_stalled(self, ref: str) -> None:
+        _log.error("job.stalled", artifact=ref, seconds=self._settings().progress_seconds)
+        if os.getpid() != self._parent:
+            os._exit(EXHAUSTED_EXIT_CODE)
+        self.on_exhausted(f"{ref} does not advance")
 
     def _run_kind(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> JobResult:
         spec = kind.spec.parse(payload)
@@ -197,7 +298,7 @@ class JobRunner:
         try:
             writer.pin_inputs()
             _log.info("job.started")
-            result = job.finish(run(spec, job))
+            result = job.run(run, spec)
             _log.info("job.finished", seconds=result.seconds)
             return result
         except (Requeue, LeaseLost):
@@ -217,6 +318,7 @@ class JobRunner:
         if deliveries <= limit:
             return
         runtime.redis.delete(key)
+        CheckpointStore(runtime.store.objects, spec.artifact_ref()).sweep_uploads()
         letter = {"job_id": task.request.id, "task": task.name, "spec": spec.canonical()}
         runtime.store.objects.put(f"dead-letters/{task.request.id}.json", canonical_json(letter))
         raise Poisoned(
@@ -225,35 +327,60 @@ class JobRunner:
             remedy=f"see dead-letters/{task.request.id}.json and the worker's log (memory?).",
         )
 
-    def _retry(self, task: Task, error: Exception) -> Exception:
-        """The retry to raise, with exponential back-off and jitter; the error itself at the end."""
-        self._await_redis()
-        countdown = backoff_seconds(task.request.retries, longest=self.runtime.longest_countdown)
-        return task.retry(
-            exc=error, countdown=countdown, max_retries=self._settings().max_retries, throw=False
-        )
-
-    def _send_again(self, task: Task, countdown: float) -> None:
-        """Send the same job again, with what is chained to it, without counting a retry."""
-        self._await_redis()
-        signature = task.signature_from_request(
-            task.request,
-            task.request.args,
-            task.request.kwargs,
-            countdown=countdown,
-            retries=task.request.retries,
-        )
-        assert signature is not None
-        signature.apply_async()
-
-    def _await_redis(self) -> None:
-        """Return when Redis answers. A message that cannot be sent would be lost with its job."""
+    def _insist(self, action: Callable[[], None]) -> None:
+        """Do what needs Redis as soon as it can: a message that is not sent is a job lost."""
         while True:
             try:
-                self.runtime.redis.ping()
+                action()
                 return
-            except (RedisConnectionError, RedisTimeoutError):
+            except Exception as error:
+                if isinstance(error, RecLensError) or outage_of(error) is None:
+                    raise
                 time.sleep(_REDIS_SECONDS)
+
+
+def planned(signature: Signature, ref: str) -> Signature:
+    """``signature`` with the artifact that is expected of it, for the worker to compare."""
+    return signature.set(headers={_PLANNED: ref})
+
+
+def _check_planned(task: Task, ref: str) -> None:
+    expected = (task.request.headers or {}).get(_PLANNED, ref)
+    if expected != ref:
+        raise VersionMismatch(
+            f"{expected} was planned, and this worker would make {ref}: it is of another version "
+            "of RecLens than the one that planned it.",
+            field="spec",
+            remedy="upgrade all workers, see docs/how-to/upgrading.md, and submit the job again.",
+        )
+
+
+def send_again(task: Task, countdown: float) -> None:
+    """Send the same job again, with what is chained to it."""
+    request = task.request
+    signature = task.signature_from_request(
+        request, request.args, request.kwargs, countdown=countdown, retries=request.retries
+    )
+    assert signature is not None
+    signature.apply_async()
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether an error tells that this process is short of memory or threads."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    texts = isinstance(error, RuntimeError) and any(text in str(error) for text in _EXHAUSTED)
+    return texts or isinstance(error, MemoryError)
+
+
+def _process_ended(why: str) -> Waiting:
+    now = _moment(time.time())
+    return Waiting(
+        reason="PROCESS_ENDED",
+        message=f"the process that ran the job has ended: {why}; another takes it up.",
+        since=now,
+        next_try_at=now,
+    )
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -278,29 +405,32 @@ def failure_report(error: Exception) -> FailureReport:
     )
 
 
-# --- outages ------------------------------------------------------------------------------------
+# --- retries ------------------------------------------------------------------------------------
 
 
-def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
+def retry_delay(task: Task, runtime: Runtime, error: RecLensError) -> float:
     """Note that the job waits, for people to see, and return the seconds until it tries again.
 
-    The wait is counted from the first failure since the job last saved progress. It does not use
-    up the retries that other faults are given.
+    Tries and time are counted from the first fault since the job last advanced. An outage may last
+    for ``settings.patience_seconds``; of other faults it gets over ``settings.max_retries``.
 
     Raises:
-        RecLensError: ``error`` itself, once it has waited for ``settings.patience_seconds``.
+        RecLensError: ``error`` itself, at the end.
     """
     job_id = str(task.request.id)
     key, now = waiting_key(job_id), time.time()
     runtime.redis.hsetnx(key, "since", str(now))
     since = float(runtime.redis.hget(key, "since") or now)  # type: ignore[arg-type]
-    tries = int(runtime.redis.hincrby(key, "tries", 1))  # type: ignore[arg-type]
+    # Apart, so that a long outage leaves the retries of other faults alone.
+    outages = int(runtime.redis.hincrby(key, "tries", int(error.long_outage)))  # type: ignore[arg-type]
+    faults = int(runtime.redis.hincrby(key, "faults", int(not error.long_outage)))  # type: ignore[arg-type]
     runtime.redis.expire(key, runtime.settings.redis.result_expires_seconds)
-    left = since + runtime.settings.patience_seconds - now
-    if left <= 0:
+    left = since + runtime.settings.patience_seconds - now if error.long_outage else math.inf
+    if left <= 0 or faults > runtime.settings.max_retries:
         runtime.redis.delete(key)
         _log.warning("job.gave_up", reason=error.reason, seconds=round(now - since))
         raise error
+    tries = outages if error.long_outage else faults - 1
     countdown = min(backoff_seconds(tries, longest=runtime.longest_countdown), left)
     waiting = Waiting(
         reason=error.reason,
@@ -309,10 +439,8 @@ def delay_in_outage(task: Task, runtime: Runtime, error: RecLensError) -> float:
         next_try_at=_moment(now + countdown),
     )
     _log.info("job.waiting", reason=error.reason, error=error.message, seconds=round(countdown, 1))
-    task.update_state(
-        state="WAITING",
-        meta={"waiting": waiting.canonical(), "progress": _last_progress(task, runtime, job_id)},
-    )
+    progress = _last_progress(task, runtime, job_id)
+    tell(task, "WAITING", {"waiting": waiting.canonical(), "progress": progress})
     return countdown
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from reclens.contracts import Contract, FailureReport, JobResult, Progress, Waiting
+from reclens.contracts import FailureReport, JobResult, Progress, Record, Waiting
 from reclens.errors import JobCancelled, Partial
 
 
@@ -44,7 +44,7 @@ _STATES = {
 }
 
 
-class JobError(Contract):
+class JobError(Record):
     """Why a job failed."""
 
     type: str
@@ -55,7 +55,7 @@ class JobError(Contract):
     """Where in the worker."""
 
 
-class Outcome(Contract):
+class Outcome(Record):
     """Where a job, a stage or a shard is, and what came of it."""
 
     state: JobState

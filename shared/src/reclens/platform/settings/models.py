@@ -38,7 +38,8 @@ class RedisSettings(Section):
     """How long job results and the job log are kept."""
     visibility_timeout_seconds: int = Field(default=600, ge=1)
     """A message that a living worker has lost is delivered again after this long. Jobs of a dead
-    worker are taken over after half a minute, or after this time where it is shorter."""
+    worker are taken over after 6 seconds, or half a minute where Redis still lists its connection,
+    or after this time where it is shorter."""
 
 
 class S3Settings(Section):
@@ -151,6 +152,9 @@ class HeartbeatSettings(Section):
     after three times as long it ends itself, to be started again."""
     grace_seconds: float = Field(default=45, ge=0)
     """Time that it then has to save its jobs."""
+    lost_seconds: float = Field(default=120, ge=0)
+    """A job that has not ended and has no message for this long, in no queue and in no worker's
+    hands, is sent again. 0: never."""
 
 
 class DataSettings(Section):
@@ -333,11 +337,15 @@ class WorkerSettings(ComputeSettings):
     checkpoint_seconds: float = Field(default=20, gt=0)
     """Seconds between checkpoints: what a crash can cost."""
     lease_seconds: float = Field(default=60, gt=0)
-    """Life of the lease on an artifact, renewed three times within it."""
+    """Life of the lease on an artifact, renewed three times within it. It ends before that where
+    its worker is known to be dead."""
+    progress_seconds: float = Field(default=3600, ge=0)
+    """A job that does not say for this long how far it is no longer holds its lease, and its
+    process is ended. 0: never."""
     max_deliveries: int = Field(default=3, ge=1)
     """Deliveries without progress after which a job becomes a dead letter."""
     max_retries: int = Field(default=6, ge=0)
-    """Retries of a job on faults that can pass."""
+    """Retries of a job, since it last advanced, on faults that can pass."""
     patience_seconds: float = Field(default=3600, ge=0)
-    """How long a job waits, trying again, for a part that may be away for long, as a language model
-    does while it loads."""
+    """How long a job waits, trying again, for a part that may be away for long: the object store,
+    Redis, a language model that loads."""

@@ -197,6 +197,7 @@ class ArtifactWriter:
 
     An attempt writes into a folder of its own and removes nothing of others before it has
     committed, so any number of them may run at once, and a write that arrives late harms nothing.
+    Objects of one that was interrupted can be taken over: they stay where they are.
     """
 
     def __init__(self, store: ArtifactStore, spec: JobSpec) -> None:
@@ -206,6 +207,7 @@ class ArtifactWriter:
         self._attempt = secrets.token_hex(8)
         self._objects: dict[str, ObjectEntry] = {}
         self._inputs: dict[str, InputEntry] = {}
+        self._handed_on: set[str] = set()
         self._committing = False
 
     def pin_inputs(self) -> None:
@@ -234,6 +236,33 @@ class ArtifactWriter:
         )
         self._store.objects.put_file(object_key(self.ref, self._attempt, entry.name), path)
         self._objects[entry.name] = entry
+
+    def hand_on(self) -> dict[str, Any]:
+        """What was uploaded so far, as JSON for another attempt to `take_over`. From now on
+        `discard` leaves it."""
+        self._handed_on |= self._objects.keys()
+        entries = (
+            entry.model_copy(update={"attempt": entry.attempt or self._attempt})
+            for entry in self._objects.values()
+        )
+        return {
+            "objects": [entry.canonical() for entry in entries],
+            "inputs": {role: entry.canonical() for role, entry in self._inputs.items()},
+        }
+
+    def take_over(self, parts: dict[str, Any]) -> bool:
+        """Go on after what another attempt has handed on.
+
+        Returns:
+            False where it was made from other inputs, or is not all there: nothing of it is used.
+        """
+        objects = [ObjectEntry.parse(entry) for entry in parts["objects"]]
+        inputs = {role: InputEntry.parse(entry) for role, entry in parts["inputs"].items()}
+        keys = {object_key(self.ref, entry.attempt, entry.name) for entry in objects}
+        if inputs != self._inputs or not keys.issubset(self._store.objects.list(f"{self.ref}/")):
+            return False
+        self._objects = {entry.name: entry for entry in objects}
+        return True
 
     def commit(
         self,
@@ -269,19 +298,20 @@ class ArtifactWriter:
             devices=list(devices),
         )
         written = {manifest.key(name) for name in self._objects}
-        if missing := written.difference(self._uploaded()):
+        if missing := written.difference(self._store.objects.list(f"{self.ref}/")):
             if self._store.exists(self.ref):
                 # Whoever committed meanwhile has removed what it had no use for.
                 return self._store.manifest(self.ref)
-            name = min(missing).removeprefix(f"{self.ref}/{self._attempt}/")
+            name = min(missing).removeprefix(f"{self.ref}/")
             raise _corrupt(self.ref, name, "it was uploaded, but is not there")
         data = canonical_json(manifest.canonical())
         self._committing = True
         committed = self._store.objects.put_if_absent(f"{self.ref}/{MANIFEST}", data)
-        self._committing = False
-        if not committed:
+        if not committed and (first := self._store.manifest(self.ref)).attempt != self._attempt:
+            self._committing = False
+            # What it had handed on may be what the first one took over.
             self.discard()
-            return self._store.manifest(self.ref)
+            return first
         # From now on no other attempt can commit: what any has left is of no use.
         for key in self._store.objects.list(f"{self.ref}/"):
             if key not in written and key != f"{self.ref}/{MANIFEST}":
@@ -289,13 +319,14 @@ class ArtifactWriter:
         return manifest
 
     def discard(self) -> None:
-        """Remove what this attempt uploaded. Where a manifest may still arrive, nothing is."""
-        if not self._committing:
-            for key in self._uploaded():
+        """Remove what this attempt uploaded and has not handed on. Where a manifest may still
+        arrive, nothing is."""
+        if self._committing:
+            return
+        kept = {object_key(self.ref, self._attempt, name) for name in self._handed_on}
+        for key in self._store.objects.list(f"{self.ref}/{self._attempt}/"):
+            if key not in kept:
                 self._store.objects.delete(key)
-
-    def _uploaded(self) -> list[str]:
-        return self._store.objects.list(f"{self.ref}/{self._attempt}/")
 
 
 def _versions() -> dict[str, str]:

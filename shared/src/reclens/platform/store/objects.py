@@ -25,7 +25,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
 
-from reclens.errors import InvalidInput, NotFound, StoreRefused, Unavailable
+from reclens.errors import InvalidInput, NotFound, StoreRefused, StoreUnavailable
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 
@@ -74,7 +74,7 @@ class ObjectStore(ABC):
     An object is seen whole or not at all, and what was written is read at once by everybody.
 
     Raises (all methods):
-        Unavailable: the store does not answer just now.
+        StoreUnavailable: the store does not answer just now.
         NotFound: the object does not exist.
     """
 
@@ -148,7 +148,7 @@ class S3Store(ObjectStore):
     """One bucket of any store that speaks S3 with conditional puts.
 
     Raises (all methods):
-        Unavailable: the store does not answer, or asks to slow down.
+        StoreUnavailable: the store does not answer, or asks to slow down.
         NotFound: the object or bucket does not exist.
     """
 
@@ -325,7 +325,7 @@ class S3Store(ObjectStore):
         except S3Error as error:
             raise self._translate(error, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
-            raise Unavailable(
+            raise StoreUnavailable(
                 f"the object store at {self._endpoint} does not answer ({type(error).__name__}).",
                 field="s3.endpoint",
                 remedy="check that it runs (`reclens status`) and RECLENS_S3__ENDPOINT.",
@@ -338,7 +338,9 @@ class S3Store(ObjectStore):
         if code in _MISSING or status == HTTPStatus.NOT_FOUND:
             return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
         if code in _PASSING or status in _PASSING_STATUS:
-            return Unavailable(f"the object store answered {code} ({status}).", field="s3.endpoint")
+            return StoreUnavailable(
+                f"the object store answered {code} ({status}).", field="s3.endpoint"
+            )
         why = f"{code} {error.message or ''}".strip()
         return StoreRefused(
             f"the object store refused {self.bucket}/{key}: {why}.",
