@@ -177,11 +177,13 @@ class World:
             "RECLENS_S3__SECRET_KEY": s3.secret_key.get_secret_value(),
             "RECLENS_S3__BUCKET": s3.bucket,
             "RECLENS_CACHE_DIR": str(self.disk.folder / name / "cache"),
+            "RECLENS_DATA__ROOTS": str(self.folder / "data"),
             "RECLENS_DEVICE": "cpu",
             "RECLENS_LEASE_SECONDS": str(LEASE_SECONDS),
             "RECLENS_CHECKPOINT_SECONDS": "0.5",
             "RECLENS_HEARTBEAT__STALL_SECONDS": "10",
             "RECLENS_HEARTBEAT__GRACE_SECONDS": "10",
+            "RECLENS_HEARTBEAT__LOST_SECONDS": "15",
             "RECLENS_PATIENCE_SECONDS": "60",
         }
 

@@ -15,12 +15,13 @@ from reclens.platform.settings.models import WorkerSettings
 
 
 class InterruptedJob:
-    """A job that is left after so many steps each time, as when its worker is told to stop.
+    """A job that is left whenever it has got so far, as when its worker is told to stop.
 
     Args:
         store: artifacts, for reading.
         folder: for scratch files.
-        leave_after: steps of one attempt; 0: it is never left.
+        leave_after: checkpoints of one attempt that differ from the one before; 0: it is never
+            left.
     """
 
     def __init__(self, store: Any, folder: Path, leave_after: int = 0) -> None:
@@ -30,6 +31,7 @@ class InterruptedJob:
             {"device": "cpu", "data": {"roots": str(folder.parent)}}
         )
         self.objects: dict[str, bytes] = {}
+        self.seconds = 0.0
         self.metrics: dict[str, Any] = {}
         self.attempts = 0
         self.added: list[str] = []
@@ -62,8 +64,16 @@ class InterruptedJob:
     def drive(self, trainer: Any) -> None:
         if self._saved is not None:
             trainer.restore(self._saved[0], json.loads(self._saved[1]))
-        for step, _ in enumerate(trainer.steps(), start=1):
+        before, advanced = _fingerprint(trainer), 0
+        for _ in trainer.steps():
             tensors, meta = trainer.state()
             self._saved = tensors, json.dumps(meta), dict(self.objects)
-            if step == self._leave_after:
+            now = _fingerprint(trainer)
+            advanced, before = advanced + (now != before), now
+            if advanced == self._leave_after > 0:
                 raise Requeue
+
+
+def _fingerprint(trainer: Any) -> tuple[str, dict[str, bytes]]:
+    tensors, meta = trainer.state()
+    return json.dumps(meta), {name: tensor.tobytes() for name, tensor in tensors.items()}

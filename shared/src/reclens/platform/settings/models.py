@@ -256,6 +256,8 @@ class StoreSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        # A password in the wrong place would stand in the error, which ends in a log.
+        hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 
@@ -271,6 +273,11 @@ class StoreSettings(BaseSettings):
 
     def model_post_init(self, context: Any, /) -> None:
         """What is secret here is in no log, result or span of this process."""
+        hide(self)
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Nor in those of a process that gets them from another."""
+        super().__setstate__(state)
         hide(self)
 
     @classmethod
