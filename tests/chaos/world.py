@@ -184,6 +184,7 @@ class World:
             "RECLENS_CHECKPOINT_SECONDS": "0.5",
             "RECLENS_HEARTBEAT__STALL_SECONDS": "10",
             "RECLENS_HEARTBEAT__GRACE_SECONDS": "10",
+            "RECLENS_HEARTBEAT__LOST_SECONDS": "15",
             "RECLENS_PATIENCE_SECONDS": "60",
         }
 

@@ -143,6 +143,6 @@ if __name__ == "__main__":
     run_worker(
         WorkerName.RECOMMENDER,
         pool=os.environ.get("COUNTING_POOL", "prefork"),  # type: ignore[arg-type]
-        concurrency=2,
+        concurrency=int(os.environ.get("COUNTING_JOBS", "2")),
         kinds=[replace(DATASET_IMPORT, stage="counting_worker:run")],
     )

@@ -72,7 +72,7 @@ def test_a_release_that_exists_is_left_alone(deployed: Deployed, tmp_path: Path)
 def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ):
-    deployed.objects(Account.LABELER).put("releases/held.json", b"{}")
+    deployed.objects(Account.LABELER).put("releases/held.txt", b"of no release")
     failing, told, get = iter(["once", "twice"]), list[str](), S3Store.get
 
     def starting(store: S3Store, key: str) -> bytes:

@@ -116,7 +116,7 @@ def test_what_a_release_or_a_pin_names_stays_with_all_it_was_made_from(
         commit(store, EvaluationSpec(autoencoder=refs["autoencoder"], concepts=refs["concepts"]))
         for refs in (served, dropped)
     ]
-    gc = collector(store, redis, pins=[pinned["autoencoder"]])
+    gc = collector(store, redis, pins=pinned["autoencoder"])
     found = gc.find()
     gone = {*dropped.values(), evaluated[1], pinned["concepts"]}
     assert names(found, Kind.ARTIFACT) == gone
@@ -126,7 +126,7 @@ def test_what_a_release_or_a_pin_names_stays_with_all_it_was_made_from(
     assert removed == {entry.key for one in found for entry in one.objects}
     assert not any(store.exists(ref) for ref in gone)
     assert set(store.lineage(served["concepts"]).values()) < set(served.values())
-    assert collector(store, redis, pins=[pinned["autoencoder"]]).find() == []
+    assert collector(store, redis, pins=pinned["autoencoder"]).find() == []
 
 
 def test_what_is_young_stays_with_all_it_was_made_from(store: ArtifactStore, redis: RedisSettings):

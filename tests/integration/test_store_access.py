@@ -42,6 +42,8 @@ MAKES: dict[type[JobSpec], Account] = {
     ConceptShardSpec: Account.LABELER,
 }
 STORED = [part for part in Account if part is not Account.MONITORING]
+# Who restores a backup puts back what all of them wrote.
+WORKING = [part for part in STORED if part is not Account.RESTORE]
 # Where each may put objects, and where it may remove them too.
 REPLACES = {
     Account.RECOMMENDER: {"datasets", "recommenders", "activations", "evaluations"},
@@ -55,17 +57,17 @@ ADDS = {
     Account.GATEWAY: {"policies"},
     Account.OPERATOR: {"edits"},
 }
-REMOVES = {
-    Account.GC: {
-        *(folder for folders in REPLACES.values() for folder in folders),
-        *(f"checkpoints/{folder}" for folders in REPLACES.values() for folder in folders),
-        *(folder for folders in ADDS.values() for folder in folders if folder != "edits"),
-    }
-}
-FOLDERS = {
+WRITTEN = {
     *(folder for folders in REPLACES.values() for folder in folders),
     *(f"checkpoints/{folder}" for folders in REPLACES.values() for folder in folders),
     *(folder for folders in ADDS.values() for folder in folders),
+}
+ADDS[Account.RESTORE] = WRITTEN
+REMOVES = {
+    Account.GC: WRITTEN - {"edits"},
+}
+FOLDERS = {
+    *WRITTEN,
     "autoencoders-of-mine", "elsewhere", "checkpoints/elsewhere",
 }  # fmt: skip
 
@@ -140,7 +142,7 @@ def test_artifacts_are_made_by_their_makers_alone(
 ):
     spec, large = _spec(kind), tmp_path / "large"
     large.write_bytes(b"0" * (6 << 20))  # above what is sent in one part
-    for part in STORED:
+    for part in WORKING:
         store = deployed.store(part, tmp_path / part)
         writer, checkpoints = (
             ArtifactWriter(store, spec),
@@ -192,7 +194,7 @@ def test_releases_policies_edits_and_answers_have_one_writer_each(
         seconds=0.1,
         finish_reason="stop",
     )
-    for number, part in enumerate(STORED):
+    for number, part in enumerate(WORKING):
         store = deployed.store(part, tmp_path / part)
         # Each its own, as reading comes before writing.
         edited, own = f"autoencoders/{number:016x}", policy.model_copy(update={"policy_id": part})

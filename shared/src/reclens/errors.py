@@ -9,10 +9,11 @@ not know RecLens catch what they would expect.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import ClassVar, Self
+
+from reclens.similar_names import SimilarNames
 
 
 class RecLensError(Exception):
@@ -107,20 +108,26 @@ class NotFound(RecLensError, LookupError):
 
     @classmethod
     def named(
-        cls, message: str, name: str, known: Iterable[str], *, field: str, otherwise: str
+        cls,
+        message: str,
+        name: str,
+        known: Iterable[str] | SimilarNames,
+        *,
+        field: str,
+        otherwise: str,
     ) -> Self:
         """Build the error of a name that there is not.
 
         Args:
             message: what is wrong.
             name: that was given.
-            known: those that there are; the remedy lists up to three that are similar.
+            known: those that there are, made ready where there are many; the remedy lists up to
+                three that are similar.
             field: of the name.
             otherwise: the remedy where none is.
         """
-        folded = {one.casefold(): one for one in known}
-        near = difflib.get_close_matches(name[:100].casefold(), folded, n=3, cutoff=0.5)
-        similar = ", ".join(folded[one] for one in near)
+        names = known if isinstance(known, SimilarNames) else SimilarNames(known)
+        similar = ", ".join(names.of(name))
         remedy = f"did you mean {similar}?" if similar else otherwise
         return cls(message, field=field, remedy=remedy)
 

@@ -31,7 +31,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 # What it has of its own; the rest is the trainer's.
 SERVICES["trainer-gpu"] = SERVICES["trainer"] | SERVICES["trainer-gpu"]
-ONE_SHOTS = {"credentials", "init", "cli", "gc"}
+ONE_SHOTS = {"credentials", "init", "cli", "gc", "restore"}
 LASTING = sorted(SERVICES.keys() - ONE_SHOTS)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^${}]*))?\}")
 
@@ -107,14 +107,15 @@ def test_networks_join_those_who_must_speak_to_one_another():
         for network in joined:
             members.setdefault(network, set()).add(name)
     workers = {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
+    tools = {"init", "cli", "gc", "restore"}
     in_redis = {*workers, "init", "cli", "gc", "gateway", "flower", "redis-exporter"}
     assert members == {
         "redis": {"bundled:redis", *in_redis},
-        "s3": {"seaweedfs:s3", "minio:s3", *workers, "init", "cli", "gc", "gateway", "inference"},
+        "s3": {"seaweedfs:s3", "minio:s3", *tools, *workers, "gateway", "inference"},
         "calls": {"gateway", "inference"},
         "front": {"gateway", "cli"},
         "llm": {"labeler", "tgi", "llama"},
-        "metrics": {"gateway", "inference", "prometheus", "flower", "redis-exporter"},
+        "metrics": {*workers, "gateway", "inference", "prometheus", "flower", "redis-exporter"},
         "pages": {"prometheus", "grafana"},
     }
     declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]
@@ -195,6 +196,7 @@ def names_of(model: type[BaseModel], prefix: str = "RECLENS_") -> set[str]:
         ("init", ClientSettings),
         ("cli", ClientSettings),
         ("gc", ClientSettings),
+        ("restore", ClientSettings),
     ],
 )
 def test_every_variable_is_a_setting_of_its_process(name: str, settings: type[BaseModel]):

@@ -18,6 +18,7 @@ import yaml
 from reclens.api.inference.v1 import inference_pb2
 from reclens.api.steering.v1 import steering_pb2
 from reclens.contracts import QueueName, WorkerName
+from reclens.platform.observability.job_metrics import JobMetrics
 from reclens.platform.observability.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -118,7 +119,7 @@ def test_the_reader_of_expressions_finds_series_and_nothing_else() -> None:
 
 
 def test_all_that_is_asked_for_exists(flower_metrics: set[str]) -> None:
-    own = exposed(Metrics().registry)
+    own = exposed(Metrics().registry) | exposed(JobMetrics().registry)
     assert "reclens_request_seconds_bucket" in own
     asked = {name for expression in expressions() for name in metric_names(expression)}
     assert asked - own - flower_metrics - REDIS_METRICS - PROMETHEUS_METRICS == set()
@@ -216,7 +217,15 @@ def test_every_target_is_a_service_and_a_port_that_it_listens_on() -> None:
     root = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     services = {**root, **read_yaml("compose.yaml")["services"]}
     found: dict[str, int] = {}
-    for job in read_yaml("prometheus", "prometheus.yml")["scrape_configs"]:
+    jobs = {
+        one["job_name"]: one for one in read_yaml("prometheus", "prometheus.yml")["scrape_configs"]
+    }
+    (looked_up,) = jobs.pop("workers")["dns_sd_configs"]
+    assert set(looked_up["names"]) == {"recommender-worker", "trainer", "trainer-gpu", "labeler"}
+    for name in looked_up["names"]:
+        assert "9464" in str(looked_up["port"])
+        assert name in services
+    for job in jobs.values():
         (static,) = job["static_configs"]
         (target,) = static["targets"]
         host, _, port = target.partition(":")
@@ -233,6 +242,18 @@ def test_every_rule_has_a_name_of_its_own_and_says_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_every_rule_is_on_the_page_and_those_of_jobs_have_a_line_of_what_to_do() -> None:
+    page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    groups = read_yaml("prometheus", "alerts.yml")["groups"]
+    for rule in rules():
+        assert f"`{rule['alert']}`" in page
+    runbook = page.partition("## When a rule fires")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", runbook, re.MULTILINE))
+    assert named == {
+        rule["alert"] for group in groups if group["name"] == "workers" for rule in group["rules"]
+    }
 
 
 def test_pages_are_published_on_the_loopback_interface_and_nothing_else_is() -> None:

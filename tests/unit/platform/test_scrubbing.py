@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import pickle
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from reclens.errors import Unavailable
 from reclens.ops.local.servers import write_identity
@@ -171,3 +174,42 @@ def test_the_keys_of_a_local_stack_are_known(tmp_path: Path):
 
     scrubbing.hide(Keys(access=SecretStr(keys["accessKey"]), secret=SecretStr(keys["secretKey"])))
     assert scrub(f"{keys['accessKey']} {keys['secretKey']}") == f"{HIDDEN} {HIDDEN}"
+
+
+def test_an_error_that_ends_a_process_is_logged_without_them(tmp_path: Path):
+    program = """
+from reclens.platform.observability.logs import configure_logging
+from reclens.platform.settings.models import WorkerSettings
+import threading
+configure_logging("test")
+settings = WorkerSettings()
+def fail():
+    raise RuntimeError("with " + settings.s3.secret_key.get_secret_value())
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+fail()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        nothing_of_them(line)
+        assert "RuntimeError" in json.loads(line)["exception"]
+
+
+def test_processes_that_are_spawned_know_them(monkeypatch: pytest.MonkeyPatch):
+    sent = pickle.dumps(WorkerSettings())
+    monkeypatch.setattr(scrubbing, "_known", {})
+    pickle.loads(sent)
+    assert scrub(SECRETS["RECLENS_S3__SECRET_KEY"]) == HIDDEN
+
+
+def test_settings_that_are_wrong_are_not_quoted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECLENS_LLM__ENDPOINT", f"http://me:{SIGNATURE}@llm:8080")
+    with pytest.raises(ValidationError, match="RECLENS_LLM__TOKEN") as caught:
+        WorkerSettings()
+    assert SIGNATURE not in str(caught.value)

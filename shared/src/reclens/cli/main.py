@@ -48,6 +48,8 @@ _COMMANDS = {
     "policies": "reclens.cli.serving.policies",
     "tokens": "reclens.cli.operations.tokens",
     "deploy": "reclens.cli.operations.deploy",
+    "backup": "reclens.cli.operations.backup",
+    "restore": "reclens.cli.operations.backup",
     "doctor": "reclens.cli.operations.doctor",
     "gc": "reclens.cli.operations.gc",
     "demo": "reclens.cli.operations.demo",

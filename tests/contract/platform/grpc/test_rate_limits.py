@@ -10,7 +10,7 @@ import pytest
 import redis as redis_client
 from echo_server import ask, calling, echo_server, refused
 
-from reclens.errors import RateLimited, Unavailable
+from reclens.errors import InvalidInput, RateLimited, Unavailable
 from reclens.ops.local.servers import free_ports
 from reclens.platform.grpc.auth import Scope, TokenEntry, digest, new_token, write_tokens
 from reclens.platform.grpc.rates import RateLimits
@@ -76,8 +76,11 @@ async def test_batch_counts_as_its_entries(redis_url: str) -> None:
         assert not await taken(limits, "batch", (10, HOUR), weight=7)
         # What was refused was not counted.
         assert await taken(limits, "batch", (10, HOUR), weight=3)
-        # More than the whole rate at once counts as the whole rate.
-        assert await taken(limits, "large batch", (10, HOUR), weight=256)
+        # More than the whole rate at once would be had for the price of less.
+        for weight in (11, 256):
+            with pytest.raises(InvalidInput, match="at most 10 at once"):
+                await limits.take("large batch", (10, HOUR), weight)
+        assert await taken(limits, "large batch", (10, HOUR), weight=10)
         assert not await taken(limits, "large batch", (10, HOUR))
     finally:
         await limits.close()

@@ -278,3 +278,13 @@ def test_a_dead_server_is_unavailable():
     store = S3Store(S3Settings(endpoint=f"127.0.0.1:{port}"))
     with pytest.raises(Unavailable, match="does not answer"):
         store.get("anything")
+
+
+def test_the_store_itself_gives_unfinished_uploads_up(own_bucket: S3Settings):
+    store = S3Store(own_bucket)
+    assert store.expire_uploads(7)
+    assert store.expire_uploads(3)
+    (rule,) = store._client.get_bucket_lifecycle(bucket_name=store.bucket).rules
+    assert rule.abort_incomplete_multipart_upload.days_after_initiation == 3
+    nobody = own_bucket.model_copy(update={"secret_key": type(own_bucket.secret_key)("wrong")})
+    assert not S3Store(nobody).expire_uploads(7)

@@ -73,7 +73,7 @@ def test_what_both_servers_take_is_described_once_under_both_names():
 @pytest.mark.parametrize(
     ("variables", "readers"),
     [
-        ("RECLENS_CACHE_DIR", [process.name for process in PROCESSES]),
+        ("RECLENS_CACHE_DIR`<br>`RECLENS_CACHE_MAX_BYTES", [process.name for process in PROCESSES]),
         ("RECLENS_DEVICE", ["inference", "recommender worker", "trainer", "labeler"]),
         ("RECLENS_REDIS__...", ["recommender worker", "trainer", "labeler", "command line"]),
         ("RECLENS_GATEWAY__INFERENCE_TLS__...", ["gateway"]),

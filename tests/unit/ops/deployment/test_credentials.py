@@ -32,6 +32,7 @@ from reclens.platform.settings.models import ClientSettings
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
 S3 = {"RECLENS_S3__ACCESS_KEY", "RECLENS_S3__SECRET_KEY"}
+STORE_ALONE = (Account.INFERENCE, Account.RESTORE)
 FILES = {
     "recommender": {"RECLENS_REDIS__URL", *S3},
     "trainer": {"RECLENS_REDIS__URL", *S3},
@@ -46,6 +47,7 @@ FILES = {
     "operator": {"RECLENS_CLIENT__TOKEN", "RECLENS_REDIS__URL", *S3},
     "init": {"RECLENS_REDIS__URL", *S3},
     "gc": {"RECLENS_REDIS__URL", *S3},
+    "restore": S3,
     "monitoring": {"RECLENS_REDIS__URL"},
     "grafana": {"GRAFANA_ADMIN_PASSWORD"},
     "redis": {"users.acl"},
@@ -89,7 +91,7 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
         for name, text in contents(folder).items()
         if name.endswith(("REDIS__URL", "RATES_REDIS"))
     ]
-    assert len(secrets) == len(set(secrets)) == 8 + 8
+    assert len(secrets) == len(set(secrets)) == 8 + 9
     # MinIO takes 8 to 40 characters.
     assert {len(secret) for secret in secrets} == {40}
 
@@ -97,7 +99,7 @@ def test_no_two_secrets_are_the_same_and_all_are_long(folder: Path):
 def test_redis_is_told_digests_and_no_password(folder: Path):
     acl = (folder / "redis" / "users.acl").read_text()
     lines = {line.split()[1]: line.split() for line in acl.splitlines()}
-    accounts = {"default", "health", *(part for part in Account if part is not Account.INFERENCE)}
+    accounts = {"default", "health", *(part for part in Account if part not in STORE_ALONE)}
     assert set(lines) == accounts
     assert lines["health"][2:] == ["on", "nopass", "resetkeys", "resetchannels", "-@all", "+ping"]
     # Redis 7 reads its own data as this user: it needs all rights, and nobody may become it.

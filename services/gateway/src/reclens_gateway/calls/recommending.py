@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from reclens.errors import InvalidInput, NotReady, RecLensError
 from reclens.platform.grpc.auth import Scope
 from reclens.platform.grpc.calls import check_request_id, request_id
 from reclens.rpc_status import write_failure
+from reclens.similar_names import suggesting
 from reclens.steering.limits import MAX_BATCH, MAX_VARIANT_NAME, MAX_VARIANTS, check_count
 from reclens_gateway.calls.answers import (
     add_effect,
@@ -154,8 +154,10 @@ class RecommendingCalls(Calls):
         outcomes: Sequence[Any],
         deadline: float,
     ) -> dict[int, ResolvedRequest]:
-        """Entries of one call by their place; of those that are refused, the outcome says why."""
+        """Entries of one call by their place; of those that are refused, the outcome says why. To
+        find names that are near takes milliseconds, so only the first is told them."""
         resolved: dict[int, ResolvedRequest] = {}
+        before = suggesting.set(True)
         for index, entry in enumerate(entries):
             try:
                 check_request_id(entry.request_id)
@@ -165,8 +167,8 @@ class RecommendingCalls(Calls):
                 if is_of_version(error):
                     raise
                 write_failure(error, outcomes[index].failure)
-                # To find names that are near takes milliseconds; others have their turn between.
-                await asyncio.sleep(0)
+                suggesting.set(False)
+        suggesting.reset(before)
         return resolved
 
 

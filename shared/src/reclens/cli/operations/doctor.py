@@ -36,8 +36,8 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json([asdict(one) for one in findings])
     else:
-        rows = [[one.level.value, one.part, _text(one)] for one in findings]
-        print_table(["", "part", "finding"], rows)
+        rows = [[one.level.value, one.part, one.message, one.remedy] for one in findings]
+        print_table(["", "part", "finding", "remedy"], rows)
     if any(one.level is Level.ERROR for one in findings):
         raise typer.Exit(1)
 
@@ -70,7 +70,3 @@ def _checks(settings: ClientSettings) -> dict[str, Check]:
         "releases": lambda: check_releases(store),
         "gateway": lambda: check_gateway(steering_client(), store),
     }
-
-
-def _text(one: Finding) -> str:
-    return f"{one.message}\n  {one.remedy}" if one.remedy else one.message

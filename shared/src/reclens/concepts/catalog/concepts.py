@@ -13,6 +13,7 @@ from reclens.concepts.labels.concepts import Concept, group_concepts
 from reclens.concepts.labels.table import read_concepts
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput, NotFound
+from reclens.similar_names import SimilarNames
 
 _WORD = re.compile(r"\w+")
 _LABEL_WEIGHT, _KEYWORD_WEIGHT, _TITLE_WEIGHT = 4, 2, 1
@@ -25,6 +26,7 @@ class ConceptIndex:
         self._rows = rows
         self.concepts: list[Concept] = group_concepts(rows)
         self._by_id = {concept.concept_id: concept for concept in self.concepts}
+        self._similar_ids = SimilarNames(self._by_id)
         # Made at the first search: every search would read all evidence again.
         self._word_weights = lru_cache(1)(self._weigh_words)
 
@@ -60,7 +62,7 @@ class ConceptIndex:
             return concept
         message = f"there is no concept {concept_id[:100]!r}."
         raise NotFound.named(
-            message, concept_id, self._by_id, field=field, otherwise="see ListConcepts."
+            message, concept_id, self._similar_ids, field=field, otherwise="see ListConcepts."
         )
 
     def search(self, text: str, items: ItemCatalog) -> list[Concept]:

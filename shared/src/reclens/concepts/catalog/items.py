@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.evidence.item_text import popularity_standing
 from reclens.errors import NotFound
+from reclens.similar_names import SimilarNames
 
 APOSTROPHES = "'\u2019"
 """What is left out of words that are compared: straight and curly."""
@@ -63,6 +64,7 @@ class ItemCatalog:
         self.tags: list[str] = sorted(tag for tag in tags if tag)
         """All tags that an item has."""
         self._known_tags = frozenset(self.tags)
+        self._similar_tags = SimilarNames(self.tags)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -184,4 +186,4 @@ class ItemCatalog:
         if tag in self._known_tags:
             return
         message, otherwise = f"no item has the tag {tag[:100]!r}.", "use a tag as items have it."
-        raise NotFound.named(message, tag, self.tags, field=field, otherwise=otherwise)
+        raise NotFound.named(message, tag, self._similar_tags, field=field, otherwise=otherwise)

@@ -36,6 +36,8 @@ class Account(StrEnum):
     """What runs once at the start: makes the bucket, submits the first pipeline."""
     GC = "gc"
     """`reclens gc`: removes what nothing needs, and writes nothing."""
+    RESTORE = "restore"
+    """`reclens restore`: puts back what a backup has. No container that lasts has its keys."""
     MONITORING = "monitoring"
     """Flower and exporters of metrics."""
 
@@ -174,6 +176,7 @@ def rights() -> dict[Account, Rights]:
         Account.OPERATOR: Rights(StoreRights(add=("edits/",)), _OPERATOR),
         Account.INIT: Rights(StoreRights(make_bucket=True), _SUBMITTING),
         Account.GC: Rights(StoreRights(remove=_perishable()), _LOOKING),
+        Account.RESTORE: Rights(StoreRights(add=(*_perishable(), "edits/"))),
         Account.MONITORING: Rights(redis=_WATCHING),
     }
 

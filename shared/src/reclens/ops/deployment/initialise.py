@@ -36,6 +36,7 @@ _POLL_SECONDS = 0.5
 # A store that has just started may not know its users yet.
 _REFUSALS_SECONDS = 15.0
 _LOCK_SECONDS = 60.0
+_UPLOAD_DAYS = 7
 _JOBS = 500
 
 
@@ -118,6 +119,8 @@ def await_bucket(
                 make_users(administrator(settings, minio), keys_of(minio), settings.bucket)
             store = S3Store(settings)
             store.ensure_bucket()
+            # Where these keys may not, `reclens gc` does it.
+            store.expire_uploads(_UPLOAD_DAYS)
             # One that has just started may name objects whose bytes it does not find yet.
             for key in store.list("releases/")[:1]:
                 store.get(key)

@@ -168,7 +168,7 @@ class Collector:
         """
         # Jobs before releases: one that publishes in between is seen in one of the two.
         by_jobs = self._jobs.refs()
-        roots = {*by_jobs, *self._settings.pins, *self._young}
+        roots = {*by_jobs, *self._settings.pins.split(), *self._young}
         for release in self._releases()[0]:
             roots |= {release.recommender, release.autoencoder, release.concepts}
         reached = self._upstream(roots)

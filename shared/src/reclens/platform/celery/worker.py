@@ -6,10 +6,13 @@ import argparse
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from celery.backends.redis import RedisBackend
+from celery.signals import worker_process_init
 
 from reclens.contracts import JobKind, WorkerName, job_kinds
 from reclens.platform.celery.failure_detector import unacked_keys, unique_name
@@ -18,6 +21,7 @@ from reclens.platform.celery.watchdog import EXIT_CODE, Watchdog
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.outages import REFUSALS
 from reclens.platform.jobs.runner import JobRunner
+from reclens.platform.observability.job_metrics import serve_job_metrics
 from reclens.platform.observability.logs import configure_logging
 from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
@@ -82,6 +86,11 @@ def run_worker(
     app.conf.broker_transport_options |= {"client_name": name, **unacked_keys(name)}
     watchdog = Watchdog(app, name, queues=queues, slots=concurrency, settings=settings)
     watchdog.attach()
+    if pool == "prefork":
+        # Jobs run in a child; a new one takes the address of the one that died.
+        worker_process_init.connect(lambda **_: _serve_metrics(settings), weak=False)
+    else:
+        _serve_metrics(settings)
     runner.on_exhausted = watchdog.give_up
     # Not Celery's command, which does not tell how the worker ended.
     worker = app.Worker(
@@ -101,3 +110,9 @@ def run_worker(
         sys.exit(EXIT_CODE)
     if worker.exitcode:
         sys.exit(worker.exitcode)
+
+
+def _serve_metrics(settings: WorkerSettings) -> None:
+    if settings.metrics_listen:
+        folders = {"cache": settings.cache_dir, "scratch": Path(tempfile.gettempdir())}
+        serve_job_metrics(settings.metrics_listen, folders)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from grpc import aio
 from pydantic import Field
@@ -191,12 +190,16 @@ class Bodies:
     """
 
     def __init__(self, budget: int, largest: int, seconds: float, of_one: float = 0.5) -> None:
-        places = max(1, budget // largest)
-        self._places = asyncio.Semaphore(places)
-        self._of_one = max(1, int(places * of_one))
-        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._free = max(1, budget // largest)
+        self._of_one = max(1, int(self._free * of_one))
+        self._of_sender: Counter[str] = Counter()
+        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._most_held = budget // 2
         self._seconds = seconds
+        # One timer for all: one each would cost more than all else here.
+        self._arriving: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._looking_over = False
         self.held = 0
         """Bytes of messages that have arrived and are not answered yet."""
 
@@ -220,22 +223,32 @@ class Bodies:
                 remedy="try again after the delay.",
                 retry_seconds=1.0,
             )
+        task = asyncio.current_task()
+        assert task is not None
+        self._arriving[task] = monotonic() + self._seconds
+        if not self._looking_over:
+            self._look_over()
         try:
-            async with asyncio.timeout(self._seconds):
-                if sender:
-                    own = self._own.get(sender)
-                    if own is None:
-                        own = self._own[sender] = asyncio.Semaphore(self._of_one)
-                    async with own, self._places:
-                        message = await context.read()
-                else:
-                    async with self._places:
-                        message = await context.read()
-        except TimeoutError:
+            # Where there is one, all who wait have their share already.
+            if self._has_place(sender):
+                self._take(sender)
+            else:
+                await self._turn(sender)
+            try:
+                message = await context.read()
+            finally:
+                self._give_back(sender)
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            self._late.discard(task)
+            task.uncancel()
             raise DeadlineExceeded(
                 f"the message did not arrive within {self._seconds:g} s.",
                 remedy="send it at once, or send less.",
             ) from None
+        finally:
+            del self._arriving[task]
         if message is aio.EOF:
             raise asyncio.CancelledError
         check_size(message, largest)
@@ -245,6 +258,52 @@ class Bodies:
     def go(self, message: bytes) -> None:
         """A message that was read is not needed any more."""
         self.held -= len(message)
+
+    def _has_place(self, sender: str) -> bool:
+        return self._free > 0 and not (sender and self._of_sender[sender] >= self._of_one)
+
+    def _take(self, sender: str) -> None:
+        self._free -= 1
+        if sender:
+            self._of_sender[sender] += 1
+
+    def _give_back(self, sender: str) -> None:
+        self._free += 1
+        if sender:
+            self._of_sender[sender] -= 1
+            if not self._of_sender[sender]:
+                del self._of_sender[sender]
+        for place, (other, turn) in enumerate(self._waiting):
+            if self._has_place(other) and not turn.done():
+                del self._waiting[place]
+                self._take(other)
+                turn.set_result(None)
+                return
+
+    async def _turn(self, sender: str) -> None:
+        """Wait for a place, and take it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((sender, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(sender)
+            else:
+                self._waiting.remove((sender, turn))
+            raise
+
+    def _look_over(self) -> None:
+        now = monotonic()
+        for task, until in list(self._arriving.items()):
+            if now < until:
+                break  # they are in the order in which they came
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._looking_over = bool(self._arriving)
+        if self._arriving:
+            asyncio.get_running_loop().call_later(min(1.0, self._seconds / 4), self._look_over)
 
 
 def check_size(message: bytes, largest: int) -> None:

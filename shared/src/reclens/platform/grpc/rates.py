@@ -13,7 +13,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
-from reclens.errors import RateLimited, Unavailable
+from reclens.errors import InvalidInput, RateLimited, Unavailable
 from reclens.platform.observability import metrics
 
 _PREFIX: Final = "reclens:rate"
@@ -60,14 +60,20 @@ class RateLimits:
         Args:
             client: its name.
             rate: requests and seconds.
-            weight: requests at once; one that is above the whole rate counts as the whole rate.
+            weight: requests at once.
 
         Raises:
+            InvalidInput: they are more than the whole rate.
             RateLimited: it has sent too much; says when to go on. Nothing is counted.
             Unavailable: Redis does not answer, and such clients are to be refused then.
         """
+        cost = max(weight, 1)
+        if cost > rate[0]:
+            raise InvalidInput(
+                f"{cost} requests at once are more than {client!r} may send in {rate[1]} s.",
+                remedy=f"send at most {rate[0]} at once, or ask for a higher rate.",
+            )
         item = self._item(*rate)
-        cost = min(max(weight, 1), rate[0])
         if client in self._blocked:
             # Refused a moment ago: to refuse it again takes no question to Redis.
             now, (blocked_until, free_at) = time.monotonic(), self._blocked[client]

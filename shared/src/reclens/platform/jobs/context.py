@@ -27,6 +27,7 @@ from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.stop_signal import StopSignal
+from reclens.platform.observability.job_metrics import observe_checkpoint, observe_progress
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
@@ -179,6 +180,7 @@ class JobContext:
         if now - self._published < _PUBLISH_SECONDS:
             return
         self._published = now
+        observe_progress()
         if self._joblog.cancelled(*ancestors(self._task)):
             raise JobCancelled(f"cancelled while {progress.stage} was at {progress.step}.")
         self._publish(progress)
@@ -221,6 +223,7 @@ class JobContext:
             Requeue: it was left, for that or because the worker stops, and goes on later.
         """
         self._resume(trainer)
+        observe_checkpoint()
         entered = time.monotonic()
         last_saved, advanced = self._started, False
         try:
@@ -292,6 +295,7 @@ class JobContext:
                 "reached": self._reached and self._reached.canonical(),
             },
         )
+        observe_checkpoint()
         if advanced:
             # It got further than the checkpoint it came from, so it is not stuck.
             self._redis.delete(deliveries_key(self._writer.ref), waiting_key(self._task.request.id))

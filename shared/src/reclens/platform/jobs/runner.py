@@ -73,6 +73,7 @@ from reclens.platform.jobs.context import (
 )
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.outages import outage_of
+from reclens.platform.observability.job_metrics import observe_fault
 from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
 from reclens.platform.store.artifacts import ArtifactWriter
@@ -301,9 +302,11 @@ class JobRunner:
             result = job.run(run, spec)
             _log.info("job.finished", seconds=result.seconds)
             return result
-        except (Requeue, LeaseLost):
+        except (Requeue, LeaseLost) as left:
+            observe_fault(left)
             raise
-        except Exception:
+        except Exception as error:
+            observe_fault(error)
             with contextlib.suppress(Unavailable):
                 writer.discard()
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -49,3 +51,9 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+    def log_the_end(kind: Any, error: Any, trace: Any) -> None:
+        root.critical("ended by an error", exc_info=(kind, error, trace))
+
+    sys.excepthook = log_the_end
+    threading.excepthook = lambda ended: log_the_end(*ended[:3])

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from reclens.contracts.artifacts import ArtifactRef
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
 from reclens.platform.files import is_data_below
@@ -74,9 +73,9 @@ class RetentionSettings(Section):
     grace_days: float = Field(default=7, ge=0)
     """What is younger stays, with all that it was made from: of artifacts that no release names,
     of what attempts and jobs that failed have left, of uploads."""
-    pins: tuple[ArtifactRef, ...] = ()
-    """Artifacts that stay, with all that they were made from: a JSON list, e.g.
-    ``["autoencoders/0123456789abcdef"]``."""
+    pins: str = Field(default="", pattern=r"^([a-z-]+/[0-9a-f]{16}( +|$))*$")
+    """Artifacts that stay, with all that they were made from: references with spaces between, e.g.
+    ``autoencoders/0123456789abcdef``."""
     dead_letters_days: float = Field(default=30, ge=0)
     """How long notes of jobs that killed their workers are kept."""
     llm_answers_days: float | None = Field(default=None, ge=0)
@@ -257,6 +256,8 @@ class StoreSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        # A password in the wrong place would stand in the error, which ends in a log.
+        hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 
@@ -265,10 +266,18 @@ class StoreSettings(BaseSettings):
     store: StoreChoice = StoreChoice()
     """Another store in its place."""
     cache_dir: Path = Path(".reclens/cache")
-    """Verified local copies of objects, named by checksum; safe to delete."""
+    """Verified local copies of objects, named by checksum; safe to delete while nothing runs."""
+    cache_max_bytes: int | None = Field(default=None, ge=1)
+    """Bytes of these copies at most: those used least recently are removed first. What a process
+    has read stays until it ends, so a job may take more. None: nothing is removed."""
 
     def model_post_init(self, context: Any, /) -> None:
         """What is secret here is in no log, result or span of this process."""
+        hide(self)
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Nor in those of a process that gets them from another."""
+        super().__setstate__(state)
         hide(self)
 
     @classmethod
@@ -320,6 +329,9 @@ class WorkerSettings(ComputeSettings):
     """Local raw data."""
     llm: LlmSettings = LlmSettings()
     """Language model."""
+    metrics_listen: str = ""
+    """``host:port`` of Prometheus metrics over HTTP, without a password, answered by the process
+    that runs the jobs. Empty: nothing is counted."""
     compile: bool = False
     """Compile the trainer's step of autoencoders with ``torch.compile``, where it is PyTorch that
     computes it: on a GPU, or in bfloat16. Needs a C++ compiler on the CPU. What it saves depends

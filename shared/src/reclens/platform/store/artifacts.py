@@ -9,7 +9,9 @@ import platform
 import secrets
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -29,6 +31,7 @@ from reclens.contracts.tables import LATENTS
 from reclens.errors import CorruptArtifact, InvalidSpec, NotFound
 from reclens.platform.files import path_below
 from reclens.platform.settings.models import StoreSettings
+from reclens.platform.store.cache_quota import CacheQuota
 from reclens.platform.store.objects import STORES, ObjectStore
 from reclens.platform.store.releases import ReleaseLog
 
@@ -48,10 +51,13 @@ class ArtifactStore:
     and serves every artifact that has the same bytes.
     """
 
-    def __init__(self, objects: ObjectStore, cache_dir: Path) -> None:
+    def __init__(
+        self, objects: ObjectStore, cache_dir: Path, cache_max_bytes: int | None = None
+    ) -> None:
         self.objects = objects
         self.releases = ReleaseLog(objects)
         self._cache = cache_dir
+        self._max_bytes = cache_max_bytes
 
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
@@ -61,7 +67,12 @@ class ArtifactStore:
             NotFound, InvalidInput: no such store is installed, or it cannot be used.
         """
         objects = STORES.load(settings.store.kind).from_settings(settings)
-        return cls(objects, settings.cache_dir)
+        return cls(objects, settings.cache_dir, settings.cache_max_bytes)
+
+    @cached_property
+    def _quota(self) -> CacheQuota | None:
+        """Made at first use: it belongs to the process that reads."""
+        return None if self._max_bytes is None else CacheQuota(self._cache, self._max_bytes)
 
     # --- artifacts -------------------------------------------------------------------------------
 
@@ -148,7 +159,7 @@ class ArtifactStore:
     def fetch_all(self, ref: str) -> Path:
         """A local folder with all objects of the artifact under their own names, verified."""
         manifest = self.manifest(ref)
-        folder = self._cache / "artifacts" / ref
+        folder = (self._quota.folder if self._quota else self._cache) / "artifacts" / ref
         for entry in manifest.objects:
             copy = self._fetch(manifest, entry)
             link = path_below(folder, entry.name)
@@ -161,6 +172,15 @@ class ArtifactStore:
         return folder
 
     def _fetch(self, manifest: Manifest, entry: ObjectEntry) -> Path:
+        if self._quota is None:
+            return self._copy(manifest, entry)
+        held = self._quota.find(entry.sha256, entry.size)
+        while held is None:
+            with suppress(FileNotFoundError):  # another process has just evicted it
+                held = self._quota.hold(self._copy(manifest, entry))
+        return held
+
+    def _copy(self, manifest: Manifest, entry: ObjectEntry) -> Path:
         copy = path_below(self._cache / "objects", f"{entry.sha256[:2]}/{entry.sha256}")
         if copy.exists() and copy.stat().st_size == entry.size:
             return copy

@@ -20,8 +20,10 @@ from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfig, Rule
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
 
@@ -41,6 +43,7 @@ _PASSING = {
 _PASSING_STATUS = (429, 500, 502, 503, 504)
 # S3 takes a request for a quarter of an hour. Well before, the clock is what to look at.
 _SKEW_SECONDS = 300
+_UPLOADS = "reclens-unfinished-uploads"
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
@@ -190,6 +193,26 @@ class S3Store(ObjectStore):
         with self._errors(""):
             if not self._client.bucket_exists(bucket_name=self.bucket):
                 self._client.make_bucket(bucket_name=self.bucket, location=self._region)
+
+    def expire_uploads(self, days: int) -> bool:
+        """Let the store itself give up uploads that were begun so long ago and never finished;
+        whether it takes such a rule from these keys. Rules that there are stay."""
+        try:
+            with self._errors(""):
+                found = self._client.get_bucket_lifecycle(bucket_name=self.bucket)
+                rules = [one for one in (found.rules if found else []) if one.rule_id != _UPLOADS]
+                rule = Rule(
+                    ENABLED,
+                    rule_filter=Filter(prefix=""),
+                    rule_id=_UPLOADS,
+                    abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(days),
+                )
+                self._client.set_bucket_lifecycle(
+                    bucket_name=self.bucket, config=LifecycleConfig([*rules, rule])
+                )
+        except (StoreRefused, StoreUnavailable):
+            return False
+        return True
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data``, replacing what was there."""

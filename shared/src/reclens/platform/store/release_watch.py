@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -13,6 +12,7 @@ import structlog
 from reclens.contracts import Release
 from reclens.errors import NotFound, NotReady, RecLensError, Unavailable
 from reclens.platform.polling import Poller
+from reclens.similar_names import SimilarNames
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class ReleaseWatch(Poller, Generic[T]):
                 field=field,
                 remedy="publish a release with a pipeline job (`reclens submit`).",
             )
-        near = difflib.get_close_matches(name[:100], self._states, n=3, cutoff=0.5)
+        near = SimilarNames(self._states).of(name)
         raise NotFound(
             f"there is no release {name[:100]!r}.",
             field=field,
