@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reclens.contracts import Progress
-from reclens.platform.jobs.context import PeakMemory, RateEstimator
+from reclens.errors import Unavailable
+from reclens.platform.jobs.context import JobContext, PeakMemory, RateEstimator
 
 
 def at(step: int, stage: str = "train", total: int | None = 100) -> Progress:
@@ -71,3 +72,28 @@ def test_what_was_before_does_not_count() -> None:
     before = PeakMemory().read()
     del held
     assert PeakMemory().read() < before - 0.9 * BYTES
+
+
+class Saved:
+    """A checkpoint, and a writer to which the store does not answer."""
+
+    def __init__(self) -> None:
+        self.cleared = False
+
+    def load(self) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        return {}, {"trainer": {}}
+
+    def clear(self) -> None:
+        self.cleared = True
+
+    def take_over(self, _parts: object) -> bool:
+        raise Unavailable("the store does not answer.")
+
+
+def test_an_outage_removes_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, job = Saved(), JobContext.__new__(JobContext)
+    monkeypatch.setattr(job, "_checkpoints", saved, raising=False)
+    monkeypatch.setattr(job, "_writer", saved, raising=False)
+    with pytest.raises(Unavailable):
+        job._resume(None)  # type: ignore[arg-type]
+    assert not saved.cleared

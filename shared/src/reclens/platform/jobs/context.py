@@ -272,6 +272,8 @@ class JobContext:
             reached = meta.get("reached")
             self._reached = None if reached is None else Progress.parse(reached)
         except _UNUSABLE as error:
+            if isinstance(error, RecLensError) and error.retryable:
+                raise  # An outage says nothing of the checkpoint.
             # Left in place it would fail every later attempt too.
             self._checkpoints.clear()
             raise StaleCheckpoint(f"the checkpoint cannot be taken up: {error}") from error
