@@ -19,7 +19,7 @@ import structlog
 from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
-from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
 
 from reclens.contracts import QueueName
 from reclens.platform.jobs.outages import REFUSALS, outage_of
@@ -85,6 +85,13 @@ def _check_moment(value: str) -> str:
 
 
 _Moment = Annotated[str, AfterValidator(_check_moment)]
+# Arguments, arguments by name, and what is chained to the task.
+_BODY = TypeAdapter(tuple[list[Any], dict[str, Any], dict[str, Any] | None])
+
+
+def _check_body(value: bytes) -> bytes:
+    _BODY.validate_json(value)
+    return value
 
 
 class _Destination(BaseModel):
@@ -117,7 +124,7 @@ class _Headers(BaseModel):
 class _Envelope(BaseModel):
     """What Celery asks of a message without looking whether it is there."""
 
-    body: Base64Bytes = Field(min_length=1)
+    body: Annotated[Base64Bytes, AfterValidator(_check_body)]
     content_type: str = Field(alias="content-type")
     content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
     properties: _Properties
