@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from server_processes import redis_server
 
 from reclens.contracts import PipelineSpec
 from reclens.contracts.specs.dataset import DATASET_IMPORT
-from reclens.platform.celery.reconciler import MAX_RESENT, Reconciler
+from reclens.platform.celery.reconciler import MAX_RESENT, Reconciler, messages
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState
@@ -136,3 +137,13 @@ def test_a_pipeline_goes_on_while_one_of_its_stages_has_a_message(
     for now in (180, 240):
         reconciler.look(now)
     assert client.llen("pipeline") == 1
+
+
+def test_what_is_no_message_hides_none_that_is(client: Redis, redis: RedisSettings):
+    raw = Redis.from_url(redis.url.get_secret_value())
+    wanted = [{"headers": {"id": str(number)}} for number in range(40)]
+    for number, message in enumerate(wanted):
+        raw.lpush("capture", json.dumps(message))
+        raw.lpush("capture", b"\xff\xfe of no text", b"{", b"[" * 100_000, str(number))
+    found = [one for one in messages(client) if isinstance(one, dict)]
+    assert found == wanted[::-1]

@@ -27,6 +27,7 @@ from reclens.platform.jobs.log import JobLog, OpenJob
 MAX_RESENT = 3
 """Times that a job is sent again before it ends."""
 
+_READ_AT_ONCE: Final = 16
 # Celery's queues of other priorities, as kombu names them.
 _PRIORITIES: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
@@ -108,7 +109,7 @@ def messages(redis: Redis) -> Iterator[Any]:
     """
     for queue in QueueName:
         for priority in _PRIORITIES:
-            yield from _parsed(redis.lrange(f"{queue}{priority}", 0, -1))
+            yield from _waiting(redis, f"{queue}{priority}")
     workers: Any = redis.hgetall(WORKERS)
     for worker in workers:
         taken: Any = redis.hgetall(unacked_keys(worker)["unacked_key"])
@@ -116,7 +117,16 @@ def messages(redis: Redis) -> Iterator[Any]:
             yield held[0] if isinstance(held, list) and held else held
 
 
+def _waiting(redis: Redis, queue: str) -> Iterator[Any]:
+    # Never all at once: a queue may be long, and its messages large. Those are added at the left,
+    # so what comes meanwhile moves none out of sight.
+    start = 0
+    while part := redis.lrange(queue, start, start + _READ_AT_ONCE - 1):
+        yield from _parsed(part)
+        start += _READ_AT_ONCE
+
+
 def _parsed(messages: Any) -> Iterator[Any]:
     for one in messages:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             yield json.loads(one)

@@ -87,6 +87,8 @@ def connect(settings: RedisSettings, name: str | None = None) -> Redis:
     return Redis.from_url(
         settings.url.get_secret_value(),
         decode_responses=True,
+        # Anybody may have put anything into a queue.
+        encoding_errors="replace",
         client_name=name,
         socket_connect_timeout=5,
         socket_timeout=30,
