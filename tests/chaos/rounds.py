@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from chaos.faults import CLASSES, Fault, standby
+from chaos.fault import Fault
+from chaos.faults import CLASSES, standby
 from chaos.oracle import Watched, snapshot, strays, verdict
 from chaos.programs import until
 from chaos.schedule import FAULTS, Plan
