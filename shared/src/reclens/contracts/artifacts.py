@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -139,7 +139,7 @@ class Manifest(Record):
     @model_validator(mode="before")
     @classmethod
     def _is_not_newer(cls, value: Any) -> Any:
-        given: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+        given: Mapping[str, Any] = cast("Any", value) if isinstance(value, Mapping) else {}
         found = given.get("manifest_version")
         if isinstance(found, int) and found > MANIFEST_VERSION:
             raise VersionMismatch(
