@@ -11,7 +11,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence, Set
 
-from celery import Signature, Task, chord
+from celery import Task, chord
+from celery.canvas import Signature
 
 from reclens import errors
 from reclens.contracts import ConceptShardSpec, ConceptsSpec, FailureReport, JobResult, JobSpec

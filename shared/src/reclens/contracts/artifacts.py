@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -139,15 +139,16 @@ class Manifest(Record):
     @model_validator(mode="before")
     @classmethod
     def _is_not_newer(cls, value: Any) -> Any:
-        found = value.get("manifest_version") if isinstance(value, Mapping) else None
+        given: Mapping[str, Any] = cast("Any", value) if isinstance(value, Mapping) else {}
+        found = given.get("manifest_version")
         if isinstance(found, int) and found > MANIFEST_VERSION:
             raise VersionMismatch(
-                f"{value.get('artifact')} was written by a newer RecLens: its manifest has version "
+                f"{given.get('artifact')} was written by a newer RecLens: its manifest has version "
                 f"{found}, and this part knows {MANIFEST_VERSION}.",
                 field="manifest_version",
                 remedy="upgrade this part, see docs/how-to/upgrading.md.",
             )
-        return value
+        return value  # pyright: ignore[reportUnknownVariableType] - whatever was given
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

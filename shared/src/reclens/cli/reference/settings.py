@@ -21,7 +21,8 @@ from reclens.cli.reference.markdown import (
     type_in_words,
 )
 from reclens.errors import NotReady
-from reclens.ops.local.state import DEFAULT_STATE_DIR, STATE_DIR_VARIABLE
+from reclens.ops.local.state import DEFAULT_STATE_DIR
+from reclens.platform.settings.files import STATE_DIR_VARIABLE
 
 
 class Process(NamedTuple):

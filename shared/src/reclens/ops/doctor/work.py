@@ -19,8 +19,8 @@ from reclens.errors import (
     Unauthenticated,
 )
 from reclens.ops.doctor.findings import Finding, Level, ok
-from reclens.platform.celery.failure_detector import WORKERS
 from reclens.platform.celery.reconciler import messages
+from reclens.platform.jobs.lease import WORKERS
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobView
 from reclens.platform.store.artifacts import ArtifactStore

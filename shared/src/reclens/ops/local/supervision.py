@@ -19,7 +19,8 @@ from reclens.errors import Unavailable
 from reclens.ops.local.health import wait_until
 from reclens.ops.local.processes import owner_of
 from reclens.ops.local.servers import LOOPBACK, redis_command, s3_command
-from reclens.ops.local.state import STATE_DIR_VARIABLE, StateFolder
+from reclens.ops.local.state import StateFolder
+from reclens.platform.settings.files import STATE_DIR_VARIABLE
 
 SERVERS = ("redis", "s3")
 """Programs that the others need."""

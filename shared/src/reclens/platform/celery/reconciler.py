@@ -21,7 +21,8 @@ from redis import Redis
 
 from reclens.contracts import QueueName
 from reclens.errors import InternalError
-from reclens.platform.celery.failure_detector import WORKERS, unacked_keys
+from reclens.platform.celery.failure_detector import unacked_keys
+from reclens.platform.jobs.lease import WORKERS
 from reclens.platform.jobs.log import JobLog, OpenJob
 
 MAX_RESENT = 3

@@ -38,7 +38,8 @@ class Results(RedisBackend):
 
     def encode(self, data: Any) -> Any:
         """``data`` as it is kept."""
-        return scrub(super().encode(data))
+        encoded: Any = super().encode(data)
+        return scrub(encoded)
 
 
 def worker_main(owner: WorkerName, description: str | None, pool: Pool, concurrency: int) -> None:

@@ -249,7 +249,7 @@ class Bodies:
             ) from None
         finally:
             del self._arriving[task]
-        if message is aio.EOF:
+        if message is aio.EOF:  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs
             raise asyncio.CancelledError
         check_size(message, largest)
         self.held += len(message)

@@ -34,7 +34,8 @@ from typing import Any
 
 import structlog
 from billiard.exceptions import WorkerLostError
-from celery import Celery, Signature, Task
+from celery import Celery, Task
+from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.signals import worker_shutting_down
 from celery.states import FAILURE, READY_STATES

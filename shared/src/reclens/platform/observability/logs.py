@@ -20,7 +20,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     def add_service(_logger: object, _method: str, event: EventDict) -> EventDict:
         return {"service": service, **event}
 
-    def without_secrets(_logger: object, _method: str, line: str) -> str:
+    def without_secrets(_logger: Any, _method: str, line: Any) -> str:
         return scrub(line)
 
     shared: list[Processor] = [
