@@ -5,10 +5,6 @@ share: parsing, reuse of what exists, lease, retries, dead letters and the commi
 function ``run(spec, task, runner) -> result`` for a job that makes no artifact, or hands over to
 other tasks first; it is noted and retried, but takes no lease.
 
-Retries wait by exponential backoff with jitter. Most faults get a few within minutes; an outage of
-a part that may take long to come back, such as the store or a language model, is sat out. Whatever
-the job advances begins the count anew.
-
 A process that is short of memory or threads ends, and with it what it has left behind: its job is
 tried again in another, as often as one that is killed.
 """
@@ -18,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import json
-import math
 import multiprocessing
 import os
 import shutil
@@ -28,7 +22,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +40,6 @@ from reclens.contracts import (
     JobKind,
     JobResult,
     JobSpec,
-    Waiting,
     canonical_json,
     data_paths,
 )
@@ -60,7 +52,6 @@ from reclens.errors import (
     Unavailable,
     VersionMismatch,
 )
-from reclens.platform.backoff import backoff_seconds
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.checkpoints import CheckpointStore
 from reclens.platform.jobs.context import (
@@ -70,10 +61,10 @@ from reclens.platform.jobs.context import (
     ancestors,
     deliveries_key,
     tell,
-    waiting_key,
 )
 from reclens.platform.jobs.lease import Lease
 from reclens.platform.jobs.outages import outage_of
+from reclens.platform.jobs.retries import process_ended, retry_delay, send_again
 from reclens.platform.observability.job_metrics import observe_fault
 from reclens.platform.scrubbing import scrub
 from reclens.platform.settings.models import WorkerSettings
@@ -259,7 +250,7 @@ class JobRunner:
         with contextlib.suppress(RedisError):
             backend = request.task.backend
             if backend.get_task_meta(request.id, cache=False)["status"] not in READY_STATES:
-                meta = {"waiting": _process_ended("it died").canonical(), "progress": None}
+                meta = {"waiting": process_ended("it died").canonical(), "progress": None}
                 backend.store_result(request.id, meta, "WAITING", request=request._context)
 
     def _end_process(self, task: Task, error: Exception) -> None:
@@ -268,7 +259,7 @@ class JobRunner:
         if os.getpid() != self._parent:
             # The parent learns of it, and forks another.
             os._exit(EXHAUSTED_EXIT_CODE)
-        waiting = _process_ended(f"it is short of memory or threads ({error!r})")
+        waiting = process_ended(f"it is short of memory or threads ({error!r})")
         with contextlib.suppress(RedisError):
             tell(task, "WAITING", {"waiting": waiting.canonical(), "progress": None})
         self.on_exhausted(repr(error))
@@ -359,32 +350,12 @@ def _check_planned(task: Task, ref: str) -> None:
         )
 
 
-def send_again(task: Task, countdown: float) -> None:
-    """Send the same job again, with what is chained to it."""
-    request = task.request
-    signature = task.signature_from_request(
-        request, request.args, request.kwargs, countdown=countdown, retries=request.retries
-    )
-    assert signature is not None
-    signature.apply_async()
-
-
 def is_exhaustion(error: BaseException) -> bool:
     """Whether an error tells that this process is short of memory or threads."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     texts = isinstance(error, RuntimeError) and any(text in str(error) for text in _EXHAUSTED)
     return texts or isinstance(error, MemoryError)
-
-
-def _process_ended(why: str) -> Waiting:
-    now = _moment(time.time())
-    return Waiting(
-        reason="PROCESS_ENDED",
-        message=f"the process that ran the job has ended: {why}; another takes it up.",
-        since=now,
-        next_try_at=now,
-    )
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -407,58 +378,3 @@ def failure_report(error: Exception) -> FailureReport:
         retryable=getattr(error, "retryable", False),
         traceback=scrub("".join(traceback.format_exception(error)))[-_MAX_TRACEBACK:],
     )
-
-
-# --- retries ------------------------------------------------------------------------------------
-
-
-def retry_delay(task: Task, runtime: Runtime, error: RecLensError) -> float:
-    """Note that the job waits, for people to see, and return the seconds until it tries again.
-
-    Tries and time are counted from the first fault since the job last advanced. An outage may last
-    for ``settings.patience_seconds``; of other faults it gets over ``settings.max_retries``.
-
-    Raises:
-        RecLensError: ``error`` itself, at the end.
-    """
-    job_id = str(task.request.id)
-    key, now = waiting_key(job_id), time.time()
-    runtime.redis.hsetnx(key, "since", str(now))
-    since = float(runtime.redis.hget(key, "since") or now)  # type: ignore[arg-type]
-    # Apart, so that a long outage leaves the retries of other faults alone.
-    outages = int(runtime.redis.hincrby(key, "tries", int(error.long_outage)))  # type: ignore[arg-type]
-    faults = int(runtime.redis.hincrby(key, "faults", int(not error.long_outage)))  # type: ignore[arg-type]
-    runtime.redis.expire(key, runtime.settings.redis.result_expires_seconds)
-    left = since + runtime.settings.patience_seconds - now if error.long_outage else math.inf
-    if left <= 0 or faults > runtime.settings.max_retries:
-        runtime.redis.delete(key)
-        _log.warning("job.gave_up", reason=error.reason, seconds=round(now - since))
-        raise error
-    tries = outages if error.long_outage else faults - 1
-    countdown = min(backoff_seconds(tries, longest=runtime.longest_countdown), left)
-    waiting = Waiting(
-        reason=error.reason,
-        message=error.message,
-        since=_moment(since),
-        next_try_at=_moment(now + countdown),
-    )
-    _log.info("job.waiting", reason=error.reason, error=error.message, seconds=round(countdown, 1))
-    progress = _last_progress(task, runtime, job_id)
-    tell(task, "WAITING", {"waiting": waiting.canonical(), "progress": progress})
-    return countdown
-
-
-def _last_progress(task: Task, runtime: Runtime, job_id: str) -> dict[str, Any] | None:
-    """How far the job was when it last said so, in this try or in one before."""
-    meta: Any = task.backend.get_task_meta(job_id, cache=False)
-    told = meta["result"] if meta["status"] == "PROGRESS" else None
-    key = waiting_key(job_id)
-    # While it reads its inputs again it has no total, and is no further back for that.
-    if told and told["total"] is not None:
-        runtime.redis.hset(key, "progress", json.dumps(told))
-    noted: str | None = runtime.redis.hget(key, "progress")  # type: ignore[assignment]
-    return json.loads(noted) if noted else told
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
