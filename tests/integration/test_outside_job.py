@@ -113,10 +113,11 @@ def test_route_reference_and_rights_follow_from_its_declaration():
     assert f"## `{TASK}`\n\nRank the items of a data set by their number of interactions." in page
     assert "| `top` | integer from 1 to 100,000 | `100` | Items to keep. |" in page
     may = {account.value: json.dumps(policy) for account, policy in policies("b").items()}
-    # Its worker writes there, and what nothing needs any longer is removed there.
+    # Its worker writes there; what nothing needs is removed there, and what was lost put back.
     assert {name for name, policy in may.items() if "shop-newest/*" in policy} == {
         "recommender",
         "gc",
+        "restore",
     }
     # It is one of many, and the others are as they were.
     assert job_kinds()[DATASET_IMPORT.task] is DATASET_IMPORT

@@ -229,7 +229,8 @@ def _classes(base: type[RecLensError]) -> Iterator[type[RecLensError]]:
         yield from _classes(cls)
 
 
-_BY_REASON: Final = {cls.reason: cls for cls in _classes(RecLensError)}
+# Of classes that share a reason, the one that stands for it comes first.
+_BY_REASON: Final = {cls.reason: cls for cls in reversed([*_classes(RecLensError)])}
 _NEAREST = (AlreadyExists, Cancelled, DeadlineExceeded, InvalidInput, NotFound, NotReady)
 _NEAREST += (Overloaded, PermissionDenied, Unauthenticated, Unavailable)
 _BY_CODE: Final[dict[str, type[RecLensError]]] = {cls.grpc_code: cls for cls in _NEAREST}

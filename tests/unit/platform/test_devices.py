@@ -19,7 +19,9 @@ def job_after(saved: dict[str, Any] | None, tmp_path: Path) -> JobContext:
     nothing: Any = SimpleNamespace(
         store=SimpleNamespace(objects=None), settings=None, joblog=None, redis=None, stopping=None
     )
-    writer: Any = SimpleNamespace(ref="autoencoders/0123456789abcdef")
+    writer: Any = SimpleNamespace(
+        ref="autoencoders/0123456789abcdef", take_over=lambda _parts: True
+    )
     task: Any = SimpleNamespace(request=SimpleNamespace(id="job", parent_id=None, root_id="job"))
     lease: Any = None
     job = JobContext(task, nothing, lease=lease, writer=writer, folder=tmp_path)

@@ -43,6 +43,7 @@ def test_its_format_is_imported_by_the_stage(tmp_path: Path) -> None:
         folder=made,
         add=lambda path: None,
         progress=lambda progress: None,
+        drive=lambda stages: list(stages.steps()),
         settings=WorkerSettings(),
     )
     metrics = stage.run(DatasetSpec.parse(job["spec"]), cast("Any", folder_job))

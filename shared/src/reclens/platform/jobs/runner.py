@@ -162,7 +162,6 @@ class JobRunner:
             spec: of the artifact.
         """
         ref, runtime = spec.artifact_ref(), self.runtime
-        _check_planned(task, ref)
         structlog.contextvars.bind_contextvars(artifact=ref)
         if (found := self.found(ref)) is not None:
             return found
@@ -275,6 +274,8 @@ class JobRunner:
 
     def _run_kind(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> JobResult:
         spec = kind.spec.parse(payload)
+        if isinstance(spec, JobSpec):
+            _check_planned(task, spec.artifact_ref())
         if kind.action is not None:
             return _function(kind.action)(spec, task, self)
         assert isinstance(spec, JobSpec), "a kind of job without an action makes artifacts"
