@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import server_processes
 from deployed_servers import Deployed, deployed_servers
 from labelling_stack import LabellingStack
 from planted_artifacts import commit_planted
 from planted_world import planted_world
+from redis import Redis
 from running_lookalike import Lookalike
 from servers import redis_server
 
-from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.jobs.app import connect
+from reclens.platform.settings.models import RedisSettings, S3Settings, StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisSettings]:
+    """A Redis process of the test's own, which it may break."""
+    with server_processes.redis_server(tmp_path / "redis") as redis:
+        yield redis
+
+
+@pytest.fixture
+def client(redis: RedisSettings) -> Redis:
+    """A client of that Redis."""
+    return connect(redis)
 
 
 @pytest.fixture(scope="session")

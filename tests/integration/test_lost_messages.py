@@ -11,29 +11,17 @@ import pytest
 from counting_stack import CountingStack, expected_value, spec
 from redis import Redis
 from running_stack import wait_for
-from server_processes import redis_server
 
 from reclens.contracts import PipelineSpec
 from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.platform.celery.reconciler import MAX_RESENT, Reconciler, messages
-from reclens.platform.jobs.app import connect, make_app
+from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
 _LOST_SECONDS = 1.0
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisSettings]:
-    with redis_server(tmp_path / "redis") as redis:
-        yield redis
-
-
-@pytest.fixture
-def client(redis: RedisSettings) -> Redis:
-    return connect(redis)
 
 
 @pytest.fixture

@@ -13,26 +13,13 @@ from counting_stack import CountingStack, expected_value
 from cut_wire import CutWire
 from redis import Redis
 from running_stack import wait_for
-from server_processes import redis_server
 
 from reclens.errors import StoreUnavailable
-from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 
 _SECONDS = 4.0
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisSettings]:
-    with redis_server(tmp_path / "redis") as redis:
-        yield redis
-
-
-@pytest.fixture
-def client(redis: RedisSettings) -> Redis:
-    return connect(redis)
 
 
 def fill(redis: Redis, *, over: bool) -> None:

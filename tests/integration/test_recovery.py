@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from counting_stack import TIMEOUT, CountingStack, expected_value, spec
+from counting_stack import TIMEOUT, CountingStack, children, expected_value, spec
 from running_stack import wait_for
-from server_processes import redis_server
 
 from reclens.platform.celery.watchdog import EXIT_CODE
 from reclens.platform.jobs.view import JobState, JobView
@@ -20,12 +19,6 @@ from reclens.platform.store.artifacts import ArtifactStore
 
 RECOVERY_SECONDS = 15.0
 _LEASE = str(WorkerSettings.model_fields["lease_seconds"].default)
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisSettings]:
-    with redis_server(tmp_path / "redis") as redis:
-        yield redis
 
 
 @pytest.fixture(params=["prefork", "threads"])
@@ -45,16 +38,6 @@ def stack(
     )
     yield stack
     stack.stop()
-
-
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def begin(stack: CountingStack, name: str) -> str:
-    job_id = stack.submit(name)
-    wait_for((stack.folder / f"{name}.waiting").exists, "the job to run")
-    return job_id
 
 
 def ends(stack: CountingStack, job_id: str, *, restart: bool = False) -> list[JobView]:
@@ -81,7 +64,7 @@ def assert_made(view: JobView) -> None:
 @pytest.mark.parametrize("stack", ["prefork"], indirect=True)
 def test_a_killed_pool_process_is_followed_at_once(stack: CountingStack):
     worker = stack.start_worker()
-    job_id = begin(stack, "waits-pool")
+    job_id = stack.begin("waits-pool")
     before = children(worker.pid)
     (stack.folder / "waits-pool.go").touch()
     killed = time.monotonic()
@@ -96,7 +79,7 @@ def test_a_killed_pool_process_is_followed_at_once(stack: CountingStack):
 def test_a_killed_worker_is_followed_within_seconds(stack: CountingStack, standby: bool):
     worker = stack.start_worker()
     name = f"waits-whole-{stack.pool}-{int(standby)}"
-    job_id = begin(stack, name)
+    job_id = stack.begin(name)
     if standby:
         before = stack.heartbeat().get("worker")
         stack.start_worker()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from redis import Redis
 from running_stack import wait_for
-from server_processes import redis_server
 
 from reclens.contracts import (
     AutoencoderSpec,
@@ -31,12 +29,6 @@ from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 
 _ROWS, _WIDTH = 3000, 16
 _CONFIG = {"n_latents": 64, "k": 4, "batch_size": 32, "n_epochs": 25}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisSettings]:
-    with redis_server(tmp_path / "redis") as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -8,22 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from counting_stack import TIMEOUT, CountingStack, expected_value
+from counting_stack import TIMEOUT, CountingStack, children, expected_value
 from redis import Redis
 from running_stack import wait_for
-from server_processes import redis_server
 
 from reclens.platform.celery.watchdog import EXIT_CODE
 from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.view import JobState
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisSettings]:
-    with redis_server(tmp_path / "redis") as redis:
-        yield redis
 
 
 @pytest.fixture
@@ -43,16 +36,6 @@ def stack(
     stack.stop()
 
 
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def begin(stack: CountingStack, name: str) -> str:
-    job_id = stack.submit(name)
-    wait_for((stack.folder / f"{name}.waiting").exists, "the job to run")
-    return job_id
-
-
 def assert_resumed(stack: CountingStack, job_id: str, name: str) -> None:
     view = stack.finish(job_id)
     assert view.state is JobState.SUCCEEDED
@@ -65,7 +48,7 @@ def test_the_next_worker_takes_over_what_a_killed_one_had_in_hand(
     stack: CountingStack, redis: RedisSettings
 ):
     killed = stack.start_worker()
-    job_id = begin(stack, "waits-killed-whole")
+    job_id = stack.begin("waits-killed-whole")
     for pid in (*children(killed.pid), killed.pid):
         os.kill(pid, signal.SIGKILL)
     killed.wait(TIMEOUT)
@@ -81,7 +64,7 @@ def test_the_next_worker_takes_over_what_a_killed_one_had_in_hand(
 
 def test_a_worker_that_was_only_frozen_does_no_harm(stack: CountingStack, redis: RedisSettings):
     frozen = stack.start_worker()
-    job_id = begin(stack, "waits-frozen")
+    job_id = stack.begin("waits-frozen")
     pids = (frozen.pid, *children(frozen.pid))
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -104,7 +87,7 @@ def test_a_worker_that_no_longer_consumes_saves_its_job_and_ends_itself(
     stack: CountingStack, redis: RedisSettings
 ):
     worker = stack.start_worker()
-    job_id = begin(stack, "waits-stalled")
+    job_id = stack.begin("waits-stalled")
     # One of its two slots is free, and it no longer asks for messages.
     make_app(redis).control.cancel_consumer("capture")
     log = stack.folder / "worker.log"
@@ -129,7 +112,7 @@ def test_a_worker_whose_loop_is_stuck_ends_by_force(
     )
     try:
         worker = stack.start_worker()
-        job_id = begin(stack, "waits-stuck")
+        job_id = stack.begin("waits-stuck")
         pids = children(worker.pid)
         (stack.folder / "stick").touch()
         assert worker.wait(TIMEOUT) == EXIT_CODE

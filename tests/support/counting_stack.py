@@ -35,6 +35,11 @@ def spec(name: str) -> DatasetSpec:
     return DatasetSpec.parse({"name": name, "source": {"format": "table", "path": "unused"}})
 
 
+def children(pid: int) -> list[int]:
+    """Processes that ``pid`` has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class CountingStack:
     """Workers of the counting stage, and a client."""
 
@@ -81,6 +86,12 @@ class CountingStack:
 
     def submit(self, name: str) -> str:
         return self.joblog.submit(DATASET_IMPORT.task, spec(name).canonical())
+
+    def begin(self, name: str) -> str:
+        """Submit a job whose name tells it to wait, and return once it runs."""
+        job_id = self.submit(name)
+        wait_for((self.folder / f"{name}.waiting").exists, "the job to run")
+        return job_id
 
     def finish(self, job_id: str) -> JobView:
         wait_for(lambda: self.joblog.show(job_id).state.final, f"job {job_id}")
