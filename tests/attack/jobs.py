@@ -84,7 +84,12 @@ def await_ends(target: Target, report: Report, sent: dict[str, int]) -> None:
             break
         time.sleep(0.2)
     for job_id, number in waiting.items():
-        report.breaks(number, f"job {job_id} does not end")
+        try:
+            view = target.joblog.show(job_id)
+            stands = f"{view.task} is {view.state.value}"
+        except errors.NotFound:
+            stands = "no worker has met it"
+        report.breaks(number, f"job {job_id} does not end: {stands}")
 
 
 def _judge(report: Report, number: int, view: JobView) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from reclens.contracts import Progress
 from reclens.errors import Unavailable
-from reclens.platform.jobs.context import JobContext, PeakMemory, RateEstimator
+from reclens.platform.jobs.context import JobContext, RateEstimator
 
 
 def at(step: int, stage: str = "train", total: int | None = 100) -> Progress:
@@ -59,27 +59,36 @@ def test_without_a_total_there_is_no_time_left():
 BYTES = 300_000_000
 
 
+def in_a_process_of_its_own(*lines: str) -> list[int]:
+    """The numbers that a program prints. Here, other threads may take memory or give it back."""
+    start = (
+        "import numpy as np",
+        "from reclens.platform.jobs.context import PeakMemory",
+        f"def hold(): return np.ones({BYTES}, dtype=np.uint8)",
+    )
+    program = "\n".join((*start, *lines))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    return [int(number) for number in done.stdout.split()]
+
+
 def test_the_peak_is_what_was_held_and_given_back() -> None:
-    memory = PeakMemory()
-    before = memory.read()
-    held = np.ones(BYTES, dtype=np.uint8)
-    del held
-    assert before + 0.9 * BYTES < memory.read() < before + 1.5 * BYTES
+    before, after = in_a_process_of_its_own(
+        "memory = PeakMemory()",
+        "before = memory.read()",
+        "hold()",
+        "print(before, memory.read())",
+    )
+    assert before + 0.9 * BYTES < after < before + 1.5 * BYTES
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can set the mark back")
 def test_what_was_before_does_not_count() -> None:
-    # In a process of its own: here, other threads may hold memory too.
-    program = (
-        "import numpy as np\n"
-        "from reclens.platform.jobs.context import PeakMemory\n"
-        f"held = np.ones({BYTES}, dtype=np.uint8)\n"
-        "before = PeakMemory().read()\n"
-        "del held\n"
-        "print(before, PeakMemory().read())\n"
+    before, after = in_a_process_of_its_own(
+        "held = hold()",
+        "before = PeakMemory().read()",
+        "del held",
+        "print(before, PeakMemory().read())",
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    before, after = map(int, done.stdout.split())
     assert after < before - 0.9 * BYTES
 
 
