@@ -393,7 +393,6 @@ def scale_of(store: ArtifactStore, autoencoder: str) -> np.ndarray:
 
     Raises:
         NotFound: there is no such artifact.
+        CorruptArtifact: its table cannot be read.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - not before a command reads
-
-    return pq.read_table(store.fetch(autoencoder, LATENTS.file), columns=["p99"])["p99"].to_numpy()
+    return LATENTS.read(store.fetch(autoencoder, LATENTS.file), ["p99"])["p99"].to_numpy()
