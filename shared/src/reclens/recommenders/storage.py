@@ -17,7 +17,7 @@ from reclens.data import Dataset
 from reclens.errors import CorruptArtifact, InvalidInput, MissingData, RecLensError
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.registry import build_recommender
-from reclens.weights import CONFIG, WEIGHTS, read_tensors, require_file, write_model
+from reclens.weights import CONFIG, WEIGHTS, read_description, read_tensors, write_model
 
 _WRITER = "`save_recommender`"
 # PyTorch lists the names of all tensors that the file should not have.
@@ -44,10 +44,10 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
         NotFound: no package is installed here that offers the model.
         InvalidInput: a package offers it in another version, or it cannot be used.
     """
-    path = require_file(folder / CONFIG, _WRITER)
+    text = read_description(folder / CONFIG, _WRITER)
     tensors = read_tensors(folder / WEIGHTS, _WRITER)
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = json.loads(text)
         config = _CONFIG.validate_python(described["config"])
         model = build_recommender(config, described["n_users"], described["n_items"], seed=0)
         model.load_state_dict(tensors)

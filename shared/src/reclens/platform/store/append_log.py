@@ -57,7 +57,7 @@ class AppendLog(Generic[E]):
             CorruptArtifact: it cannot be read.
         """
         key = self.key(number)
-        return self.parse(key, self._objects.get(key))
+        return self.parse(key, self._objects.get_document(key))
 
     def parse(self, key: str, data: bytes) -> E:
         """What an object says.
@@ -78,8 +78,8 @@ class AppendLog(Generic[E]):
             return True
         # The transport may have sent it twice: then what is in the way is our own.
         try:
-            return self._objects.get(self.key(number)) == data
-        except NotFound:
+            return self._objects.get_document(self.key(number)) == data
+        except (NotFound, CorruptArtifact):
             return False
 
     def key(self, number: int) -> str:

@@ -86,7 +86,9 @@ class ReleaseLog:
             if number:
                 release = log.entry(number)
             else:
-                release = log.parse(_unnumbered(name), self._objects.get(_unnumbered(name)))
+                release = log.parse(
+                    _unnumbered(name), self._objects.get_document(_unnumbered(name))
+                )
         except NotFound as error:
             raise NotFound(
                 f"release {name!r} has no version {number}.",
