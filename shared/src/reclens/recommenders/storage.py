@@ -61,11 +61,19 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
     return model.to(device).eval()
 
 
-def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Dataset) -> Recommender:
+def bring_recommender(
+    config: ModuleConfig, weights: WeightsFile, dataset: Dataset, file: Path | None = None
+) -> Recommender:
     """Build the model of ``config`` and give it ``weights``; it is in eval mode.
 
     The weights must be of the users and items of ``dataset``, in its order of indices: natural
     order of ids (``2`` before ``10``).
+
+    Args:
+        config: of the model.
+        weights: file and checksum, as the specification names them.
+        dataset: that the model is of.
+        file: what to read. None: what ``weights`` names.
 
     Raises:
         NotFound: no installed package offers the model.
@@ -75,7 +83,7 @@ def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Datas
     """
     path = Path(weights.path)
     try:
-        data = path.read_bytes()
+        data = (file or path).read_bytes()
     except OSError as error:
         raise MissingData(
             f"cannot read {path} ({error.strerror}).",
