@@ -93,7 +93,7 @@ class PolicyLog:
             try:
                 return self.version(*name)
             except CorruptArtifact as error:
-                return error
+                return error.bare()
 
         names = list(wanted)
         if len(names) <= 1:

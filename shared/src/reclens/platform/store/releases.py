@@ -53,7 +53,7 @@ class ReleaseLog:
                     name, number
                 )
             except RecLensError as error:
-                found[name] = error
+                found[name] = error.bare()
         return found
 
     def numbers(self) -> dict[str, list[int]]:
@@ -115,7 +115,7 @@ class ReleaseLog:
             try:
                 return self.version(name, number)
             except CorruptArtifact as error:
-                return error
+                return error.bare()
 
         self._newest(name)
         return [one(number) for number in reversed(self._numbers(name))]
