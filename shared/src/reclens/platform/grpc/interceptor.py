@@ -326,6 +326,7 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
             async def requests() -> AsyncIterator[Any]:
                 async for message in session.messages(messages):
                     check_size(message, largest)
+                    sessions.keep(session, len(message))
                     request = _parsed(parse, message)
                     # Anew for each: the token may have been revoked, or changed, meanwhile.
                     client = authenticate()
