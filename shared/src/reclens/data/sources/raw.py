@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reclens.contracts.account import Finding
 from reclens.data.sources.columns import SourceTable
 from reclens.errors import InvalidInput
 
@@ -70,6 +71,8 @@ class RawData:
     """Attributes by user id; users may be missing or superfluous."""
     order: Order = "time"
     """What is known of the order of interactions."""
+    findings: tuple[Finding, ...] = ()
+    """How the files were understood, and what was odd about them."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
