@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 
 class ColumnNames(Contract):
-    """Names of the columns of a table source."""
+    """Names of the columns of a table source, and how the files of any source are written."""
 
     user: str = "user_id"
     """Column with the user's id."""
@@ -28,7 +28,7 @@ class ColumnNames(Contract):
     item_key: str | None = None
     """Column of the item table with the item's id. None: named as in the interactions."""
     timestamp: str | None = "timestamp"
-    """Column with the time, seconds. None: rows are in order of time."""
+    """Column with the time. None: rows are in order of time."""
     rating: str | None = None
     """Column with the rating, if any."""
     title: str | None = "title"
@@ -39,6 +39,10 @@ class ColumnNames(Contract):
     """Column of the item table with its year."""
     tag_separator: str = "|"
     """Separates the tags within their column."""
+    time_unit: Annotated[Literal["s", "ms", "us", "ns"] | None, ADDED_LATER] = None
+    """Unit of times that are numbers. None: found out from their size."""
+    time_format: Annotated[str | None, ADDED_LATER] = None
+    """How times are written, e.g. ``%d/%m/%Y %H:%M``. None: found out, where it is unambiguous."""
 
 
 class SourceSpec(Contract):

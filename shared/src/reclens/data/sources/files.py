@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.findings import Reading
 from reclens.errors import MalformedData, MissingData
 
 _BOM = b"\xef\xbb\xbf"
@@ -88,6 +89,7 @@ def read_delimited(
     names: list[str] | None = None,
     quoted: bool = False,
     encoding: str = "utf-8",
+    reading: Reading | None = None,
 ) -> SourceTable:
     """Read delimited text; all columns are text. Blank lines are skipped.
 
@@ -97,6 +99,7 @@ def read_delimited(
         names: column names; None: the first line has them.
         quoted: cells may be in double quotes, as in CSV.
         encoding: of the file; a byte order mark is skipped.
+        reading: how the specification says that cells are written, and where findings go.
 
     Raises:
         MissingData: the file cannot be opened.
@@ -154,10 +157,10 @@ def read_delimited(
     if quoted:
         _refuse_open_quote(path.name, data, table, line_of)
     columns = {name: table.column(name).combine_chunks() for name in names}
-    return SourceTable(path.name, columns, line_of)
+    return SourceTable(path.name, columns, line_of, reading)
 
 
-def read_parquet(path: Path) -> SourceTable:
+def read_parquet(path: Path, reading: Reading | None = None) -> SourceTable:
     """Read a Parquet file; the line of a row, in messages, is its number from 1.
 
     Raises:
@@ -173,7 +176,7 @@ def read_parquet(path: Path) -> SourceTable:
             remedy="write it again, e.g. with DuckDB, Polars or pandas.",
         ) from None
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
-    return SourceTable(path.name, columns, lambda row: row + 1)
+    return SourceTable(path.name, columns, lambda row: row + 1, reading)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reclens.contracts.account import Finding
-from reclens.data.sources.columns import SourceTable
 from reclens.errors import InvalidInput
 
 Order = Literal["time", "sequence", "none"]
@@ -79,11 +78,6 @@ class RawData:
 
     def __len__(self) -> int:
         return len(self.user_ids)
-
-
-def rows_as_time(table: SourceTable) -> npt.NDArray[np.int64]:
-    """Row numbers [n] from 0, for a source without times: rows are taken to be in order of time."""
-    return np.arange(len(table), dtype=np.int64)
 
 
 # --- titles -------------------------------------------------------------------------------------
