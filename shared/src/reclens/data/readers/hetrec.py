@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from reclens.contracts import ColumnNames
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, most_given
 from reclens.errors import MissingData

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
 from reclens.data.sources.times import read_times, rows_as_time

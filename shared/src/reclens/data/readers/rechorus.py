@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, take_year
 from reclens.data.sources.times import concat_times, read_times
@@ -53,7 +54,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     """
     reading = Reading(columns)
     tables = [
-        read_delimited(path, "\t", quoted=True, reading=reading) for path in files.interactions
+        read_delimited(path, "\t", quoted=None, reading=reading) for path in files.interactions
     ]
     for table in tables:
         table.require("user_id", "item_id", "time")
@@ -72,7 +73,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
 def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
-    table = read_delimited(path, "\t", quoted=True, reading=reading)
+    table = read_delimited(path, "\t", quoted=None, reading=reading)
     table.require("item_id")
     titles = table.first_texts(_TITLES)
     features = [name for name in table.names if name.startswith(_FEATURE) and name not in _TITLES]
@@ -104,5 +105,5 @@ def _tags(table: SourceTable, column: str) -> list[list[str]]:
 def _users(path: Path | None, reading: Reading) -> dict[str, dict[str, str]]:
     if path is None:
         return {}
-    table = read_delimited(path, "\t", quoted=True, reading=reading)
+    table = read_delimited(path, "\t", quoted=None, reading=reading)
     return table.renamed([name.removeprefix("u_") for name in table.names]).attributes("user_id")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import (
     SourceFiles,
     beside,
     folder_of,
-    header_line,
-    read_delimited,
     read_parquet,
 )
 from reclens.data.sources.findings import Reading
@@ -20,7 +19,7 @@ from reclens.data.sources.times import read_times, rows_as_time
 from reclens.errors import MissingData
 
 _SUFFIXES = (".parquet", ".csv", ".tsv")
-_DELIMITERS = "\t,;|"
+_ROLES = ("user", "item", "item_key", "timestamp", "rating", "title", "tags", "year")
 
 
 def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
@@ -87,9 +86,9 @@ def _named(folder: Path, stem: str) -> list[Path]:
 def _read(path: Path, reading: Reading) -> SourceTable:
     if path.suffix == ".parquet":
         return read_parquet(path, reading)
-    header = header_line(path)
-    delimiter = max(_DELIMITERS, key=header.count)  # the first of equals: tab
-    return read_delimited(path, delimiter, quoted=True, reading=reading)
+    columns = reading.columns
+    expected = {value for role in _ROLES if (value := getattr(columns, role)) is not None}
+    return read_delimited(path, None, expected=expected, quoted=None, reading=reading)
 
 
 def _items(path: Path | None, columns: ColumnNames, reading: Reading) -> dict[str, ItemText]:

@@ -3,13 +3,12 @@
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.dates import Times
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.encodings import read_bytes
 from reclens.data.sources.files import (
     SourceFiles,
     beside,
     folder_of,
-    header_line,
-    read_bytes,
-    read_delimited,
     read_parquet,
 )
 from reclens.data.sources.findings import Reading
@@ -35,7 +34,6 @@ __all__ = [
     "clean_tags",
     "concat_times",
     "folder_of",
-    "header_line",
     "most_given",
     "read_bytes",
     "read_delimited",

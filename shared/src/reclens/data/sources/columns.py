@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from reclens.contracts import ColumnNames
-from reclens.data.sources.findings import Level, Reading
+from reclens.data.sources.encodings import DAMAGED, misread
+from reclens.data.sources.findings import Level, Reading, clipped
 from reclens.errors import MalformedData
 
 pc: Any = pyarrow.compute
@@ -141,7 +142,9 @@ class SourceTable:
 
     def texts(self, name: str) -> list[str]:
         """Text [n] without surrounding white space; may be empty."""
-        return self.text(name).to_pylist()
+        text = self.text(name)
+        self._tell_damage(name, text)
+        return text.to_pylist()
 
     def first_texts(self, names: Sequence[str]) -> list[str]:
         """Text [n] of the first of ``names`` that is a column; empty where none is."""
@@ -227,7 +230,7 @@ class SourceTable:
         """
         column = self._columns[name]
         if is_text(column):
-            column = self.text(name)
+            column = self.numerals(name)
         try:
             numbers = column.cast(pa.float64())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -243,6 +246,38 @@ class SourceTable:
             raise self.refuse(int(refused[0]), name, problem)
         return values
 
+    def numerals(self, name: str) -> pa.StringArray:
+        """A column of text [n] with a point before decimals, where it has commas there.
+
+        Raises:
+            MalformedData: a comma may stand before decimals or thousands.
+        """
+        text = self.text(name)
+        commas = pc.match_substring(text, ",")
+        if self.spec.decimal == ".":
+            return text
+        if self.spec.decimal is None:
+            if (row := commas.index(True).as_py()) < 0:
+                return text
+            decimals = pc.match_substring_regex(text, r"^[+-]?\d*,(\d{1,2}|\d{4,})$")
+            if pc.any(pc.match_substring(text, ".")).as_py() or not pc.any(decimals).as_py():
+                raise self.refuse(
+                    row,
+                    name,
+                    "a comma that may stand before decimals or thousands",
+                    remedy="set source.columns.decimal to ',' or write numbers with a point.",
+                )
+            self.tell(
+                "decimal-comma",
+                "note",
+                commas.to_numpy(zero_copy_only=False),
+                name,
+                "commas in numbers are read as decimal points.",
+                remedy="set source.columns.decimal to '.' to refuse them.",
+            )
+        points = pc.match_substring(text, ".")
+        return pc.replace_substring(pc.if_else(points, "a point", text), ",", ".")
+
     def refuse_nulls(self, name: str) -> None:
         """Check that no cell is missing.
 
@@ -252,6 +287,32 @@ class SourceTable:
         row = self._columns[name].is_null().index(True).as_py()
         if row >= 0:
             raise self.refuse(row, name, "the value is missing")
+
+    # --- below -----------------------------------------------------------------------------------
+
+    def _tell_damage(self, name: str, text: pa.StringArray) -> None:
+        """Tell of characters that were lost before the file was saved."""
+        suspect = pc.match_substring_regex(text, DAMAGED).fill_null(False)
+        rows = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
+        cells = {int(row): text[int(row)].as_py() for row in rows}
+        self.tell(
+            "replacement-characters",
+            "warning",
+            np.array([row for row, cell in cells.items() if "\ufffd" in cell], dtype=np.int64),
+            name,
+            "texts have characters that were lost before the file was saved (\ufffd).",
+            remedy="export the file again, in UTF-8.",
+        )
+        repaired = {row: before for row, cell in cells.items() if (before := misread(cell))}
+        self.tell(
+            "mojibake",
+            "warning",
+            np.array(list(repaired), dtype=np.int64),
+            name,
+            "texts were UTF-8 that was taken for Windows-1252 before the file was saved; they are "
+            f"kept as they are. The first was {clipped(next(iter(repaired.values()), ''))!r}.",
+            remedy="export the file again, in UTF-8.",
+        )
 
 
 def is_text(column: pa.Array) -> bool:

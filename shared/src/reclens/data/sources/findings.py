@@ -43,7 +43,12 @@ class Reading:
                 file=file,
                 line=line,
                 column=column,
-                value=str(value)[:MAX_TOLD],
+                value=clipped(value),
                 remedy=remedy,
             )
         )
+
+
+def clipped(value: object) -> str:
+    """As much of a cell as findings quote."""
+    return str(value)[:MAX_TOLD]

@@ -103,7 +103,8 @@ def _of_text(table: SourceTable, name: str) -> Times:
             remedy="fill it in, remove the rows, or set source.columns.timestamp to null.",
         )
     first = text[0].as_py()
-    if re.match(NUMBER, first):
+    if re.match(NUMBER, first.replace(",", ".", 1)):
+        text = table.numerals(name)
         refuse_other_forms(table, name, text, NUMBER)
         return _of_numbers(table, name, *_numbers(table, name, text))
     if re.match(ISO, first):
