@@ -13,7 +13,7 @@ from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
-from reclens.data.sources.times import read_times, rows_as_time
+from reclens.data.sources.times import read_times, row_numbers
 from reclens.errors import MalformedData, MissingData
 
 _PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it
@@ -57,7 +57,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     (path,) = files.interactions
     table, _ = _typed(path, reading)
     table.require("user_id", "item_id")
-    times = read_times(table, "timestamp") if "timestamp" in table else rows_as_time(table)
+    times = read_times(table, "timestamp") if "timestamp" in table else row_numbers(table)
     return RawData(
         user_ids=table.ids("user_id"),
         item_ids=table.ids("item_id"),

@@ -15,7 +15,7 @@ from reclens.data.sources.files import (
 )
 from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, take_year
-from reclens.data.sources.times import read_times, rows_as_time
+from reclens.data.sources.times import read_times, row_numbers
 from reclens.errors import MissingData
 
 _SUFFIXES = (".parquet", ".csv", ".tsv")
@@ -66,7 +66,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         told = _read(files.users, reading)
         _require(told, columns, "user")
         users = told.attributes(columns.user)
-    times = read_times(table, columns.timestamp) if columns.timestamp else rows_as_time(table)
+    times = read_times(table, columns.timestamp) if columns.timestamp else row_numbers(table)
     return RawData(
         user_ids=table.ids(columns.user),
         item_ids=table.ids(columns.item),

@@ -17,9 +17,10 @@ from reclens.data.sources.raw import (
     RawData,
     article_first,
     most_given,
+    rows_as_time,
     take_year,
 )
-from reclens.data.sources.times import concat_times, read_times, rows_as_time
+from reclens.data.sources.times import concat_times, read_times
 
 __all__ = [
     "ColumnNames",

@@ -79,6 +79,21 @@ def read_delimited(
     return SourceTable(path.name, columns, line_of, reading)
 
 
+def header_names(path: Path) -> list[str]:
+    """Names in the first line of delimited text; none where it cannot be read.
+
+    Raises:
+        MissingData: the file cannot be opened.
+        MalformedData: it is a damaged or an unknown archive.
+    """
+    data = read_bytes(path)
+    try:
+        data = to_utf8(data, path.name, Reading(), published="latin-1")
+        return _sample(data, _find_delimiter(data, ())).header()
+    except MalformedData:
+        return []
+
+
 class _Text:
     """A file's text with what divides it."""
 
@@ -178,19 +193,25 @@ def _find_delimiter(data: bytes, expected: Collection[str]) -> str:
     """Tab, comma, semicolon or bar: by which the first line has most of the names that are
     expected; of equals that by which most of the first rows have as many fields as it; then that
     which gives most fields."""
-    sample = data[:_SAMPLE_BYTES]
-    if len(data) > len(sample):
-        sample = sample[: sample.rfind(b"\n") + 1] or sample
 
     def fit(delimiter: str) -> tuple[int, float, int]:
-        text = _Text("", sample.decode(errors="replace").encode(), delimiter)
-        text.quoted = _fault(text.data, delimiter, None) is None
+        text = _sample(data, delimiter)
         rows = [fields for _, fields in islice(text.records(), _SAMPLE_ROWS)]
         names, n = {name.strip() for name in rows[0]}, len(rows[0])
         alike = sum(len(fields) == n for fields in rows) / len(rows)
         return len(names & set(expected)), alike if n > 1 else 0.0, n
 
     return max(_DELIMITERS, key=fit)  # the first of equals
+
+
+def _sample(data: bytes, delimiter: str) -> _Text:
+    """The first rows."""
+    sample = data[:_SAMPLE_BYTES]
+    if len(data) > len(sample):
+        sample = sample[: sample.rfind(b"\n") + 1] or sample
+    text = _Text("", sample.decode(errors="replace").encode(), delimiter)
+    text.quoted = _fault(text.data, delimiter, None) is None
+    return text
 
 
 # --- what quotes mean ----------------------------------------------------------------------------

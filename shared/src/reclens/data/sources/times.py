@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reclens.contracts.account import TIME_OUTLIERS
 from reclens.data.sources.columns import NUMBER, SourceTable, is_text, pc
 from reclens.data.sources.dates import (
     ISO,
@@ -29,6 +30,7 @@ from reclens.data.sources.dates import (
     refuse_other_forms,
     tell_zone,
 )
+from reclens.data.sources.raw import rows_as_time
 
 _PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -67,9 +69,9 @@ def read_times(table: SourceTable, name: str) -> Times:
     return times
 
 
-def rows_as_time(table: SourceTable) -> Times:
-    """Row numbers from 0, for a source without times: rows are taken to be in order of time."""
-    return Times(np.arange(len(table), dtype=np.int64), None)
+def row_numbers(table: SourceTable) -> Times:
+    """Times of a source without times: rows are taken to be in order of time."""
+    return Times(rows_as_time(table), None)
 
 
 def concat_times(parts: list[Times]) -> Times:
@@ -261,7 +263,7 @@ def _tell_outliers(table: SourceTable, name: str, seconds: Seconds) -> None:
         usual = seconds[~odd]
         row = int(np.flatnonzero(odd)[0])
         table.tell(
-            "time-outliers",
+            TIME_OUTLIERS,
             "warning",
             odd,
             name,
