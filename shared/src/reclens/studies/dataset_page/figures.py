@@ -72,7 +72,7 @@ def measure(dataset: Dataset, *, timed: bool) -> DatasetFigures:
         },
         density=len(seen) / (dataset.n_users * dataset.n_items),
         top_share=float(popularity[: math.ceil(len(popularity) / 10)].sum() / popularity.sum()),
-        popular_hit_rate=_popular_hit_rate(dataset, tested),
+        popular_hit_rate=popular_hit_rate(dataset, tested),
         half_width=(
             1.96 * math.sqrt(_EXAMPLE_RATE * (1 - _EXAMPLE_RATE) / len(tested))
             if len(tested)
@@ -86,7 +86,9 @@ def measure(dataset: Dataset, *, timed: bool) -> DatasetFigures:
     )
 
 
-def _popular_hit_rate(dataset: Dataset, users: npt.NDArray[np.int64]) -> float | None:
+def popular_hit_rate(dataset: Dataset, users: npt.NDArray[np.int64]) -> float | None:
+    """HR@10 on test, over ``users``, of recommending everybody the ten items that are most popular
+    in train, seen ones left out; None of no users."""
     if len(users) == 0:
         return None
     # As in an evaluation: of equally popular items, that with the lower index first.
