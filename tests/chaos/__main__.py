@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from chaos.report import machine
 from chaos.rounds import Result, Round
 from chaos.schedule import FAULTS, draw
 from chaos.serving import Probe
@@ -34,6 +36,7 @@ def main() -> int:
         with world.opened():
             probe = Probe(world)
             probe.learn()
+            played_on = machine(world.redis.version)
             disk = "a file system of its own" if world.disk.mounted else "limits of file size"
             say(f"ready in {time.monotonic() - started:.0f} s; the small disk is {disk}")
             for number, plan in enumerate(plans, start=1):
@@ -41,7 +44,7 @@ def main() -> int:
                 result = Round(world, probe, plan).play()
                 results.append(result)
                 report(result, given.fault)
-                write(results, given.out, given.seed)
+                write(results, given.out, given.seed, played_on)
                 if result.outcome == "BROKEN":
                     keep_logs(world, given.out, plan.seed)
                     world.begin_anew()
@@ -75,11 +78,13 @@ def report(result: Result, fault: str | None) -> None:
     say(f"  again: make chaos N=1 SEED={result.plan.seed}{option}")
 
 
-def write(results: list[Result], folder: Path, seed: int) -> None:
-    """All rounds so far as JSON, ``seed-N.json``."""
+def write(results: list[Result], folder: Path, seed: int, played_on: str) -> None:
+    """All rounds so far as JSON, ``seed-N.json``, for `chaos.report`."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {
         "seed": seed,
+        "machine": played_on,
+        "load": os.getloadavg()[2],
         "outcomes": Counter(result.outcome for result in results),
         "rounds": [result.canonical() for result in results],
     }
