@@ -188,7 +188,7 @@ def collected_faults(objects: Mapping[str, bytes], served: Mapping[str, bytes]) 
 
     Args:
         objects: by key, as left.
-        served: what was there before the first round, and must still be.
+        served: what was there before the first round; what releases need of it must still be.
     """
     manifests = {
         key.removesuffix(f"/{_MANIFEST}"): Manifest.parse(data)
@@ -222,7 +222,8 @@ def collected_faults(objects: Mapping[str, bytes], served: Mapping[str, bytes]) 
             *(manifests[ref].key(o.name) for o in manifests[ref].objects),
         }
     left = [key for key in objects if key not in kept and not key.startswith(_LOGS)]
-    gone = [key for key, data in served.items() if objects.get(key) != data]
+    stays = [key for key in served if key in kept or key.startswith(_LOGS)]
+    gone = [key for key in stays if objects.get(key) != served[key]]
     found += [f"gc has left {key}" for key in sorted(left)]
     return found + [f"gc has removed or changed {key}" for key in sorted(gone)]
 

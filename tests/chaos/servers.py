@@ -77,7 +77,7 @@ class RedisServer:
 
     def tells_disk(self) -> bool:
         """Whether it says what is on its disk: Redis 7.2 and later."""
-        return "waitaof" in self.client.command_info("WAITAOF")
+        return tuple(map(int, self.version.split(".")[:2])) >= (7, 2)
 
     def _ask(self, sizes: dict[Path, int]) -> None:
         """Wait until the log is on the disk as far as ``sizes``."""
