@@ -24,10 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the first one (default: 1)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of these rounds, instead of in a row")
     parser.add_argument("--fault", choices=list(FAULTS), help="this kind of fault alone")
     parser.add_argument("--out", type=Path, default=Path("out/chaos"), help="folder of the result")
     given = parser.parse_args()
-    plans = [draw(given.seed + number, given.fault) for number in range(given.rounds)]
+    seeds = given.seeds or range(given.seed, given.seed + given.rounds)
+    plans = [draw(seed, given.fault) for seed in seeds]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     results: list[Result] = []
     started = time.monotonic()
@@ -44,7 +46,7 @@ def main() -> int:
                 result = Round(world, probe, plan).play()
                 results.append(result)
                 report(result, given.fault)
-                write(results, given.out, given.seed, played_on)
+                write(results, given.out, seeds[0], played_on)
                 if result.outcome == "BROKEN":
                     keep_logs(world, given.out, plan.seed)
                     world.begin_anew()
