@@ -251,8 +251,8 @@ class World:
         self._made["pipeline"] = [ref for one in stagewise for ref in self._made[one]]
 
     def _shards(self) -> list[str]:
-        found = {k.rpartition("/")[0] for k in self.reference if k.startswith("concept-shards/")}
-        return sorted(found)
+        keys = (key for key in self.reference if key.startswith("concept-shards/"))
+        return sorted(key.removesuffix("/manifest.json") for key in keys if key.endswith(".json"))
 
     def expected(self, kind: str) -> Artifacts:
         """What a job of this kind makes, and what must be there as it was before."""
