@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reclens.contracts.account import Finding
 from reclens.data.sources.columns import SourceTable
 from reclens.errors import InvalidInput
 
@@ -70,6 +71,11 @@ class RawData:
     """Attributes by user id; users may be missing or superfluous."""
     order: Order = "time"
     """What is known of the order of interactions."""
+    fractions: npt.NDArray[np.float64] | None = None
+    """[n] from 0 to less than 1, what ``timestamps`` lack of the full time; None: nothing. Rows of
+    the same second are in this order, and divided by it."""
+    findings: tuple[Finding, ...] = ()
+    """How the files were understood, and what was odd about them."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
