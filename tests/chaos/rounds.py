@@ -23,8 +23,9 @@ STRIKE_SECONDS = 60.0
 """A moment that has not come by then does not come."""
 PATIENCE_SECONDS = 90.0
 """A job that has not ended so long after everything was mended never will."""
-SETTLE_SECONDS = 30.0
-"""For messages and leases to go, once the jobs have ended."""
+SETTLE_SECONDS = 60.0
+"""For messages and leases to go, once the jobs have ended: a worker that has stalled ends itself
+after 40."""
 _QUIET_SECONDS = 3.0
 """Without any of them for so long, nothing comes of what went before."""
 _LOOK_SECONDS = 0.05
