@@ -103,6 +103,11 @@ class DatasetSpec(JobSpec):
     held_out_taggers: Annotated[float, ADDED_LATER] = Field(default=0.0, ge=0, lt=1)
     """Share of the users who gave tags whose tags describe no item: labels are not made of them, so
     they can judge labels. For sources that tell who gave which tag (``lastfm-2k``)."""
+    copies: Annotated[Literal["keep", "drop"], ADDED_LATER] = "keep"
+    """``drop``: of rows with the same user, item, time and rating only the first is taken, before
+    all else is left out. ``keep``: they are counted, and taken for repeated interactions."""
+    strict: Annotated[bool, ADDED_LATER] = False
+    """Whether what is odd about the files (a warning of the account) is an error."""
 
     @model_validator(mode="before")
     @classmethod
