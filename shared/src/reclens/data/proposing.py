@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from reclens.contracts import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
 from reclens.data.reading import READERS, read_source
-from reclens.data.sources.files import folder_of, header_line
+from reclens.data.sources.delimited import header_names
+from reclens.data.sources.files import folder_of
 from reclens.data.sources.raw import RawData
 from reclens.errors import InvalidInput, MalformedData, MissingData, RecLensError
 
@@ -24,7 +25,6 @@ _ANY_FILE: Final = "sequences"
 """Takes any file of lines of numbers, so it comes last."""
 _RECBOLE_SUFFIX: Final = ".inter"
 _SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".dat")
-_DELIMITERS: Final = "\t,;|"
 _NAME_PARTS: Final = re.compile(r"[^a-z0-9._-]+")
 
 _THINGS: Final = (
@@ -170,8 +170,7 @@ def _header(file: Path) -> list[str]:
                 field=file.name,
                 remedy="write it again, e.g. with DuckDB, Polars or pandas.",
             ) from None
-    line = header_line(file)
-    return [name.strip(' "') for name in line.split(max(_DELIMITERS, key=line.count))]
+    return header_names(file)
 
 
 def _roles(names: Iterable[str]) -> dict[str, str]:
