@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -12,9 +12,6 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from reclens.errors import InvalidInput
 from reclens.probing.outputs import Place, pack_like, replace_tensor, select_tensor
-
-if TYPE_CHECKING:
-    from reclens.probing.site import ProbeSite
 
 RANK: dict[str, int] = {"last": 3, "all": 3, "row": 2}
 """Dimensions of the output, by position."""
@@ -33,6 +30,19 @@ _TRANSFORMERS = (
 )
 
 
+class Location(Protocol):
+    """Where vectors are in an output: a `reclens.probing.ProbeSite`."""
+
+    @property
+    def module(self) -> str: ...
+    @property
+    def position(self) -> str: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def batch_dim(self) -> int: ...
+
+
 class Vectors(NamedTuple):
     """What a site takes of an output."""
 
@@ -46,7 +56,7 @@ class Vectors(NamedTuple):
     """Of the sequences, where they came packed."""
 
 
-def take_vectors(site: ProbeSite, module: nn.Module, output: Any, ends: Tensor | None) -> Vectors:
+def take_vectors(site: Location, module: nn.Module, output: Any, ends: Tensor | None) -> Vectors:
     """The vectors of ``site`` in what ``module`` returned.
 
     Args:
@@ -76,14 +86,14 @@ def take_vectors(site: ProbeSite, module: nn.Module, output: Any, ends: Tensor |
         raise InvalidInput(
             f"the last positions {ends.tolist()} do not fit {list(whole.shape)}: each of "
             f"{len(whole)} rows has 1 to {whole.shape[1]} items.",
-            field="mask" if site.mask or site.padding_mask else "lengths",
+            field="lengths",
             remedy="give lengths [batch], or a mask [batch, length], of this very batch.",
         )
     x = whole[torch.arange(len(whole), device=whole.device), ends]
     return Vectors(whole, x, ends, lengths)
 
 
-def write_vectors(site: ProbeSite, output: Any, vectors: Vectors, changed: Any) -> Any:
+def write_vectors(site: Location, output: Any, vectors: Vectors, changed: Any) -> Any:
     """A copy of a module's output with ``changed`` at the site, in the model's dtype.
 
     Raises:
@@ -159,7 +169,7 @@ def moved(x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
     return far.clamp(torch.finfo(x.dtype).min, torch.finfo(x.dtype).max)
 
 
-def _check_rank(site: ProbeSite, whole: Tensor) -> None:
+def _check_rank(site: Location, whole: Tensor) -> None:
     if whole.ndim == RANK[site.position] and not whole.is_nested:
         return
     fitting = [name for name, rank in RANK.items() if rank == whole.ndim]
@@ -175,7 +185,7 @@ def _check_rank(site: ProbeSite, whole: Tensor) -> None:
     )
 
 
-def _batch_first(site: ProbeSite, module: nn.Module, whole: Tensor) -> Tensor:
+def _batch_first(site: Location, module: nn.Module, whole: Tensor) -> Tensor:
     if site.position == "row":
         return whole
     expected = _batch_dim_of(module, site.place)
