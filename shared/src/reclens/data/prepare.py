@@ -75,11 +75,15 @@ def index_and_split(raw: RawData, spec: DatasetSpec) -> Dataset:
             remedy="lower k_core or min_rating, or check that the file has rows.",
         )
     # Stable, so that rows at the same time keep their order in the source.
-    rows = rows[np.lexsort((raw.timestamps[rows], user_index[rows]))]
+    finest_first = [raw.timestamps, user_index]
+    if raw.fractions is not None:
+        finest_first.insert(0, raw.fractions)
+    rows = rows[np.lexsort([key[rows] for key in finest_first])]
     user_ids, user_index = compact(user_ids, user_index[rows])
     item_ids, item_index = compact(item_ids, item_index[rows])
     timestamp = raw.timestamps[rows]
-    split = assign_splits(user_index, timestamp, spec.split)
+    fraction = None if raw.fractions is None else raw.fractions[rows]
+    split = assign_splits(user_index, timestamp, spec.split, fraction)
     popularity = np.bincount(item_index[split == Split.TRAIN], minlength=len(item_ids))
     texts = [raw.items.get(item_id, ItemText()) for item_id in item_ids]
     tells_tag_users = any(text.tag_users for text in texts)

@@ -16,9 +16,12 @@ _DAY_SECONDS = 24 * 60 * 60
 
 
 def assign_splits(
-    user_index: npt.NDArray[np.int32], timestamp: npt.NDArray[np.int64], spec: SplitSpec
+    user_index: npt.NDArray[np.int32],
+    timestamp: npt.NDArray[np.int64],
+    spec: SplitSpec,
+    fraction: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Codes of ``Split`` [n] for rows that are sorted by user and time.
+    """Codes of ``Split`` [n] for rows that are sorted by user and time (seconds and ``fraction``).
 
     ``leave-one-out``: the last row of a user is test, the one before valid. ``ratio``: of a user's
     n rows ``max(1, floor(test * n))`` random ones are test, ``max(1, floor(valid * n))`` others
@@ -39,7 +42,7 @@ def assign_splits(
     elif spec.share_of == "days":
         splits = _global_days(timestamp, spec)
     else:
-        splits = _global_time(timestamp, spec)
+        splits = _global_time(_moments(timestamp, fraction), spec)
     if not np.any(splits == Split.TRAIN):
         raise InvalidInput(
             f"the {spec.kind} split leaves nothing to train on.",
@@ -69,12 +72,25 @@ def _ratio(user_index: npt.NDArray[np.int32], spec: SplitSpec) -> npt.NDArray[np
     return _codes(valid=enough & (drawn < n_test + n_valid), test=enough & (drawn < n_test))
 
 
-def _global_time(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
-    n = len(timestamp)
-    ordered = np.sort(timestamp)
+def _global_time(moment: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:
+    n = len(moment)
+    ordered = np.sort(moment)
     valid_from = ordered[min(int((1 - spec.valid - spec.test) * n + _ROUNDING), n - 1)]
     test_from = ordered[min(int((1 - spec.test) * n + _ROUNDING), n - 1)]
-    return _codes(valid=timestamp >= valid_from, test=timestamp >= test_from)
+    return _codes(valid=moment >= valid_from, test=moment >= test_from)
+
+
+def _moments(
+    timestamp: npt.NDArray[np.int64], fraction: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.int64]:
+    """Whole numbers [n] in the order of the full times, equal where these are."""
+    if fraction is None:
+        return timestamp
+    order = np.lexsort((fraction, timestamp))
+    later = (np.diff(timestamp[order]) > 0) | (np.diff(fraction[order]) != 0)
+    moment = np.empty_like(timestamp)
+    moment[order] = np.concatenate(([0], np.cumsum(later)))
+    return moment
 
 
 def _global_days(timestamp: npt.NDArray[np.int64], spec: SplitSpec) -> npt.NDArray[np.uint8]:

@@ -71,6 +71,9 @@ class RawData:
     """Attributes by user id; users may be missing or superfluous."""
     order: Order = "time"
     """What is known of the order of interactions."""
+    fractions: npt.NDArray[np.float64] | None = None
+    """[n] from 0 to less than 1, what ``timestamps`` lack of the full time; None: nothing. Rows of
+    the same second are in this order, and divided by it."""
     findings: tuple[Finding, ...] = ()
     """How the files were understood, and what was odd about them."""
 
