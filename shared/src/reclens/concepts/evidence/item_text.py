@@ -61,7 +61,7 @@ def slug(text: str) -> str:
     """``text`` as ``[a-z0-9-]``, at most 63 characters, whatever other labels there are.
 
     Of ASCII letters and digits it is the words. Where others are left out, as of ``драма 1990s``,
-    it ends in a hash of what `meaning_of` finds: ``1990s-5a2c01f7``. It is never a number alone,
+    it ends in a hash of what `meaning_of` finds: ``1990s-4b95e63b``. It is never a number alone,
     which would name a latent: ``1997`` becomes ``concept-1997``.
     """
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
