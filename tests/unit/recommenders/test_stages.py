@@ -13,6 +13,7 @@ from interrupted_job import InterruptedJob
 
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
 from reclens.data import Dataset, Split, write_dataset
+from reclens.errors import InvalidInput
 from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import (
     build_recommender,
@@ -213,3 +214,14 @@ def test_users_are_divided_exactly_and_by_the_seed(n_users: int) -> None:
     assert np.array_equal(drawn, capture.divide_users(n_users, cast("Any", SHARES), seed=1))
     assert not np.array_equal(drawn, capture.divide_users(n_users, cast("Any", SHARES), seed=2))
     assert not np.array_equal(drawn, np.sort(drawn))
+
+
+def test_a_training_that_cannot_be_evaluated_ends_before_its_first_epoch(
+    tmp_path: Path, dataset_of
+) -> None:
+    again = dataset_of([[0, 1, 0, 1], [1, 0, 1, 0]], None, 2)
+    write_dataset(again, tmp_path / DATASET)
+    job = FolderJob(tmp_path)
+    with pytest.raises(InvalidInput, match=f"no user of {DATASET} can be evaluated on valid"):
+        train.run(RecommenderSpec(dataset=DATASET), cast("Any", job))
+    assert job.published == []
