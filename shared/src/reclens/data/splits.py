@@ -11,6 +11,9 @@ from reclens.errors import InvalidInput
 
 _MIN_INTERACTIONS = 3
 """A user with fewer stays in train whole: one each for train, valid and test."""
+_LEAST_OF_TRAIN, _LEAST_OF_TEST = 0.1, 0.01
+"""Of the share that a part of ``global-time`` is to have, what it must have at least. The last
+days of what grew fast at first may hold little."""
 _ROUNDING = 1e-9  # so that 0.29 of 100 is 29, not 28
 _DAY_SECONDS = 24 * 60 * 60
 
@@ -33,7 +36,8 @@ def assign_splits(
     Source: the latter is the split of MovieLens-1M in the public code of arXiv 2411.06112.
 
     Raises:
-        InvalidInput: nothing would be left in train.
+        InvalidInput: nothing would be left in train; or, of ``global-time``, almost nothing in
+            train or in test.
     """
     if spec.kind == "leave-one-out":
         splits = _leave_one_out(user_index)
@@ -43,13 +47,28 @@ def assign_splits(
         splits = _global_days(timestamp, spec)
     else:
         splits = _global_time(_moments(timestamp, fraction), spec)
-    if not np.any(splits == Split.TRAIN):
-        raise InvalidInput(
-            f"the {spec.kind} split leaves nothing to train on.",
-            field="split",
-            remedy="choose another kind of split, or smaller shares of valid and test.",
-        )
+    _refuse_almost_nothing(splits, spec)
     return splits
+
+
+def _refuse_almost_nothing(splits: npt.NDArray[np.uint8], spec: SplitSpec) -> None:
+    """A single time that is far from the others puts nearly everything on one side of a cut."""
+    train, valid, test = np.bincount(splits, minlength=len(Split)).tolist()
+    lacking = "" if train else "train on"
+    if spec.kind == "global-time":
+        share = 1 - spec.valid - spec.test
+        if train < _LEAST_OF_TRAIN * share * len(splits):
+            lacking = "train on"
+        elif test == 0 or test < _LEAST_OF_TEST * spec.test * len(splits):
+            lacking = "test on"
+    if lacking:
+        raise InvalidInput(
+            f"the {spec.kind} split leaves {'almost ' if train and test else ''}nothing to "
+            f"{lacking}: of {len(splits):,} interactions {train:,} are train, {valid:,} valid and "
+            f"{test:,} test.",
+            field="split",
+            remedy="choose another kind of split, or other shares of valid and test.",
+        )
 
 
 def _leave_one_out(user_index: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from reclens.ops.doctor.servers import (
     check_redis,
     check_store,
 )
-from reclens.ops.doctor.work import check_gateway, check_releases, check_workers
+from reclens.ops.doctor.work import check_gateway, check_logs, check_releases, check_workers
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
@@ -68,5 +68,6 @@ def _checks(settings: ClientSettings) -> dict[str, Check]:
         "workers": lambda: check_workers(redis, log),
         "dead letters": lambda: check_dead_letters(store.objects),
         "releases": lambda: check_releases(store),
+        "logs": lambda: check_logs(store),
         "gateway": lambda: check_gateway(steering_client(), store),
     }
