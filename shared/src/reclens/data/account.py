@@ -268,8 +268,8 @@ def _tie_findings(
             code="ties-decide-the-split",
             level="warning",
             count=users,
-            message=f"of {_counted(users, 'user', 'users')} it is the order of the file that "
-            "decides which interaction is held out: others are at the same time.",
+            message=f"of {users:,} of {account.users:,} users the order of the file decides which "
+            "interaction is held out: others are at the same time.",
             remedy="bring finer times, or see that the order of rows is that of time.",
         )
 
@@ -359,8 +359,7 @@ def _split_findings(account: ImportAccount, dataset: Dataset) -> Iterator[Findin
                 level="note",
                 count=part.cold_items,
                 message=f"{_counted(part.cold_items, 'item', 'items')} of {part.items:,} in "
-                f"{split.label} have no interaction in train: none can be recommended but by "
-                "chance.",
+                f"{split.label} without an interaction in train: no recommender has learnt them.",
             )
     whole = dataset.n_users - account.splits[Split.TEST.label].users
     if whole:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from reclens.contracts import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
 from reclens.data.reading import READERS, read_source
-from reclens.data.sources.files import folder_of, header_line
+from reclens.data.sources.delimited import header_names
+from reclens.data.sources.files import folder_of
 from reclens.data.sources.raw import RawData
 from reclens.errors import InvalidInput, MalformedData, MissingData, RecLensError
 
@@ -23,8 +24,8 @@ _BY_NAME: Final = ("hetrec", "movielens", "recbole", "rechorus")
 _ANY_FILE: Final = "sequences"
 """Takes any file of lines of numbers, so it comes last."""
 _RECBOLE_SUFFIX: Final = ".inter"
+_PACKED: Final = ".gz"
 _SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".dat")
-_DELIMITERS: Final = "\t,;|"
 _NAME_PARTS: Final = re.compile(r"[^a-z0-9._-]+")
 
 _THINGS: Final = (
@@ -156,7 +157,7 @@ def _table(path: Path, items_path: Path | None) -> SourceSpec:
 
 def _tables(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     for file in sorted(folder.iterdir()):
-        if file.suffix in _SUFFIXES and file.is_file():
+        if file.name.removesuffix(_PACKED).endswith(_SUFFIXES) and file.is_file():
             yield file, _header(file)
 
 
@@ -170,8 +171,7 @@ def _header(file: Path) -> list[str]:
                 field=file.name,
                 remedy="write it again, e.g. with DuckDB, Polars or pandas.",
             ) from None
-    line = header_line(file)
-    return [name.strip(' "') for name in line.split(max(_DELIMITERS, key=line.count))]
+    return header_names(file)
 
 
 def _roles(names: Iterable[str]) -> dict[str, str]:
