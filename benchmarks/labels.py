@@ -99,7 +99,7 @@ def _of_other_users(cases: Cases, seed: int) -> Cases:
 
 def main() -> None:
     """Label, print and write ``benchmarks/results/labels.json``."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("autoencoders", nargs="+", help="kind/id of each")
     parser.add_argument("--terms", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()

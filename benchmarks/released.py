@@ -163,7 +163,7 @@ class Released:
 @torch.no_grad()
 def load(store: ArtifactStore, reference: str) -> Released:
     """From the name of a release, or the reference of a concepts artifact."""
-    concepts = reference if "/" in reference else store.release(reference).concepts
+    concepts = reference if "/" in reference else store.releases.head(reference).concepts
     lineage = store.lineage(concepts)
     dataset = read_dataset(store.fetch_all(lineage["dataset"]))
     model = load_recommender(store.fetch_all(lineage["recommender"])).eval()

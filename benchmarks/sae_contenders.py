@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class Task:
     """None: the library's default."""
     device: str = "cpu"
     """Where all train, and where ``batches`` are."""
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     """Of this project's products; the others' stay as they come."""
     compiled: bool = False
     """Whether this project's step is compiled."""

@@ -104,7 +104,7 @@ def on_planted(setting: str, rate: float | None = None, kind: str = "topk") -> d
     shares = []
     for seed in SEEDS:
         x, directions = planted(**data, seed=seed)
-        options = {**config, "kind": kind, "seed": seed, "learning_rate": rate}
+        options: dict[str, Any] = {**config, "kind": kind, "seed": seed, "learning_rate": rate}
         sae = train(x, AutoencoderConfig(**options)).sae
         shares.append(recovered_share(directions, sae.W_dec.numpy()))
     return {"recovered": shares, "mean": float(np.mean(shares))}
@@ -113,7 +113,7 @@ def on_planted(setting: str, rate: float | None = None, kind: str = "topk") -> d
 def on_captured(
     x: np.ndarray, held_out: np.ndarray, shape: dict[str, int], epochs: int, rate: float | None
 ) -> dict[str, Any]:
-    config = AutoencoderConfig(**shape, n_epochs=epochs, learning_rate=rate)
+    config = AutoencoderConfig.model_validate({**shape, "n_epochs": epochs, "learning_rate": rate})
     sae = train(x, config).sae
     measured = report(sae, SequenceSource([held_out]), activations_seen=0, curve=[])
     return {"fvu": measured.fvu, "dead_fraction": measured.dead_fraction}
@@ -138,12 +138,14 @@ def main() -> None:
         for setting in PLANTED:
             note({"kind": kind, "data": setting, **on_planted(setting, kind=kind)})
     for name, (optimizer, rates) in OPTIMIZERS.items():
-        trainer_module.AveragedSignDescent = optimizer
+        trainer_module.AveragedSignDescent = optimizer  # pyright: ignore[reportPrivateImportUsage]
         for rate in rates:
             told = {"optimizer": name, "learning_rate": rate or "default"}
             for setting in PLANTED:
                 note({**told, "data": setting, **on_planted(setting, rate)})
-            for shape in CAPTURED if captured is not None else ():
+            if captured is None:
+                continue
+            for shape in CAPTURED:
                 measured = on_captured(*captured, shape, options.epochs, rate)
                 note({**told, "data": "captured", **shape, "epochs": options.epochs, **measured})
     results = {"machine": machine(torch.get_num_threads()), "rows": rows}

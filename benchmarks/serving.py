@@ -58,6 +58,7 @@ from serving_windows import Windows, Workload, ratios
 
 from reclens.platform.settings.models import StoreSettings
 from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.objects import S3Store
 
 RESULTS = Path(__file__).parent / "results" / "serving.json"
 RECOMMEND = "/reclens.api.steering.v1.SteeringService/Recommend"
@@ -123,8 +124,9 @@ def measure(name: str, options: argparse.Namespace, windows: Windows) -> dict[st
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reclens-bench-")))
         began = time.monotonic()
         s3 = stack.enter_context(s3_server(folder / "s3"))
-        store = ArtifactStore.from_settings(StoreSettings(s3=s3, cache_dir=folder / "made"))
-        store.objects.ensure_bucket()
+        settings = StoreSettings(s3=s3, cache_dir=folder / "made")
+        S3Store.from_settings(settings).ensure_bucket()
+        store = ArtifactStore.from_settings(settings)
         sizes = Sizes(CATALOGUES[name], USERS[name], LATENTS[name], options.model)
         world = publish_world(store, folder / "world", sizes)
         published = time.monotonic()

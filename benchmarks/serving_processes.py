@@ -102,7 +102,7 @@ def s3_server(folder: Path) -> Iterator[S3Settings]:
     data, identity = folder / "data", folder / "s3.json"
     data.mkdir(parents=True)
     write_identity(identity)
-    ports = dict(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
+    ports: dict[str, int] = dict(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
     settings = s3_settings(ports["s3"], identity)
     with process("s3", s3_command(ports, data, identity), folder) as child:
         wait_until(

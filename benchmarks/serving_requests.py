@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import grpc
@@ -71,25 +72,26 @@ BY_POLICY: Final = Kind("steered, policy", "cold", _policy)
 
 def requests_of(world: World, kind: Kind, seed: int = 1) -> list[bytes]:
     """Serialised requests; those of the same kind of subjects ask for the same, in one order."""
-    rng = np.random.default_rng(seed)
-    if kind.subjects == "history":
-        users, items = world.taste.draw(N_HISTORIES, rng)
-        starts = np.searchsorted(users, np.arange(N_HISTORIES + 1))
-        count = N_HISTORIES
-    else:
-        order = rng.permutation(world.catalogue.n_users).tolist()
-        count = len(order) if kind.subjects == "cold" else min(WARM_USERS, len(order))
     serialised: list[bytes] = []
-    for i in range(count):
-        request = pb.RecommendRequest(top_k=10)
-        if kind.subjects == "history":
-            history = items[starts[i] : starts[i + 1]].tolist()
-            request.subject.history.item_ids.extend(map(item_id, history))
-        else:
-            request.subject.user_id = user_id(order[i])
+    for i, subject in enumerate(_subjects(world, kind, np.random.default_rng(seed))):
+        request = pb.RecommendRequest(top_k=10, subject=subject)
         kind.edit(world, request, i)
         serialised.append(request.SerializeToString())
     return serialised
+
+
+def _subjects(world: World, kind: Kind, rng: np.random.Generator) -> Iterator[pb.Subject]:
+    if kind.subjects == "history":
+        users, items = world.taste.draw(N_HISTORIES, rng)
+        starts = np.searchsorted(users, np.arange(N_HISTORIES + 1))
+        for first, stop in pairwise(starts):
+            history = pb.ItemHistory(item_ids=map(item_id, items[first:stop].tolist()))
+            yield pb.Subject(history=history)
+    else:
+        order = rng.permutation(world.catalogue.n_users).tolist()
+        count = len(order) if kind.subjects == "cold" else WARM_USERS
+        for user in order[:count]:
+            yield pb.Subject(user_id=user_id(user))
 
 
 def use_concepts_once(gateway: str, world: World) -> None:

@@ -158,9 +158,9 @@ def publish_world(store: ArtifactStore, folder: Path, catalogue: Catalogue, seed
         autoencoder=autoencoder.artifact_ref(),
         concepts=concepts.artifact_ref(),
     )
-    store.publish(
+    store.releases.publish(
         Release(
-            **pointer.model_dump(),
+            **pointer.model_dump(exclude={"expected", "ordered_at"}),
             version=pointer.version(),
             published_at="2024-01-01T00:00:00+00:00",
         )

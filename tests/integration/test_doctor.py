@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from deployed_servers import Deployed, release_of_nothing
+from deployed_servers import AUTOENCODER, Deployed, release_of_nothing
 from redis import Redis
 from servers import redis_server
 
 from reclens.cli.main import run
-from reclens.contracts import DatasetSpec, RecommenderSpec
+from reclens.contracts import ConceptCorrection, DatasetSpec, RecommenderSpec
 from reclens.contracts.specs.pipeline import PIPELINE_RUN
 from reclens.errors import NotFound, NotReady, Unauthenticated
 from reclens.ops.deployment.access import Account
@@ -28,11 +28,12 @@ from reclens.ops.doctor.servers import (
     check_redis,
     check_store,
 )
-from reclens.ops.doctor.work import check_gateway, check_releases, check_workers
+from reclens.ops.doctor.work import check_gateway, check_logs, check_releases, check_workers
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
+from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.objects import S3Store
 
 WORKERS = ("recommender", "trainer", "labeler")
@@ -191,6 +192,36 @@ def test_releases_that_cannot_be_served_are_told(store: ArtifactStore, tmp_path:
     assert "rollback default" in unread.remedy
 
 
+def test_entries_that_were_changed_are_found(store: ArtifactStore):
+    log = CorrectionLog(store, AUTOENCODER)
+    for latent in (1, 2):
+        of_one = {"latents": [latent], "concept_id": "drama", "was": "Drama", "name": "Slow drama"}
+        log.append(
+            ConceptCorrection.parse(
+                {
+                    **of_one,
+                    "operation": "rename",
+                    "author": "ann",
+                    "at": "2026-01-01T00:00:00+00:00",
+                }
+            ),
+            seen=latent - 1,
+        )
+    for version in ("1", "2"):
+        release = release_of_nothing("default").model_copy(update={"version": version})
+        store.releases.publish(release)
+    store.objects.put("edits/doctor/conditional-put", b"{}")
+    assert faults(check_logs(store)) == []
+    for key in ("releases/default/000001.json", log.key(1)):
+        store.objects.put(key, store.objects.get(key).replace(b"2026", b"2025"))
+    fresh = ArtifactStore(store.objects, store._cache)
+    told = {one.message for one in faults(check_logs(fresh))}
+    assert told == {
+        "releases/default/000001.json was changed after it was written.",
+        f"{log.key(1)} was changed after it was written.",
+    }
+
+
 class Gateway:
     """A client of a gateway that answers with this."""
 
@@ -245,7 +276,7 @@ def test_nothing_that_answers_is_1_and_a_list_of_what_to_mend(
     assert run(["doctor", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     broken = {one["part"] for one in told if one["level"] == "error"}
-    assert broken == {"redis", "store", "workers", "dead letters", "releases", "gateway"}
+    assert broken == {"redis", "store", "workers", "dead letters", "releases", "logs", "gateway"}
     monkeypatch.setenv("RECLENS_REDIS__RESULT_EXPIRES_SECONDS", "never")
     assert run(["doctor"]) == 1
     assert "RECLENS_REDIS__RESULT_EXPIRES_SECONDS" in capsys.readouterr().out

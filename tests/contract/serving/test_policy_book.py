@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 
 import pytest
 
@@ -39,10 +40,10 @@ class Counting(S3Store):
         assert self.go.wait(30)
         return super().get(key)
 
-    def list(self, prefix: str) -> list[str]:
+    def etags(self, prefix: str) -> Mapping[str, str]:
         self.asked.append(prefix)
         assert self.go.wait(30)
-        return super().list(prefix)
+        return super().etags(prefix)
 
     def count(self) -> int:
         """Questions since it was last counted."""
@@ -277,3 +278,25 @@ async def test_a_name_is_known_also_when_it_is_deleted(objects: Counting) -> Non
     one = book(objects)
     await one.refresh()
     assert (one.knows("gone"), one.knows("never")) == (True, False)
+
+
+async def test_a_policy_that_is_changed_in_the_store_goes_on_as_it_was_read(
+    objects: Counting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = PolicyLog(objects)
+    log.create(draft())
+    log.create(draft("dark"))
+    one = book(objects)
+    await one.refresh()
+    whole = objects.get("policies/calm/000001.json")
+    objects.put("policies/calm/000001.json", whole.replace(b"0.4", b"9.9"))
+    objects.delete("policies/dark/000001.json")
+    for _ in range(3):
+        await one.refresh()
+        assert (await one.get("calm")).edits[0].add == 0.4
+        assert (await one.get("calm", 1)).edits[0].add == 0.4
+    assert capsys.readouterr().out.count("policy was changed") == 1
+    # A person who has been told goes on over it.
+    assert log.update(draft(add=0.5), based_on=1).before is None
+    await one.refresh()
+    assert (await one.get("calm")).edits[0].add == 0.5

@@ -16,8 +16,8 @@ from reclens.contracts.tables import (
     LATENTS,
     TABLES,
     Table,
-    representation_width,
 )
+from reclens.contracts.tables.cases import representation_width
 from reclens.errors import CorruptArtifact
 
 

@@ -40,6 +40,16 @@ def test_rows_are_sorted_by_user_then_time_then_source():
     assert dataset.history(0, (Split.TRAIN,)).tolist() == [0, 2]
 
 
+def test_rows_of_one_second_are_sorted_and_divided_by_their_fractions():
+    rows = [("u", "d", 7), ("u", "a", 7), ("u", "c", 7), ("u", "b", 7), ("u", "e", 8)]
+    raw = _raw(rows, fractions=np.array([0.981, 0.1, 0.733, 0.4, 0.0]))
+    dataset = index_and_split(raw, DatasetSpec())
+    assert dataset.interactions.item_index.tolist() == [0, 1, 2, 3, 4]
+    by_time = DatasetSpec(split=SplitSpec(kind="global-time", valid=0.2, test=0.4))
+    seen = index_and_split(raw, by_time).interactions
+    assert seen.split.tolist() == [0, 0, 1, 2, 2]
+
+
 def test_popularity_counts_train_alone_and_repetitions():
     raw = _raw([("u", "a", 1), ("u", "a", 2), ("u", "b", 3), ("u", "c", 4)])
     dataset = index_and_split(raw, DatasetSpec())

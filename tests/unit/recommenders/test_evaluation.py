@@ -7,10 +7,12 @@ from math import log2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from reclens.contracts import BprMfConfig
-from reclens.data import Split
+from reclens.data import Split, evaluable_users
 from reclens.errors import InvalidInput
 from reclens.recommenders import UserBatch, evaluate, seen_mask
 from reclens.recommenders.evaluation import ranks_of_relevant, user_metrics
@@ -114,6 +116,32 @@ class TestEvaluate:
         data = dataset_of([[0, 1, 2]], None, 3)
         with pytest.raises(InvalidInput):
             evaluate(FixedScores([1.0, 2.0, 3.0]), data, Split.TRAIN)
+
+    @given(
+        st.lists(
+            st.lists(st.tuples(st.integers(0, 3), st.sampled_from(list(Split))), max_size=6),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def test_those_who_are_told_to_be_evaluable_are_evaluated(
+        self, dataset_of, rows: list[list[tuple[int, Split]]]
+    ) -> None:
+        rows = [sorted(mine, key=lambda row: row[1]) for mine in [*rows, [(0, Split.TRAIN)]]]
+        data = dataset_of(
+            [[item for item, _ in mine] for mine in rows],
+            [[split for _, split in mine] for mine in rows],
+            4,
+        )
+        for split in (Split.VALID, Split.TEST):
+            model, told = FixedScores([4.0, 3.0, 2.0, 1.0]), evaluable_users(data, split)
+            if len(told):
+                evaluate(model, data, split)
+                before = tuple(part for part in Split if part < split)
+                assert model.shown == [data.history(user, before).tolist() for user in told]
+            else:
+                with pytest.raises(InvalidInput, match="no user"):
+                    evaluate(model, data, split)
 
     @pytest.mark.parametrize("training", [True, False])
     def test_the_mode_of_the_model_is_put_back(self, dataset_of, training: bool) -> None:

@@ -9,10 +9,12 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from interrupted_job import InterruptedJob
 
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
 from reclens.data import Dataset, Split, write_dataset
+from reclens.errors import InvalidInput
 from reclens.platform.settings.models import WorkerSettings
 from reclens.recommenders import (
     build_recommender,
@@ -151,6 +153,21 @@ def test_representations_can_be_stored_in_half(
     assert metrics["site"] == "user[row]"
 
 
+def test_what_half_precision_cannot_hold_is_refused_with_user_and_dimension(
+    job: Any, cycle: Dataset, bprmf_config: ModelConfig
+) -> None:
+    model = build_recommender(bprmf_config, cycle.n_users, cycle.n_items, seed=0)
+    with torch.no_grad():
+        model.user_embedding.weight[3, 5] = 7e4
+    save_recommender(model, job.store.root / RECOMMENDER)
+    spec = {"recommender": RECOMMENDER, "cases": "users", "shares": SHARES}
+    with pytest.raises(InvalidInput, match=r"dimension 5 of user .* 70000") as caught:
+        capture.run(CaptureSpec(**spec, dtype="float16"), job)
+    assert caught.value.field == "dtype"
+    assert repr(cycle.users.ids[3]) in caught.value.message
+    assert capture.run(CaptureSpec(**spec), job)["cases"] == 80
+
+
 def test_cases_are_counted_and_marked_by_origin(
     job: Any, cycle: Dataset, learned_config: ModelConfig
 ) -> None:
@@ -213,3 +230,14 @@ def test_users_are_divided_exactly_and_by_the_seed(n_users: int) -> None:
     assert np.array_equal(drawn, capture.divide_users(n_users, cast("Any", SHARES), seed=1))
     assert not np.array_equal(drawn, capture.divide_users(n_users, cast("Any", SHARES), seed=2))
     assert not np.array_equal(drawn, np.sort(drawn))
+
+
+def test_a_training_that_cannot_be_evaluated_ends_before_its_first_epoch(
+    tmp_path: Path, dataset_of
+) -> None:
+    again = dataset_of([[0, 1, 0, 1], [1, 0, 1, 0]], None, 2)
+    write_dataset(again, tmp_path / DATASET)
+    job = FolderJob(tmp_path)
+    with pytest.raises(InvalidInput, match=f"no user of {DATASET} can be evaluated on valid"):
+        train.run(RecommenderSpec(dataset=DATASET), cast("Any", job))
+    assert job.published == []

@@ -37,6 +37,7 @@ _COMMANDS = {
     "status": "reclens.cli.operations.local",
     "submit": "reclens.cli.jobs.submit",
     "jobs": "reclens.cli.jobs.jobs",
+    "data": "reclens.cli.jobs.data",
     "artifacts": "reclens.cli.jobs.artifacts",
     "releases": "reclens.cli.jobs.releases",
     "concepts": "reclens.cli.serving.concepts",

@@ -1,9 +1,10 @@
-"""Doing the same again and again in the background of an event loop."""
+"""Doing the same again and again: until it is so, or in the background of an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -11,6 +12,16 @@ import structlog
 from reclens.errors import RecLensError
 
 logger = structlog.get_logger(__name__)
+
+
+def poll_until(reached: Callable[[], bool], *, seconds: float, every: float) -> bool:
+    """Ask, and again ``every`` so many seconds; whether it was ``reached`` within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
 
 
 class Poller:

@@ -85,6 +85,18 @@ class ObjectStoreSuite:
         assert store.list(f"{prefix}a/") == [f"{prefix}a/10", f"{prefix}a/9"]
         assert store.list(f"{prefix}nothing/") == []
 
+    def test_what_is_listed_with_a_key_changes_with_its_bytes_if_it_is_told(
+        self, store: ObjectStore, prefix: str
+    ) -> None:
+        store.put(f"{prefix}a", b"one")
+        store.put(f"{prefix}b", b"one")
+        before = store.etags(prefix)
+        store.put(f"{prefix}a", b"two")
+        after = store.etags(prefix)
+        assert list(before) == list(after) == [f"{prefix}a", f"{prefix}b"]
+        assert before[f"{prefix}b"] == after[f"{prefix}b"]
+        assert before[f"{prefix}a"] != after[f"{prefix}a"] or not any(after.values())
+
     def test_sizes_and_times_are_listed(self, store: ObjectStore, prefix: str) -> None:
         store.put(f"{prefix}b", b"12")
         store.put(f"{prefix}a/1", b"")

@@ -54,6 +54,7 @@ def test_a_version_is_one_readable_object(log: PolicyLog, objects: ObjectStore):
         "comment": "first",
         "request_id": "r-1",
         "deleted": False,
+        "previous": "",
     }
     assert log.version("calm", 1) == stored
 

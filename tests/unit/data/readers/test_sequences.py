@@ -75,7 +75,7 @@ def test_malformed_texts_are_named(tmp_path: Path, text: str, said: str):
 
 def test_text_of_another_encoding_is_refused(tmp_path: Path):
     (tmp_path / "Yelp.txt").write_bytes(b"caf\xe9 1\n")
-    with pytest.raises(MalformedData, match=r"Yelp.txt is not utf-8"):
+    with pytest.raises(MalformedData, match=r"Yelp.txt, line 1: not utf-8"):
         _read(tmp_path)
 
 

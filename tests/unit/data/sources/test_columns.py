@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -36,37 +34,6 @@ def test_an_empty_id_is_refused(empty: str):
 def test_an_id_that_comes_twice_is_refused():
     with pytest.raises(MalformedData, match=r"line 4, .* a second time, got 'b'"):
         _table(["a", "b", "b"]).unique_ids("c")
-
-
-def test_seconds_are_rounded_down():
-    assert _table(["881250949", "1.9", "-0.5", "8.8e8"]).seconds("c").tolist() == [
-        881250949,
-        1,
-        -1,
-        880000000,
-    ]
-
-
-def test_whole_seconds_are_exact_beyond_float_precision():
-    assert _table(["9007199254740993"]).seconds("c").tolist() == [9007199254740993]
-
-
-@pytest.mark.parametrize("bad", ["yesterday", "", "nan", "NaN", "inf", "1_0", "1e300"])
-def test_a_time_that_is_no_number_is_refused(bad: str):
-    with pytest.raises(MalformedData, match=rf"f.csv, line 4, column 'c': .*got '{bad}'"):
-        _table(["1", "2.5", bad, "3"]).seconds("c")
-
-
-def test_dates_and_times_of_parquet_become_seconds():
-    moment = datetime(1997, 9, 20, 3, 5, 49, 900_000, tzinfo=UTC)
-    assert _table(pa.array([moment])).seconds("c").tolist() == [874724749]
-    assert _table(pa.array([date(1970, 1, 2)])).seconds("c").tolist() == [86400]
-
-
-@pytest.mark.parametrize("column", [pa.array([1, None]), pa.array([1.0, None])])
-def test_a_missing_time_of_parquet_is_refused(column: pa.Array):
-    with pytest.raises(MalformedData, match=r"line 3, column 'c'"):
-        _table(column).seconds("c")
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -51,8 +51,9 @@ class PolicyBook(Poller):
     """All policies. The snapshot changes on the event loop only; the store is asked on threads.
 
     With the store away, what is loaded goes on serving, and what is not known is UNAVAILABLE: never
-    is a request answered without the policy that it names. Policies that are returned are shared:
-    they are not to be changed.
+    is a request answered without the policy that it names. A version that is loaded goes on serving
+    also where it has other bytes in the store by now. Policies that are returned are shared: they
+    are not to be changed.
 
     Args:
         log: where policies are.
@@ -73,6 +74,7 @@ class PolicyBook(Poller):
         self._readings = 0
         self._read_at = float("-inf")
         self._writing: set[asyncio.Task[pb.Policy]] = set()
+        self._faulty: set[str] = set()
 
     async def stop(self) -> None:
         """Stop reading, and finish the writes under way."""
@@ -173,6 +175,9 @@ class PolicyBook(Poller):
         async with self._reading:
             reading = self._readings + 1
             numbers = await self._reader.run(self.log.newest)
+            for name in self.log.faults.keys() - self._faulty:
+                logger.error("policy was changed", error=self.log.faults[name].sentence)
+            self._faulty = set(self.log.faults)
             wanted = [name for name in numbers.items() if not self._has(*name)]
             read = await self._reader.run(self.log.read, wanted)
             for name in [name for name in self._newest if name not in numbers]:

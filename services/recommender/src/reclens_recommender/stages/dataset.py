@@ -13,8 +13,9 @@ from reclens.contracts import DatasetSpec, Progress, SourceSpec
 from reclens.data import (
     Dataset,
     Split,
+    check_account,
     checksums,
-    prepare,
+    import_dataset,
     published_source,
     source_files,
     verify_checksums,
@@ -33,13 +34,14 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
     Returns:
         Numbers of ``users``, ``items``, ``interactions``, of those ``train``, ``valid`` and
         ``test``; ``density`` (interactions over users times items); ``source`` of the raw files
-        and their SHA-256 by name in ``files``.
+        and their SHA-256 by name in ``files``; ``account`` (`ImportAccount`).
 
     Raises:
         MissingData: the raw files are not there and cannot be obtained.
         MalformedData: a row cannot be read.
         InvalidInput: the files are others than the specification pins, not below the folders that
-            the worker takes data from, or nothing is left of them.
+            the worker takes data from, nothing is left of them, or (almost) nothing to train or to
+            test on; or something is odd, and the specification ``strict``.
     """
     job.progress(_at("obtain"))
     with ExitStack() as opened:
@@ -88,8 +90,9 @@ class Import:
     def steps(self) -> Iterator[Progress]:
         """Read the files, and store the tables that are not yet."""
         yield _at("prepare")
-        dataset = prepare(self._spec, self._folder)
-        self.metrics |= _counts(dataset)
+        dataset, account = import_dataset(self._spec, self._folder)
+        check_account(account, self._spec)
+        self.metrics |= {**_counts(dataset), "account": account.canonical()}
         yield _at("write")
         for name in write_dataset(dataset, self._job.folder):
             if name not in self._stored:

@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reclens.contracts.tables import SERVED_SPLITS, UNREADABLE, representation_width
+from reclens.contracts.tables import SERVED_SPLITS
+from reclens.contracts.tables.cases import representation_width
+from reclens.contracts.tables.table import UNREADABLE
 from reclens.errors import CorruptArtifact
 from reclens.sae import SparseAutoencoder, measure
 

@@ -7,7 +7,13 @@ from typing import Any
 import torch
 
 from reclens.contracts import ModuleConfig, Progress, RecommenderSpec
-from reclens.data import Dataset, Split, read_dataset
+from reclens.data import (
+    Dataset,
+    Split,
+    evaluable_users,
+    read_dataset,
+    refuse_unevaluable,
+)
 from reclens.device import device_label, resolve_device
 from reclens.platform.jobs.context import JobContext
 from reclens.recommenders import (
@@ -31,8 +37,9 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
         ``history`` (a row per epoch).
 
     Raises:
-        InvalidInput: the configuration does not fit the data set, the loss is not finite, or a
-            model of another package does not keep what ``Recommender`` promises.
+        InvalidInput: no user of the data set can be evaluated, the configuration does not fit it,
+            the loss is not finite, or a model of another package does not keep what ``Recommender``
+            promises.
         NotFound: no installed package offers the model.
         NotReady: the worker's device is not there.
         MissingData: the weights to bring are not there.
@@ -40,6 +47,9 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
     device = resolve_device(job.settings.device)
     job.computes_on(device_label(device))
     dataset = read_dataset(job.store.fetch_all(spec.dataset))
+    # Said now, and not after the last epoch.
+    counts = {s.label: len(evaluable_users(dataset, s)) for s in (Split.VALID, Split.TEST)}
+    refuse_unevaluable(counts, spec.dataset)
     config = spec.model
     if isinstance(config, ModuleConfig) and config.weights is not None:
         model, metrics = _brought(config, dataset, job, device)

@@ -16,8 +16,8 @@ from reclens.contracts.tables import (
     CODE_SHARD,
     LATENTS,
     SERVED_SPLITS,
-    representation_width,
 )
+from reclens.contracts.tables.cases import representation_width
 from reclens.device import device_label, resolve_device
 from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.platform.jobs.context import JobContext

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reclens.cli.connection import client_settings
-from reclens.cli.jobs.watching import watch
+from reclens.cli.jobs.watching import carry_out
 from reclens.cli.options import Release as ReleaseOption
 from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.contracts import Release, ReleaseSpec
 from reclens.contracts.specs.release import RELEASE_PUBLISH
 from reclens.contracts.tables import CONCEPTS
-from reclens.errors import RecLensError
-from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog, machine_concepts_of
 
@@ -146,16 +143,13 @@ def _publish(store: ArtifactStore, pointer: Release) -> Release:
         # It is still what was ordered then: a pipeline under way may follow it.
         ordered_at=pointer.ordered_at or pointer.published_at,
     )
-    log = JobLog(client_settings().redis)
-    job_id = log.submit(RELEASE_PUBLISH.task, spec.canonical())
-    done = watch(log.watch(job_id))
-    if done.state is not JobState.SUCCEEDED:
-        why = done.error.message if done.error is not None else done.state.value
-        raise RecLensError(
-            f"the release was not published: {why}",
-            remedy=f"the edit is logged; see `reclens jobs show {job_id}`, then "
-            "`reclens concepts edits --apply`.",
-        )
+    carry_out(
+        client_settings().redis,
+        RELEASE_PUBLISH.task,
+        spec,
+        "the release was not published",
+        "the edit is logged; see `reclens jobs show {job}`, then `reclens concepts edits --apply`.",
+    )
     return store.releases.head(pointer.name)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reclens.cli.connection import client_settings
+from reclens.cli.jobs.account import account_of_result, print_account
 from reclens.cli.jobs.watching import describe, describe_waiting, rows_of
 from reclens.cli.jobs.watching import watch as show_progress
 from reclens.cli.output import Json, print_json, print_line, print_table, say
@@ -113,6 +114,9 @@ def _print(view: JobView) -> None:
         _print_shards(part.shards)
     if view.result is not None and not stages:
         print_line(f"  made {view.result.artifact} in {view.result.seconds:.1f} s")
+    for part in (view, *view.stages):
+        if (account := account_of_result(part.result)) is not None:
+            print_account(account)
     said: set[str] = set()
     # A failed stage fails its pipeline and all stages after it with the same error: once is enough.
     for name, error in [*((s.name, s.error) for s in view.stages), (view.task, view.error)]:

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from reclens.cli.connection import client_settings
-from reclens.cli.jobs.watching import watch
+from reclens.cli.jobs.watching import carry_out
 from reclens.cli.options import with_groups
 from reclens.cli.output import Json, print_json, print_line, print_table
 from reclens.contracts import Release, ReleaseAction, ReleaseChangeSpec
 from reclens.contracts.specs.release import RELEASE_CHANGE
 from reclens.errors import RecLensError
-from reclens.platform.jobs.log import JobLog
-from reclens.platform.jobs.view import JobState
 from reclens.platform.store.artifacts import ArtifactStore
 
 Name = Annotated[str, typer.Argument(help="Name of the release.")]
@@ -115,14 +113,10 @@ def _submit(
         }
     )
     settings = client_settings()
-    log = JobLog(settings.redis)
-    done = watch(log.watch(log.submit(RELEASE_CHANGE.task, change.canonical())))
-    if done.state is not JobState.SUCCEEDED:
-        why = done.error.message if done.error is not None else done.state.value
-        raise RecLensError(
-            f"release {change.name!r} is as it was: {why}",
-            field="release",
-        )
+    failure = f"release {change.name!r} is as it was"
+    carry_out(
+        settings.redis, RELEASE_CHANGE.task, change, failure, "see `reclens jobs show {job}`."
+    )
     head = ArtifactStore.from_settings(settings).releases.head(change.name)
     if json:
         print_json(_as_json(head))

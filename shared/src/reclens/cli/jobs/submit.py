@@ -11,8 +11,11 @@ from reclens.cli.connection import client_settings
 from reclens.cli.jobs.jobs import finish
 from reclens.cli.jobs.watching import watch as show
 from reclens.cli.output import Json, print_json, print_line
+from reclens.contracts import job_kinds
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.spec_file import read_spec_file
+from reclens.platform.jobs.trainable import refuse_untrainable
+from reclens.platform.store.artifacts import ArtifactStore
 
 app = typer.Typer()
 
@@ -23,15 +26,20 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Stay and show its progress.")] = False,
     json: Json = False,
 ) -> None:
-    """Submit a job. Its specification is checked first, its local files get their checksums.
+    """Submit a job. Its specification is checked first, its local files get their checksums; a
+    training on a data set of which no user can be evaluated is refused.
 
     Raises:
         InvalidSpec: the file is not a specification.
-        InvalidInput: it names a file that is not below the folders that are set for data.
+        InvalidInput: it names a file that is not below the folders that are set for data, or a
+            data set that nothing can be trained on.
         Unavailable: Redis does not answer.
     """
     settings = client_settings()
     request = read_spec_file(spec, settings.data)
+    refuse_untrainable(
+        job_kinds()[request.task].spec.parse(request.spec), ArtifactStore.from_settings(settings)
+    )
     log = JobLog(settings.redis)
     job_id = log.submit(request.task, request.spec)
     if watch:

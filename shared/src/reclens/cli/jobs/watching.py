@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from reclens.cli.output import clean_cell, say
-from reclens.contracts import Progress, Waiting
+from reclens.contracts import Contract, Progress, Waiting
+from reclens.errors import RecLensError
+from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView, StageView, seconds_until
+from reclens.platform.settings.models import RedisSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +44,20 @@ def watch(views: Iterable[JobView], *, live: bool | None = None) -> JobView:
     at_terminal = sys.stderr.isatty() if live is None else live
     shown = _in_a_table(views) if at_terminal else _in_lines(views)
     return deque(shown, maxlen=1).pop()
+
+
+def carry_out(redis: RedisSettings, task: str, spec: Contract, failure: str, remedy: str) -> None:
+    """Submit a job and show it while it runs.
+
+    Raises:
+        RecLensError: it did not succeed: ``failure``, why, and the remedy with its ``{job}``.
+    """
+    log = JobLog(redis)
+    job_id = log.submit(task, spec.canonical())
+    done = watch(log.watch(job_id))
+    if done.state is not JobState.SUCCEEDED:
+        why = done.error.message if done.error is not None else done.state.value
+        raise RecLensError(f"{failure}: {why}", remedy=remedy.format(job=job_id))
 
 
 class Row(NamedTuple):

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from reclens.concepts.labels.labelling import LabelledLatent
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.table import find_problem
-from reclens.contracts.tables import CONCEPTS, read_table
+from reclens.contracts.tables import CONCEPTS
+from reclens.contracts.tables.table import read_table
 from reclens.errors import CorruptArtifact
 
 _KEYWORDS: Final = pa.struct(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind
 from reclens.contracts.base import ADDED_LATER, Contract, DataPath
@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 
 class ColumnNames(Contract):
-    """Names of the columns of a table source."""
+    """Names of the columns of a table source, and how the files of any source are written."""
 
     user: str = "user_id"
     """Column with the user's id."""
@@ -28,7 +28,7 @@ class ColumnNames(Contract):
     item_key: str | None = None
     """Column of the item table with the item's id. None: named as in the interactions."""
     timestamp: str | None = "timestamp"
-    """Column with the time, seconds. None: rows are in order of time."""
+    """Column with the time. None: rows are in order of time."""
     rating: str | None = None
     """Column with the rating, if any."""
     title: str | None = "title"
@@ -39,6 +39,29 @@ class ColumnNames(Contract):
     """Column of the item table with its year."""
     tag_separator: str = "|"
     """Separates the tags within their column."""
+    delimiter: Annotated[str | None, ADDED_LATER] = Field(default=None, pattern=r"^[\t -~]{1,8}$")
+    """Divides the cells of a table. None: tab, comma, semicolon or bar, as found out."""
+    quoting: Annotated[Literal["double", "backslash", "none"] | None, ADDED_LATER] = None
+    """What quotes in a table are. ``double``: they enclose cells, and stand twice within one;
+    ``backslash``: they stand after a backslash within one; ``none``: text. None: found out."""
+    encoding: Annotated[str | None, ADDED_LATER] = None
+    """Encoding of the files, e.g. ``windows-1252``. None: as a byte order mark says, or UTF-8, or
+    that of the format's publisher."""
+    decimal: Annotated[Literal[".", ","] | None, ADDED_LATER] = None
+    """Stands before the decimals of numbers. None: found out, where it is unambiguous."""
+    time_unit: Annotated[Literal["s", "ms", "us", "ns"] | None, ADDED_LATER] = None
+    """Unit of times that are numbers. None: found out from their size."""
+    time_format: Annotated[str | None, ADDED_LATER] = None
+    """How times are written, e.g. ``%d/%m/%Y %H:%M``. None: found out, where it is unambiguous."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        try:
+            "".encode(value or "utf-8")
+        except LookupError as error:
+            raise ValueError("no such encoding is known") from error
+        return value
 
 
 class SourceSpec(Contract):
@@ -103,6 +126,11 @@ class DatasetSpec(JobSpec):
     held_out_taggers: Annotated[float, ADDED_LATER] = Field(default=0.0, ge=0, lt=1)
     """Share of the users who gave tags whose tags describe no item: labels are not made of them, so
     they can judge labels. For sources that tell who gave which tag (``lastfm-2k``)."""
+    copies: Annotated[Literal["keep", "drop"], ADDED_LATER] = "keep"
+    """``drop``: of rows with the same user, item, time and rating only the first is taken, before
+    all else is left out. ``keep``: they are counted, and taken for repeated interactions."""
+    strict: Annotated[bool, ADDED_LATER] = False
+    """Whether what is odd about the files (a warning of the account) is an error."""
 
     @model_validator(mode="before")
     @classmethod

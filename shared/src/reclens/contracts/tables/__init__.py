@@ -6,17 +6,11 @@ its columns hold; docs/reference/tables.md is made of them.
 
 from typing import Final
 
-from reclens.contracts.tables.cases import (
-    ACTIVATION_SHARD,
-    CODE_SHARD,
-    LATENTS,
-    SERVED_SPLITS,
-    representation_width,
-)
+from reclens.contracts.tables.cases import ACTIVATION_SHARD, CODE_SHARD, LATENTS, SERVED_SPLITS
 from reclens.contracts.tables.concepts import CONCEPTS
 from reclens.contracts.tables.dataset import INTERACTIONS, ITEM_TAGS, ITEMS, USERS
 from reclens.contracts.tables.evaluation import EXAMPLES, FIDELITY, LATENT_QUALITY, LEVELS
-from reclens.contracts.tables.table import UNREADABLE, Table, read_table
+from reclens.contracts.tables.table import Table
 
 TABLES: Final = {
     "datasets": (INTERACTIONS, ITEMS, USERS, ITEM_TAGS),
@@ -41,9 +35,6 @@ __all__ = [
     "LEVELS",
     "SERVED_SPLITS",
     "TABLES",
-    "UNREADABLE",
     "USERS",
     "Table",
-    "read_table",
-    "representation_width",
 ]

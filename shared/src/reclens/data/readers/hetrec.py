@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from reclens.contracts import ColumnNames
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
+from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, most_given
 from reclens.errors import MissingData
 
@@ -52,36 +54,37 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
 
 
 def read(files: SourceFiles, columns: ColumnNames) -> RawData:
-    """Read plays as interactions, their number as rating; ``columns`` do not apply.
+    """Read plays as interactions, their number as rating.
 
     Plays have no time and no order. An artist's tags are the 10 that most users gave it; of equals
     those that more artists have, then in order of the alphabet. All its tags, with the number of
-    users who gave each, are kept beside them.
+    users who gave each, are kept beside them. Of ``columns`` applies how cells are written.
 
     Raises:
         MalformedData: a row cannot be read, or a tag has no name.
     """
-    del columns
+    reading = Reading(columns)
     (path,) = files.interactions
-    table = read_delimited(path, "\t")
+    table = read_delimited(path, "\t", reading=reading)
     table.require("userID", "artistID", "weight")
     return RawData(
         user_ids=table.ids("userID"),
         item_ids=table.ids("artistID"),
         timestamps=np.arange(len(table), dtype=np.int64),
         ratings=table.ratings("weight"),
-        items=_items(files),
+        items=_items(files, reading),
         order="none",
+        findings=tuple(reading.findings),
     )
 
 
-def _items(files: SourceFiles) -> dict[str, ItemText]:
+def _items(files: SourceFiles, reading: Reading) -> dict[str, ItemText]:
     titles: dict[str, str] = {}
     if files.items is not None:
-        table = read_delimited(files.items, "\t")
+        table = read_delimited(files.items, "\t", reading=reading)
         table.require("id", "name")
         titles = dict(zip(table.unique_ids("id"), table.texts("name"), strict=True))
-    taggers = _taggers(files.tags)
+    taggers = _taggers(files.tags, reading)
     counts = {
         artist: {tag: len(users) for tag, users in sorted(taggers.get(artist, {}).items())}
         for artist in titles | taggers
@@ -94,17 +97,17 @@ def _items(files: SourceFiles) -> dict[str, ItemText]:
     }
 
 
-def _taggers(paths: tuple[Path, ...]) -> dict[str, dict[str, frozenset[str]]]:
+def _taggers(paths: tuple[Path, ...], reading: Reading) -> dict[str, dict[str, frozenset[str]]]:
     """Users by artist and tag."""
     if not paths:
         return {}
     names_path, *taggings = paths
-    table = read_delimited(names_path, "\t", encoding="latin-1")
+    table = read_delimited(names_path, "\t", encoding="latin-1", reading=reading)
     table.require("tagID", "tagValue")
     names = dict(zip(table.unique_ids("tagID"), table.texts("tagValue"), strict=True))
     given: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in taggings:
-        table = read_delimited(path, "\t")
+        table = read_delimited(path, "\t", reading=reading)
         table.require("userID", "artistID", "tagID")
         users, artists, tags = (
             table.ids(column).to_pylist() for column in ("userID", "artistID", "tagID")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
+from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
+from reclens.data.sources.times import read_times
 from reclens.errors import MissingData
 
 _BESIDE = {"u.data": ("u.item", "u.user"), "ratings.dat": ("movies.dat", "users.dat")}
@@ -64,38 +67,45 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
 
 
 def read(files: SourceFiles, columns: ColumnNames) -> RawData:
-    """Read MovieLens; ``columns`` do not apply, the layout is fixed.
+    """Read MovieLens; of ``columns`` applies how cells are written.
 
     Raises:
         MalformedData: a row cannot be read.
     """
-    del columns
+    reading = Reading(columns)
     (path,) = files.interactions
     is_100k = path.name == "u.data"
-    table = read_delimited(path, "\t" if is_100k else "::", names=_INTERACTIONS, encoding="latin-1")
+    table = read_delimited(
+        path, "\t" if is_100k else "::", names=_INTERACTIONS, encoding="latin-1", reading=reading
+    )
     users = None
     if files.users is not None:
         delimiter, names = ("|", _USERS_100K) if is_100k else ("::", _USERS_1M)
-        users = read_delimited(files.users, delimiter, names=names, encoding="latin-1")
+        users = read_delimited(
+            files.users, delimiter, names=names, encoding="latin-1", reading=reading
+        )
+    times = read_times(table, "timestamp")
     return RawData(
         user_ids=table.ids("user_id"),
         item_ids=table.ids("item_id"),
-        timestamps=table.seconds("timestamp"),
+        timestamps=times.seconds,
+        fractions=times.fractions,
         ratings=table.ratings("rating"),
-        items=_items(files.items, is_100k),
+        items=_items(files.items, is_100k, reading),
         users={} if users is None else users.attributes("user_id"),
+        findings=tuple(reading.findings),
     )
 
 
-def _items(path: Path | None, is_100k: bool) -> dict[str, ItemText]:
+def _items(path: Path | None, is_100k: bool, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
     if is_100k:
-        table = read_delimited(path, "|", names=_ITEMS_100K, encoding="latin-1")
+        table = read_delimited(path, "|", names=_ITEMS_100K, encoding="latin-1", reading=reading)
         tags = _flagged_genres(table)
         released = [date[-4:] for date in table.texts("release_date")]  # "01-Jan-1995"
     else:
-        table = read_delimited(path, "::", names=_ITEMS_1M, encoding="latin-1")
+        table = read_delimited(path, "::", names=_ITEMS_1M, encoding="latin-1", reading=reading)
         tags = table.tags("genres", "|")
         released = [""] * len(table)
     items: dict[str, ItemText] = {}

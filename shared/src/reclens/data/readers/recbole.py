@@ -9,8 +9,11 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
-from reclens.data.sources.raw import ItemText, RawData, article_first, rows_as_time, take_year
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
+from reclens.data.sources.findings import Reading
+from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
+from reclens.data.sources.times import read_times, row_numbers
 from reclens.errors import MalformedData, MissingData
 
 _PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it
@@ -45,28 +48,31 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
 
 
 def read(files: SourceFiles, columns: ColumnNames) -> RawData:
-    """Read atomic files; ``columns`` do not apply, the header names them.
+    """Read atomic files; of ``columns`` applies how cells are written.
 
     Raises:
         MalformedData: a row or the header cannot be read.
     """
-    del columns
+    reading = Reading(columns)
     (path,) = files.interactions
-    table, _ = _typed(path)
+    table, _ = _typed(path, reading)
     table.require("user_id", "item_id")
+    times = read_times(table, "timestamp") if "timestamp" in table else row_numbers(table)
     return RawData(
         user_ids=table.ids("user_id"),
         item_ids=table.ids("item_id"),
-        timestamps=table.seconds("timestamp") if "timestamp" in table else rows_as_time(table),
+        timestamps=times.seconds,
+        fractions=times.fractions,
         ratings=table.ratings("rating") if "rating" in table else None,
-        items=_items(files.items),
-        users={} if files.users is None else _typed(files.users)[0].attributes("user_id"),
+        items=_items(files.items, reading),
+        users={} if files.users is None else _typed(files.users, reading)[0].attributes("user_id"),
+        findings=tuple(reading.findings),
     )
 
 
-def _typed(path: Path) -> tuple[SourceTable, dict[str, str]]:
+def _typed(path: Path, reading: Reading) -> tuple[SourceTable, dict[str, str]]:
     """Columns under their plain names, and the type of each."""
-    raw = read_delimited(path, "\t")
+    raw = read_delimited(path, "\t", reading=reading)
     types: dict[str, str] = {}
     for number, header in enumerate(raw.names, start=1):
         name, _, kind = header.partition(":")
@@ -81,10 +87,10 @@ def _typed(path: Path) -> tuple[SourceTable, dict[str, str]]:
     return raw.renamed(list(types)), types
 
 
-def _items(path: Path | None) -> dict[str, ItemText]:
+def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
-    table, types = _typed(path)
+    table, types = _typed(path, reading)
     table.require("item_id")
     titles, years = table.first_texts(_TITLES), table.first_texts([_YEAR])
     tag_column = next((name for name in _TAGS if name in table), None)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable, clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_delimited
+from reclens.data.sources.delimited import read_delimited
+from reclens.data.sources.files import SourceFiles, beside, folder_of
+from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData, take_year
+from reclens.data.sources.times import concat_times, read_times
 from reclens.errors import MissingData
 
 _PARTS = ("train.csv", "dev.csv", "test.csv")
@@ -45,28 +47,33 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
 
 
 def read(files: SourceFiles, columns: ColumnNames) -> RawData:
-    """Read a ReChorus data set; ``columns`` do not apply, the layout is fixed.
+    """Read a ReChorus data set; of ``columns`` applies how cells are written.
 
     Raises:
         MalformedData: a row or the header cannot be read.
     """
-    del columns
-    tables = [read_delimited(path, "\t", quoted=True) for path in files.interactions]
+    reading = Reading(columns)
+    tables = [
+        read_delimited(path, "\t", quoted=None, reading=reading) for path in files.interactions
+    ]
     for table in tables:
         table.require("user_id", "item_id", "time")
+    times = concat_times([read_times(table, "time") for table in tables])
     return RawData(
         user_ids=pa.concat_arrays([table.ids("user_id") for table in tables]),
         item_ids=pa.concat_arrays([table.ids("item_id") for table in tables]),
-        timestamps=np.concatenate([table.seconds("time") for table in tables]),
-        items=_items(files.items),
-        users=_users(files.users),
+        timestamps=times.seconds,
+        fractions=times.fractions,
+        items=_items(files.items, reading),
+        users=_users(files.users, reading),
+        findings=tuple(reading.findings),
     )
 
 
-def _items(path: Path | None) -> dict[str, ItemText]:
+def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
-    table = read_delimited(path, "\t", quoted=True)
+    table = read_delimited(path, "\t", quoted=None, reading=reading)
     table.require("item_id")
     titles = table.first_texts(_TITLES)
     features = [name for name in table.names if name.startswith(_FEATURE) and name not in _TITLES]
@@ -95,8 +102,8 @@ def _tags(table: SourceTable, column: str) -> list[list[str]]:
     return tags
 
 
-def _users(path: Path | None) -> dict[str, dict[str, str]]:
+def _users(path: Path | None, reading: Reading) -> dict[str, dict[str, str]]:
     if path is None:
         return {}
-    table = read_delimited(path, "\t", quoted=True)
+    table = read_delimited(path, "\t", quoted=None, reading=reading)
     return table.renamed([name.removeprefix("u_") for name in table.names]).attributes("user_id")

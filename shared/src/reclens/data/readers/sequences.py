@@ -7,6 +7,7 @@ the texts that LETTER (https://github.com/HonghuiBao2000/LETTER) released for th
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pyarrow as pa
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import clean_tags
-from reclens.data.sources.files import SourceFiles, beside, folder_of, read_bytes
+from reclens.data.sources.encodings import read_bytes, to_utf8
+from reclens.data.sources.files import SourceFiles, beside, folder_of
+from reclens.data.sources.findings import Reading
 from reclens.data.sources.raw import ItemText, RawData
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"
+_LINE_END = re.compile(r"\r\n|[\r\n]")
 
 
 def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
@@ -42,7 +46,7 @@ def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
 
 
 def read(files: SourceFiles, columns: ColumnNames) -> RawData:
-    """Read sequences; ``columns`` do not apply, the layout is fixed.
+    """Read sequences; of ``columns`` applies how files are written.
 
     An item's key in the JSON is its id minus one: the sequences count from 1 (0 is padding there),
     the texts from 0. Its ``description``, a list between commas, becomes its tags.
@@ -51,10 +55,10 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         MalformedData: a line has no item, a user comes twice, an item id is not a positive whole
             number, or the JSON has another layout.
     """
-    del columns
+    reading = Reading(columns)
     (path,) = files.interactions
     sequences: dict[str, list[str]] = {}
-    for line, text in enumerate(_text(path).splitlines(), start=1):
+    for line, text in enumerate(_LINE_END.split(_text(path, reading)), start=1):
         if not text.strip():
             continue
         user, *items = text.split()
@@ -66,25 +70,22 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
             if not _is_positive(item):
                 raise _refused(path, line, f"item {place} is no whole number from 1")
         sequences[user] = items
-    if not sequences:
-        raise MalformedData(
-            f"{path.name} is empty.", field=path.name, remedy="give a file with lines."
-        )
     lengths = [len(items) for items in sequences.values()]
     return RawData(
         user_ids=pa.array(np.repeat(np.array(list(sequences), dtype=object), lengths), pa.string()),
         item_ids=pa.array(list(chain.from_iterable(sequences.values())), pa.string()),
         timestamps=np.concatenate([np.arange(length, dtype=np.int64) for length in lengths]),
-        items=_items(files.items),
+        items=_items(files.items, reading),
         order="sequence",
+        findings=tuple(reading.findings),
     )
 
 
-def _items(path: Path | None) -> dict[str, ItemText]:
+def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
     try:
-        document: Any = json.loads(_text(path))
+        document: Any = json.loads(_text(path, reading))
     except json.JSONDecodeError as error:
         raise _refused(path, error.lineno, f"not JSON: {error.msg}") from None
     if not isinstance(document, dict):
@@ -107,15 +108,8 @@ def _items(path: Path | None) -> dict[str, ItemText]:
     return items
 
 
-def _text(path: Path) -> str:
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise MalformedData(
-            f"{path.name} is not utf-8 text.",
-            field=path.name,
-            remedy="save the file as UTF-8.",
-        ) from None
+def _text(path: Path, reading: Reading) -> str:
+    return to_utf8(read_bytes(path), path.name, reading).decode()
 
 
 def _refused(path: Path, line: int, problem: str) -> MalformedData:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import (
     SourceFiles,
     beside,
     folder_of,
-    header_line,
-    read_delimited,
     read_parquet,
 )
-from reclens.data.sources.raw import ItemText, RawData, rows_as_time, take_year
+from reclens.data.sources.findings import Reading
+from reclens.data.sources.raw import ItemText, RawData, take_year
+from reclens.data.sources.times import read_times, row_numbers
 from reclens.errors import MissingData
 
 _SUFFIXES = (".parquet", ".csv", ".tsv")
-_DELIMITERS = "\t,;|"
+_ROLES = ("user", "item", "item_key", "timestamp", "rating", "title", "tags", "year")
 
 
 def locate(path: Path, items_path: Path | None = None) -> SourceFiles:
@@ -51,7 +52,8 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         MalformedData: a column is missing or a cell cannot be read.
     """
     (path,) = files.interactions
-    table = _read(path)
+    reading = Reading(columns)
+    table = _read(path, reading)
     _require(table, columns, "user", "item", "rating")
     _require(
         table,
@@ -61,16 +63,19 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
     )
     users: dict[str, dict[str, str]] = {}
     if files.users is not None:
-        told = _read(files.users)
+        told = _read(files.users, reading)
         _require(told, columns, "user")
         users = told.attributes(columns.user)
+    times = read_times(table, columns.timestamp) if columns.timestamp else row_numbers(table)
     return RawData(
         user_ids=table.ids(columns.user),
         item_ids=table.ids(columns.item),
-        timestamps=table.seconds(columns.timestamp) if columns.timestamp else rows_as_time(table),
+        timestamps=times.seconds,
+        fractions=times.fractions,
         ratings=table.ratings(columns.rating) if columns.rating else None,
-        items=_items(files.items, columns),
+        items=_items(files.items, columns, reading),
         users=users,
+        findings=tuple(reading.findings),
     )
 
 
@@ -78,18 +83,18 @@ def _named(folder: Path, stem: str) -> list[Path]:
     return [folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
 
 
-def _read(path: Path) -> SourceTable:
+def _read(path: Path, reading: Reading) -> SourceTable:
     if path.suffix == ".parquet":
-        return read_parquet(path)
-    header = header_line(path)
-    delimiter = max(_DELIMITERS, key=header.count)  # the first of equals: tab
-    return read_delimited(path, delimiter, quoted=True)
+        return read_parquet(path, reading)
+    columns = reading.columns
+    expected = {value for role in _ROLES if (value := getattr(columns, role)) is not None}
+    return read_delimited(path, None, expected=expected, quoted=None, reading=reading)
 
 
-def _items(path: Path | None, columns: ColumnNames) -> dict[str, ItemText]:
+def _items(path: Path | None, columns: ColumnNames, reading: Reading) -> dict[str, ItemText]:
     if path is None:
         return {}
-    table = _read(path)
+    table = _read(path, reading)
     key = columns.item_key or columns.item
     table.require(key, remedy="name the right one in source.columns.item_key.")
     _require(table, columns, "title", "tags", "year", otherwise=", or set it to null")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
+from reclens.contracts import ColumnNames
+from reclens.data.sources.encodings import DAMAGED, misread
+from reclens.data.sources.findings import Level, Reading, clipped
 from reclens.errors import MalformedData
 
+pc: Any = pyarrow.compute
+"""Its functions are made at import, where no type checker sees them."""
+
 _MAX_YEAR = 9999
+NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 class SourceTable:
@@ -21,14 +29,25 @@ class SourceTable:
         file: the file's name, for messages.
         columns: arrays of equal length, text or the types of a Parquet file.
         line_of: line (from 1) of a row (from 0).
+        reading: how the specification says that cells are written, and where findings go.
     """
 
     def __init__(
-        self, file: str, columns: dict[str, pa.Array], line_of: Callable[[int], int]
+        self,
+        file: str,
+        columns: dict[str, pa.Array],
+        line_of: Callable[[int], int],
+        reading: Reading | None = None,
     ) -> None:
         self.file = file
+        self.line_of = line_of
+        self.reading = reading or Reading()
         self._columns = columns
-        self._line_of = line_of
+
+    @property
+    def spec(self) -> ColumnNames:
+        """How the specification says that cells are written."""
+        return self.reading.columns
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values()), ()))
@@ -44,7 +63,7 @@ class SourceTable:
     def renamed(self, names: Sequence[str]) -> SourceTable:
         """The same columns under other names, in order."""
         columns = dict(zip(names, self._columns.values(), strict=True))
-        return SourceTable(self.file, columns, self._line_of)
+        return SourceTable(self.file, columns, self.line_of, self.reading)
 
     def require(self, *names: str, remedy: str = "") -> None:
         """Check that all of ``names`` are there.
@@ -61,10 +80,37 @@ class SourceTable:
                     remedy=remedy or "add the column or name the right one.",
                 )
 
-    def refuse(self, row: int, name: str, problem: str) -> MalformedData:
+    def refuse(self, row: int, name: str, problem: str, *, remedy: str = "") -> MalformedData:
         """The error for one cell."""
         value = self._columns[name][row].as_py()
-        return MalformedData.at(self.file, self._line_of(row), name, value, problem)
+        return MalformedData.at(self.file, self.line_of(row), name, value, problem, remedy=remedy)
+
+    def tell(
+        self,
+        code: str,
+        level: Level,
+        rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64],
+        name: str,
+        message: str,
+        *,
+        remedy: str = "",
+    ) -> None:
+        """Add a finding about ``rows``, a mask [n] or row numbers; none where there are none."""
+        found = np.flatnonzero(rows) if rows.dtype == bool else rows
+        if len(found) == 0:
+            return
+        first = int(found[0])
+        self.reading.tell(
+            code,
+            level,
+            len(found),
+            message,
+            file=self.file,
+            line=self.line_of(first),
+            column=name,
+            value=self._columns[name][first].as_py(),
+            remedy=remedy,
+        )
 
     # --- conversions -----------------------------------------------------------------------------
 
@@ -74,7 +120,7 @@ class SourceTable:
         Raises:
             MalformedData: an id is empty.
         """
-        text = self._text(name)
+        text = self.text(name)
         row = text.index("").as_py()
         if row >= 0:
             raise self.refuse(row, name, "the id is empty")
@@ -96,37 +142,14 @@ class SourceTable:
 
     def texts(self, name: str) -> list[str]:
         """Text [n] without surrounding white space; may be empty."""
-        return self._text(name).to_pylist()
+        text = self.text(name)
+        self._tell_damage(name, text)
+        return text.to_pylist()
 
     def first_texts(self, names: Sequence[str]) -> list[str]:
         """Text [n] of the first of ``names`` that is a column; empty where none is."""
         name = next((name for name in names if name in self), None)
         return [""] * len(self) if name is None else self.texts(name)
-
-    def seconds(self, name: str) -> npt.NDArray[np.int64]:
-        """Points in time [n], whole seconds, rounded down.
-
-        Raises:
-            MalformedData: a value is not a finite number.
-        """
-        column = self._columns[name]
-        if pa.types.is_temporal(column.type):
-            self._refuse_nulls(name)
-            column = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-            return column.to_numpy(zero_copy_only=False)
-        if pa.types.is_string(column.type):
-            try:  # most files hold whole seconds, for which this is exact
-                return self._text(name).cast(pa.int64()).to_numpy(zero_copy_only=False)
-            except pa.ArrowInvalid:
-                pass
-        elif pa.types.is_signed_integer(column.type):
-            self._refuse_nulls(name)
-            return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        numbers = np.floor(self._numbers(name, "the time is not a number of seconds"))
-        outside = np.flatnonzero(np.abs(numbers) >= 2.0**63)
-        if len(outside):
-            raise self.refuse(int(outside[0]), name, "the time is outside 64 bits")
-        return numbers.astype(np.int64)
 
     def ratings(self, name: str) -> npt.NDArray[np.float32]:
         """Ratings [n].
@@ -134,7 +157,7 @@ class SourceTable:
         Raises:
             MalformedData: a value is not a finite number.
         """
-        return self._numbers(name, "the rating is not a finite number").astype(np.float32)
+        return self.numbers(name, "the rating is not a finite number").astype(np.float32)
 
     def years(self, name: str) -> list[int | None]:
         """Years [n]; an empty cell is None.
@@ -166,7 +189,7 @@ class SourceTable:
         Raises:
             MalformedData: a value is neither.
         """
-        values = self._text(name).to_numpy(zero_copy_only=False)
+        values = self.text(name).to_numpy(zero_copy_only=False)
         raised = values == "1"
         refused = np.flatnonzero(~raised & (values != "0"))
         if len(refused):
@@ -188,30 +211,113 @@ class SourceTable:
                         told[name] = value
         return attributes
 
-    # --- below -----------------------------------------------------------------------------------
+    # --- what other conversions are made of ------------------------------------------------------
 
-    def _text(self, name: str) -> pa.StringArray:
+    def column(self, name: str) -> pa.Array:
+        """The column [n] as the file has it."""
+        return self._columns[name]
+
+    def text(self, name: str) -> pa.StringArray:
+        """The column [n] as text without surrounding white space; empty where a cell is missing."""
         text = self._columns[name].cast(pa.string())
-        return pc.call_function("utf8_trim_whitespace", [text.fill_null("")])
+        return pc.utf8_trim_whitespace(text.fill_null(""))
 
-    def _numbers(self, name: str, problem: str) -> npt.NDArray[np.float64]:
+    def numbers(self, name: str, problem: str) -> npt.NDArray[np.float64]:
+        """The column [n] as numbers.
+
+        Raises:
+            MalformedData: says ``problem`` of the first that is no finite number.
+        """
         column = self._columns[name]
-        if pa.types.is_string(column.type):
-            column = self._text(name)
+        if is_text(column):
+            column = self.numerals(name)
         try:
             numbers = column.cast(pa.float64())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise self.refuse(_first_refused(column, pa.float64()), name, problem) from None
+            remedy = ""
+            if is_text(column) and not pc.any(pc.match_substring_regex(column, NUMBER)).as_py():
+                remedy = "no row has a number there: name another column."
+            raise self.refuse(
+                first_refused(column, pa.float64()), name, problem, remedy=remedy
+            ) from None
         values = numbers.to_numpy(zero_copy_only=False)
         refused = np.flatnonzero(~np.isfinite(values))
         if len(refused):
             raise self.refuse(int(refused[0]), name, problem)
         return values
 
-    def _refuse_nulls(self, name: str) -> None:
+    def numerals(self, name: str) -> pa.StringArray:
+        """A column of text [n] with a point before decimals, where it has commas there.
+
+        Raises:
+            MalformedData: a comma may stand before decimals or thousands.
+        """
+        text = self.text(name)
+        commas = pc.match_substring(text, ",")
+        if self.spec.decimal == ".":
+            return text
+        if self.spec.decimal is None:
+            if (row := commas.index(True).as_py()) < 0:
+                return text
+            decimals = pc.match_substring_regex(text, r"^[+-]?\d*,(\d{1,2}|\d{4,})$")
+            if pc.any(pc.match_substring(text, ".")).as_py() or not pc.any(decimals).as_py():
+                raise self.refuse(
+                    row,
+                    name,
+                    "a comma that may stand before decimals or thousands",
+                    remedy="set source.columns.decimal to ',' or write numbers with a point.",
+                )
+            self.tell(
+                "decimal-comma",
+                "note",
+                commas.to_numpy(zero_copy_only=False),
+                name,
+                "commas in numbers are read as decimal points.",
+                remedy="set source.columns.decimal to '.' to refuse them.",
+            )
+        points = pc.match_substring(text, ".")
+        return pc.replace_substring(pc.if_else(points, "a point", text), ",", ".")
+
+    def refuse_nulls(self, name: str) -> None:
+        """Check that no cell is missing.
+
+        Raises:
+            MalformedData: names the first that is.
+        """
         row = self._columns[name].is_null().index(True).as_py()
         if row >= 0:
             raise self.refuse(row, name, "the value is missing")
+
+    # --- below -----------------------------------------------------------------------------------
+
+    def _tell_damage(self, name: str, text: pa.StringArray) -> None:
+        """Tell of characters that were lost before the file was saved."""
+        suspect = pc.match_substring_regex(text, DAMAGED).fill_null(False)
+        rows = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
+        cells = {int(row): text[int(row)].as_py() for row in rows}
+        self.tell(
+            "replacement-characters",
+            "warning",
+            np.array([row for row, cell in cells.items() if "\ufffd" in cell], dtype=np.int64),
+            name,
+            "texts have characters that were lost before the file was saved (\ufffd).",
+            remedy="export the file again, in UTF-8.",
+        )
+        repaired = {row: before for row, cell in cells.items() if (before := misread(cell))}
+        self.tell(
+            "mojibake",
+            "warning",
+            np.array(list(repaired), dtype=np.int64),
+            name,
+            "texts were UTF-8 that was taken for Windows-1252 before the file was saved; they are "
+            f"kept as they are. The first was {clipped(next(iter(repaired.values()), ''))!r}.",
+            remedy="export the file again, in UTF-8.",
+        )
+
+
+def is_text(column: pa.Array) -> bool:
+    """Whether a column is text."""
+    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
 
 
 def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -219,7 +325,7 @@ def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stripped for tag in tags if (stripped := tag.strip())))
 
 
-def _first_refused(column: pa.Array, target: pa.DataType) -> int:
+def first_refused(column: pa.Array, target: pa.DataType) -> int:
     """First row that does not cast, by halving: exactly the rule of the fast cast that failed."""
     low, high = 0, len(column)
     while high - low > 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from reclens.data.sources.columns import SourceTable
+from reclens.contracts.account import Finding
 from reclens.errors import InvalidInput
 
 Order = Literal["time", "sequence", "none"]
@@ -70,12 +70,22 @@ class RawData:
     """Attributes by user id; users may be missing or superfluous."""
     order: Order = "time"
     """What is known of the order of interactions."""
+    fractions: npt.NDArray[np.float64] | None = None
+    """[n] from 0 to less than 1, what ``timestamps`` lack of the full time; None: nothing. Rows of
+    the same second are in this order, and divided by it."""
+    findings: tuple[Finding, ...] = ()
+    """How the files were understood, and what was odd about them."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
+    @property
+    def timed(self) -> bool:
+        """Whether ``timestamps`` are points in time, and not places in the source's order."""
+        return self.order == "time" and not np.array_equal(self.timestamps, rows_as_time(self))
 
-def rows_as_time(table: SourceTable) -> npt.NDArray[np.int64]:
+
+def rows_as_time(table: Sized) -> npt.NDArray[np.int64]:
     """Row numbers [n] from 0, for a source without times: rows are taken to be in order of time."""
     return np.arange(len(table), dtype=np.int64)
 

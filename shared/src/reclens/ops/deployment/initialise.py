@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from reclens.ops.deployment.minio_users import administrator, keys_of, make_user
 from reclens.platform.jobs.app import connect
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
+from reclens.platform.polling import poll_until
 from reclens.platform.settings.models import ClientSettings, RedisSettings, S3Settings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.objects import S3Store
@@ -133,17 +133,20 @@ def await_bucket(
 
 
 def _wait(attempt: Callable[[], None], what: str, seconds: float, say: Say) -> None:
-    deadline = time.monotonic() + seconds
-    for tries in count():
+    problems: list[Unavailable] = []
+
+    def succeeded() -> bool:
         try:
             attempt()
-            return
         except Unavailable as error:
-            if time.monotonic() >= deadline:
-                raise
-            if not tries:
+            if not problems:
                 say(f"waiting for {what}: {error.message}")
-            time.sleep(_POLL_SECONDS)
+            problems[:] = [error]
+            return False
+        return True
+
+    if not poll_until(succeeded, seconds=seconds, every=_POLL_SECONDS):
+        raise problems[0]
 
 
 # --- the pipeline --------------------------------------------------------------------------------

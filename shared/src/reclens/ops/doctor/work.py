@@ -1,4 +1,4 @@
-"""Checks of jobs and of answers: workers, jobs that nothing carries, releases, the gateway."""
+"""Checks of jobs and answers: workers, jobs that nothing carries, releases, logs, the gateway."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from redis import Redis
 
 from reclens.contracts import Release, job_kinds
 from reclens.errors import (
+    CorruptArtifact,
     InvalidInput,
     NotFound,
     NotReady,
@@ -23,7 +24,10 @@ from reclens.platform.celery.reconciler import messages
 from reclens.platform.jobs.lease import WORKERS
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobView
+from reclens.platform.store.append_log import entry_number
 from reclens.platform.store.artifacts import ArtifactStore
+from reclens.platform.store.label_corrections import CorrectionLog
+from reclens.platform.store.policy_log import PolicyLog
 
 _BEATS_SECONDS: Final = 7.0
 """A worker counts upwards every five seconds, and more often where time-outs are short."""
@@ -166,6 +170,24 @@ class Gateway(Protocol):
     def recommend(self, *, user_id: str, top_k: int) -> Any:
         """Recommend for one user."""
         ...
+
+
+def check_logs(store: ArtifactStore) -> Iterator[Finding]:
+    """Whether each entry of each log is still the one that the next entry was written after."""
+    found: list[Finding] = []
+    for logs in (store.releases, PolicyLog(store.objects)):
+        numbers = logs.numbers().items()
+        wanted = [(name, number) for name, some in numbers for number in reversed(some)]
+        for entry in logs.read(wanted).values():
+            if isinstance(entry, CorruptArtifact):
+                found.append(Finding("logs", Level.ERROR, entry.message, entry.remedy))
+    keys = (key.rpartition("/") for key in store.objects.list("edits/"))
+    for folder in {folder for folder, _, name in keys if entry_number("", name)}:
+        try:
+            CorrectionLog(store, folder.replace("edits/", "autoencoders/", 1)).read()
+        except CorruptArtifact as error:
+            found.append(Finding("logs", Level.ERROR, error.message, error.remedy))
+    yield from found or [ok("logs", "each entry is what the next one was written after.")]
 
 
 def check_gateway(client: Gateway, store: ArtifactStore) -> Iterator[Finding]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reclens.errors import Unavailable
+from reclens.platform.polling import poll_until
 from reclens.platform.settings.models import RedisSettings, S3Settings
 
 PROBE_SECONDS = 2.0
@@ -102,16 +102,16 @@ def wait_until(
     Raises:
         Unavailable: the process died or does not answer in time.
     """
-    deadline = time.monotonic() + timeout_seconds
-    while True:
+    running = True
+
+    def over() -> bool:
+        nonlocal running
         running = alive()
-        if running and answers():
-            return
-        late = time.monotonic() > deadline
-        if late or not running:
-            problem = f"does not answer after {timeout_seconds:.0f} s" if running else "has died"
-            raise Unavailable(
-                f"{what} {problem}. End of {log}:\n{log_tail(log)}",
-                remedy="mend what the log complains of and start again.",
-            )
-        time.sleep(_POLL_SECONDS)
+        return not running or answers()
+
+    if not poll_until(over, seconds=timeout_seconds, every=_POLL_SECONDS) or not running:
+        problem = f"does not answer after {timeout_seconds:.0f} s" if running else "has died"
+        raise Unavailable(
+            f"{what} {problem}. End of {log}:\n{log_tail(log)}",
+            remedy="mend what the log complains of and start again.",
+        )

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from reclens.platform.polling import poll_until
 
 _CLOCK_SECONDS = 2.0
 """Allowed difference of file times and process start times, which are measured by two clocks."""
@@ -55,11 +56,8 @@ def stop(processes: Iterable[psutil.Process], patience_seconds: float) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
     psutil.wait_procs(stopping, timeout=patience_seconds)
-    deadline = time.monotonic() + 1
-    while groups and time.monotonic() < deadline:
-        groups = {group for group in groups if _group_lives(group)}
-        time.sleep(0.02)
-    for group in groups:
+    poll_until(lambda: not any(map(_group_lives, groups)), seconds=1, every=0.02)
+    for group in filter(_group_lives, groups):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
     for process in stopping:

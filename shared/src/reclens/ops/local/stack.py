@@ -21,6 +21,7 @@ from reclens.ops.local.supervision import (
     Supervisor,
     data_roots,
 )
+from reclens.platform.polling import poll_until
 
 Report = Callable[[str], None]
 
@@ -146,8 +147,8 @@ class LocalStack:
         """Wait until each answers; one that dies again and again ends the wait at once."""
         waiting = list(names)
         pids: dict[str, set[int]] = {name: set() for name in names}
-        deadline = time.monotonic() + _START_SECONDS
-        while waiting:
+
+        def all_answer() -> bool:
             queues = set[str]() if _QUEUE_OF.keys().isdisjoint(waiting) else self._consumed_queues()
             programs = self._supervisor.programs()
             for name in list(waiting):
@@ -159,10 +160,10 @@ class LocalStack:
                 if _running(programs[name]) and self._probe(name, queues)[0]:
                     report(f"{name} answers")
                     waiting.remove(name)
-            if waiting and time.monotonic() > deadline:
-                raise self._failed(waiting[0], f"is silent after {_START_SECONDS:.0f} s")
-            if waiting:
-                time.sleep(_POLL_SECONDS)
+            return not waiting
+
+        if not poll_until(all_answer, seconds=_START_SECONDS, every=_POLL_SECONDS):
+            raise self._failed(waiting[0], f"is silent after {_START_SECONDS:.0f} s")
 
     def _failed(self, name: str, problem: str) -> Unavailable:
         log = self.state.logs / f"{name}.log"

@@ -144,6 +144,11 @@ class ObjectStore(ABC):
         """Whether there is an object called ``key``."""
         return key in self.list(key)
 
+    def etags(self, prefix: str) -> Mapping[str, str]:
+        """Keys that begin with ``prefix``, each with what changes where its bytes do; empty where
+        the store tells of no such thing."""
+        return dict.fromkeys(self.list(prefix), "")
+
     # --- for those who clean up, and copy --------------------------------------------------------
 
     def entries(self, prefix: str) -> list[StoredObject]:
@@ -318,11 +323,15 @@ class S3Store(ObjectStore):
 
     def list(self, prefix: str) -> list[str]:
         """Keys below ``prefix``, sorted."""
+        return sorted(self.etags(prefix))
+
+    def etags(self, prefix: str) -> Mapping[str, str]:
+        """Keys below ``prefix`` with their ETags."""
         with self._errors(prefix):
             found = self._client.list_objects(
                 bucket_name=self.bucket, prefix=prefix, recursive=True
             )
-            return sorted(item.object_name or "" for item in found)
+            return {item.object_name or "": item.etag or "" for item in found}
 
     def entries(self, prefix: str) -> list[StoredObject]:
         """Objects below ``prefix`` with size and time, sorted by key."""

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound, StalePolicy
-from reclens.platform.store.append_log import AppendLog, entry_number
 from reclens.platform.store.objects import ObjectStore
+from reclens.platform.store.version_logs import VersionLogs
 from reclens.steering.policies import POLICY_ID, StoredPolicy
-
-_PREFIX: Final = "policies/"
-_POLICY_ID: Final = re.compile(POLICY_ID)
-_READERS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,7 @@ class PolicyChange:
     """The version written."""
 
 
-class PolicyLog:
+class PolicyLog(VersionLogs[StoredPolicy]):
     """Append-only: version n of a policy is the object ``policies/{policy_id}/{n:06d}.json``.
 
     Each version is whole, and so is its audit: who, when, why. A deletion is a version as well, and
@@ -39,69 +32,19 @@ class PolicyLog:
         Unavailable: the store does not answer just now.
     """
 
+    FOLDER = "policies/"
+    NAMES = re.compile(POLICY_ID)
+    FIELD = "policy"
+    UNKNOWN = "names have 1 to 63 of a-z, 0-9 and -, beginning with a letter."
+    VERSIONS = "see ListPolicyVersions."
+    DAMAGED = "bring the object back from a copy of the bucket, or update the policy."
+
     def __init__(self, objects: ObjectStore) -> None:
-        self._objects = objects
+        super().__init__(objects, StoredPolicy)
 
-    # --- reading ---------------------------------------------------------------------------------
-
-    def newest(self) -> dict[str, int]:
-        """Number of the newest version of every policy, deleted ones included."""
-        found: dict[str, int] = {}
-        for key in self._objects.list(_PREFIX):
-            policy_id = key.removeprefix(_PREFIX).partition("/")[0]
-            number = entry_number(f"{_PREFIX}{policy_id}/", key)
-            if number and _POLICY_ID.fullmatch(policy_id):
-                found[policy_id] = max(number, found.get(policy_id, 0))
-        return found
-
-    def versions(self, policy_id: str) -> list[int]:
-        """Numbers of all versions of a policy, rising; none where it never was."""
-        return self._log(policy_id).numbers()
-
-    def version(self, policy_id: str, version: int) -> StoredPolicy:
-        """One version, also of a deleted policy.
-
-        Raises:
-            NotFound: there is no such version.
-            CorruptArtifact: it cannot be read.
-        """
-        log = self._log(policy_id)
-        try:
-            entry = log.entry(version)
-        except NotFound as error:
-            raise NotFound(
-                f"policy {policy_id!r} has no version {version}.",
-                field="policy",
-                remedy="see ListPolicyVersions.",
-            ) from error
-        if (entry.policy_id, entry.version) != (policy_id, version):
-            raise log.corrupt(
-                log.key(version), f"is version {entry.version} of {entry.policy_id!r}"
-            )
-        return entry
-
-    def read(
-        self, wanted: Iterable[tuple[str, int]]
-    ) -> dict[tuple[str, int], StoredPolicy | CorruptArtifact]:
-        """Several versions, each by its name and number; one that cannot be read is its error.
-
-        Raises:
-            NotFound: one does not exist.
-        """
-
-        def one(name: tuple[str, int]) -> StoredPolicy | CorruptArtifact:
-            try:
-                return self.version(*name)
-            except CorruptArtifact as error:
-                return error.bare()
-
-        names = list(wanted)
-        if len(names) <= 1:
-            return {name: one(name) for name in names}
-        with ThreadPoolExecutor(_READERS, "policies") as pool:
-            return dict(zip(names, pool.map(one, names), strict=True))
-
-    # --- writing ---------------------------------------------------------------------------------
+    def identity(self, entry: StoredPolicy) -> tuple[str, int]:
+        """The name and the number that a version says it has."""
+        return entry.policy_id, entry.version
 
     def create(self, draft: StoredPolicy) -> PolicyChange:
         """Store a policy under a name that is free; its version is set here.
@@ -171,15 +114,6 @@ class PolicyLog:
         """``draft`` as that version; None where somebody else took the number."""
         stored = draft.model_copy(update={"version": version})
         return stored if self._log(draft.policy_id).add(version, stored) else None
-
-    def _log(self, policy_id: str) -> AppendLog[StoredPolicy]:
-        if not _POLICY_ID.fullmatch(policy_id):
-            raise NotFound(
-                f"there is no policy {policy_id[:100]!r}.",
-                field="policy_id",
-                remedy="names have 1 to 63 of a-z, 0-9 and -, beginning with a letter.",
-            )
-        return AppendLog(self._objects, f"{_PREFIX}{policy_id}/", StoredPolicy, field="policy")
 
 
 def deleted(policy: StoredPolicy | pb.Policy, *, field: str) -> NotFound:

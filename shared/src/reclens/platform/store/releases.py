@@ -9,19 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from reclens.contracts import Release
 from reclens.contracts.specs.dataset import NAME
 from reclens.errors import CorruptArtifact, NotFound, RecLensError, ReleasePinned, StaleRelease
-from reclens.platform.store.append_log import AppendLog, entry_number
 from reclens.platform.store.objects import ObjectStore
-
-_PREFIX: Final = "releases/"
-_NAME: Final = re.compile(NAME)
+from reclens.platform.store.version_logs import VersionLogs
 
 
-class ReleaseLog:
+class ReleaseLog(VersionLogs[Release]):
     """All releases of one bucket, by name. Objects that are no version of a release are left alone.
 
     Before releases were logs, a release was the one object ``releases/{name}.json``. Where there is
@@ -31,39 +28,41 @@ class ReleaseLog:
         Unavailable: the store does not answer just now.
     """
 
+    FOLDER = "releases/"
+    NAMES = re.compile(NAME)
+    FIELD = "release"
+    UNKNOWN = "publish one with a pipeline job (`reclens submit`)."
+    VERSIONS = "`reclens releases history {name}` shows all."
+    DAMAGED = (
+        "bring the object back from a copy of the bucket, or serve another version with `reclens "
+        "releases rollback {name}`."
+    )
+
     def __init__(self, objects: ObjectStore) -> None:
-        self._objects = objects
+        super().__init__(objects, Release)
         self._heads: dict[str, Release] = {}
 
     # --- reading ---------------------------------------------------------------------------------
 
     def heads(self) -> Mapping[str, Release | RecLensError]:
-        """The newest version of every release, by name; one that cannot be read is its error."""
-        newest = {name: numbers[-1] for name, numbers in self.numbers().items()}
+        """The newest version of every release, by name; one that cannot be read, or that was
+        changed since it was read, is its error."""
+        newest = self.newest()
         # Versions never change, so only those that are new are read.
         self._heads = {
             name: head
             for name, head in self._heads.items()
             if head.number and head.number == newest.get(name)
         }
-        found: dict[str, Release | RecLensError] = {}
-        for name, number in sorted(newest.items()):
+        found: dict[str, Release | RecLensError] = {**self.faults}
+        for name in sorted(newest.keys() - found.keys()):
             try:
                 found[name] = self._heads[name] = self._heads.get(name) or self.version(
-                    name, number
+                    name, newest[name]
                 )
             except RecLensError as error:
                 found[name] = error.bare()
         return found
-
-    def numbers(self) -> dict[str, list[int]]:
-        """Numbers of all versions of every release, rising, by name."""
-        found: dict[str, list[int]] = {}
-        for key in self._objects.list(_PREFIX):
-            name, number = _version_of(key)
-            if name:
-                found.setdefault(name, []).append(number)
-        return {name: sorted(numbers) for name, numbers in found.items()}
 
     def head(self, name: str) -> Release:
         """The newest version of a release.
@@ -79,30 +78,20 @@ class ReleaseLog:
 
         Raises:
             NotFound: there is none of that number.
-            CorruptArtifact: it cannot be read.
+            CorruptArtifact: it was changed, or cannot be read.
         """
-        log = self._log(name)
+        if number:
+            return super().version(name, number)
+        key = _unnumbered(name)
         try:
-            if number:
-                release = log.entry(number)
-            else:
-                release = log.parse(
-                    _unnumbered(name), self._objects.get_document(_unnumbered(name))
-                )
+            return self._log(name).parse(key, self._objects.get_document(key), 0)
         except NotFound as error:
-            raise NotFound(
-                f"release {name!r} has no version {number}.",
-                field="release",
-                remedy=f"`reclens releases history {name}` shows all.",
-            ) from error
-        if (release.name, release.number) != (name, number):
-            raise CorruptArtifact(
-                f"version {number} of release {name!r} says that it is version {release.number} "
-                f"of {release.name!r}.",
-                field="release",
-                remedy=f"`reclens releases rollback {name}` serves one before it.",
-            )
-        return release
+            raise self._no_version(name, 0) from error
+
+    def versions(self, name: str) -> list[int]:
+        """Numbers of all versions of a release, rising; none where it never was."""
+        numbers = super().versions(name)
+        return [0, *numbers] if self._objects.exists(_unnumbered(name)) else numbers
 
     def history(self, name: str) -> list[Release | CorruptArtifact]:
         """Every version of a release, newest first; one that cannot be read is its error.
@@ -110,15 +99,19 @@ class ReleaseLog:
         Raises:
             NotFound: there is no such release.
         """
-
-        def one(number: int) -> Release | CorruptArtifact:
-            try:
-                return self.version(name, number)
-            except CorruptArtifact as error:
-                return error.bare()
-
         self._newest(name)
-        return [one(number) for number in reversed(self._numbers(name))]
+        # One after the other: of each it is known by then what the one after it says.
+        wanted = [(name, number) for number in reversed(self.versions(name))]
+        return [self.read([one])[one] for one in wanted]
+
+    def identity(self, entry: Release) -> tuple[str, int]:
+        """The name and the number that a version says it has."""
+        return entry.name, entry.number
+
+    def place(self, key: str) -> tuple[str, int] | None:
+        """Name and number of the version that an object holds; None where it holds none."""
+        name = key.removeprefix(self.FOLDER).removesuffix(".json")
+        return (name, 0) if key == _unnumbered(name) and "/" not in name else super().place(key)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -235,7 +228,7 @@ class ReleaseLog:
     def _append(self, name: str, following: Callable[[int, Release | None], Release]) -> Release:
         """Write what follows the newest version, unless that is a version that there is."""
         while True:
-            newest = max(self._numbers(name), default=0)
+            newest = max(self.versions(name), default=0)
             try:
                 head = self.version(name, newest)
             except (NotFound, CorruptArtifact):
@@ -270,37 +263,13 @@ class ReleaseLog:
 
     def _newest(self, name: str) -> int:
         """Number of the newest version."""
-        if numbers := self._numbers(name):
+        if numbers := self.versions(name):
             return numbers[-1]
-        raise NotFound(
-            f"there is no release {name[:100]!r}.",
-            field="release",
-            remedy="publish one with a pipeline job (`reclens submit`).",
-        )
-
-    def _numbers(self, name: str) -> list[int]:
-        """Numbers of all versions, rising."""
-        if not _NAME.fullmatch(name):
-            return []
-        numbers = self._log(name).numbers()
-        return [0, *numbers] if self._objects.exists(_unnumbered(name)) else numbers
-
-    def _log(self, name: str) -> AppendLog[Release]:
-        return AppendLog(self._objects, f"{_PREFIX}{name}/", Release, "release")
-
-
-def _version_of(key: str) -> tuple[str, int]:
-    """Name and number of the version that ``key`` holds; no name where it holds none."""
-    name, slash, _ = key.removeprefix(_PREFIX).partition("/")
-    if not slash:
-        name = name.removesuffix(".json")
-        return (name, 0) if key == _unnumbered(name) and _NAME.fullmatch(name) else ("", 0)
-    number = entry_number(f"{_PREFIX}{name}/", key)
-    return (name, number) if number and _NAME.fullmatch(name) else ("", 0)
+        raise self._unknown(name)
 
 
 def _unnumbered(name: str) -> str:
-    return f"{_PREFIX}{name}.json"
+    return f"{ReleaseLog.FOLDER}{name}.json"
 
 
 def _ordered(release: Release) -> datetime:

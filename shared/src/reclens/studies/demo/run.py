@@ -16,6 +16,7 @@ from reclens.ops.local.processes import terminated_as_interrupted
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.spec_file import JobRequest, read_spec_file
 from reclens.platform.jobs.view import JobState, JobView
+from reclens.platform.polling import poll_until
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.studies.demo.plots import draw_plots
@@ -107,19 +108,20 @@ def _show(
 
 
 def _await_serving(client: SteeringClient, release: Release) -> None:
-    deadline = time.monotonic() + _SERVING_SECONDS
     problem = "the gateway has not loaded it"
-    while time.monotonic() < deadline:
+
+    def is_served() -> bool:
+        nonlocal problem
         try:
             served = client.release(release.name)
         except (NotFound, NotReady, Unavailable) as error:
             problem = error.message
-        else:
-            if served.serving and served.versions.release_version == release.version:
-                return
-            problem = served.refusal or problem
-        time.sleep(_POLL_SECONDS)
-    raise Unavailable(
-        f"release {release.name} is not served after {_SERVING_SECONDS:.0f} s: {problem}",
-        remedy="see gateway.log and inference.log in the state folder's `logs`.",
-    )
+            return False
+        problem = served.refusal or problem
+        return served.serving and served.versions.release_version == release.version
+
+    if not poll_until(is_served, seconds=_SERVING_SECONDS, every=_POLL_SECONDS):
+        raise Unavailable(
+            f"release {release.name} is not served after {_SERVING_SECONDS:.0f} s: {problem}",
+            remedy="see gateway.log and inference.log in the state folder's `logs`.",
+        )
