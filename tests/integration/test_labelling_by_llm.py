@@ -140,3 +140,37 @@ def test_a_model_that_refuses_ends_the_job_with_what_to_mend(
     assert view.error.type == "LlmRefused"
     assert "RECLENS_LLM__TOKEN" in view.error.message
     assert not bucket.exists(spec(33, **_options(33)).artifact_ref())
+
+
+TOO_LONG = '{"error": "must have less than 4096 tokens", "error_type": "validation"}'
+THOUGHT = '{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}'
+
+
+@pytest.mark.parametrize(
+    ("seed", "body", "said", "remedy"),
+    [
+        (35, TOO_LONG, "must have less than 4096 tokens", "RECLENS_LLM__DIALECT"),
+        (36, THOUGHT, "thinking used up max_tokens", "raise the job's llm.max_tokens"),
+    ],
+    ids=["refused with status 200", "thinking"],
+)
+def test_a_job_without_an_answer_ends_once_with_why_and_the_remedy(  # noqa: PLR0917
+    stack: LabellingStack,
+    bucket: ArtifactStore,
+    tgi: Lookalike,
+    seed: int,
+    body: str,
+    said: str,
+    remedy: str,
+):
+    tgi.always(body=body)
+    view = stack.finish(stack.submit(seed, **_options(seed)))
+    assert view.state is JobState.FAILED
+    assert view.error is not None
+    assert view.error.type == "LlmRefused"
+    assert (view.error.message.count(said), view.error.message.count(remedy)) == (1, 1)
+    assert not bucket.exists(spec(seed, **_options(seed)).artifact_ref())
+    # Each shard gives up at the third failure of labels or of judgements, with others in flight.
+    assert len(tgi.requests) <= len(FIRSTS) * (5 + LLM_CONCURRENCY)
+    tgi.reset()
+    assert stack.finish(stack.submit(seed, **_options(seed))).state is JobState.SUCCEEDED

@@ -243,6 +243,10 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(behaviour.get("slow", 0))
 
     def chat(self, body: Json, behaviour: Json) -> None:
+        if behaviour.get("body") is not None:
+            headers = behaviour.get("headers", {})
+            self.send(behaviour.get("status", 200), behaviour["body"].encode(), headers)
+            return
         if "status" in behaviour:
             words = behaviour.get("error", "Model is overloaded")
             self.reply(
@@ -259,9 +263,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         text = answer_text(body, behaviour, constrained=schema is not None)
         answer = completion(body, text, behaviour.get("finish_reason", "stop"))
-        if behaviour.get("body") is not None:
-            self.send(200, behaviour["body"].encode(), {})
-        elif behaviour.get("cut_body"):
+        if behaviour.get("cut_body"):
             self.send(200, json.dumps(answer).encode(), {}, missing=10)
         else:
             self.reply(200, answer)

@@ -185,7 +185,7 @@ class LlmInterrupted(LlmUnavailable):
 
 
 class LlmRefused(RecLensError):
-    """The language model's server understood and said no, and would again."""
+    """The language model's server said no, or what is no answer, and would again."""
 
     grpc_code = "FAILED_PRECONDITION"
     of_this_request: bool = False

@@ -136,28 +136,36 @@ def failure_of(
     """
     reports = [failed.get(shard.first, _LOST) for shard in missing]
     first = reports[0]
-    if len(missing) == n_shards and not first.retryable and len({_why(r) for r in reports}) == 1:
+    causes = {_cause(report): report for report in reversed(reports)}
+    if len(missing) == n_shards and not first.retryable and len(causes) == 1:
         return _rebuilt(first)
     ranges: dict[str, list[range]] = {}
     for shard, report in zip(missing, reports, strict=True):
-        same = ranges.setdefault(_why(report), [])
+        same = ranges.setdefault(_cause(report), [])
         if same and same[-1].stop == shard.first:
             same[-1] = range(same[-1].start, shard.stop)
         else:
             same.append(shard.latents)
     listed = "; ".join(
-        f"latents {', '.join(f'{one.start}-{one.stop - 1}' for one in same)}: {why.rstrip('.')}"
-        for why, same in ranges.items()
+        f"latents {', '.join(f'{one.start}-{one.stop - 1}' for one in same)}: "
+        f"{_why(causes[cause]).rstrip('.')}"
+        for cause, same in ranges.items()
     )
+    mend = f"{first.remedy.rstrip('.')}; then " if len(causes) == 1 and first.remedy else ""
     return Partial(
         f"{len(missing)} of {n_shards} shards were not made. {listed}.",
-        remedy="submit the same job again: it makes only those.",
+        remedy=f"{mend}submit the same job again: it makes only those.",
     )
 
 
 _LOST = FailureReport(
     reason="GONE", type="Gone", message="it was made and is gone again", retryable=True
 )
+
+
+def _cause(report: FailureReport) -> str:
+    """What reports of one cause share: their messages may name latents or count them."""
+    return f"{report.type} {report.field} {report.remedy}" if report.remedy else _why(report)
 
 
 def _why(report: FailureReport) -> str:

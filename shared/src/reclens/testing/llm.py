@@ -216,8 +216,10 @@ class LlmClientSuite(_Suite):
         self, client: LlmClient, server: ScriptedServer, body: bytes
     ):
         server.replies = [Reply(body)]
-        with pytest.raises(LlmUnavailable):
+        with pytest.raises((LlmUnavailable, LlmRefused)) as caught:
             client.complete(REQUEST)
+        assert caught.value.field
+        assert caught.value.remedy
 
     def test_any_text_can_be_kept(
         self, client: LlmClient, server: ScriptedServer, completion: CompletionMaker

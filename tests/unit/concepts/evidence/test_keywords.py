@@ -1,3 +1,4 @@
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from reclens.concepts.evidence.item_text import (
     POPULAR,
     Term,
     TermKind,
+    item_terms,
     popularity_standing,
 )
 from reclens.concepts.evidence.latent_evidence import gather_evidence
@@ -61,6 +63,27 @@ def test_terms_are_tags_times_pairs_and_words():
     assert carried[0].tolist() == [1] * 11
     assert carried[1].tolist() == [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1]
     assert carried[3].tolist() == [0] * 11
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("星の列車", {"星", "列車"}),
+        ("科幻電影 2001", {"科幻", "幻電", "電影"}),
+        ("となりのトトロ", {"となりの", "トトロ"}),
+        ("사랑의 집", {"사랑의"}),
+        ("Дом у реки", {"дом", "реки"}),  # noqa: RUF001,
+        ("بيت الريح", {"بيت", "الريح"}),
+        ("हिन्दी फ़िल्में", {"हिन्दी", "फ़िल्में"}),
+        ("บ้านริมน้ำ", {"บ้านริมน้ำ"}),
+        ("Café Noir 2: l'Été_bleu", {"café", "noir", "été", "bleu"}),
+        ("X2000 The End", {"the", "end"}),
+    ],
+)
+def test_titles_in_any_script_have_words(title: str, found: set[str]):
+    terms = item_terms(title, [], None, "")
+    words = {term.text[1:-1] for term in terms if term.kind == TermKind.WORD}
+    assert words == {unicodedata.normalize("NFC", word) for word in found}
 
 
 def test_series_are_what_titles_share_before_part_and_subtitle():

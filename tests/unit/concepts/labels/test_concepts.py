@@ -1,12 +1,16 @@
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reclens.concepts import LatentLabel, group_concepts, read_concepts, write_concepts
-from reclens.concepts.evidence.item_text import clean, slug, unique_slugs
+from reclens.concepts.evidence.item_text import clean, meaning_of, slug, unique_slugs
 from reclens.errors import CorruptArtifact, InvalidInput
 
 ROWS = [
@@ -105,12 +109,18 @@ def test_reading_concepts_needs_neither_scikit_learn_nor_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+_LONG = "one-item-dr-strangelove-or-how-i-learned-to-stop-worrying-and-l"
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [
         ("Film-Noir · 1940s", "film-noir-1940s"),
-        ("One item: Amélie", "one-item-amelie"),
-        ("日本", "concept"),
+        ("Children's", "children-s"),
+        ("Sci-Fi 1990s", "sci-fi-1990s"),
+        ("“Star Trek”", "star-trek"),
+        ("Rock\u2019n\u2019Roll…", "rocknroll"),
+        ("One item: Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb", _LONG),
         ("../../etc", "etc"),
         ("x" * 200, "x" * 63),
         # The command line takes a number alone for a latent.
@@ -118,8 +128,42 @@ def test_reading_concepts_needs_neither_scikit_learn_nor_torch():
         ("9" * 200, "concept-" + "9" * 55),
     ],
 )
-def test_slugs_are_safe_and_bounded(label, expected):
+def test_ids_of_labels_in_ascii_stay_as_policies_name_them(label, expected):
     assert slug(label) == expected
+    assert unique_slugs([label, "драма", "Drama"])[label] == expected
+
+
+def test_labels_in_any_script_keep_an_id_of_their_own_whoever_comes_and_goes():
+    labels = Path(__file__).with_name("labels.txt").read_text(encoding="utf-8").splitlines()
+    together = unique_slugs(labels)
+    assert len(set(together.values())) == len(labels) == 32
+    for label, concept_id in together.items():
+        assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", concept_id), label
+        assert unique_slugs([label]) == {label: concept_id}
+    assert (together["1990s"], together["policier"]) == ("1990s", "policier")
+
+
+def test_an_id_tells_what_latin_letters_a_label_has():
+    # SHA-256 of "драма", "драма 1990s" and "amélie" in UTF-8, by coreutils.
+    assert slug("драма") == "concept-2a5ad7e7"
+    assert slug("Драма 1990s") == "1990s-4b95e63b"
+    assert slug("Amélie") == "amelie-5f78ac01"
+
+
+@given(st.lists(st.text(max_size=80), max_size=6, unique_by=meaning_of))
+def test_no_two_meanings_share_an_id(labels: list[str]):
+    slugs = unique_slugs(labels)
+    assert len(set(slugs.values())) == len(labels)
+    assert all(
+        re.fullmatch("[a-z0-9-]{1,63}", one) and not one.isdecimal() for one in slugs.values()
+    )
+
+
+def test_labels_that_are_cut_to_the_same_id_tell_their_ends_apart():
+    parts = [f"{'a very long name ' * 4}part {number}" for number in range(3)]
+    slugs = unique_slugs(parts)
+    assert len(set(slugs.values())) == 3
+    assert unique_slugs(parts[1:]) == {part: slugs[part] for part in parts[1:]}
 
 
 def test_labels_that_collide_get_different_slugs():

@@ -10,7 +10,7 @@ import pytest
 from reclens.concepts.llm.answers import (
     InvalidAnswer,
     abstention,
-    find_object,
+    find_objects,
     read_grades,
     read_label,
 )
@@ -45,16 +45,39 @@ def without(field: str) -> str:
     ],
 )
 def test_the_last_whole_object_is_found_in_whatever_surrounds_it(text: str, found: dict):
-    assert find_object(text) == found
+    assert find_objects(text)[-1] == found
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "no idea", "[1, 2]", '{"a": 1', "{a: 1}", '{"a": NaN}', "{" * 100_000, '{"a":' * 50_000],
 )
-def test_text_without_an_object_is_no_answer(text: str):
+def test_text_without_an_object_is_no_answer(noir: LabelQuestion, text: str):
+    assert find_objects(text) == []
     with pytest.raises(InvalidAnswer, match="no complete JSON object"):
-        find_object(text)
+        read_label(text, noir)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        said() + '\nIs that what you wanted? {"more": true}',
+        said(name="A draft") + " or better\n```json\n" + said() + "\n```\n```json\n{}\n```",
+        said() + said(name="a name of far too many words for anybody"),
+        f'{{"label": {said()}, "done": true}}',
+        f"[{said()}]",
+        "<think>" + "{x} " * 1500 + "</think>" + said(),
+        f"<think>{said(name='A draft')}</think>{said()}",
+    ],
+    ids=["goes on", "several", "worse", "wrapped", "list", "braces", "thought"],
+)
+def test_the_last_valid_object_counts(noir: LabelQuestion, text: str):
+    assert read_label(text, noir).name == "Dark crime films"
+
+
+def test_of_several_grades_the_last_that_fit_count(noir_cases: JudgeQuestion):
+    text = '{"grades": [1, 1, 1, 1]} {"grades": [1, 2, 3, 4]} {"grades": [1]}'
+    assert read_grades(text, noir_cases).grades == [1, 2, 3, 4]
 
 
 def test_a_valid_label_is_taken(noir: LabelQuestion):

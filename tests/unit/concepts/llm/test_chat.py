@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from running_lookalike import Lookalike
 
@@ -160,17 +163,56 @@ def test_a_models_own_abstention_is_kept(tgi: Lookalike, make_client, noir: Labe
     assert len(tgi.requests) == 1
 
 
-def test_what_was_invalid_twice_is_not_paid_for_again(
+def test_what_was_invalid_twice_is_asked_again_as_the_server_may_be_mended(
     tgi: Lookalike, make_client, noir: LabelQuestion
 ):
     kept = Kept()
     tgi.behave({"broken_json": True}, {"broken_json": True})
     first = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
-    again = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
-    assert len(tgi.requests) == 2
-    assert again.answer == first.answer
     assert (first.usage.calls, first.usage.invalid) == (2, 1)
-    assert (again.usage.calls, again.usage.cached, again.usage.invalid) == (0, 1, 1)
+    assert kept.answers == {}
+    again = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
+    assert (again.answer.name, again.usage.calls, again.usage.invalid) == ("Film-Noir", 1, 0)
+
+
+def test_an_invalid_answer_that_an_earlier_version_kept_is_asked_for_again(
+    tgi: Lookalike, make_client, noir: LabelQuestion
+):
+    kept = Kept()
+    ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
+    (key,) = kept.answers
+    kept.answers[key] = replace(kept.answers[key], text="no JSON")
+    again = ask_label(make_client(tgi), noir, OPTIONS, cache=kept)
+    assert (again.answer.name, again.usage.calls, again.usage.cached) == ("Film-Noir", 1, 0)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": "Let me look at the items. The first"},
+        {"content": "<think>Let me look at {this}"},
+        {"content": "<think>What is it?</think>\n"},
+        {"content": None},
+    ],
+    ids=["apart", "tags", "closed", "hidden"],
+)
+def test_thinking_that_used_up_max_tokens_is_told_and_not_asked_again(
+    tgi: Lookalike, make_client, noir: LabelQuestion, message: dict
+):
+    choice = {"index": 0, "message": message, "finish_reason": "length"}
+    tgi.always(body=json.dumps({"model": "m", "choices": [choice]}))
+    outcome = ask_label(make_client(tgi), noir, OPTIONS)
+    assert "thinking used up max_tokens" in outcome.answer.reason
+    assert (outcome.usage.calls, outcome.usage.invalid, len(tgi.requests)) == (1, 1, 1)
+
+
+def test_a_content_filter_abstains_of_one_latent(tgi: Lookalike, make_client, noir: LabelQuestion):
+    choice = {"index": 0, "message": {"content": ""}, "finish_reason": "content_filter"}
+    tgi.behave({"body": json.dumps({"model": "m", "choices": [choice]})})
+    outcome = ask_label(make_client(tgi), noir, OPTIONS)
+    assert (outcome.usage.refused, outcome.usage.abstained) == (1, 1)
+    assert "content filter" in outcome.answer.reason
+    assert ask_label(make_client(tgi), noir, OPTIONS).answer.name == "Film-Noir"
 
 
 def test_a_question_that_the_server_refuses_is_an_abstention(

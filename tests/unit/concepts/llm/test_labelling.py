@@ -14,12 +14,20 @@ from planted_world import World, planted_world
 
 from reclens.concepts.labels.joining import join_latents
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext, prepare_labelling
+from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.llm.chat import ChatAnswer
+from reclens.concepts.llm.failures import check_usage
 from reclens.concepts.llm.labelling import LlmLabeller
 from reclens.contracts import ConceptsOptions
 from reclens.errors import LlmRefused
 
 N_PLANTED = 12
+TOO_LONG = (
+    '{"error": "Input validation error: `inputs` must have less than 4096 tokens. Given: 5120", '
+    '"error_type": "validation"}'
+)
+THOUGHT = """{"model": "m", "choices": [{"index": 0, "finish_reason": "length", "message":
+    {"role": "assistant", "content": null, "reasoning_content": "Let me look at"}}]}"""
 
 
 class Kept(dict[tuple[str, str], ChatAnswer]):
@@ -104,15 +112,59 @@ def test_a_latent_is_labelled_alike_whatever_others_are_asked_for(asks_for_both,
 @pytest.mark.parametrize("behaviour", [{"text": '{"name": 7}'}, {"text": "no JSON"}])
 def test_where_the_model_gives_no_answer_keywords_stay(world, make_client, tgi, behaviour):
     context = _context(world, source="llm", judges=("keywords",))
-    tgi.always(**behaviour)
-    latents = _all(context, make_client(tgi), concurrency=4)
-    planted = [one.row for one in latents[:N_PLANTED]]
-    assert {row.source for row in planted} == {"keywords"}
-    assert all(row.label and row.trusted for row in planted)
-    asked = [one for one in latents if one.usage.questions]
-    assert all(one.usage.invalid == one.usage.abstained == 1 for one in asked)
+    # Every question is asked twice, of three the first.
+    for _ in range(N_PLANTED):
+        tgi.behave(behaviour, behaviour, {}, {})
+    latents = _all(context, make_client(tgi))
+    asked = [one for one in latents[:N_PLANTED] if one.usage.questions]
+    assert [one.row.source for one in asked] == ["keywords", "llm", "llm"] * (N_PLANTED // 3)
+    assert all(one.row.label and one.row.trusted for one in asked)
+    failed = [one.usage for one in asked if one.row.source == "keywords"]
     # One repair each, no more.
-    assert len(tgi.requests) == 2 * len(asked)
+    assert {(one.invalid, one.abstained, one.calls) for one in failed} == {(1, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"),
+    [
+        ({"status": 422}, ("refused .nearly. every question, 3 of 3, the last", "llm", 3)),
+        ({"body": TOO_LONG}, ("3 of 3, .* less than 4096 tokens. Given: 5120", "llm", 3)),
+        ({"body": THOUGHT}, ("3 of 3, .* thinking used up max_tokens", "llm.max_tokens", 3)),
+        ({"text": "no JSON"}, ("no valid answer .* 10 of 10, .* no complete JSON", "llm", 20)),
+    ],
+    ids=["refused", "refused with status 200", "thinking", "invalid"],
+)
+def test_where_no_question_is_answered_the_labelling_fails_and_says_why(
+    world, make_client, tgi, behaviour, failure
+):
+    problem, field, asked = failure
+    context = _context(world, source="llm", judges=("keywords",))
+    tgi.always(**behaviour)
+    with pytest.raises(LlmRefused, match=problem) as caught:
+        _all(context, make_client(tgi))
+    assert caught.value.field == field
+    assert "llm.max_tokens" in caught.value.remedy or "RECLENS_LLM__DIALECT" in caught.value.remedy
+    # The one that was in flight when the last one came back, and its repair.
+    assert asked <= len(tgi.requests) <= asked + 2
+
+
+def test_a_judge_without_an_answer_fails_the_labelling_whatever_the_labels_are(
+    world, make_client, tgi
+):
+    context = _context(world, source="llm", judges=("keywords", "llm"), llm={"max_tokens": 200})
+    for _ in range(3):
+        tgi.behave({}, {"body": THOUGHT}, {}, {"body": THOUGHT})
+    with pytest.raises(LlmRefused, match="thinking used up"):
+        _all(context, make_client(tgi))
+
+
+def test_a_range_whose_questions_failed_over_several_stretches_fails_too():
+    check_usage(Usage(questions=20, invalid=17, refused=1))
+    check_usage(Usage(questions=2, invalid=2))
+    with pytest.raises(LlmRefused, match="18 of 20"):
+        check_usage(Usage(questions=20, invalid=18))
+    with pytest.raises(LlmRefused, match=r"refused \(nearly\) every question, 3 of 3"):
+        check_usage(Usage(questions=3, refused=3))
 
 
 def test_a_model_that_only_judges_is_not_asked_for_names(world, make_client, tgi):
@@ -123,15 +175,6 @@ def test_a_model_that_only_judges_is_not_asked_for_names(world, make_client, tgi
     assert all([one.judge for one in row.judgements] == ["keywords", "llm"] for row in rows)
     prompts = {str(entry["body"]["messages"][0]["content"])[:40] for entry in tgi.requests}
     assert len(prompts) == 1
-
-
-def test_where_every_question_is_refused_the_labelling_fails(world, make_client, tgi):
-    context = _context(world, source="llm", judges=("keywords",))
-    tgi.always(status=422)
-    with pytest.raises(LlmRefused, match="every one of 3 questions"):
-        _all(context, make_client(tgi))
-    # The one that was in flight when the third came back.
-    assert len(tgi.requests) <= 4
 
 
 def test_the_control_is_another_latents_final_label_and_is_not_paid_for(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import httpx2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from running_lookalike import Lookalike
 
@@ -72,7 +76,7 @@ def test_the_wrong_dialect_is_refused_by_tgi_and_named_in_the_remedy(tgi: Lookal
         make_client(tgi, dialect="openai").complete(REQUEST)
 
 
-@pytest.mark.parametrize("status", [408, 424, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 424, 425, 429, 500, 502, 503, 504, 522, 529])
 def test_faults_that_pass_are_waited_out(tgi: Lookalike, make_client, waiting, status: int):
     tgi.behave({"status": status}, {"status": status}, SAYS)
     assert make_client(tgi).complete(REQUEST).text == '{"a": 1}'
@@ -86,18 +90,119 @@ def test_faults_that_pass_are_waited_out(tgi: Lookalike, make_client, waiting, s
         {"cut": True},
         {**SAYS, "cut_body": True},
         {"slow": 1.0, **SAYS},
-        {**SAYS, "body": "<html>Welcome to nginx</html>"},
-        {**SAYS, "body": "[]"},
-        {**SAYS, "body": "{}"},
-        {**SAYS, "body": '{"choices": [{}], "usage": null, "model": 1}'},
+        {"body": ""},
+        {"body": '{"error": {"message": "busy", "code": 429}}'},
+        {"body": '{"error": "Model is overloaded", "error_type": "overloaded"}'},
+        {"body": 'data: {"choices": [{"delta": {"content": "{"}}]}\n\n'},
     ],
-    ids=["cut", "cut body", "slow", "html", "list", "empty", "wrong types"],
+    ids=["cut", "cut body", "slow", "empty", "code", "kind", "cut stream"],
 )
 def test_broken_transport_is_tried_again(tgi: Lookalike, make_client, waiting, fault: dict):
     tgi.behave(fault, SAYS)
     client = make_client(tgi, timeout_seconds=0.5)
     assert client.complete(REQUEST).text == '{"a": 1}'
     assert waiting.waits == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ({"body": "<html>Welcome to nginx</html>"}, "200 with text that is no JSON: <html>Welcome"),
+        ({"body": "Ollama is running"}, "200 with text that is no JSON: Ollama is running"),
+        ({"body": '{"generated_text": "a"}'}, "no chat completion with 'generated_text'"),
+        ({"body": '[{"generated_text": "a"}]'}, "200 with JSON that is no chat completion"),
+        ({"body": '{"model": "m", "message": {"content": "a"}, "done": true}'}, "'done'"),
+        ({"body": '{"choices": [{"text": "a"}]}'}, "a completion of text, not of a chat"),
+        ({"body": "{}"}, "200 with JSON that is no chat completion"),
+        ({"body": "[]"}, "200 with JSON that is no chat completion"),
+        ({"body": '{"detail": "Not Found"}', "status": 404}, "404 Not Found."),
+        ({"body": '{"error": "model \\"m\\" not found"}', "status": 404}, '404 model "m" not'),
+        ({"body": '{"detail": "Method Not Allowed"}', "status": 405}, "405 Method Not Allowed."),
+        ({"body": "", "status": 501}, "answered 501."),
+    ],
+)
+def test_another_api_is_named_at_the_first_call(
+    tgi: Lookalike, make_client, waiting, behaviour: dict, words: str
+):
+    tgi.always(**behaviour)
+    with pytest.raises(LlmRefused) as caught:
+        make_client(tgi).complete(REQUEST)
+    assert words in caught.value.message
+    assert (caught.value.field, caught.value.of_this_request) == ("llm.endpoint", False)
+    assert "RECLENS_LLM__ENDPOINT, which must speak /v1/chat/completions" in caught.value.remedy
+    assert (len(tgi.requests), waiting.waits) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ({"body": '{"error": "5120 tokens", "error_type": "validation"}'}, "200 with 5120 tokens."),
+        ({"body": '{"error": {"message": "too long"}}'}, "200 with too long."),
+        ({"body": '{"object": "error", "message": "too long", "code": 40303}'}, "with too long."),
+        ({"body": '{"choices": []}'}, "200 with a chat completion without choices."),
+        ({"body": '{"choices": [{"message": null}]}'}, "a chat completion without a message."),
+        ({"body": '{"choices": [{}], "usage": null}'}, "a chat completion without a message."),
+        ({"body": '{"choices": [{"message": {"refusal": "I will not."}}]}'}, "with I will not."),
+        (
+            {"body": '{"error": {"code": "content_filter", "message": "no"}}', "status": 403},
+            "403 no.",
+        ),
+    ],
+)
+def test_a_refusal_of_one_request_has_the_servers_words_whatever_the_status(
+    tgi: Lookalike, make_client, waiting, behaviour: dict, words: str
+):
+    tgi.always(**behaviour)
+    with pytest.raises(LlmRefused) as caught:
+        make_client(tgi).complete(REQUEST)
+    assert words in caught.value.message
+    assert caught.value.of_this_request
+    assert (len(tgi.requests), waiting.waits) == (1, [])
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=8), parts),
+    max_leaves=6,
+)
+_FIELDS = ("choices", "message", "delta", "content", "error", "code", "error_type", "usage")
+
+
+def _shaped(parts: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(parts, max_size=2) | st.dictionaries(
+        st.sampled_from([*_FIELDS, "refusal", "finish_reason", "reasoning_content", "model"]), parts
+    )
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.recursive(_JSON | st.sampled_from(["length", 429]), _shaped, max_leaves=20),
+    status=st.sampled_from([200, 200, 200, 201, 400, 403, 404, 418, 422, 451, 500, 503, 529]),
+    form=st.sampled_from(["{}", "data: {}\n\ndata: [DONE]\n", "\n : {}"]),
+)
+def test_whatever_a_server_says_ends_as_an_answer_a_refusal_or_an_error_with_a_remedy(
+    replying, body, status: int, form: str
+):
+    reply, client = replying
+    reply[:] = [status, form.replace("{}", json.dumps(body)).encode()]
+    try:
+        ended = client.complete(REQUEST)
+    except (LlmRefused, LlmUnavailable) as error:
+        ended = error
+    if isinstance(ended, Exception):
+        assert all((ended.message, ended.field, ended.remedy))
+    else:
+        assert ended.text.encode() is not None
+
+
+@pytest.fixture
+def replying(make_client, tgi: Lookalike, monkeypatch: pytest.MonkeyPatch):
+    """Status and body of all replies, to be set, and a client that is given them."""
+    reply: list = []
+    client = make_client(tgi, retries=1)
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(reply[0], content=reply[1]))
+    monkeypatch.setattr(client, "_http", httpx2.Client(transport=transport))
+    return reply, client
 
 
 def test_half_a_character_in_an_answer_can_still_be_written(tgi: Lookalike, make_client):

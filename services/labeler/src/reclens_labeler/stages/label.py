@@ -18,6 +18,7 @@ from reclens.concepts.labels.labelling import (
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.shards import from_json, to_json, write_shard
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest, LlmClient
+from reclens.concepts.llm.failures import check_usage
 from reclens.concepts.llm.labelling import LlmLabeller
 from reclens.contracts import ConceptShardSpec, Progress
 from reclens.errors import InvalidInput, LlmInterrupted
@@ -44,7 +45,8 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
         MissingData: the codes hold no construct or no verify user.
         MalformedData: codes and data set, or codes and latents, do not fit.
         NotReady: the judge ``embedding`` is asked for and its model is not installed.
-        LlmUnavailable, LlmRefused: a language model is asked for and does not answer.
+        LlmUnavailable, LlmRefused: a language model is asked for and does not answer, or has
+            valid answers to (nearly) no question.
     """
     job.progress(Progress(stage="read"))
     context = labelling_context(spec.labelling(), job.store)
@@ -57,6 +59,7 @@ def run(spec: ConceptShardSpec, job: JobContext) -> dict[str, Any]:
     with labeller_of(spec, context, job) as labeller:
         labelling = RangeLabelling(labeller, spec.latents)
         job.drive(labelling, segment_seconds=_segment_seconds(spec, job))
+    check_usage(usage_of(labelling.done))
     path = job.folder / SHARD
     write_shard(labelling.done, path)
     job.add(path)
@@ -94,9 +97,14 @@ def _segment_seconds(spec: ConceptShardSpec, job: JobContext) -> float:
     return min(LLM_SEGMENT_SECONDS, longest) if spec.asks_llm else longest
 
 
+def usage_of(latents: Sequence[LabelledLatent]) -> Usage:
+    """What a language model was asked for these latents."""
+    return sum((one.usage for one in latents), Usage())
+
+
 def llm_metrics(latents: Sequence[LabelledLatent], settings: LlmSettings) -> dict[str, Any]:
     """What a language model was asked for these latents, and what it cost."""
-    return sum((one.usage for one in latents), Usage()).metrics(
+    return usage_of(latents).metrics(
         prompt_price=settings.prompt_price, completion_price=settings.completion_price
     )
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import combinations
 
 import numpy as np
 
+from reclens.contracts import sha256_hex
 from reclens.data.dataset import Items
 
 MAX_TITLE = 120
@@ -23,6 +25,7 @@ MAX_TERM = 60
 MAX_SLUG = 63
 """Characters of a concept id, like a DNS label."""
 
+_HASH = 8  # hexadecimal digits that tell labels apart whose letters an id cannot have
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -41,23 +44,51 @@ def clean(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def slug(text: str) -> str:
-    """``text`` as ``[a-z0-9-]``, at most 63 characters; ``concept`` when no letter survives.
+def words(text: str) -> list[str]:
+    """Runs of letters and digits in any script, with the marks that belong to them, case folded."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    # Vowels of Indic scripts and Thai are marks, which `\w` takes for the end of a word.
+    kept = (ch if ch.isalnum() or unicodedata.category(ch)[0] == "M" else " " for ch in folded)
+    return [word for word in "".join(kept).split() if any(map(str.isalnum, word))]
 
-    Never a number alone, which would name a latent: ``1997`` becomes ``concept-1997``.
+
+def meaning_of(label: str) -> str:
+    """What labels that differ in case and punctuation alone have in common."""
+    return " ".join(words(label)) or label
+
+
+def slug(text: str) -> str:
+    """``text`` as ``[a-z0-9-]``, at most 63 characters, whatever other labels there are.
+
+    Of ASCII letters and digits it is the words. Where others are left out, as of ``драма 1990s``,
+    it ends in a hash of what `meaning_of` finds: ``1990s-4b95e63b``. It is never a number alone,
+    which would name a latent: ``1997`` becomes ``concept-1997``.
     """
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    found = _NOT_SLUG.sub("-", ascii_text.lower())[:MAX_SLUG].strip("-") or "concept"
+    found = _NOT_SLUG.sub("-", ascii_text.lower())[:MAX_SLUG].strip("-")
+    meaning = meaning_of(text)
+    if not found or not meaning.isascii():
+        return _with_hash(found or "concept", meaning)
     return f"concept-{found}"[:MAX_SLUG] if found.isdecimal() else found
 
 
-def unique_slugs(labels: list[str]) -> dict[str, str]:
-    """Label to slug, without two labels sharing one: later labels in sorted order get a number."""
+def _with_hash(base: str, text: str) -> str:
+    suffix = f"-{sha256_hex(text.encode('utf-8', 'replace'))[:_HASH]}"
+    return base[: MAX_SLUG - len(suffix)].rstrip("-") + suffix
+
+
+def unique_slugs(labels: Iterable[str]) -> dict[str, str]:
+    """Label to slug, without two labels sharing one: of those that would, because they are longer
+    or differ in case and punctuation alone, each has a hash of its own but the first short one."""
+    distinct = sorted(set(labels))
+    sharing = Counter(map(slug, distinct))
     slugs: dict[str, str] = {}
-    taken: set[str] = set()
-    for label in sorted(set(labels)):
-        slugs[label] = free_slug(label, taken)
-        taken.add(slugs[label])
+    for label in distinct:
+        found = slug(label)
+        is_cut = len(found) >= MAX_SLUG - 1
+        if sharing[found] > 1 and (is_cut or found in slugs.values()):
+            found = _with_hash(found, label)
+        slugs[label] = found
     return slugs
 
 
@@ -80,7 +111,12 @@ LITTLE_KNOWN = "Little known"
 _POPULAR_SHARE, _LITTLE_KNOWN_SHARE = 1 / 3, 0.1
 _MAX_TAGS = 32
 _MAX_PAIRED_TAGS = 8
-_WORD = re.compile(r"[^\W\d_]{3,}")
+# Han, which writes words without spaces; Katakana and Hangul, whose words may have two letters.
+_HAN, _SHORT = (
+    r"\u3005\u3400-\u9fff\U00020000-\U0003ffff",
+    r"\u30a1-\u30fa\u30fc-\u30fe\uac00-\ud7a3",
+)
+_PIECE = re.compile(rf"([{_HAN}]+)|([{_SHORT}]{{2,}})|([^\d{_HAN}{_SHORT}]{{3,}})")
 # What follows the name of a series: a subtitle, or the number of a part.
 _SUBTITLE = re.compile(r"\s*(?::|\s-\s).*$")
 _PART = re.compile(r",?\s+(?:part\s+)?(?:\d{1,2}|[ivx]{1,4})$", re.IGNORECASE)
@@ -178,9 +214,18 @@ def terms_of_tags(
             yield TermKind.TAG_PAIR_DECADE, f"{text} {_decade(year)}", pair
 
 
+def _title_words(title: str) -> Iterator[str]:
+    """Words of a title that may say something; of a run of Han characters each two neighbours."""
+    for word in words(title):
+        for han, short, other in _PIECE.findall(word):
+            if han:
+                yield from (han[at : at + 2] for at in range(max(len(han) - 1, 1)))
+            else:
+                yield short or other
+
+
 def _of_title(title: str) -> set[Term]:
-    words = {word.casefold() for word in _WORD.findall(title)}
-    terms = {Term(TermKind.WORD, f"“{word}”") for word in words}
+    terms = {Term(TermKind.WORD, f"“{word}”") for word in _title_words(title)}
     series = _PART.sub("", _SUBTITLE.sub("", title)).strip()
     # A name of one word is among the words already.
     if " " in series:

@@ -13,7 +13,7 @@ class Concept:
     """A labelled meaning, carried by one or more latents."""
 
     concept_id: str
-    """Id within the release: ``[a-z0-9-]``, at most 63 characters."""
+    """Id within the release: ``[a-z0-9-]``, at most 63 characters, made of the label alone."""
     label: str
     """Label."""
     description: str

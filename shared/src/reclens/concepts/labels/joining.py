@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from reclens.concepts.evidence.item_text import unique_slugs
+from reclens.concepts.evidence.item_text import meaning_of, unique_slugs
 from reclens.concepts.judging.confidence import CONSTRUCT
 from reclens.concepts.judging.judges import Judge
 from reclens.concepts.labels.duplicates import (
@@ -23,8 +22,6 @@ from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
 from reclens.concepts.labels.rows import label_metrics, with_concept, with_control
 from reclens.contracts.tables.concepts import LatentLabel
 from reclens.errors import InvalidInput
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ def _with_concepts(
     members: dict[str, list[int]] = {}
     for row in rows:
         if row.label is not None:
-            members.setdefault(_meaning(row.label), []).append(row.latent)
+            members.setdefault(meaning_of(row.label), []).append(row.latent)
     # Of several spellings the most confident latent's is the concept's, and so is its statement.
     heads = {
         meaning: max(ids, key=lambda latent: (_confidence(rows[latent]), -latent))
@@ -212,11 +209,6 @@ def _with_concepts(
         for latent in ids:
             rows[latent] = with_concept(rows[latent], concept_id, found)
     return rows
-
-
-def _meaning(label: str) -> str:
-    """Labels that differ in case and punctuation alone are one."""
-    return " ".join(_WORD.findall(label.casefold())) or label
 
 
 def _confidence(row: LatentLabel) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,7 @@ MAX_GRADE = 10
 MAX_ANSWER = 100_000
 """Characters of a model's text that are looked at: the last ones, where an answer stands."""
 
-_MAX_OBJECTS = 200  # beginnings of JSON objects that are tried
+_MAX_OBJECTS = 2000  # beginnings of JSON objects that are tried
 _SEVERAL = 8  # problems that a repair is told of
 
 
@@ -70,7 +70,10 @@ def read_label(text: str, question: LabelQuestion) -> LabelAnswer:
     Raises:
         InvalidAnswer: there is no valid label in it.
     """
-    answer = _validated(text, LabelAnswer)
+    return _last_valid(text, lambda found: _label(_validated(found, LabelAnswer), question))
+
+
+def _label(answer: LabelAnswer, question: LabelQuestion) -> LabelAnswer:
     if answer.abstain:
         return abstention(answer.reason)
     name = clean(answer.name, MAX_NAME + 1)
@@ -102,7 +105,10 @@ def read_grades(text: str, question: JudgeQuestion) -> JudgeAnswer:
     Raises:
         InvalidAnswer: there is no valid list of grades in it, one per case.
     """
-    answer = _validated(text, JudgeAnswer)
+    return _last_valid(text, lambda found: _grades(_validated(found, JudgeAnswer), question))
+
+
+def _grades(answer: JudgeAnswer, question: JudgeQuestion) -> JudgeAnswer:
     if len(answer.grades) != len(question.cases):
         raise InvalidAnswer(
             f'"grades" has {len(answer.grades)} numbers, {len(question.cases)} are needed.'
@@ -116,27 +122,40 @@ def abstention(reason: str) -> LabelAnswer:
     return LabelAnswer(reason=reason, abstain=True, name="", description="", keywords=[])
 
 
-def find_object(text: str) -> dict[str, Any]:
-    """The last JSON object in ``text``: models think aloud before it, and fence it.
+def _last_valid(text: str, read: Callable[[dict[str, Any]], AnswerT]) -> AnswerT:
+    """The last JSON object in ``text`` that is an answer: models think aloud before it, fence it,
+    wrap it in another, and go on after it.
 
     Raises:
-        InvalidAnswer: there is none.
+        InvalidAnswer: there is none; what is wrong with the last object.
     """
-    tail = text[-MAX_ANSWER:]
-    found: dict[str, Any] | None = None
-    at = tail.find("{")
+    found = find_objects(text)
+    problem = InvalidAnswer("there is no complete JSON object in it.")
+    for number, whole in enumerate(reversed(found)):
+        for candidate in (whole, *(value for value in whole.values() if isinstance(value, dict))):
+            try:
+                return read(candidate)
+            except InvalidAnswer as error:
+                if number == 0 and candidate is whole:
+                    problem = error
+    raise problem
+
+
+def find_objects(text: str) -> list[dict[str, Any]]:
+    """Whole JSON objects at the end of ``text`` that are not inside another one, in order."""
+    text = text[-MAX_ANSWER:]
+    found: list[dict[str, Any]] = []
+    at = text.find("{")
     for _ in range(_MAX_OBJECTS):
         if at < 0:
             break
         try:
-            value, end = _DECODER.raw_decode(tail, at)
+            value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             end = at + 1
         else:
-            found = value
-        at = tail.find("{", end)
-    if found is None:
-        raise InvalidAnswer("there is no complete JSON object in it.")
+            found.append(value)
+        at = text.find("{", end)
     return found
 
 
@@ -147,9 +166,9 @@ def _no_number(name: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _validated(text: str, kind: type[AnswerT]) -> AnswerT:
+def _validated(found: dict[str, Any], kind: type[AnswerT]) -> AnswerT:
     try:
-        return kind.model_validate(find_object(text))
+        return kind.model_validate(found)
     except ValidationError as error:
         raise InvalidAnswer(_told(error)) from error
 

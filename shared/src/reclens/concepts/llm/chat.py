@@ -101,6 +101,9 @@ class AnswerCache(Protocol):
 REPAIR_PROMPT: Final = "repair-1"
 """Version of the prompt that asks for a valid answer in place of an invalid one."""
 
+OUT_OF_TOKENS: Final = "thinking used up max_tokens, and there is no answer after it."
+"""What makes an answer invalid that ends where the model still thinks: to ask again is in vain."""
+
 _MAX_REPEATED = 1000  # characters of an invalid answer that the model is shown again
 
 T = TypeVar("T")
@@ -181,14 +184,16 @@ def _ask(
             cached_prompt_tokens=kept.prompt_tokens,
             cached_completion_tokens=kept.completion_tokens,
         )
-        return _outcome(kept, key, usage, read)
+        outcome = _outcome(kept, key, usage, read)
+        if not outcome.reason:
+            return outcome
 
     request = _request(question, options)
     try:
         answer = client.complete(request)
         usage = _usage_of_call(answer, questions=1)
         outcome = _outcome(answer, key, usage, read)
-        if outcome.reason:
+        if outcome.reason and outcome.reason != OUT_OF_TOKENS:
             answer = client.complete(_repair(request, answer.text, outcome.reason))
             usage += _usage_of_call(answer)
             outcome = _outcome(answer, key, usage, read, repaired=1)
@@ -197,7 +202,8 @@ def _ask(
             raise
         # Too long, most likely. Others may pass, and asked again it would be refused again.
         return Outcome(None, error.message, key, Usage(questions=1, refused=1))
-    if cache is not None:
+    # One that is invalid is not kept: a server that is set right is to be heard.
+    if cache is not None and not outcome.reason:
         # With what all calls for it took: that is what the cache saves.
         paid = replace(
             answer,
@@ -217,9 +223,18 @@ def _outcome(
         return Outcome(read(answer.text), "", key, replace(usage, repaired=repaired))
     except InvalidAnswer as error:
         problem = str(error)
-        if answer.finish_reason == "length":
+        if answer.finish_reason == "length" and _is_thinking(answer.text):
+            problem = OUT_OF_TOKENS
+        elif answer.finish_reason == "length":
             problem = f"it was cut off after {answer.completion_tokens} tokens, so be brief."
         return Outcome(None, problem, key, replace(usage, invalid=1))
+
+
+def _is_thinking(text: str) -> bool:
+    """Whether a text that was cut has come to no answer: there is nothing, or nothing after what
+    a model thinks."""
+    _, thinks, thought = text.rpartition("<think>")
+    return not text.strip() or (bool(thinks) and not thought.partition("</think>")[2].strip())
 
 
 def _request(question: Question, options: LlmOptions) -> ChatRequest:

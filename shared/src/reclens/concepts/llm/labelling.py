@@ -5,10 +5,12 @@ Either may come from it alone: it may name what keywords judge, or judge what ke
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -21,8 +23,10 @@ from reclens.concepts.judging.judges import PAPER, SHUFFLE, Statement
 from reclens.concepts.labels.labelling import LabelledLatent, LabellingContext
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.rows import with_control
-from reclens.concepts.llm.chat import AnswerCache, LlmClient, ask_judge, ask_label
+from reclens.concepts.llm.chat import AnswerCache, LlmClient, Outcome, ask_judge, ask_label
+from reclens.concepts.llm.failures import AnswerCount
 from reclens.concepts.llm.questions import (
+    JUDGE_PROMPT,
     LABEL_PROMPT,
     MAX_KEYWORDS,
     EvidenceItem,
@@ -30,7 +34,6 @@ from reclens.concepts.llm.questions import (
     LabelQuestion,
 )
 from reclens.contracts.tables.concepts import Judgement, LatentLabel
-from reclens.errors import LlmRefused
 
 FIRES_FROM = 6
 """Grade from which the model is taken to say that the latent fires (arXiv 2411.06112, code)."""
@@ -38,8 +41,6 @@ FIRES_FROM = 6
 _ITEMS_A_CASE = 5
 # A control label is looked for among the next few latents in a random order.
 _N_CONTROLS = 4
-# Questions refused one after the other from the start, after which no more are asked.
-_ALL_REFUSED = 3
 # Stream of random numbers of the cases that a model is asked about.
 _LLM_JUDGED = 4
 
@@ -74,7 +75,7 @@ class LlmLabeller:
         self._item_texts = describe_items(context.items)
         self._named_once: dict[int, Future[LabelledLatent]] = {}
         self._lock = Lock()
-        self._asked = Usage()
+        self._asked: dict[str, AnswerCount] = defaultdict(AnswerCount)
 
     def label(self, latents: Sequence[int]) -> Iterator[LabelledLatent]:
         """Yield these latents in turn.
@@ -127,19 +128,13 @@ class LlmLabeller:
                 return found, usage + spent
         return None, usage
 
-    def _note(self, usage: Usage, reason: str) -> None:
-        """Count a question, and give up where the server refuses whatever it is asked."""
+    def _note(self, prompt: str, outcome: Outcome[Any]) -> None:
+        """Count a question, and give up where (nearly) all of its kind have no answer."""
         with self._lock:
-            self._asked += usage
-            refused, asked = self._asked.refused, self._asked.questions
-        if refused == asked >= _ALL_REFUSED:
-            raise LlmRefused(
-                f"the language model's server refused every one of {asked} questions, the last one "
-                f"so: {reason}",
-                field="llm",
-                remedy="check RECLENS_LLM__DIALECT, and that the model takes prompts this long "
-                "(the job's llm.n_examples, llm.n_judged).",
-            )
+            count = self._asked[prompt]
+            count.add(outcome)
+            if (problem := count.problem()) is not None:
+                raise problem
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -168,7 +163,7 @@ class LlmLabeller:
         question = self._question(latent, label)
         outcome = ask_label(self._client, question, self._options, cache=self._cache)
         answer = outcome.answer
-        self._note(outcome.usage, answer.reason)
+        self._note(LABEL_PROMPT, outcome)
         if answer.abstain:
             return replace(by_keywords, usage=outcome.usage)
         columns = self._context.vocabulary.columns
@@ -231,7 +226,7 @@ class LlmLabeller:
             cases=tuple(self._case(top) for top in held_out.top_items(VERIFY, rows, _ITEMS_A_CASE)),
         )
         outcome = ask_judge(self._client, question, self._options, cache=self._cache)
-        self._note(outcome.usage, outcome.reason)
+        self._note(JUDGE_PROMPT, outcome)
         if outcome.answer is None:
             return None, outcome.usage
         grade = np.zeros(len(values))

@@ -19,7 +19,7 @@ from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
 from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
-from reclens.platform.llm.dialects import DIALECTS
+from reclens.platform.llm.dialects import DIALECTS, ServerError, status_of_error, words_of_error
 from reclens.platform.settings.models import LlmSettings
 
 MAX_ASKED_SECONDS = 120.0
@@ -28,15 +28,18 @@ MAX_ASKED_SECONDS = 120.0
 _CONNECT_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 _MAX_SAID = 300  # characters of a server's words in an error
+# Beside all that servers say of themselves from 500 on, as 529 and a proxy's 520 to 524.
 _PASSING: Final = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.FAILED_DEPENDENCY,  # TGI: generation failed
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_NOT_PASSING: Final = {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}
+_NO_SUCH_PATH: Final = {
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
 }
 _OF_ONE_REQUEST: Final = {
     HTTPStatus.BAD_REQUEST,
@@ -138,8 +141,12 @@ class HttpLlmClient:
         content = self._post(self._dialect.body(request))
         try:
             return self._dialect.answer(content, time.monotonic() - started)
+        except ServerError as error:
+            raise self._refusal(
+                error.status, f"{HTTPStatus.OK.value} with {error.words}"
+            ) from error
         except ValueError as error:
-            # Cut within its body, or made by something else that listens there.
+            # Cut within its body.
             raise _Fault("something that is no chat completion") from error
 
     def _post(self, body: dict[str, object]) -> bytes:
@@ -147,20 +154,32 @@ class HttpLlmClient:
             response = self._http.post(self._url, json=body)
         except httpx2.TimeoutException as error:
             raise _Fault(f"nothing in time ({type(error).__name__})") from error
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise _Fault(f"no complete response ({type(error).__name__})") from error
-        if response.status_code == HTTPStatus.OK:
+        if response.is_success:
             return response.content
-        said = f"{response.status_code} {_words(response)}".strip()
-        if response.status_code in _PASSING:
-            raise _Fault(said, response.headers.get("retry-after"))
+        try:
+            told = response.json()
+        except (ValueError, RecursionError):
+            told = None
+        status, words = response.status_code, words_of_error(told) or response.text
+        if status == HTTPStatus.FORBIDDEN and status_of_error(told) in _OF_ONE_REQUEST:
+            status = HTTPStatus.UNPROCESSABLE_ENTITY  # a filter of contents
+        said = f"{response.status_code} {clean(words, _MAX_SAID)}".strip()
+        raise self._refusal(status, said, response.headers.get("retry-after"))
+
+    def _refusal(self, status: int, said: str, retry_after: str | None = None) -> Exception:
+        """What an answer of that status is: a fault that can pass, or would come again."""
+        said = clean(said, _MAX_SAID)
+        if status in _PASSING or (status >= 500 and status not in _NOT_PASSING):
+            return _Fault(said, retry_after)
         refusal = LlmRefused(
             f"the language model at {self._settings.endpoint} answered {said}.",
             field="llm.endpoint",
-            remedy=_remedy(response.status_code),
+            remedy=_remedy(status),
         )
-        refusal.of_this_request = response.status_code in _OF_ONE_REQUEST
-        raise refusal
+        refusal.of_this_request = status in _OF_ONE_REQUEST
+        return refusal
 
     def _pause(self, fault: _Fault, attempt: int) -> None:
         """Wait before the attempt after ``attempt`` (from 0), or give up."""
@@ -204,22 +223,15 @@ def _url(endpoint: str, path: str) -> str:
     return f"{endpoint}/{'/'.join(parts)}"
 
 
-def _words(response: httpx2.Response) -> str:
-    """The server's words on what is wrong, bounded."""
-    try:
-        error = response.json()["error"]
-        words = error["message"] if isinstance(error, dict) else error
-    except (ValueError, LookupError, TypeError):
-        words = response.text
-    return clean(str(words), _MAX_SAID)
-
-
 def _remedy(status: int) -> str:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return "set RECLENS_LLM__TOKEN to a token that it takes."
     redirected = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
-    if redirected or status == HTTPStatus.NOT_FOUND:
-        return "check RECLENS_LLM__ENDPOINT and the job's llm.model."
+    if redirected or status in _NO_SUCH_PATH:
+        return (
+            "check RECLENS_LLM__ENDPOINT, which must speak /v1/chat/completions (or the path of "
+            "its dialect), and the job's llm.model."
+        )
     return (
         "check RECLENS_LLM__DIALECT, and that the model takes prompts this long (the job's "
         "llm.n_examples, llm.n_counter_examples and llm.max_tokens)."

@@ -8,16 +8,17 @@ a dialect is chosen, not guessed. Packages add others by the entry points ``recl
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, ClassVar, Final, TypeGuard
 
 from reclens.concepts.evidence.item_text import clean
 from reclens.concepts.llm.chat import ChatAnswer, ChatRequest
 from reclens.extensions import ExtensionPoint, subclass_of
 
 _MAX_MODEL_NAME = 300
+_MAX_COUNT = 1 << 53  # tokens of an answer: what any reader of JSON takes for a whole number
+_SHOWN_KEYS, _SHOWN_BYTES = 8, 200  # of a body that is none of a chat
 
 
 class ChatDialect(ABC):
@@ -56,18 +57,21 @@ class ChatDialect(ABC):
             seconds: that the server took; goes into the answer.
 
         Raises:
-            ValueError: the body is no answer; the request is then sent again.
+            ServerError: the body says that there is no answer.
+            ValueError: the body is cut or empty; the request is then sent again.
         """
-        said = _Completion.model_validate(json.loads(content))
-        choice = said.choices[0]
+        said = _completion(content)
+        choice = said["choices"][0]
+        message, why = choice["message"], choice.get("finish_reason")
+        usage = said.get("usage")
         return ChatAnswer(
             # Half a surrogate pair, which JSON can name, could not be kept.
-            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
-            prompt_tokens=said.usage.prompt_tokens,
-            completion_tokens=said.usage.completion_tokens,
-            model=clean(said.model, _MAX_MODEL_NAME),
+            text=_text(message, why).encode("utf-8", "replace").decode(),
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            completion_tokens=_count(usage, "completion_tokens"),
+            model=clean(_string(said.get("model")), _MAX_MODEL_NAME),
             seconds=seconds,
-            finish_reason=choice.finish_reason or "",
+            finish_reason=clean(_string(why), _MAX_MODEL_NAME),
         )
 
 
@@ -98,27 +102,156 @@ DIALECTS: ExtensionPoint[type[ChatDialect]] = ExtensionPoint(
 """Each a subclass of `ChatDialect`, named as the setting ``RECLENS_LLM__DIALECT`` names it."""
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+class ServerError(ValueError):
+    """A body of status 200 that says what servers else say by another status, and is taken as it.
+
+    Args:
+        status: that would say it: 422 where this request is refused, 404 where what answers speaks
+            another API, a fault that passes where the server says that it is one.
+        words: the server's, or what is wrong.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
 
 
-class _Message(_Lenient):
-    content: str | None = None
+def words_of_error(body: Any) -> str:
+    """What a server says is wrong, from the JSON body of an error; empty where it says nothing."""
+    if not isinstance(body, dict):
+        return ""
+    error = body.get("error") or body.get("detail") or body.get("message")
+    if isinstance(error, dict):
+        error = error.get("message") or error
+    return error if isinstance(error, str) else json.dumps(error) if error else ""
 
 
-class _Choice(_Lenient):
-    message: _Message
-    finish_reason: str | None = None
+def status_of_error(body: Any) -> int | None:
+    """The status that the JSON body of an error names by number or by kind; None: none."""
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    told = [body.get("error_type"), body.get("code"), body.get("status")]
+    if isinstance(error, dict):
+        told = [error.get("code"), error.get("status"), error.get("type"), *told]
+    for one in told:
+        if isinstance(one, str) and one in _KINDS:
+            return _KINDS[one]
+        number = int(one) if isinstance(one, str) and re.fullmatch("[45][0-9]{2}", one) else one
+        if type(number) is int and 400 <= number <= 599:
+            return number
+    return None
 
 
-class _Tokens(_Lenient):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
+# Kinds of errors: TGI's, then those that OpenAI's dialect has.
+_KINDS: Final = {
+    "validation": 422,
+    "template_error": 422,
+    "overloaded": 429,
+    "generation": 424,
+    "incomplete_generation": 500,
+    "content_filter": 422,
+    "content_policy_violation": 422,
+    "context_length_exceeded": 422,
+    "rate_limit_exceeded": 429,
+    "overloaded_error": 529,
+    "server_error": 500,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+}
 
 
-class _Completion(_Lenient):
-    """What is read of an answer in OpenAI's form."""
+def _completion(content: bytes) -> dict[str, Any]:
+    """The chat completion that a body is, with a message in its first choice."""
+    said = _parsed(content)
+    if isinstance(said, dict) and (said.get("error") or said.get("object") == "error"):
+        raise ServerError(status_of_error(said) or 422, words_of_error(said))
+    if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
+        keys = f" with {', '.join(map(repr, list(said)[:_SHOWN_KEYS]))}" if _is_map(said) else ""
+        raise ServerError(404, f"JSON that is no chat completion{keys}")
+    choice = said["choices"][0] if said["choices"] else None
+    if not isinstance(choice, dict):
+        raise ServerError(422, "a chat completion without choices")
+    if choice.get("error"):
+        raise ServerError(status_of_error(choice) or 422, words_of_error(choice))
+    if "text" in choice and "message" not in choice:
+        raise ServerError(404, "a completion of text, not of a chat")
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise ServerError(422, "a chat completion without a message")
+    if choice.get("finish_reason") == "content_filter":
+        raise ServerError(422, "the content filter stopped the answer")
+    if message.get("refusal") and not message.get("content"):
+        raise ServerError(422, _string(message["refusal"]) or "a refusal")
+    return said
 
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Tokens
-    model: str
+
+def _parsed(content: bytes) -> Any:
+    """The JSON of a body; of a stream of events, which some servers send unasked, what they make.
+
+    Raises:
+        ServerError: it is text of another kind.
+        ValueError: it is empty or cut.
+    """
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:6]
+    try:
+        if start.startswith((b"data:", b"event:", b"id:", b":")):
+            return _assembled(content)
+        return json.loads(content)
+    except RecursionError:
+        raise ServerError(404, "JSON that is no chat completion") from None
+    except ValueError:
+        if start[:1] in b"{[:dei":
+            raise
+        said = clean(content[:_SHOWN_BYTES].decode("utf-8", "replace"), _SHOWN_KEYS * 10)
+        raise ServerError(404, f"text that is no JSON: {said}") from None
+
+
+def _assembled(content: bytes) -> Any:
+    """The chat completion of which a stream of events brings the parts, or the one that is none."""
+    data = [line[5:].strip() for line in content.splitlines() if line.startswith(b"data:")]
+    whole: dict[str, Any] = {"choices": [{"message": {}}]}
+    (choice,) = whole["choices"]
+    message = choice["message"]
+    for part in (json.loads(one) for one in data if one != b"[DONE]"):
+        if not _is_map(part) or part.get("error") or not isinstance(part.get("choices"), list):
+            return part
+        whole |= {key: part[key] for key in ("model", "usage") if part.get(key)}
+        for of_choice in filter(_is_map, part["choices"]):
+            delta = of_choice.get("delta")
+            for key, text in delta.items() if _is_map(delta) else ():
+                if isinstance(text, str):
+                    message[key] = message.get(key, "") + text
+            choice["finish_reason"] = of_choice.get("finish_reason") or choice.get("finish_reason")
+    if not choice.get("finish_reason") and b"[DONE]" not in data:
+        raise ValueError("a stream that was cut")
+    return whole
+
+
+def _text(message: dict[str, Any], why: Any) -> str:
+    """What a message says. Where it says nothing, what the model is told to have thought: servers
+    that take thinking apart put answers there. Thinking that was cut has no answer, but drafts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(_string(part.get("text")) for part in content if _is_map(part))
+    elif isinstance(content, dict):
+        content = json.dumps(content)
+    text = _string(content)
+    if text.strip() or why == "length":
+        return text
+    return _string(message.get("reasoning_content")) or _string(message.get("reasoning"))
+
+
+def _count(usage: Any, name: str) -> int:
+    """Tokens that the server has counted; 0 where it tells none."""
+    count = usage.get(name) if _is_map(usage) else None
+    return count if type(count) is int and 0 <= count < _MAX_COUNT else 0
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_map(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
