@@ -179,3 +179,14 @@ def test_sites_without_one_vector_per_case_are_refused(
         with pytest.raises(InvalidInput) as caught:
             list(capture_cases(model, data, kind="prefixes", site=site))
         assert caught.value.field.startswith("site.")
+
+
+def test_a_number_that_is_not_finite_is_refused_with_case_and_dimension(
+    sasrec_config: SasRecConfig, data: Dataset
+) -> None:
+    model = build_recommender(sasrec_config, 3, 9, seed=0)
+    with torch.no_grad():
+        model.get_submodule("item_embedding").weight[8 + 1, 2] = torch.inf  # row 0 is padding
+    site = ProbeSite("item_embedding", position="last")
+    with pytest.raises(InvalidInput, match=r"user in row 2, with 4 items.*dimension 2 .* inf"):
+        list(capture_cases(model, data, kind="prefixes", site=site))

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from interrupted_job import InterruptedJob
 
 from reclens.contracts import CaptureSpec, ModelConfig, Progress, RecommenderSpec
@@ -150,6 +151,21 @@ def test_representations_can_be_stored_in_half(
     assert "halffloat" in str(table.schema.field("representation").type)
     assert (metrics["kind"], metrics["cases"], metrics["d_model"]) == ("folds", 80 * 17, 8)
     assert metrics["site"] == "user[row]"
+
+
+def test_what_half_precision_cannot_hold_is_refused_with_user_and_dimension(
+    job: Any, cycle: Dataset, bprmf_config: ModelConfig
+) -> None:
+    model = build_recommender(bprmf_config, cycle.n_users, cycle.n_items, seed=0)
+    with torch.no_grad():
+        model.user_embedding.weight[3, 5] = 7e4
+    save_recommender(model, job.store.root / RECOMMENDER)
+    spec = {"recommender": RECOMMENDER, "cases": "users", "shares": SHARES}
+    with pytest.raises(InvalidInput, match=r"dimension 5 of user .* 70000") as caught:
+        capture.run(CaptureSpec(**spec, dtype="float16"), job)
+    assert caught.value.field == "dtype"
+    assert repr(cycle.users.ids[3]) in caught.value.message
+    assert capture.run(CaptureSpec(**spec), job)["cases"] == 80
 
 
 def test_cases_are_counted_and_marked_by_origin(

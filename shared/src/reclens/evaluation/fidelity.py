@@ -109,9 +109,9 @@ def fidelity_rows(
             with site.intervene(model, replace):
                 answers[name] = model(batch)
         unseen = (~seen).cpu().numpy()
-        base_scores = base.cpu().numpy()
+        base_scores = base.float().cpu().numpy()
         for name, scores in answers.items():
-            own = scores.cpu().numpy()
+            own = scores.float().cpu().numpy()
             for row, ranks in enumerate(ranks_of_relevant(scores, seen, relevant)):
                 candidates = unseen[row]
                 mine, theirs = own[row, candidates], base_scores[row, candidates]

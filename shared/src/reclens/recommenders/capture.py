@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
@@ -127,7 +128,8 @@ def capture_cases(
         start: cases before this one are left out; the others come out as they would with them.
 
     Raises:
-        InvalidInput: the site does not fit the model, or gives more than one vector per case.
+        InvalidInput: the site does not fit the model, gives another number of vectors than cases,
+            or a number that is not finite; names case and dimension.
     """
     site = model.site if site is None else site
     if site.position == "all":
@@ -193,6 +195,11 @@ def history_parts(
         yield history[np.sort(rng.choice(len(history), size=length, replace=False))]
 
 
+def _name(cases: list[_Case], row: int) -> str:
+    case = cases[row]
+    return f"the user in row {case.user}, with {len(case.context)} items ({case.origin})"
+
+
 def _capture(
     model: Recommender, site: ProbeSite, cases: list[_Case], *, top_k: int, batch_size: int
 ) -> CaseBatch:
@@ -206,15 +213,10 @@ def _capture(
         rows = order[start : start + batch_size]
         histories = [contexts[row] for row in rows]
         batch = UserBatch.of(histories, [asked[row] for row in rows]).to(model.device)
-        with site.capture(model) as captured:
+        with site.capture(model, cases=len(rows)) as captured:
             scores = model(batch)
-        x = captured.tensor.float().cpu().numpy()
-        if len(x) != len(rows):
-            raise InvalidInput(
-                f"the site gives {len(x)} vectors for {len(rows)} cases.",
-                field="site.module",
-                remedy="probe a module that gives one vector per case.",
-            )
+        name = partial(_name, [cases[row] for row in rows])
+        x = captured.finite(name).float().cpu().numpy()
         scores.masked_fill_(seen_mask(histories, model.n_items, model.device), -torch.inf)
         best = torch.topk(scores, k)
         items = best.indices.masked_fill(best.values == -torch.inf, -1)

@@ -102,5 +102,7 @@ def encoded_vectors(
 
 
 def host(tensor: Tensor) -> npt.NDArray[Any]:
-    """The numbers of a tensor, wherever it is; shared with it on the CPU."""
-    return tensor.detach().cpu().numpy()
+    """The numbers of a tensor, wherever it is; shared with it on the CPU, but for bfloat16, which
+    numpy has not: as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

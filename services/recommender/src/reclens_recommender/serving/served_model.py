@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -189,10 +189,9 @@ def _site(store: ArtifactStore, activations: str, model: Recommender) -> ProbeSi
     spec = store.manifest(activations).spec.get("site")
     if spec is None:
         return model.site
-    site = SiteSpec.parse(spec)
+    site = ProbeSite(**SiteSpec.parse(spec).model_dump())
     # Captured at all positions or at the last, an answer is made from the last.
-    position = "last" if site.position == "all" else site.position
-    return ProbeSite(site.module, position, site.output)
+    return replace(site, position="last") if site.position == "all" else site
 
 
 def _percentiles(store: ArtifactStore, autoencoder: str, n_latents: int) -> Tensor:

@@ -13,6 +13,7 @@ from reclens.contracts.specs.activations import UserSplit
 from reclens.contracts.tables import ACTIVATION_SHARD
 from reclens.data import Dataset, read_dataset
 from reclens.device import device_label, resolve_device
+from reclens.errors import InvalidInput
 from reclens.platform.jobs.context import JobContext
 from reclens.probing import ProbeSite
 from reclens.recommenders import (
@@ -35,7 +36,8 @@ def run(spec: CaptureSpec, job: JobContext) -> dict[str, Any]:
         the number of cases per user ``split``, and per ``origin`` that occurs.
 
     Raises:
-        InvalidInput: the site does not fit the model.
+        InvalidInput: the site does not fit the model, or a number is not finite or too large for
+            ``dtype``; names user and dimension.
         NotReady: the worker's device is not there.
     """
     dataset = read_dataset(job.store.fetch_all(job.store.lineage(spec.recommender)["dataset"]))
@@ -179,10 +181,26 @@ class Capture:
             for count, origin in zip(self.per_origin, ORIGINS, strict=True)
         ]
 
+    def _stored(self, cases: CaseBatch) -> np.ndarray:
+        """Representations in the type that they are stored in."""
+        with np.errstate(over="ignore"):
+            numbers = cases.representation.astype(self._spec.dtype)
+        too_large = np.argwhere(~np.isfinite(numbers))
+        if len(too_large):
+            row, dimension = too_large[0]
+            user = self._dataset.users.ids[cases.user_index[row]]
+            raise InvalidInput(
+                f"dimension {dimension} of user {user!r} with {len(cases.contexts[row])} items is "
+                f"{cases.representation[row, dimension]:.6g}, which float16 cannot hold.",
+                field="dtype",
+                remedy="capture with dtype float32.",
+            )
+        return numbers
+
     def _table(self, cases: CaseBatch) -> pa.Table:
         d_model = cases.representation.shape[1]
         dtype = pa.float16() if self._spec.dtype == "float16" else pa.float32()
-        numbers = cases.representation.astype(self._spec.dtype).ravel()
+        numbers = self._stored(cases).ravel()
         lengths = [len(context) for context in cases.contexts]
         found = cases.top_items >= 0
         n_found = found.sum(axis=1)

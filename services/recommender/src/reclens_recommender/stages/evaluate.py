@@ -160,7 +160,7 @@ class Evaluation:
             self._test,
             read.labels,
             items,
-            read.model.item_weights().detach().cpu().numpy(),
+            read.model.item_weights().detach().float().cpu().numpy(),
             text_vectors(items),
             interpretable=spec.interpretable,
             seed=spec.seed,

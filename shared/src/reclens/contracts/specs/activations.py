@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import AfterValidator, Field
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
-from reclens.contracts.base import Contract
+from reclens.contracts.base import ADDED_LATER, Contract
 from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
 
 
@@ -19,8 +19,20 @@ class SiteSpec(Contract):
     position: Literal["last", "all", "row"] = "last"
     """Which vector of the module's output: ``last`` of the sequence, ``all`` of it, or ``row``
     when the output is already one vector per case."""
-    output: int | None = None
-    """Index into the module's output where that is a tuple."""
+    output: int | list[int] | None = None
+    """Index into the module's output where that is a tuple; several where it is a tuple of tuples,
+    as ``[1, 0]`` for the ``h_n`` of an ``nn.LSTM``."""
+    batch_dim: Annotated[Literal[0, 1], ADDED_LATER] = 0
+    """Dimension of the cases: 1 where the output is ``[length, batch, d_model]`` or ``h_n``."""
+    call: Annotated[int | None, ADDED_LATER] = Field(default=None, ge=0)
+    """Which call of a module that is called several times in one pass, from 0."""
+    lengths: Annotated[str | None, ADDED_LATER] = None
+    """For ``last`` of histories padded on the right: argument of the model, or of a module on the
+    way to the site, that holds the length of each."""
+    mask: Annotated[str | None, ADDED_LATER] = None
+    """The same, where the argument is true, or not 0, at items."""
+    padding_mask: Annotated[str | None, ADDED_LATER] = None
+    """The same, where it is true at padding."""
 
 
 UserSplit = Literal["train", "construct", "verify", "test"]

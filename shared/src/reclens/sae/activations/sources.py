@@ -12,6 +12,8 @@ import numpy as np
 from reclens.errors import InvalidInput
 
 ARRAY_NDIM = 2
+_HALF = 2
+"""Bytes of a half-precision number."""
 
 
 @runtime_checkable
@@ -119,8 +121,9 @@ def load_shard(source: ActivationSource, i: int, d_model: int | None) -> np.ndar
     x = x.astype(np.float32, copy=False)
     row = first_bad_row(x)
     if row is not None:
+        dimension = int(np.argmin(np.isfinite(x[row])))
         raise InvalidInput(
-            f"shard {i}, row {row} has a NaN or an infinity.",
+            f"shard {i}, row {row} has a NaN or an infinity in dimension {dimension}.",
             field=f"x[{i}][{row}]",
             remedy="capture the activations again, or leave the row out.",
         )
@@ -145,4 +148,6 @@ def _as_array(x: Any) -> np.ndarray:
     # A tensor may require gradients or live on an accelerator; numpy takes neither.
     if hasattr(x, "detach"):
         x = x.detach().cpu()
+        # As it has no bfloat16 and nothing smaller.
+        x = x.float() if x.is_floating_point() and x.itemsize <= _HALF else x
     return np.asarray(x)
