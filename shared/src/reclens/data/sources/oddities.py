@@ -3,7 +3,7 @@ that are none or that look alike."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,8 @@ import pyarrow.compute
 
 from reclens.contracts import ColumnNames
 from reclens.data.sources.encodings import DAMAGED, misread
-from reclens.data.sources.findings import clipped
-
-if TYPE_CHECKING:
-    from reclens.data.sources.columns import SourceTable
+from reclens.data.sources.findings import Level, clipped
+from reclens.errors import MalformedData
 
 _pc: Any = pyarrow.compute
 _PLACEHOLDERS: Final = (
@@ -27,20 +25,33 @@ _HIDDEN: Final = "[\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]"
 _REMEDY: Final = "set source.columns.placeholders to those that there are, or to [] for none."
 
 
+class Table(Protocol):
+    """What is asked of a `SourceTable`."""
+
+    @property
+    def spec(self) -> ColumnNames: ...
+
+    def tell(
+        self, code: str, level: Level, rows: Any, name: str, message: str, *, remedy: str = ""
+    ) -> None: ...
+
+    def refuse(self, row: int, name: str, problem: str, *, remedy: str = "") -> MalformedData: ...
+
+
 def placeholders(columns: ColumnNames) -> frozenset[str]:
     """Texts, in small letters, that stand for what is not known."""
     chosen = columns.placeholders
     return frozenset(_PLACEHOLDERS if chosen is None else (text.lower() for text in chosen))
 
 
-def without_placeholders(table: SourceTable, name: str, text: pa.StringArray) -> pa.StringArray:
+def without_placeholders(table: Table, name: str, text: pa.StringArray) -> pa.StringArray:
     """``text`` [n] of a column, empty where a placeholder stands."""
     found = _are_placeholders(table, text)
     tell_placeholders(table, name, found.to_numpy(zero_copy_only=False))
     return _pc.if_else(found, "", text)
 
 
-def tell_placeholders(table: SourceTable, name: str, rows: Any) -> None:
+def tell_placeholders(table: Table, name: str, rows: Any) -> None:
     """Tell that ``rows`` have placeholders, which are left out."""
     table.tell(
         "placeholders",
@@ -52,7 +63,7 @@ def tell_placeholders(table: SourceTable, name: str, rows: Any) -> None:
     )
 
 
-def check_ids(table: SourceTable, name: str, text: pa.StringArray) -> None:
+def check_ids(table: Table, name: str, text: pa.StringArray) -> None:
     """Refuse ids that are placeholders, unless one row has it; tell those that look like others.
 
     Raises:
@@ -89,7 +100,7 @@ def check_ids(table: SourceTable, name: str, text: pa.StringArray) -> None:
     )
 
 
-def tell_damage(table: SourceTable, name: str, text: pa.StringArray) -> None:
+def tell_damage(table: Table, name: str, text: pa.StringArray) -> None:
     """Tell of characters that were lost before the file was saved."""
     rows = np.flatnonzero(_pc.match_substring_regex(text, DAMAGED).to_numpy(zero_copy_only=False))
     cells = {int(row): text[int(row)].as_py() for row in rows}
@@ -113,6 +124,6 @@ def tell_damage(table: SourceTable, name: str, text: pa.StringArray) -> None:
     )
 
 
-def _are_placeholders(table: SourceTable, text: pa.StringArray) -> pa.BooleanArray:
+def _are_placeholders(table: Table, text: pa.StringArray) -> pa.BooleanArray:
     known = pa.array(sorted(placeholders(table.spec)), pa.string())
     return _pc.is_in(_pc.utf8_lower(text), value_set=known)
