@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from chaos.programs import Program
+from chaos.programs import Program, repeated
 
 from attack.target import ESCAPED, MARK, Target
 from reclens.errors import InternalError, RecLensError
@@ -97,20 +96,9 @@ class Guard:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Measure the processes' memory, for the life of the block."""
-        leaving = threading.Event()
-
-        def watch() -> None:
-            while not leaving.wait(0.5):
-                self.measure()
-
         self.measure()
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
+        with repeated(self.measure, 0.5):
             yield
-        finally:
-            leaving.set()
-            thread.join()
 
     def measure(self) -> None:
         """Note the resident memory of each process."""

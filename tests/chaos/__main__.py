@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from chaos.report import machine
 from chaos.rounds import Result, Round
 from chaos.schedule import FAULTS, draw
 from chaos.serving import Probe
@@ -22,10 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the first one (default: 1)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of these rounds, instead of in a row")
     parser.add_argument("--fault", choices=list(FAULTS), help="this kind of fault alone")
     parser.add_argument("--out", type=Path, default=Path("out/chaos"), help="folder of the result")
     given = parser.parse_args()
-    plans = [draw(given.seed + number, given.fault) for number in range(given.rounds)]
+    seeds = given.seeds or range(given.seed, given.seed + given.rounds)
+    plans = [draw(seed, given.fault) for seed in seeds]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     results: list[Result] = []
     started = time.monotonic()
@@ -34,6 +38,7 @@ def main() -> int:
         with world.opened():
             probe = Probe(world)
             probe.learn()
+            played_on = machine(world.redis.version)
             disk = "a file system of its own" if world.disk.mounted else "limits of file size"
             say(f"ready in {time.monotonic() - started:.0f} s; the small disk is {disk}")
             for number, plan in enumerate(plans, start=1):
@@ -41,7 +46,7 @@ def main() -> int:
                 result = Round(world, probe, plan).play()
                 results.append(result)
                 report(result, given.fault)
-                write(results, given.out, given.seed)
+                write(results, given.out, seeds[0], played_on)
                 if result.outcome == "BROKEN":
                     keep_logs(world, given.out, plan.seed)
                     world.begin_anew()
@@ -75,11 +80,13 @@ def report(result: Result, fault: str | None) -> None:
     say(f"  again: make chaos N=1 SEED={result.plan.seed}{option}")
 
 
-def write(results: list[Result], folder: Path, seed: int) -> None:
-    """All rounds so far as JSON, ``seed-N.json``."""
+def write(results: list[Result], folder: Path, seed: int, played_on: str) -> None:
+    """All rounds so far as JSON, ``seed-N.json``, for `chaos.report`."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {
         "seed": seed,
+        "machine": played_on,
+        "load": os.getloadavg()[2],
         "outcomes": Counter(result.outcome for result in results),
         "rounds": [result.canonical() for result in results],
     }

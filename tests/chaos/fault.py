@@ -28,7 +28,7 @@ class Fault:
         """The worker that is hit: whoever asks the store at the moment that was drawn."""
 
     @classmethod
-    def possible(cls) -> str:
+    def possible(cls, world: World) -> str:
         """Empty, or why this machine cannot do it."""
         return ""
 

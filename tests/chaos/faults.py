@@ -178,7 +178,7 @@ class ClockOff(Fault):
     explains = ("set the clock",)
 
     @classmethod
-    def possible(cls) -> str:
+    def possible(cls, world: World) -> str:
         return "" if clock_library() else "libfaketime is not installed"
 
     def prepare(self) -> None:

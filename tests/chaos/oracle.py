@@ -14,6 +14,7 @@ from reclens.platform.store.objects import ObjectStore
 _MANIFEST = "manifest.json"
 _KINDS = tuple(f"{kind.value}/" for kind in ArtifactKind)
 _KNOWN = ("checkpoints/", "dead-letters/")
+_LOGS = ("releases/", "edits/")
 
 
 def digest(data: bytes) -> str:
@@ -179,6 +180,52 @@ def _manifest_faults(objects: Mapping[str, bytes], ref: str, manifest: Manifest)
         if data is None or digest(data) != entry.manifest_sha256:
             found.append(f"{ref} was made from another {role} than there is")
     return found
+
+
+def collected_faults(objects: Mapping[str, bytes], served: Mapping[str, bytes]) -> list[str]:
+    """What is wrong with the store after a garbage collection that spares nothing young: all that
+    releases need must be there, and nothing else.
+
+    Args:
+        objects: by key, as left.
+        served: what was there before the first round; what releases need of it must still be.
+    """
+    manifests = {
+        key.removesuffix(f"/{_MANIFEST}"): Manifest.parse(data)
+        for key, data in objects.items()
+        if key.endswith(f"/{_MANIFEST}")
+    }
+    needed: set[str] = set()
+    waiting = {
+        ref
+        for key, data in objects.items()
+        if key.startswith("releases/")
+        for one in [Release.parse(data)]
+        for ref in (one.recommender, one.autoencoder, one.concepts)
+    }
+    while waiting:
+        needed.add(ref := waiting.pop())
+        inputs = manifests[ref].inputs.values() if ref in manifests else ()
+        waiting |= {entry.artifact for entry in inputs} - needed
+    evaluations = {
+        ref
+        for ref, manifest in manifests.items()
+        if ref.startswith(f"{ArtifactKind.EVALUATION.value}/")
+        and manifest.inputs["concepts"].artifact in needed
+    }
+    found = [f"gc has removed {ref}, which is needed" for ref in sorted(needed - set(manifests))]
+    kept: set[str] = set()
+    for ref in (needed | evaluations) & set(manifests):
+        found += _manifest_faults(objects, ref, manifests[ref])
+        kept |= {
+            f"{ref}/{_MANIFEST}",
+            *(manifests[ref].key(o.name) for o in manifests[ref].objects),
+        }
+    left = [key for key in objects if key not in kept and not key.startswith(_LOGS)]
+    stays = [key for key in served if key in kept or key.startswith(_LOGS)]
+    gone = [key for key in stays if objects.get(key) != served[key]]
+    found += [f"gc has left {key}" for key in sorted(left)]
+    return found + [f"gc has removed or changed {key}" for key in sorted(gone)]
 
 
 @dataclass(frozen=True)

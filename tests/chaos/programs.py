@@ -161,22 +161,35 @@ class Program:
 @contextlib.contextmanager
 def supervised(programs: Mapping[str, Program]) -> Iterator[None]:
     """Start again what ends, for the life of the block; everything is killed on leaving."""
+
+    def look() -> None:
+        for program in list(programs.values()):
+            program.look()
+
+    try:
+        with repeated(look, 0.2):
+            yield
+    finally:
+        for program in programs.values():
+            program.kill()
+
+
+@contextlib.contextmanager
+def repeated(action: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Do something every so many seconds in a thread, for the life of the block."""
     leaving = threading.Event()
 
-    def watch() -> None:
-        while not leaving.wait(0.2):
-            for program in list(programs.values()):
-                program.look()
+    def repeat() -> None:
+        while not leaving.wait(seconds):
+            action()
 
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield
     finally:
         leaving.set()
         thread.join()
-        for program in programs.values():
-            program.kill()
 
 
 def until(condition: Callable[[], bool], seconds: float, every: float = 0.1) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 
 from chaos.fault import Fault
 from chaos.faults import CLASSES, standby
-from chaos.oracle import Watched, snapshot, strays, verdict
-from chaos.programs import until
+from chaos.oracle import Watched, collected_faults, snapshot, strays, verdict
+from chaos.programs import repeated, until
 from chaos.schedule import FAULTS, Plan
 from chaos.serving import Probe
 from chaos.wires import StoreRequest
@@ -23,8 +23,9 @@ STRIKE_SECONDS = 60.0
 """A moment that has not come by then does not come."""
 PATIENCE_SECONDS = 90.0
 """A job that has not ended so long after everything was mended never will."""
-SETTLE_SECONDS = 30.0
-"""For messages and leases to go, once the jobs have ended."""
+SETTLE_SECONDS = 60.0
+"""For messages and leases to go, once the jobs have ended: a worker that has stalled ends itself
+after 40."""
 _QUIET_SECONDS = 3.0
 """Without any of them for so long, nothing comes of what went before."""
 _LOOK_SECONDS = 0.05
@@ -45,6 +46,8 @@ class Result:
     errors: list[str] = field(default_factory=list)
     exits: dict[str, list[int]] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
+    collected: int = 0
+    """Artifacts, attempts and so on that a garbage collection has then removed."""
     answers: int = 0
     refusals: int = 0
     recovery_seconds: float | None = None
@@ -79,7 +82,7 @@ class Round:
         """From clean to verdict."""
         started, result = time.monotonic(), self.result
         cls, kind = CLASSES[self.plan.fault], FAULTS[self.plan.fault]
-        if problem := cls.possible():
+        if problem := cls.possible(self.world):
             result.outcome, result.faults = "left out", [problem]
             return result
         world = self.world
@@ -148,6 +151,9 @@ class Round:
             if result.outcome == "held":
                 result.outcome = "failed"
         result.strays = strays(objects, expected).accounted
+        if not result.faults:
+            result.collected = world.collect()
+            result.faults += collected_faults(snapshot(world.objects), world.served)
         if result.faults:
             result.outcome = "BROKEN"
 
@@ -202,20 +208,12 @@ class Round:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        leaving = threading.Event()
-
-        def watch() -> None:
-            while not leaving.is_set():
-                for job in self.jobs:
-                    job.see(self.world.show(job.job_id))
-                leaving.wait(_LOOK_SECONDS)
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            leaving.set()
-            thread.join()
+        def look() -> None:
             for job in self.jobs:
                 job.see(self.world.show(job.job_id))
+
+        try:
+            with repeated(look, _LOOK_SECONDS):
+                yield
+        finally:
+            look()

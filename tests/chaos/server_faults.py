@@ -36,7 +36,12 @@ class RedisRolledBack(RedisKilled):
 
 
 class RedisForgets(RedisRolledBack):
-    """The same while the job's message waits in its queue, so that no worker knows of it."""
+    """The same while the job's message waits in its queue, so that no worker knows of it. A job
+    that was accepted is on the disk by then."""
+
+    @classmethod
+    def possible(cls, world: World) -> str:
+        return "" if world.redis.tells_disk() else "Redis before 7.2 does not tell what is on disk"
 
     def prepare(self) -> None:
         for wire in self.world.redis_wires.values():

@@ -7,15 +7,16 @@ import ctypes
 import os
 import resource
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from redis import Redis
+from redis.exceptions import RedisError
 
-from chaos.programs import Program
+from chaos.programs import Program, repeated
 from reclens.ops.local.health import redis_answers, s3_answers
 from reclens.ops.local.servers import (
     S3_PORTS,
@@ -31,6 +32,7 @@ from reclens.ops.local.servers import (
 _DISK_BYTES = 128 << 20
 _LEFT_BYTES = 4096
 _KEPT_SIZES = 400
+_ASKING = 32
 _NEW_NAMESPACE = 0x00020000  # CLONE_NEWNS
 
 
@@ -52,33 +54,53 @@ class RedisServer:
             lambda: redis_answers(self.settings),
         )
         self._sizes: deque[tuple[float, dict[Path, int]]] = deque(maxlen=_KEPT_SIZES)
+        self._on_disk: dict[Path, int] = {}
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Note how long the log of commands is, so that its end can be taken away."""
-        leaving = threading.Event()
+        with ThreadPoolExecutor(_ASKING) as pool:
 
-        def record() -> None:
-            while not leaving.wait(0.05):
+            def record() -> None:
                 with contextlib.suppress(OSError):
                     sizes = {path: path.stat().st_size for path in self._folder.rglob("*.aof")}
                     self._sizes.append((time.monotonic(), sizes))
+                    pool.submit(self._ask, sizes)
 
-        thread = threading.Thread(target=record, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            leaving.set()
-            thread.join()
+            with repeated(record, 0.05):
+                yield
+
+    @property
+    def version(self) -> str:
+        """Of the server."""
+        return self.client.info("server")["redis_version"]
+
+    def tells_disk(self) -> bool:
+        """Whether it says what is on its disk: Redis 7.2 and later."""
+        return tuple(map(int, self.version.split(".")[:2])) >= (7, 2)
+
+    def _ask(self, sizes: dict[Path, int]) -> None:
+        """Wait until the log is on the disk as far as ``sizes``."""
+        with contextlib.suppress(RedisError, OSError):
+            with self.client.pipeline(transaction=False) as pipe:
+                # It waits for what its own connection has written.
+                pipe.set("chaos:asking", "1")
+                pipe.execute_command("WAITAOF", 1, 0, 5000)
+                _, (synced, _) = pipe.execute()
+            if synced:
+                for path, size in sizes.items():
+                    self._on_disk[path] = max(size, self._on_disk.get(path, 0))
 
     def forget(self, seconds: float) -> None:
-        """Take away what was written in the last ``seconds``; it must be down."""
+        """Take away what was written in the last ``seconds``, apart from what Redis has told to be
+        on its disk; it must be down."""
         until = time.monotonic() - seconds
         known = [sizes for at, sizes in self._sizes if at <= until]
         for path, size in known[-1].items():
-            if path.exists() and path.stat().st_size > size:
-                os.truncate(path, size)
+            kept = max(size, self._on_disk.get(path, 0))
+            if path.exists() and path.stat().st_size > kept:
+                os.truncate(path, kept)
+        self._on_disk.clear()
 
 
 class S3Server:

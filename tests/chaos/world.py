@@ -33,9 +33,12 @@ from reclens.contracts.specs.corrections import CONCEPTS_EDIT
 from reclens.contracts.specs.evaluation import AUTOENCODER_EVALUATE
 from reclens.errors import RecLensError
 from reclens.ops.local.servers import free_ports
+from reclens.ops.retention.garbage_collection import Collector
+from reclens.ops.retention.live_jobs import LiveJobs
 from reclens.platform.grpc.health_probe import grpc_status
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
+from reclens.platform.settings.models import RetentionSettings
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.objects import S3Store
@@ -182,6 +185,7 @@ class World:
             "RECLENS_DEVICE": "cpu",
             "RECLENS_LEASE_SECONDS": str(LEASE_SECONDS),
             "RECLENS_CHECKPOINT_SECONDS": "0.5",
+            "RECLENS_PROGRESS_SECONDS": "40",
             "RECLENS_HEARTBEAT__STALL_SECONDS": "10",
             "RECLENS_HEARTBEAT__GRACE_SECONDS": "10",
             "RECLENS_HEARTBEAT__LOST_SECONDS": "15",
@@ -247,8 +251,8 @@ class World:
         self._made["pipeline"] = [ref for one in stagewise for ref in self._made[one]]
 
     def _shards(self) -> list[str]:
-        found = {k.rpartition("/")[0] for k in self.reference if k.startswith("concept-shards/")}
-        return sorted(found)
+        keys = (key for key in self.reference if key.startswith("concept-shards/"))
+        return sorted(key.removesuffix("/manifest.json") for key in keys if key.endswith(".json"))
 
     def expected(self, kind: str) -> Artifacts:
         """What a job of this kind makes, and what must be there as it was before."""
@@ -321,6 +325,13 @@ class World:
         for pattern in ("reclens:unacked:*", "reclens:lease:*"):
             found += [key.decode() for key in client.scan_iter(pattern)]
         return found
+
+    def collect(self) -> int:
+        """Remove what nothing needs, however young; how much that was."""
+        jobs = LiveJobs(self.redis.settings)
+        settings = RetentionSettings(grace_days=0, dead_letters_days=0)
+        collector = Collector(self.store, jobs, settings)
+        return sum(1 for _ in collector.remove(collector.find()))
 
     def mend(self) -> None:
         """Whatever was broken: everything runs, listens, and may write."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from chaos.oracle import Artifacts, Watched, digest, job_faults, strays, verdict
+from chaos.oracle import (
+    Artifacts,
+    Watched,
+    collected_faults,
+    digest,
+    job_faults,
+    strays,
+    verdict,
+)
 
 from reclens.contracts import Manifest, ObjectEntry, Release, canonical_json
 from reclens.platform.jobs.view import JobError, JobState, JobView, StageView
@@ -182,3 +190,45 @@ def test_a_pipeline_that_succeeded_before_its_last_stage():
     )
     job = replace(job, view=job.view.model_copy(update={"stages": (stage,)}))
     assert job_faults(job, ()) == ["job j1 is SUCCEEDED and its stages ['release'] are not"]
+
+
+@pytest.fixture
+def collected(objects: dict[str, bytes]) -> dict[str, bytes]:
+    """A store with all that a release needs, and an evaluation of it."""
+    autoencoder = artifact(RELEASE.autoencoder, {"weights": b"1"}, {})
+    concepts = artifact(RELEASE.concepts, {"labels": b"2"}, {})
+    pin = digest(concepts[f"{RELEASE.concepts}/manifest.json"])
+    inputs = {"concepts": {"artifact": RELEASE.concepts, "manifest_sha256": pin}}
+    return {**objects, **autoencoder, **concepts, **artifact(EVALUATION, {"report": b"3"}, inputs)}
+
+
+EVALUATION = "evaluations/00000000000000ee"
+
+
+def test_a_collected_store_has_what_releases_need(collected: dict[str, bytes]):
+    assert collected_faults(collected, {}) == []
+
+
+def test_what_garbage_collection_must_not_remove(collected: dict[str, bytes]):
+    served = {f"{MADE}/items.parquet": b"items"}
+    del collected[f"{MADE}/items.parquet"]
+    assert collected_faults(collected, served) == [
+        f"{MADE} has a manifest and no object items.parquet",
+        f"gc has removed or changed {MADE}/items.parquet",
+    ]
+    del collected[f"{UPSTREAM}/manifest.json"]
+    assert f"gc has removed {UPSTREAM}, which is needed" in collected_faults(collected, {})
+
+
+@pytest.mark.parametrize(
+    "orphan",
+    [f"checkpoints/{MADE}/latest.json", "dead-letters/j1.json", f"{MADE}/attempt/items.parquet"],
+)
+def test_what_garbage_collection_must_not_leave(collected: dict[str, bytes], orphan: str):
+    assert collected_faults({**collected, orphan: b"1"}, {}) == [f"gc has left {orphan}"]
+
+
+def test_an_artifact_that_no_release_needs_is_left_over(collected: dict[str, bytes]):
+    other = artifact("datasets/00000000000000ff", {"users.parquet": b"others"}, {})
+    found = collected_faults({**collected, **other}, {})
+    assert sorted(found) == sorted(f"gc has left {key}" for key in other)

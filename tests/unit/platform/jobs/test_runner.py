@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+import pyarrow as pa
 import pytest
 
 from reclens.errors import Unavailable
@@ -17,6 +18,8 @@ from reclens.platform.jobs.runner import is_exhaustion
         (RuntimeError("can't start new thread"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (pa.lib.ArrowException("Unknown error: Failed to launch worker thread: try again"), True),
+        (pa.lib.ArrowInvalid("Column 'x' is declared non-nullable but contains nulls"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
         (Unavailable("gone"), False),

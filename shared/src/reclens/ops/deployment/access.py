@@ -124,8 +124,10 @@ _WORKER: Final = RedisRights(
     channels=(_CONTROL, _EVENTS, *_RESULT_CHANNELS),
 )
 _OPERATOR: Final = RedisRights(
-    # `reclens doctor` asks how durable Redis is, and how full.
-    commands=(*_JOB_COMMANDS, "info"),
+    # `reclens doctor` asks how durable Redis is, and how full. A job that is submitted waits for
+    # Redis' disk: WAITAOF, which Redis before 7.2 does not know by its name. Whatever else blocks
+    # takes from the keys below.
+    commands=(*_JOB_COMMANDS, "info", "@blocking"),
     keys=(*_WORKER.keys, *_EVENT_QUEUES),
     channels=_WORKER.channels,
 )

@@ -1,7 +1,8 @@
 """Finds jobs that nothing carries any more, and sends them again.
 
 A message can be lost, though no part of RecLens loses one: with the last second of a Redis that
-crashed, with a queue that somebody emptied, between the two writes of a submission. Its job would
+crashed, with a queue that somebody emptied, between the two writes of a submission. (That the job
+itself is not lost with it, `JobLog.submit` sees to.) Its job would
 wait for ever. So each worker compares from time to time what has not ended with what is in queues
 and in workers' hands. A job all of whose messages, those of its stages and shards included, have
 been in neither for a while is sent again, as it was submitted: what it made is found by its

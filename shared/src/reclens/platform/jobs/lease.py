@@ -7,6 +7,7 @@ parent of a pool ends the leases of a process that died.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import threading
@@ -23,6 +24,8 @@ from reclens.errors import LeaseLost
 WORKERS = "reclens:workers"
 """Hash of the workers that live, each with its count of heartbeats; see
 `reclens.platform.celery.failure_detector`."""
+
+_BEGIN_SECONDS = 10.0
 
 
 class Lease:
@@ -59,10 +62,15 @@ class Lease:
         self._interval = seconds / 3
         self._stop = threading.Event()
         self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._begun = threading.Event()
+        self._ended = threading.Event()
 
     def acquire(self) -> bool:
-        """Take the lease; False where another worker holds it."""
+        """Take the lease; False where another worker holds it.
+
+        Raises:
+            MemoryError: the thread that renews it did not begin.
+        """
         token = f"{_holder(self._worker, os.getpid())}{uuid.uuid4().hex}"
         if self._worker:
             # Its first heartbeat may be still to come.
@@ -71,7 +79,10 @@ class Lease:
             self._end_orphaned()
             if not self._lock.acquire(blocking=False, token=token):
                 return False
-        self._thread.start()
+        # `Thread.start` waits for ever where the thread is short of memory before its first line.
+        _thread.start_new_thread(self._renew, ())
+        if not self._begun.wait(_BEGIN_SECONDS):
+            raise MemoryError(f"no thread began to renew the lease on {self._ref}")
         return True
 
     def end_of(self, pid: int) -> None:
@@ -109,6 +120,13 @@ class Lease:
             raise LeaseLost(f"the lease on {self._ref} was lost.", field="artifact")
 
     def _renew(self) -> None:
+        self._begun.set()
+        try:
+            self._renew_until_stopped()
+        finally:
+            self._ended.set()
+
+    def _renew_until_stopped(self) -> None:
         while not self._stop.wait(self._interval):
             if 0 < self._progress_seconds < time.monotonic() - self._touched:
                 self._lost.set()
@@ -127,8 +145,8 @@ class Lease:
 
     def __exit__(self, *_ended_by: object) -> None:
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._begun.is_set():
+            self._ended.wait()
         try:
             self._lock.release()
         except (LockError, RedisError):

@@ -17,12 +17,12 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from reclens.contracts import ConceptShardSpec, canonical_json
 from reclens.contracts.jobs.kinds import MAX_SPEC_BYTES
 from reclens.contracts.specs.pipeline import Stage
-from reclens.errors import InvalidSpec, NotFound
+from reclens.errors import InvalidSpec, NotFound, StoreUnavailable
 from reclens.platform.jobs.app import connect, make_app
 from reclens.platform.jobs.outages import outage_of
 from reclens.platform.jobs.view import (
@@ -41,6 +41,7 @@ _BROKEN = {JobState.FAILED, JobState.CANCELLED, JobState.PARTIAL}
 _INDEX = "reclens:jobs"
 _WATCH_SECONDS = 0.5
 _MAX_OPEN = 1000
+_DISK_MILLISECONDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,13 @@ class JobLog:
     # --- for those who submit --------------------------------------------------------------------
 
     def submit(self, task: str, spec: dict[str, Any]) -> str:
-        """Send a job and return its id.
+        """Send a job and return its id, once it is on Redis' disk where Redis (7.2 and later) can
+        tell: until then a crash of Redis may lose the job and all that is known of it.
 
         Raises:
             InvalidSpec: the specification is larger than a message may be.
+            StoreUnavailable: Redis has not taken the job, or not to its disk; it may run all the
+                same.
         """
         size = len(canonical_json(spec))
         if size > MAX_SPEC_BYTES:
@@ -85,6 +89,7 @@ class JobLog:
         with redis_errors():
             self.record(job_id, task, spec)
             self._app.send_task(task, kwargs={"spec": spec}, task_id=job_id)
+            self._wait_for_disk(job_id)
         return job_id
 
     def list(self, limit: int = 50) -> list[JobView]:
@@ -228,6 +233,24 @@ class JobLog:
         return bool(keys and self._redis.exists(*keys))
 
     # ---------------------------------------------------------------------------------------------
+
+    def _wait_for_disk(self, job_id: str) -> None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            # It waits for what its own connection has written: this, and with it all before it.
+            pipe.expire(_key(job_id), self._expires)
+            pipe.execute_command("WAITAOF", 1, 0, _DISK_MILLISECONDS)
+            kept, synced = pipe.execute(raise_on_error=False)
+        for answer in (kept, synced):
+            if isinstance(answer, Exception) and outage_of(answer) is not None:
+                raise answer
+        # An older Redis, one without a disk, or an account without the right cannot tell.
+        told = not isinstance(synced, ResponseError)
+        if not kept or (told and not synced[0]):
+            raise StoreUnavailable(
+                f"Redis has not put job {job_id} on its disk.",
+                field="redis.url",
+                remedy="see Redis' log, and submit the job again: what is made is found.",
+            )
 
     def _planned_shards(self, job_id: str) -> list[dict[str, Any]]:
         noted: Any = self._redis.hget(_key(job_id), "shards")

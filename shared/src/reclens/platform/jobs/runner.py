@@ -85,8 +85,8 @@ _PLANNED = "reclens_artifact"
 _REDIS_SECONDS = 0.5
 # For a worker to be told to stop, once it has asked for it.
 _STOP_SECONDS = 30.0
-# What Python and PyTorch say, which have no classes for it.
-_EXHAUSTED = ("can't start new thread", "can't allocate memory")
+# What Python, PyTorch and Arrow say, which have no classes for it.
+_EXHAUSTED = ("can't start new thread", "can't allocate memory", "Failed to launch worker thread")
 # Characters of a report: a result is no place for large payloads.
 _MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
 
@@ -355,7 +355,8 @@ def is_exhaustion(error: BaseException) -> bool:
     """Whether an error tells that this process is short of memory or threads."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    texts = isinstance(error, RuntimeError) and any(text in str(error) for text in _EXHAUSTED)
+    tells = isinstance(error, RuntimeError) or type(error).__module__ == "pyarrow.lib"
+    texts = tells and any(text in str(error) for text in _EXHAUSTED)
     return texts or isinstance(error, MemoryError)
 
 
