@@ -279,10 +279,7 @@ def _tie_findings(
 
 def _id_findings(raw: RawData, met: set[str]) -> Iterator[Finding]:
     users = set(raw.user_ids.unique().to_pylist()) if raw.users else set()
-    for noun, code, ids, described in (
-        ("item", "item-ids-differ-in-form", met, raw.items),
-        ("user", "user-ids-differ-in-form", users, raw.users),
-    ):
+    for noun, ids, described in (("item", met, raw.items), ("user", users, raw.users)):
         unknown = ids - described.keys()
         by_form: dict[str, str] = {}
         for other in described.keys() - ids:
@@ -291,7 +288,7 @@ def _id_findings(raw: RawData, met: set[str]) -> Iterator[Finding]:
         if alike:
             count, example = len(alike), by_form[_form(alike[0])]
             yield Finding(
-                code=code,
+                code="item-ids-differ-in-form" if noun == "item" else "user-ids-differ-in-form",
                 level="warning",
                 count=count,
                 message=f"{_counted(count, f'{noun} id', f'{noun} ids')} of the interactions and "

@@ -162,7 +162,7 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
     assert metrics["activations_seen"] == 3 * train.sum()
     assert set(metrics) == {
         *("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine", "random_fvu"),
-        *("n_latents", "k", "d_model", "activations_seen", "curve"),
+        *("n_latents", "k", "d_model", "activations_seen", "curve", "variance"),
         "training_seconds",
     }
     assert metrics["training_seconds"] == job.seconds
@@ -172,6 +172,10 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
     np.testing.assert_allclose(sae.input_mean, x[train].mean(0), rtol=1e-5)
     assert metrics["fvu"] == pytest.approx(measure(sae, SequenceSource([x[~train]])).fvu)
     assert metrics["fvu"] < 0.5 < metrics["random_fvu"]
+    deviations = np.square(x[~train] - x[~train].mean(0)).sum(0)
+    loudest = metrics["variance"]["loudest"][0]
+    assert loudest["dimension"] == deviations.argmax()
+    assert loudest["share"] == pytest.approx(deviations.max() / deviations.sum(), rel=1e-4)
 
 
 def test_it_is_told_how_far_it_is_after_the_training(
