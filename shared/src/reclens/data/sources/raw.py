@@ -109,7 +109,7 @@ def titled(text: str) -> tuple[str, int | None]:
 
 def article_first(title: str) -> str:
     """Turn ``Godfather, The`` into ``The Godfather``, in the brackets of a second title too."""
-    return _TRAILING_ARTICLE.sub(_swap, title)
+    return _TRAILING_ARTICLE.sub(_swap, title) if ", " in title else title
 
 
 def _swap(match: re.Match[str]) -> str:
