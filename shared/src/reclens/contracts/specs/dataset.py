@@ -71,7 +71,7 @@ class SourceSpec(Contract):
     """Where raw files of one's own lie and how to read them."""
 
     format: Name
-    """An installed reader. Those that come with RecLens: ``movielens``: u.data or ratings.dat;
+    """An installed reader. Those that come with RecLens: ``movielens``: u.data, ratings.dat or ratings.csv;
     ``recbole``: atomic files; ``rechorus``: tab-separated CSV; ``sequences``: a line per user;
     ``hetrec``: plays and tags of artists; ``table``: any CSV or Parquet with the named columns.
     For others see docs/how-to/extend/reader.md."""
