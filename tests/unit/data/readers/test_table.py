@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -101,3 +102,51 @@ def test_missing_files_are_named(tmp_path: Path):
     (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
     with pytest.raises(MissingData, match=r"source.items_path: there is no file .*films.csv"):
         locate(tmp_path, tmp_path / "films.csv")
+
+
+# --- items ---------------------------------------------------------------------------------------
+
+
+def _codes(raw: RawData) -> list[tuple[str, str]]:
+    return [(finding.code, finding.level) for finding in raw.findings]
+
+
+def test_columns_of_items_that_nobody_named_may_be_missing(tmp_path: Path):
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    (tmp_path / "items.csv").write_text("item_id,title\na,Heat\n")
+    raw = _read(tmp_path)
+    assert raw.items == {"a": ItemText("Heat")}
+    assert _codes(raw)[1:] == [("no-column", "note")]
+    assert "'tags'" in raw.findings[1].message
+    (tmp_path / "items.csv").write_text("item_id,name,genres\na,Heat,Crime\n")
+    assert ("items-without-columns", "warning") in _codes(_read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "columns", [{"tags": "genres"}, {"title": "name"}, {"item_key": "id"}, {"year": "made"}]
+)
+def test_names_of_columns_of_items_without_their_file_are_refused(tmp_path: Path, columns):
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    (tmp_path / "films.csv").write_text("item_id,title\na,Heat\n")
+    (role,) = columns
+    with pytest.raises(MissingData, match=rf"(?s)items_path: columns.{role} names .*films.csv"):
+        _read(tmp_path, **columns)
+    assert _read(tmp_path, title=None, tags=None).items == {}
+
+
+def test_the_items_of_movielens_are_found_by_their_name(tmp_path: Path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId,timestamp\n1,1,964982703\n")
+    (tmp_path / "movies.csv").write_text(
+        'movieId,title,genres\n1,"Usual Suspects, The (1995)",(no genres listed)\n'
+    )
+    raw = _read(tmp_path / "ratings.csv", user="userId", item="movieId", tags="genres")
+    assert raw.items == {"1": ItemText("The Usual Suspects", (), 1995)}
+    assert _codes(raw) == [("placeholders", "note")]
+
+
+def test_packed_tables_are_found_and_read(tmp_path: Path):
+    (tmp_path / "interactions.csv.gz").write_bytes(gzip.compress(_INTERACTIONS.encode()))
+    (tmp_path / "items.tsv.gz").write_bytes(gzip.compress(b"item_id\ttitle\na\tHeat\n"))
+    raw = _read(tmp_path)
+    assert raw.user_ids.to_pylist() == ["u"]
+    assert raw.items == {"a": ItemText("Heat")}

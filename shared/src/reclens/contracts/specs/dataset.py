@@ -53,6 +53,9 @@ class ColumnNames(Contract):
     """Unit of times that are numbers. None: found out from their size."""
     time_format: Annotated[str | None, ADDED_LATER] = None
     """How times are written, e.g. ``%d/%m/%Y %H:%M``. None: found out, where it is unambiguous."""
+    placeholders: Annotated[tuple[str, ...] | None, ADDED_LATER] = None
+    """Cells that stand for what is not known, in any case. None: the usual ones, e.g. ``nan``,
+    ``N/A``, ``(no genres listed)``."""
 
     @field_validator("encoding")
     @classmethod

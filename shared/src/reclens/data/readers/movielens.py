@@ -12,7 +12,7 @@ from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
-from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
+from reclens.data.sources.raw import ItemText, RawData, titled
 from reclens.data.sources.times import read_times
 from reclens.errors import MissingData
 
@@ -109,13 +109,11 @@ def _items(path: Path | None, is_100k: bool, reading: Reading) -> dict[str, Item
         tags = table.tags("genres", "|")
         released = [""] * len(table)
     items: dict[str, ItemText] = {}
-    rows = zip(table.unique_ids("item_id"), table.texts("title"), tags, released, strict=True)
+    rows = zip(table.unique_ids("item_id"), table.described("title"), tags, released, strict=True)
     for item_id, full_title, genres, release_year in rows:
-        title, year = take_year(full_title)
+        title, year = titled(full_title)
         if year is None and release_year.isdigit():
             year = int(release_year)
-        # Item 267 of the 100K set is a placeholder that is called "unknown".
-        title = "" if title == "unknown" else article_first(title)
         items[item_id] = ItemText(title, genres, year)
     return items
 

@@ -19,6 +19,7 @@ from reclens.data.sources.raw import (
     most_given,
     rows_as_time,
     take_year,
+    titled,
 )
 from reclens.data.sources.times import concat_times, read_times
 
@@ -42,4 +43,5 @@ __all__ = [
     "read_times",
     "rows_as_time",
     "take_year",
+    "titled",
 ]

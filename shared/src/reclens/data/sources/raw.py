@@ -101,6 +101,12 @@ def take_year(title: str) -> tuple[str, int | None]:
     return title[: match.start()].strip(), int(match[1])
 
 
+def titled(text: str) -> tuple[str, int | None]:
+    """The title as people say it, and its year, of ``Godfather, The (1972)``."""
+    title, year = take_year(text)
+    return article_first(title), year
+
+
 def article_first(title: str) -> str:
     """Turn ``Godfather, The`` into ``The Godfather``, in the brackets of a second title too."""
     return _TRAILING_ARTICLE.sub(_swap, title)
