@@ -73,14 +73,14 @@ def test_a_store_that_cannot_read_what_it_holds_yet_is_waited_for(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ):
     deployed.objects(Account.LABELER).put("releases/held.txt", b"of no release")
-    failing, told, get = iter(["once", "twice"]), list[str](), S3Store.get_document
+    failing, told, get = iter(["once", "twice"]), list[str](), S3Store.get
 
     def starting(store: S3Store, key: str) -> bytes:
         if next(failing, None):
             raise Unavailable("the object store answered InternalError.")
         return get(store, key)
 
-    monkeypatch.setattr(S3Store, "get_document", starting)
+    monkeypatch.setattr(S3Store, "get", starting)
     await_bucket(deployed.s3_settings(Account.INIT), 30, told.append)
     assert next(failing, None) is None
     assert told == ["waiting for the object store: the object store answered InternalError."]
