@@ -66,11 +66,10 @@ def _made(target: Target, guard: Guard, name: str, given: argparse.Namespace) ->
     report, started = Report(name), time.monotonic()
     for first in range(cases.start, cases.stop, _BATCH):
         batch = range(first, min(first + _BATCH, cases.stop))
-        part = ATTACKS[name](target, given.seed, batch)
-        report.cases += part.cases
-        report.outcomes += part.outcomes
-        report.broken += part.broken
-        report.broken += [(batch[-1], fault) for fault in guard.faults()]
+        report.add(ATTACKS[name](target, given.seed, batch))
+        if faults := guard.faults():
+            case, how = _blamed(target, guard, name, given.seed, batch)
+            report.broken += [(case, f"{fault} ({how})") for fault in faults]
         if first == cases.start:
             # What a process needs for its first work is no growth.
             guard.settle()
@@ -78,6 +77,18 @@ def _made(target: Target, guard: Guard, name: str, given: argparse.Namespace) ->
     for case, what in report.broken:
         say(f"  ! {what}\n    again: make attack SEED={given.seed} ONLY={name} CASE={case}")
     return report.canonical() | {"seconds": round(time.monotonic() - started)}
+
+
+def _blamed(target: Target, guard: Guard, name: str, seed: int, batch: range) -> tuple[int, str]:
+    """Which case of a batch broke something that is seen of all together: the first that does so
+    again by itself."""
+    if len(batch) == 1:
+        return batch[0], "by itself"
+    for case in batch:
+        ATTACKS[name](target, seed, range(case, case + 1))
+        if guard.faults():
+            return case, "and again by itself"
+    return batch[-1], f"in cases {batch[0]} to {batch[-1]}, and in none of them by itself"
 
 
 def _told(report: Report) -> str:

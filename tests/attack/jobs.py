@@ -14,6 +14,7 @@ from chaos.programs import until
 from redis.exceptions import ConnectionError as RedisGone
 from redis.exceptions import ResponseError
 
+from attack.command_line import look
 from attack.oracle import Report
 from attack.target import Target
 from attack.values import HostileJson, case_rng, nested
@@ -61,6 +62,9 @@ def run_specs(target: Target, seed: int, numbers: range) -> Report:
         except (ValueError, RecursionError):
             report.outcomes["no message can carry it"] += 1
     await_ends(target, report, sent)
+    shown = [(number, ["jobs", "show", job_id]) for job_id, number in list(sent.items())[::5]]
+    as_json = [(number, [*arguments, "--json"]) for number, arguments in shown[::2]]
+    look(target, report, [*shown, *as_json, (numbers[-1], ["jobs", "list"])])
     return report
 
 

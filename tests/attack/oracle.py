@@ -33,6 +33,8 @@ class Report:
     cases: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     """How they ended, counted."""
+    peaks: dict[str, int] = field(default_factory=dict)
+    """Megabytes at most of processes that were started meanwhile."""
     broken: list[tuple[int, str]] = field(default_factory=list)
     """Cases that broke something, by number, and what."""
 
@@ -58,12 +60,21 @@ class Report:
         if secret := secret_in(text):
             self.breaks(case, f"tells {secret!r}")
 
+    def add(self, part: Report) -> None:
+        """Add what came of more cases."""
+        self.cases += part.cases
+        self.outcomes += part.outcomes
+        self.broken += part.broken
+        for name, peak in part.peaks.items():
+            self.peaks[name] = max(peak, self.peaks.get(name, 0))
+
     def canonical(self) -> dict[str, Any]:
         """As JSON types."""
         return {
             "attack": self.attack,
             "cases": self.cases,
             "outcomes": dict(self.outcomes.most_common()),
+            "peaks": self.peaks,
             "broken": [{"case": case, "what": what} for case, what in self.broken],
         }
 
@@ -78,6 +89,19 @@ def printable(text: str) -> str:
     return text.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process has had, where the system tells; else what it has."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return psutil.Process(pid).memory_info().rss / 2**20
+
+
+def _forget_peak(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 class Guard:
     """Watches the processes of a target while it is attacked."""
 
@@ -85,6 +109,7 @@ class Guard:
         self._target = target
         self._usual = float(LIMIT_MB)
         self._first: dict[int, float] = {}
+        self._since: dict[int, float] = {}
         self._most: dict[int, float] = {}
         self._names: dict[int, str] = {}
         self._read = {program.name: 0 for program in self._programs}
@@ -101,13 +126,14 @@ class Guard:
             yield
 
     def measure(self) -> None:
-        """Note the resident memory of each process."""
+        """Note the most memory of each process since it was last looked at."""
         for program in self._programs:
             for pid in program.pids():
-                with contextlib.suppress(psutil.Error):
-                    megabytes = psutil.Process(pid).memory_info().rss / 2**20
+                with contextlib.suppress(psutil.Error, OSError):
+                    megabytes = _peak_mb(pid)
                     self._names.setdefault(pid, program.name)
                     self._first.setdefault(pid, max(megabytes, self._usual))
+                    self._since[pid] = max(megabytes, self._since.get(pid, 0.0))
                     self._most[pid] = max(megabytes, self._most.get(pid, 0.0))
 
     def settle(self) -> None:
@@ -137,11 +163,19 @@ class Guard:
             found += [f"{program.name} logs {sign!r}" for sign in _DEATHS if sign in text]
             if secret := secret_in(text):
                 found.append(f"{program.name}'s log tells {secret!r}")
-        for pid, most in self._most.items():
-            if most > min(LIMIT_MB, self._first[pid] + GROWTH_MB):
+        self.measure()
+        for pid, most in self._since.items():
+            bound = self._first[pid] + GROWTH_MB
+            if most > (bound if self._first[pid] > LIMIT_MB else min(LIMIT_MB, bound)):
                 grown = f"{self._first[pid]:.0f} to {most:.0f} MB"
                 found.append(f"{self._names[pid]} grew from {grown}")
-                self._first[pid] = most
+                # What it has for good is told once; a peak, whenever it comes back.
+                with contextlib.suppress(psutil.Error):
+                    now = psutil.Process(pid).memory_info().rss / 2**20
+                    self._first[pid] = max(now, self._first[pid])
+        self._since.clear()
+        for pid in self._most:
+            _forget_peak(pid)
         return found + self._moved()
 
     def _moved(self) -> list[str]:

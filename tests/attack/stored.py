@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from attack.command_line import Command, look
 from attack.jobs import await_ends
 from attack.oracle import Report
 from attack.target import ESCAPED, Target
@@ -35,18 +36,26 @@ _NAMES = (
 )
 
 
+Forgery = Callable[[Target, random.Random, Report, int, dict[str, int]], str]
+"""Puts what a case forges, sends jobs that read it, and returns its name."""
+
+
 def run(target: Target, seed: int, numbers: range) -> Report:
     """Forge the objects of these cases and let all who read them do so."""
     report = Report(ATTACK)
     jobs: dict[str, int] = {}
-    forgeries = [_manifest, _release, _policy, _correction, _checkpoint]
+    seen: list[Command] = []
+    forgeries: list[Forgery] = [_manifest, _release, _policy, _correction, _checkpoint]
     for number in numbers:
         rng = case_rng(seed, ATTACK, number)
         forge = rng.choice(forgeries)
         report.note(number, f"forged {forge.__name__.removeprefix('_')}")
-        forge(target, rng, report, number, jobs)
+        name = forge(target, rng, report, number, jobs)
+        seen += [(number, words.format(name).split()) for words in _COMMANDS.get(forge, ())]
     await_ends(target, report, jobs)
     _served(target, report, numbers[-1])
+    lists = ("artifacts list", "releases list", "policies list", "concepts edits")
+    look(target, report, [*seen, *((numbers[-1], words.split()) for words in lists)])
     return report
 
 
@@ -88,7 +97,7 @@ def _damaged(rng: random.Random, data: bytes, hostile: HostileJson) -> bytes:
 
 def _manifest(
     target: Target, rng: random.Random, report: Report, number: int, jobs: dict[str, int]
-) -> None:
+) -> str:
     """A committed artifact that is another than it says, and a job that reads it."""
     roles = {
         "dataset": "reclens.recommender.train.v1",
@@ -132,11 +141,12 @@ def _manifest(
     _try(report, number, lambda: target.store.lineage(ref))
     spec[role] = ref
     _submit(target, task, spec, jobs, number)
+    return ref
 
 
 def _release(
     target: Target, rng: random.Random, report: Report, number: int, jobs: dict[str, int]
-) -> None:
+) -> str:
     hostile = HostileJson(rng, target.paths)
     name = f"forged-{number}"
     good = target.release.canonical() | {"name": name, "number": 1}
@@ -149,11 +159,12 @@ def _release(
     _submit(target, "reclens.release.change.v1", change, jobs, number)
     publish = target.specs["reclens.release.publish.v1"] | {"name": name, "expected": None}
     _submit(target, "reclens.release.publish.v1", publish, jobs, number)
+    return name
 
 
 def _policy(
     target: Target, rng: random.Random, report: Report, number: int, _jobs: dict[str, int]
-) -> None:
+) -> str:
     hostile = HostileJson(rng, target.paths)
     name = f"forged-{number}"
     good = {
@@ -169,11 +180,12 @@ def _policy(
     _try(report, number, lambda: log.version(name, 1))
     with SteeringClient(target.gateway, token=target.tokens["admin"], timeout=20) as client:
         _try(report, number, lambda: client.policy(name))
+    return name
 
 
 def _correction(
     target: Target, rng: random.Random, report: Report, number: int, jobs: dict[str, int]
-) -> None:
+) -> str:
     hostile = HostileJson(rng, target.paths)
     autoencoder = f"autoencoders/{rng.getrandbits(64):016x}"
     good = CorrectionLog(target.store, target.release.autoencoder).entry(1).canonical()
@@ -185,11 +197,12 @@ def _correction(
     target.objects.put(real.key(2), _bytes(rng, hostile, good))
     spec = target.specs["reclens.concepts.edit.v1"] | {"n_edits": 2}
     _submit(target, "reclens.concepts.edit.v1", spec, jobs, number)
+    return autoencoder
 
 
 def _checkpoint(
     target: Target, rng: random.Random, report: Report, number: int, jobs: dict[str, int]
-) -> None:
+) -> str:
     hostile = HostileJson(rng, target.paths)
     task = rng.choice(("reclens.recommender.train.v1", "reclens.autoencoder.train.v1"))
     spec = json.loads(json.dumps(target.specs[task]))
@@ -206,6 +219,15 @@ def _checkpoint(
         target.objects.put(f"checkpoints/{ref}/{digest[:16]}.safetensors", b"x")
     target.objects.put(f"checkpoints/{ref}/latest.json", _bytes(rng, hostile, good))
     _submit(target, task, spec, jobs, number)
+    return ref
+
+
+_COMMANDS: dict[Forgery, tuple[str, ...]] = {
+    _manifest: ("artifacts show {}", "artifacts get {} --to got", "artifacts show {} --json"),
+    _release: ("releases history {}", "releases history {} --json"),
+    _policy: ("policies show {}", "policies versions {}"),
+}
+"""What people are shown of what is forged, whose name is filled in."""
 
 
 def _served(target: Target, report: Report, number: int) -> None:
