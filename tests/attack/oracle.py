@@ -89,7 +89,7 @@ def printable(text: str) -> str:
     return text.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
     """The most memory that a process has had, where the system tells; else what it has."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
@@ -130,7 +130,7 @@ class Guard:
         for program in self._programs:
             for pid in program.pids():
                 with contextlib.suppress(psutil.Error, OSError):
-                    megabytes = _peak_mb(pid)
+                    megabytes = peak_mb(pid)
                     self._names.setdefault(pid, program.name)
                     self._first.setdefault(pid, max(megabytes, self._usual))
                     self._since[pid] = max(megabytes, self._since.get(pid, 0.0))
