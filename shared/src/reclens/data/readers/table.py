@@ -78,6 +78,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         ratings=table.ratings(columns.rating) if columns.rating else None,
         items=_items(path, files.items, reading),
         users=users,
+        order="time" if columns.timestamp else "rows",
         findings=tuple(reading.findings),
     )
 
