@@ -19,7 +19,9 @@ from small_movielens import N_USERS, write_small_movielens
 from two_releases import WORKERS, TwoReleases
 
 from reclens.client import SteeringClient, more
-from reclens.contracts import PipelineSpec, Release
+from reclens.contracts import PipelineSpec, Release, ReleaseAction, ReleaseChangeSpec
+from reclens.contracts.specs.release import RELEASE_CHANGE
+from reclens.errors import RecLensError
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import S3Settings
 from reclens.steering.limits import DEFAULT_TOP_K
@@ -89,12 +91,15 @@ def history(releases: TwoReleases) -> History:
         finish("submitted again")
         submit(new, "by old workers", "four", seed=3)
         finish("by old workers")
-        _correct(releases, new, "one", "From new")
+        for action in (ReleaseAction.PIN, ReleaseAction.UNPIN):
+            change = ReleaseChangeSpec(name="one", action=action, author="ann")
+            releases.finish(releases.joblog.submit(RELEASE_CHANGE.task, change.canonical()))
         held = releases.hold("trainer")
         submit(old, "from old to new", "two", seed=4)
         releases.wait_for(held.exists, "the old trainer to be at a step")
     with releases.workers(new, "trainer", "labeler"):
         finish("from old to new")
+        _correct(releases, new, "one", "From new")
     return told
 
 
@@ -183,21 +188,17 @@ def test_the_remedy_of_a_refusal_helps_and_finds_what_was_made(history: History)
     assert {reused[one] for one in ("dataset", "recommender", "activations")} == {True}
 
 
-def test_releases_and_corrections_of_either_are_read_by_both(
-    releases: TwoReleases, history: History
-):
+def test_what_either_has_written_is_read_by_both(releases: TwoReleases, history: History):
     assert {one.label for one in releases.concepts("one")} >= {"From old", "From new"}
-    old, store = releases.old, releases.store
-    numbers = [3, 2, 1]
-    assert [one["number"] for one in releases.cli(old, "releases", "history", "one")] == numbers
-    versions = store.releases.history("one")
-    assert [one.number for one in versions if isinstance(one, Release)] == numbers
-    edits = releases.cli(old, "concepts", "edits", "--release", "one")
-    assert [(one["number"], one["applied"]) for one in edits] == [(1, True), (2, True)]
-    listed = {one["artifact"] for one in releases.cli(old, "artifacts", "list")}
-    made = {ref for name in history.views for ref in history.artifacts(name).values()}
-    assert listed >= made
-    assert {manifest.artifact for manifest in store.list()} == listed
+    written = {"one": [5, 4, 3, 2, 1], "two": [2, 1]}
+    for name, numbers in written.items():
+        told = releases.cli(releases.old, "releases", "history", name)
+        assert [one["number"] for one in told] == numbers
+        versions = releases.store.releases.history(name)
+        assert [one.number for one in versions if isinstance(one, Release)] == numbers
+    listed = {one["artifact"] for one in releases.cli(releases.old, "artifacts", "list")}
+    assert listed >= {ref for name in history.views for ref in history.artifacts(name).values()}
+    assert {manifest.artifact for manifest in releases.store.list()} == listed
 
 
 def test_servers_of_either_serve_the_releases_of_both(releases: TwoReleases, history: History):
@@ -213,31 +214,21 @@ def test_servers_of_either_serve_the_releases_of_both(releases: TwoReleases, his
         }
         for client in clients.values():
             assert {one.name for one in client.releases()} == {"one", "two", "three", "four"}
-        # Each keeps a policy, and the other changes it.
-        for version, client in clients.items():
-            client.create_policy(_policy_of(version), release="one", edits=[more("from-new", 0.5)])
-        for version, client in clients.items():
-            (other,) = clients.keys() - {version}
-            policy = client.policy(_policy_of(other))
-            policy.description = f"changed by {version}"
-            assert client.update_policy(policy).version == 2
-        for release, policies in {
-            "one": ["", *(f"{_policy_of(version)}@2" for version in clients)],
-            "two": [""],
-            "three": [""],
-            "four": [""],
-        }.items():
-            for policy in policies:
-                answers = [
-                    client.recommend(user_id=str(N_USERS), release=release, policy=policy)
-                    for client in clients.values()
-                ]
-                assert len(answers[0].items) == DEFAULT_TOP_K
-                assert answers[0].items == answers[1].items
-                assert answers[0].versions == answers[1].versions
-                assert answers[0].policy == answers[1].policy
-
-
-def _policy_of(version: str) -> str:
-    """Name of the policy that the gateway of that release keeps."""
-    return f"by-{version.translate(str.maketrans('.+', '--'))}"
+        before, after = clients[old.version], clients[new.version]
+        before.create_policy("more", release="one", edits=[more("from-new", 0.5)])
+        for release, policy in {"one": "more@1", "two": "", "three": "", "four": ""}.items():
+            answers = [
+                client.recommend(user_id=str(N_USERS), release=release, policy=policy)
+                for client in (before, after)
+            ]
+            assert len(answers[0].items) == DEFAULT_TOP_K
+            assert answers[0].items == answers[1].items
+            assert answers[0].versions == answers[1].versions
+            assert answers[0].policy == answers[1].policy
+        # A field that the release before does not know: it applies no half of what was asked for.
+        policy = after.policy("more")
+        policy.description = "changed"
+        assert after.update_policy(policy).version == 2
+        with pytest.raises(RecLensError, match="previous"):
+            before.recommend(user_id="1", release="one", policy="more@2")
+        assert before.recommend(user_id="1", release="one", policy="more@1").policy.version == 1

@@ -149,7 +149,8 @@ class NotReady(RecLensError):
 
 
 class VersionMismatch(RecLensError):
-    """Another version of RecLens wrote it, and this one would make or read something else."""
+    """Another version of RecLens, or of a package, wrote it, and this one would make or read
+    something else."""
 
     grpc_code = "FAILED_PRECONDITION"
 

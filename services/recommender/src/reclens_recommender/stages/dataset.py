@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,18 @@ from reclens.data import (
     verify_checksums,
     write_dataset,
 )
+from reclens.data.prepare import Imported
 from reclens.errors import InvalidInput
 from reclens.platform.datasets.obtain import Obtained, obtain
 from reclens.platform.jobs.context import JobContext
 
 _STEPS = ("obtain", "prepare", "write")
+# Reading is one piece, and its progress is what it has computed: a kill that comes later than any
+# before it says nothing against the files. In CPU seconds, from one step to the next.
+_READING_STEP = 10
+# Whoever computes for longer is not told of any more, and in the end taken for stuck.
+_LONGEST_READING = 3600
+_LOOK_SECONDS = 1.0
 
 
 def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
@@ -68,7 +77,7 @@ class Import:
     def steps(self) -> Iterator[Progress]:
         """Read the files, and store the tables that are not yet."""
         yield _at("prepare")
-        dataset, account = import_dataset(self._spec, self._folder)
+        dataset, account = self._read()
         check_account(account, self._spec)
         self.metrics |= {**_counts(dataset), "account": account.canonical()}
         yield _at("write")
@@ -77,6 +86,18 @@ class Import:
                 self._job.add(self._job.folder / name)
                 self._stored.append(name)
                 yield _at("write")
+
+    def _read(self) -> Imported:
+        """Read the files in a thread, and say meanwhile that they are read."""
+        began, told = time.process_time(), 0
+        with ThreadPoolExecutor(1, "reading") as pool:
+            reading = pool.submit(import_dataset, self._spec, self._folder)
+            while not wait([reading], _LOOK_SECONDS).done:
+                step = int(time.process_time() - began) // _READING_STEP * _READING_STEP
+                if told < step < _LONGEST_READING:
+                    self._job.progress(Progress(stage="read", step=step, unit="CPU seconds"))
+                    told = step
+            return reading.result()
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The names of the tables that are stored, and the files that they were made from."""

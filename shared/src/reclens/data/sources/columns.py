@@ -72,6 +72,13 @@ class SourceTable:
         columns = dict(zip(names, self._columns.values(), strict=True))
         return SourceTable(self.file, columns, self.line_of, self.reading)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> SourceTable:
+        """The same columns with ``rows`` alone, in their order."""
+        columns = {name: column.take(pa.array(rows)) for name, column in self._columns.items()}
+        return SourceTable(
+            self.file, columns, lambda row: self.line_of(int(rows[row])), self.reading
+        )
+
     def require(self, *names: str, remedy: str = "") -> None:
         """Check that all of ``names`` are there.
 

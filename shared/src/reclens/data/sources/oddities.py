@@ -69,6 +69,10 @@ def check_ids(table: Table, name: str, text: pa.StringArray) -> None:
     Raises:
         MalformedData: several rows have the same placeholder for an id.
     """
+    distinct = text.unique()
+    odd = _pc.or_(_are_placeholders(table, distinct), _pc.match_substring_regex(distinct, _HIDDEN))
+    if not _pc.any(odd).as_py():
+        return  # most often, and sooner
     found = _are_placeholders(table, text)
     rows = np.flatnonzero(found.to_numpy(zero_copy_only=False))
     if len(rows):

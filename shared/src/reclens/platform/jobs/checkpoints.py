@@ -58,8 +58,9 @@ class CheckpointStore:
             if self._state == (state := _fingerprint(digest, meta)):
                 return False
             key = f"{self._prefix}/{digest[:16]}.safetensors"
-            # In parts: one request with all of it could take longer than it may.
-            self._objects.put_file(key, path)
+            if key != self._current:
+                # In parts: one request with all of it could take longer than it may.
+                self._objects.put_file(key, path)
         pointer = {"key": key, "sha256": digest, "meta": meta}
         self._objects.put(f"{self._prefix}/latest.json", canonical_json(pointer))
         # Only its own: another attempt may be saving too.

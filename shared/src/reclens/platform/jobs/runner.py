@@ -163,7 +163,7 @@ class JobRunner:
         """
         ref, runtime = spec.artifact_ref(), self.runtime
         structlog.contextvars.bind_contextvars(artifact=ref)
-        if (found := self.found(ref)) is not None:
+        if (found := self._reused(spec)) is not None:
             return found
         with Lease(
             runtime.redis,
@@ -176,7 +176,7 @@ class JobRunner:
             if not lease.acquire():
                 raise Requeue(_LEASE_RETRY_SECONDS)
             # Whoever held the lease before may have committed meanwhile.
-            if (found := self.found(ref)) is not None:
+            if (found := self._reused(spec)) is not None:
                 return found
             self._count_delivery(task, spec)
             ended_process = False
@@ -198,6 +198,12 @@ class JobRunner:
             return None
         metrics = store.manifest(ref).metrics
         return JobResult(artifact=ref, reused=True, seconds=0.0, metrics=metrics)
+
+    def _reused(self, spec: JobSpec) -> JobResult | None:
+        found = self.found(spec.artifact_ref())
+        if found is not None and spec.JOB.check_reuse is not None:
+            _function(spec.JOB.check_reuse)(spec, found.metrics)
+        return found
 
     def _guard(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> dict[str, Any]:
         request, job_id = task.request, str(task.request.id)

@@ -36,7 +36,7 @@ class AppendLog(Generic[E]):
     more, ``previous``, the SHA-256 of the bytes of entry n - 1, empty where there is none.
 
     A conditional put takes a number, so of any number of writers exactly one gets it: no lock.
-    Entries from before there were chains have no ``previous``; none of them follows one that has.
+    Entries of a version from before there were chains have no ``previous``, and vouch for nothing.
 
     What has been read is remembered: it is an error for an entry to have other bytes later.
 
@@ -201,14 +201,8 @@ class AppendLog(Generic[E]):
     def _check_follows(self, number: int) -> None:
         """Whether an entry that was read names the one before it, where that is still there."""
         before = self._seen.get(number - 1) or self._stored(number - 1)
-        previous = self._seen[number].previous
-        if before is None:
-            return
-        if previous is None and before.previous is not None:
-            raise self.corrupt(
-                self.key(number), "names no entry before it, though the one before it does"
-            )
-        if previous not in (None, before.sha256, self._replaced.get(number - 1)):
+        vouched = self._seen[number].previous
+        if before and vouched not in (None, before.sha256, self._replaced.get(number - 1)):
             raise self._changed(number - 1)
 
     def _stored(self, number: int) -> _Link | None:
@@ -237,5 +231,7 @@ def _link_of(data: bytes) -> _Link:
         payload = from_json(data)
     except ValueError:
         payload = None
-    previous = payload.get(_PREVIOUS) if isinstance(payload, dict) else None
-    return _Link(sha256_hex(data), previous if isinstance(previous, str) else None)
+    previous = None
+    if isinstance(payload, dict) and _PREVIOUS in payload:
+        previous = str(payload[_PREVIOUS])
+    return _Link(sha256_hex(data), previous)
