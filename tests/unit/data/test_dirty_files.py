@@ -1,6 +1,7 @@
 """Files as they are met in the wild: imported with a true account, or refused with a place.
 
-How many is set by ``RECLENS_FUZZ_FILES``; ``make fuzz-data N=50000`` tries more of them.
+The same thousand at every run; others, and as many as ``RECLENS_FUZZ_FILES`` says, where that is set:
+``make fuzz-data N=50000``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from reclens.data import prepare
 from reclens.data.prepare import import_dataset
 from reclens.errors import InvalidInput, MalformedData
 
-FILES = int(os.environ.get("RECLENS_FUZZ_FILES", "500"))
+_CHOSEN = os.environ.get("RECLENS_FUZZ_FILES")
 _OF_ALL_ROWS = ("k_core", "min_rating", "split")
 """Fields of what is refused of rows that were read."""
 _AS_TEXT = ("quotes-are-text",)
@@ -74,7 +75,8 @@ def _installed_packages_are_looked_up_once() -> Iterator[None]:
 
 
 @settings(
-    max_examples=FILES,
+    max_examples=int(_CHOSEN or "1000"),
+    derandomize=_CHOSEN is None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -99,6 +101,22 @@ def test_every_file_is_imported_with_a_true_account_or_refused_with_a_place(
     except Unreadable:
         pytest.fail(f"imported, though nobody can read it ({source.damage})")
     assert told == count_rows(source, rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\xff\xfe", "is empty"),
+        (b"user_id,item_id,timestamp\n", "there are no rows of interactions"),
+    ],
+    ids=["a-mark-alone", "a-mark-of-utf-16", "a-header-alone"],
+)
+def test_a_file_without_rows_is_named(data: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "views.csv").write_bytes(data)
+    source = {"format": "table", "path": str(tmp_path / "views.csv")}
+    with pytest.raises(MalformedData, match=rf"views.csv:? {said}"):
+        prepare(DatasetSpec.parse({"name": "views", "source": source}), Path(source["path"]))
 
 
 def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
