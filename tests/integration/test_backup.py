@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from reclens.cli.main import run
 from reclens.contracts import DatasetSpec, JobSpec, RecommenderSpec, Release
 from reclens.errors import AlreadyExists, CorruptArtifact, NotFound
 from reclens.ops.deployment.access import Account
-from reclens.ops.retention.backup import Backup
+from reclens.ops.retention.backup import Backup, Dropped
 from reclens.platform.settings.models import S3Settings
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter
 from reclens.platform.store.objects import S3Store
@@ -143,6 +145,72 @@ def test_damage_is_found_on_either_side(store: ArtifactStore, s3: S3Settings, tm
     assert Backup(tmp_path / "third").snapshots() == []
 
 
+def test_old_snapshots_are_dropped_with_what_only_they_need(
+    store: ArtifactStore, s3: S3Settings, tmp_path: Path
+):
+    folder = tmp_path / "backup"
+    backup = Backup(folder)
+    gone = publish(store, 1, tmp_path / "made")
+    backup.take(store)
+    one_file = (gone.recommender, "rows")
+    file_of_gone = backup._path(store.manifest(one_file[0]).object("rows").sha256)
+    for key in store.objects.list("recommenders/"):
+        store.objects.delete(key)
+    kept = []
+    for number in (2, 3):
+        publish(store, number, tmp_path / "made")
+        kept = [*kept, backup.take(store).snapshot]
+    (folder / "objects/tmp-of-a-backup-that-was-cut").write_bytes(b"half")
+    assert backup.drop(3) == Dropped(snapshots=0, files=1, bytes=4)
+    assert file_of_gone.exists()
+    dropped = backup.drop(2)
+    assert dropped is not None
+    # Of the recommender that is gone: manifest and two objects.
+    assert (dropped.snapshots, dropped.files) == (1, 3)
+    assert backup.snapshots() == kept
+    assert not file_of_gone.exists()
+    with bucket_of_ones_own(s3) as other:
+        restored = ArtifactStore(S3Store(other), tmp_path / "other")
+        backup.restore(restored.objects)
+        assert contents(restored) == contents(store)
+    # What stays has to be known.
+    (folder / kept[0]).write_bytes(b"{")
+    with pytest.raises(CorruptArtifact, match="cannot be read"):
+        backup.drop(2)
+    assert backup.drop(1) is not None
+    assert backup.snapshots() == kept[1:]
+    assert backup.take(store).copied == 0
+
+
+def test_nothing_is_dropped_while_a_backup_counts_on_it(store: ArtifactStore, tmp_path: Path):
+    publish(store, 1, tmp_path / "made")
+    backup, dropped = Backup(tmp_path / "backup"), []
+    for _ in range(2):
+        backup.take(store)
+
+    class Meanwhile(S3Store):
+        """As each object is read, somebody else drops what they can."""
+
+        def get_chunks(self, key: str) -> Iterator[bytes]:
+            dropped.append(Backup(tmp_path / "backup").drop(1))
+            yield from super().get_chunks(key)
+
+    publish(store, 2, tmp_path / "made")
+    store.objects.__class__ = Meanwhile
+    assert backup.take(store).copied == 7
+    store.objects.__class__ = S3Store
+    assert set(dropped) == {None}
+    assert backup.drop(1) == Dropped(snapshots=2, files=0, bytes=0)
+    with ThreadPoolExecutor(2) as pool:
+        publish(store, 3, tmp_path / "made")
+        # However they meet, what is taken is whole.
+        taken = pool.submit(backup.take, store)
+        while not taken.done():
+            Backup(tmp_path / "backup").drop(1)
+        taken.result()
+    assert backup.take(store).copied == 0
+
+
 def test_its_account_puts_back_and_removes_nothing(
     deployed: Deployed, store: ArtifactStore, tmp_path: Path
 ):
@@ -176,6 +244,9 @@ def test_the_commands_copy_and_bring_back(
     monkeypatch.setenv("RECLENS_S3__BUCKET", own_bucket.bucket)
     assert run(["backup", "kept", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["copied"] == 7
+    assert run(["backup", "kept", "--keep", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["copied"], told["dropped"]) == (0, {"snapshots": 1, "files": 0, "bytes": 0})
     with bucket_of_ones_own(own_bucket) as other:
         monkeypatch.setenv("RECLENS_S3__BUCKET", other.bucket)
         assert run(["restore", "kept"]) == 0

@@ -52,7 +52,7 @@ def flaky() -> Iterator[tuple[_Flaky, str]]:
 
 def test_only_what_reads_is_repeated(flaky: tuple[_Flaky, str]) -> None:
     handler, target = flaky
-    with grpc.insecure_channel(target, options=client_channel_options()) as channel:
+    with grpc.insecure_channel(target, options=client_channel_options(target)) as channel:
         stub = steering_pb2_grpc.SteeringServiceStub(channel)
         stub.Recommend(pb.RecommendRequest(), timeout=10)
         stub.ProposeEdit(pb.ProposeEditRequest(), timeout=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,23 @@ def test_unknown_field_is_refused_by_its_dotted_path():
         PipelineSpec.parse({"recommender": {"model": {"kind": "sasrec", "depth": 3}}})
     assert caught.value.field == "recommender.model.sasrec.depth"
     assert "Extra inputs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"datset": {}}, "datset: Extra inputs are not permitted (did you mean dataset?)"),
+        (
+            {"dataset": {"source": {"format": "table", "path": "x", "columns": {"titel": "t"}}}},
+            "did you mean title",
+        ),
+        ({"recommender": {"model": {"kind": "sasrec", "max_len": 3}}}, "did you mean max_length"),
+    ],
+)
+def test_an_unknown_field_suggests_those_that_are_spelt_alike(given: dict[str, Any], told: str):
+    with pytest.raises(InvalidSpec) as caught:
+        PipelineSpec.parse(given)
+    assert told in str(caught.value)
 
 
 def test_every_problem_of_a_specification_is_reported_at_once():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from reclens.contracts import DatasetSpec
+from reclens.contracts import account as contract
 from reclens.contracts.account import DroppedRows, Finding, ImportAccount, SplitAccount
 from reclens.data import check_account, import_dataset, prepare
 from reclens.data.prepare import import_raw
@@ -235,3 +238,32 @@ def test_an_account_that_does_not_add_up_is_none() -> None:
 
 
 _NO_COUNTS = {"rows_dropped", "splits", "findings"}
+
+
+_PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "datasets.md"
+_CODES = re.compile(r"^\| ((?:`[a-z0-9-]+`(?:, )?)+) \| (?:note|warning)", re.MULTILINE)
+
+
+def _emitted(call: ast.Call) -> set[str]:
+    """Codes in the call that makes a finding: text, one of two texts, or a name of the contract."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    codes = [one.value for one in call.keywords if one.arg == "code"]
+    if called == "tell":
+        codes += call.args[:1]
+    elif called != "Finding":
+        return set()
+    nodes = [node for code in codes for node in ast.walk(code)]
+    named = {getattr(contract, node.id, "") for node in nodes if isinstance(node, ast.Name)}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return {text for text in named | texts if isinstance(text, str) and "-" in text} | (
+        texts & {"encoding", "mojibake", "placeholders"}
+    )
+
+
+def test_every_code_is_explained_and_every_explained_code_is_told() -> None:
+    files = Path(contract.__file__).parents[1].joinpath("data").rglob("*.py")
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    told = set[str]().union(*map(_emitted, calls))
+    rows = _CODES.findall(_PAGE.read_text(encoding="utf-8"))
+    assert {code.strip("`") for row in rows for code in row.split(", ")} == told

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,10 +25,11 @@ from reclens.contracts import (
     DatasetSpec,
     EvaluationSpec,
     JobSpec,
+    Progress,
     RecommenderSpec,
 )
 from reclens.contracts.tables import CONCEPTS
-from reclens.data import Dataset, write_dataset
+from reclens.data import Dataset, import_dataset, write_dataset
 from reclens.platform.store.artifacts import ArtifactStore, ArtifactWriter, codes_of, scale_of
 from reclens.recommenders import build_recommender, save_recommender
 from reclens_recommender.stages import capture, dataset, evaluate
@@ -117,18 +120,52 @@ def test_an_interrupted_evaluation_ends_with_the_same_figures(
         assert sorted(left.added) == sorted(whole.objects)
 
 
-def test_an_interrupted_import_stores_what_is_missing(tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
+def table_spec(folder: Path) -> DatasetSpec:
+    table = folder / "table.csv"
     table.write_text(
         "user_id,item_id,timestamp\n" + "".join(f"u{n % 9},i{n % 7},{n}\n" for n in range(60))
     )
-    spec = DatasetSpec.parse(
+    return DatasetSpec.parse(
         {
             "name": "table",
             "source": {"format": "table", "path": str(table)},
             "split": {"kind": "ratio"},
         }
     )
+
+
+def test_reading_tells_what_it_has_computed_and_nothing_where_it_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    looks = iter([0.0, 9.9, 12.0, 12.0, 12.5, 41.0, 3599.0, 3700.0])
+    looked = threading.Event()
+
+    class Job(InterruptedJob):
+        def progress(self, progress: Progress) -> None:
+            told.append((progress.stage, progress.step))
+
+    def spent() -> float:
+        now = next(looks, None)
+        if now is None:
+            looked.set()
+        return 1e6 if now is None else now
+
+    def read(*arguments: Any) -> Any:
+        assert looked.wait(60)
+        return import_dataset(*arguments)
+
+    monkeypatch.setattr(dataset, "import_dataset", read)
+    monkeypatch.setattr(dataset, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(dataset, "time", SimpleNamespace(process_time=spent))
+    job = Job(None, tmp_path / "job")
+    job.run(dataset.run, table_spec(tmp_path))
+    assert [step for stage, step in told if stage == "read"] == [10, 40, 3590]
+    assert job.objects
+
+
+def test_an_interrupted_import_stores_what_is_missing(tmp_path: Path) -> None:
+    spec = table_spec(tmp_path)
     whole = InterruptedJob(None, tmp_path / "whole")
     expected = whole.run(dataset.run, spec)
     assert whole.attempts == 1

@@ -68,9 +68,9 @@ class AsyncSteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            aio.insecure_channel(target, options=client_channel_options())
+            aio.insecure_channel(target, options=client_channel_options(target))
             if secure is None
-            else aio.secure_channel(target, secure, options=client_channel_options())
+            else aio.secure_channel(target, secure, options=client_channel_options(target))
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)

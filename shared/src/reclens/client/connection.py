@@ -11,6 +11,7 @@ import grpc
 
 from reclens.api.steering.v1 import steering_pb2
 from reclens.errors import Cancelled, InvalidInput, RecLensError
+from reclens.proxies import named, proxy_of_target, proxy_options
 from reclens.rpc_status import channel_options, error_of
 
 MAX_MESSAGE_BYTES: Final = 32 << 20
@@ -100,7 +101,8 @@ class Connection:
         if ended.details() == _WRITTEN_TOO_LATE:
             return session_ended()
         trailers = [(str(key), value) for key, value in ended.trailing_metadata() or ()]
-        return error_of(ended.code(), ended.details(), trailers, f"the gateway at {self.target}")
+        peer = f"the gateway at {self.target}{named(proxy_of_target(self.target))}"
+        return error_of(ended.code(), ended.details(), trailers, peer)
 
 
 def session_ended() -> Cancelled:
@@ -108,11 +110,11 @@ def session_ended() -> Cancelled:
     return Cancelled("the session has ended.", remedy="open a new one.")
 
 
-def client_channel_options() -> list[tuple[str, int | str]]:
-    """Options of a client's channel; calls that only read are repeated."""
+def client_channel_options(target: str) -> list[tuple[str, int | str]]:
+    """Options of a client's channel to ``target``; calls that only read are repeated."""
     repeated = [
         {"service": _SERVICE.full_name, "method": method.name}
         for method in _SERVICE.methods
         if method.name not in NOT_REPEATED
     ]
-    return channel_options(MAX_MESSAGE_BYTES, repeated)
+    return [*channel_options(MAX_MESSAGE_BYTES, repeated), *proxy_options(target)]

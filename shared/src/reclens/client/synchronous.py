@@ -64,9 +64,9 @@ class SteeringClient:
         self._connection = Connection(target, timeout, token, ca, credentials)
         secure = self._connection.channel_credentials()
         self._channel = (
-            grpc.insecure_channel(target, options=client_channel_options())
+            grpc.insecure_channel(target, options=client_channel_options(target))
             if secure is None
-            else grpc.secure_channel(target, secure, options=client_channel_options())
+            else grpc.secure_channel(target, secure, options=client_channel_options(target))
         )
         # The generated code knows only the blocking channel.
         self._stub: Any = steering_pb2_grpc.SteeringServiceStub(self._channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +18,10 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from reclens.errors import InvalidSpec
+from reclens.similar_names import SimilarNames
 
 ADDED_LATER: Final = "added later"
 """Marks, in ``Annotated``, a field that came when there were artifacts already: at its default it
@@ -58,7 +60,7 @@ class Contract(BaseModel):
             return cls.model_validate(payload)
         except ValidationError as error:
             problems = [
-                (_clipped(".".join(map(str, item["loc"]))) or "(whole)", _clipped(item["msg"]))
+                (_clipped(".".join(map(str, item["loc"]))) or "(whole)", cls._problem(item))
                 for item in error.errors(include_input=False, include_url=False)
             ]
             first, *others = problems[:_MAX_PROBLEMS]
@@ -69,6 +71,11 @@ class Contract(BaseModel):
                 field=first[0],
                 remedy=f"see the fields of {cls.__name__} in docs/reference/jobs.md.",
             ) from error
+
+    @classmethod
+    def _problem(cls, item: ErrorDetails) -> str:
+        similar = _similar_fields(cls, item["loc"]) if item["type"] == "extra_forbidden" else []
+        return _clipped(item["msg"]) + (f" (did you mean {', '.join(similar)}?)" if similar else "")
 
     @field_validator("*")
     @classmethod
@@ -100,6 +107,27 @@ class Contract(BaseModel):
     def canonical(self) -> dict[str, Any]:
         """The value as plain JSON types, defaults included, so that ids do not depend on style."""
         return self.model_dump(mode="json")
+
+
+def _similar_fields(model: type[BaseModel], where: tuple[int | str, ...]) -> list[str]:
+    """Fields that there are, that are spelt like the one at ``where``, which there is not."""
+    models = {model}
+    for part in where[:-1]:
+        # What is no field is a place in a list, a key, or the kind of one of several models.
+        models = {
+            inner
+            for outer in models
+            if (field := outer.model_fields.get(str(part))) is not None
+            for inner in _models_in(field.annotation)
+        } or models
+    return SimilarNames(name for one in models for name in one.model_fields).of(str(where[-1]))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 class _NamedPath(str):

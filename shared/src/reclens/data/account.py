@@ -268,8 +268,8 @@ def _tie_findings(
             code="ties-decide-the-split",
             level="warning",
             count=users,
-            message=f"of {_counted(users, 'user', 'users')} it is the order of the file that "
-            "decides which interaction is held out: others are at the same time.",
+            message=f"of {users:,} of {account.users:,} users the order of the file decides which "
+            "interaction is held out: others are at the same time.",
             remedy="bring finer times, or see that the order of rows is that of time.",
         )
 
@@ -279,10 +279,7 @@ def _tie_findings(
 
 def _id_findings(raw: RawData, met: set[str]) -> Iterator[Finding]:
     users = set(raw.user_ids.unique().to_pylist()) if raw.users else set()
-    for noun, code, ids, described in (
-        ("item", "item-ids-differ-in-form", met, raw.items),
-        ("user", "user-ids-differ-in-form", users, raw.users),
-    ):
+    for noun, ids, described in (("item", met, raw.items), ("user", users, raw.users)):
         unknown = ids - described.keys()
         by_form: dict[str, str] = {}
         for other in described.keys() - ids:
@@ -291,7 +288,7 @@ def _id_findings(raw: RawData, met: set[str]) -> Iterator[Finding]:
         if alike:
             count, example = len(alike), by_form[_form(alike[0])]
             yield Finding(
-                code=code,
+                code="item-ids-differ-in-form" if noun == "item" else "user-ids-differ-in-form",
                 level="warning",
                 count=count,
                 message=f"{_counted(count, f'{noun} id', f'{noun} ids')} of the interactions and "
@@ -359,8 +356,7 @@ def _split_findings(account: ImportAccount, dataset: Dataset) -> Iterator[Findin
                 level="note",
                 count=part.cold_items,
                 message=f"{_counted(part.cold_items, 'item', 'items')} of {part.items:,} in "
-                f"{split.label} have no interaction in train: none can be recommended but by "
-                "chance.",
+                f"{split.label} without an interaction in train: no recommender has learnt them.",
             )
     whole = dataset.n_users - account.splits[Split.TEST.label].users
     if whole:

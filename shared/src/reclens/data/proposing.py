@@ -24,6 +24,7 @@ _BY_NAME: Final = ("hetrec", "movielens", "recbole", "rechorus")
 _ANY_FILE: Final = "sequences"
 """Takes any file of lines of numbers, so it comes last."""
 _RECBOLE_SUFFIX: Final = ".inter"
+_PACKED: Final = ".gz"
 _SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".dat")
 _NAME_PARTS: Final = re.compile(r"[^a-z0-9._-]+")
 
@@ -156,7 +157,7 @@ def _table(path: Path, items_path: Path | None) -> SourceSpec:
 
 def _tables(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     for file in sorted(folder.iterdir()):
-        if file.suffix in _SUFFIXES and file.is_file():
+        if file.name.removesuffix(_PACKED).endswith(_SUFFIXES) and file.is_file():
             yield file, _header(file)
 
 

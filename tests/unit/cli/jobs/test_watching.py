@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from reclens.cli.jobs.watching import describe, rows_of, watch
-from reclens.contracts import JobResult, Progress
-from reclens.platform.jobs.view import JobState, JobView, StageView
+from reclens.cli.jobs import watching
+from reclens.cli.jobs.watching import carry_out, describe, rows_of, watch
+from reclens.contracts import JobResult, Progress, ReleaseChangeSpec
+from reclens.errors import RecLensError
+from reclens.platform.jobs.view import JobError, JobState, JobView, StageView
+from reclens.platform.settings.models import RedisSettings
 
 
 def _stage(name: str, state: JobState, *, reused: bool = False, **more: object) -> StageView:
@@ -94,3 +100,46 @@ def test_at_a_terminal_the_table_has_every_stage(capsys: pytest.CaptureFixture[s
 def test_every_state_has_a_mark(capsys: pytest.CaptureFixture[str]):
     for state in JobState:
         watch([_pipeline(_stage("dataset", state), state=state)], live=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (JobState.SUCCEEDED, ""),
+        (JobState.CANCELLED, "it stays: CANCELLED"),
+        (JobState.FAILED, "it stays: RELEASE_PINNED of the job"),
+    ],
+)
+def test_a_job_that_is_carried_out_succeeds_or_raises_why_it_did_not(
+    monkeypatch: pytest.MonkeyPatch, end: JobState, why: str
+):
+    submitted: list[tuple[str, dict[str, Any]]] = []
+
+    class Log:
+        """Of one job, which ends so."""
+
+        def __init__(self, _redis: RedisSettings) -> None: ...
+
+        def submit(self, task: str, spec: dict[str, Any]) -> str:
+            submitted.append((task, spec))
+            return "42"
+
+        def watch(self, job_id: str) -> Iterator[JobView]:
+            failed = JobError(type="E", message="RELEASE_PINNED of the job")
+            error = failed if end is JobState.FAILED else None
+            yield JobView(id=job_id, task="t", state=JobState.RUNNING, spec={})
+            yield JobView(id=job_id, task="t", state=end, spec={}, error=error)
+
+    monkeypatch.setattr(watching, "JobLog", Log)
+    change = ReleaseChangeSpec.parse({"name": "default", "action": "unpin", "author": "mia"})
+
+    def act() -> None:
+        carry_out(RedisSettings(), "t", change, "it stays", "see {job}.")
+
+    if why:
+        with pytest.raises(RecLensError, match=why) as raised:
+            act()
+        assert raised.value.remedy == "see 42."
+    else:
+        act()
+    assert submitted == [("t", change.canonical())]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from interrupted_job import InterruptedJob
 
 from reclens.contracts import AutoencoderSpec, BprMfConfig, Progress, SasRecConfig
 from reclens.errors import CorruptArtifact, InvalidInput
@@ -32,6 +33,8 @@ REF = "activations/0123456789abcdef"
 RECOMMENDER = "recommenders/0123456789abcdef"
 SPLITS = np.array(["train", "train", "train", "construct", "verify", "test"])
 CONFIG = AutoencoderConfig(n_latents=24, k=3, batch_size=64, n_epochs=3, learning_rate=0.01)
+# It has thresholds besides weights.
+BATCH_TOPK = AutoencoderConfig.parse({**CONFIG.canonical(), "kind": "batchtopk"})
 
 
 class FolderStore:
@@ -73,6 +76,7 @@ class FolderJob:
         self.objects: dict[str, bytes] = {}
         self.settings = WorkerSettings(device="cpu")
         self.devices: list[str] = []
+        self.told: list[Progress] = []
         folder.mkdir()
 
     def add(self, path: Path, name: str | None = None) -> None:
@@ -82,7 +86,7 @@ class FolderJob:
         self.devices.append(device)
 
     def progress(self, progress: Progress) -> None:
-        pass
+        self.told.append(progress)
 
     def drive(self, trainer: Any) -> None:
         for progress in trainer.steps():
@@ -158,7 +162,7 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
     assert metrics["activations_seen"] == 3 * train.sum()
     assert set(metrics) == {
         *("fvu", "l0", "dead_fraction", "always_on_fraction", "cosine", "random_fvu"),
-        *("n_latents", "k", "d_model", "activations_seen", "curve"),
+        *("n_latents", "k", "d_model", "activations_seen", "curve", "variance"),
         "training_seconds",
     }
     assert metrics["training_seconds"] == job.seconds
@@ -168,6 +172,44 @@ def test_the_stage_trains_on_train_users_and_measures_the_others(
     np.testing.assert_allclose(sae.input_mean, x[train].mean(0), rtol=1e-5)
     assert metrics["fvu"] == pytest.approx(measure(sae, SequenceSource([x[~train]])).fvu)
     assert metrics["fvu"] < 0.5 < metrics["random_fvu"]
+    deviations = np.square(x[~train] - x[~train].mean(0)).sum(0)
+    loudest = metrics["variance"]["loudest"][0]
+    assert loudest["dimension"] == deviations.argmax()
+    assert loudest["share"] == pytest.approx(deviations.max() / deviations.sum(), rel=1e-4)
+
+
+def test_it_is_told_how_far_it_is_after_the_training(
+    case: tuple[FolderJob, np.ndarray, np.ndarray],
+) -> None:
+    job, _, _ = case
+    go(job)
+    told = {
+        stage: [one.step for one in job.told if one.stage == stage]
+        for stage in ("report", "latents", "encode")
+    }
+    # Three shards: two passes measure it and its control, two its latents.
+    assert told == {"report": [*range(7)], "latents": [*range(7)], "encode": [0, 1, 2]}
+
+
+@pytest.mark.parametrize("config", [CONFIG, BATCH_TOPK], ids=["topk", "batchtopk"])
+@pytest.mark.parametrize("leave_after", [1, 25])
+def test_left_and_taken_up_again_it_ends_with_the_same_bytes(
+    case: tuple[FolderJob, np.ndarray, np.ndarray],
+    tmp_path: Path,
+    config: AutoencoderConfig,
+    leave_after: int,
+) -> None:
+    whole, spec = case[0], AutoencoderSpec(activations=REF, config=config)
+    expected = go(whole, config)
+    left = InterruptedJob(whole.store, tmp_path / "left", leave_after)
+    metrics = left.run(run, spec)
+    steps = expected["activations_seen"] // config.batch_size
+    # Besides the steps, two parts and three shards.
+    assert left.attempts > (steps + 5) // (leave_after + 1)
+    assert {**metrics, "training_seconds": whole.seconds} == expected
+    assert left.objects == whole.objects
+    # What is stored is not made again.
+    assert sorted(left.added) == sorted(whole.objects)
 
 
 def test_codes_list_what_fires_for_each_held_out_case(

@@ -13,6 +13,7 @@ from reclens.api.inference.v1 import inference_pb2_grpc
 from reclens.errors import NotReady, PermissionDenied, RecLensError, Unauthenticated
 from reclens.platform.grpc.calls import REQUEST_ID_KEY, request_id, traceparent
 from reclens.platform.grpc.tls import ChannelTlsSettings, bearer, open_channel
+from reclens.proxies import named, proxy_of_target
 from reclens.rpc_status import error_of
 from reclens_gateway.batching.dynamic_batching import DynamicBatcher
 
@@ -48,6 +49,7 @@ class InferenceClient:
         token: SecretStr | None = None,
     ) -> None:
         self._channel = open_channel(target, max_message_bytes, tls or ChannelTlsSettings())
+        self._peer = f"{SERVER}{named(proxy_of_target(target))}"
         self._bearer = bearer(token)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         # Half, as what an answer takes is only estimated.
@@ -94,31 +96,31 @@ class InferenceClient:
     ) -> Sequence[pb.RankOutcome]:
         batch = pb.BatchRankRequest(requests=requests)
         # Each entry carries its own request's id: the call is of no one request.
-        return (await _call(self._stub.BatchRank, batch, seconds, self._bearer)).outcomes
+        return (await self._call(self._stub.BatchRank, batch, seconds, self._bearer)).outcomes
 
     async def _send(self, call: Callable[..., Awaitable[A]], request: Any, seconds: float) -> A:
         identifier = request_id()
         # Header values are printable ASCII; an id that is not stays in the gateway.
         sendable = identifier and identifier.isascii() and identifier.isprintable()
         named = ((REQUEST_ID_KEY, identifier),) if sendable else ()
-        return await _call(call, request, seconds, (*named, *self._bearer))
+        return await self._call(call, request, seconds, (*named, *self._bearer))
 
-
-async def _call(
-    call: Callable[..., Awaitable[A]],
-    request: Any,
-    seconds: float,
-    metadata: tuple[tuple[str, str], ...],
-) -> A:
-    try:
-        return await call(request, timeout=seconds, metadata=metadata)
-    except aio.AioRpcError as error:
-        trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-        told = error_of(error.code(), error.details(), trailers, SERVER)
-        if isinstance(told, Unauthenticated | PermissionDenied):
-            # It is the gateway that was refused. Its caller's token is as good as it was.
-            raise NotReady(
-                f"{SERVER} refuses the gateway: {told.message}",
-                remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/how-to/operations.md.",
-            ) from error
-        raise told from error
+    async def _call(
+        self,
+        call: Callable[..., Awaitable[A]],
+        request: Any,
+        seconds: float,
+        metadata: tuple[tuple[str, str], ...],
+    ) -> A:
+        try:
+            return await call(request, timeout=seconds, metadata=metadata)
+        except aio.AioRpcError as error:
+            trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
+            told = error_of(error.code(), error.details(), trailers, self._peer)
+            if isinstance(told, Unauthenticated | PermissionDenied):
+                # It is the gateway that was refused. Its caller's token is as good as it was.
+                raise NotReady(
+                    f"{SERVER} refuses the gateway: {told.message}",
+                    remedy="set RECLENS_GATEWAY__INFERENCE_TOKEN, see docs/how-to/operations.md.",
+                ) from error
+            raise told from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reclens.contracts import DatasetSpec, Progress
+from reclens.contracts import DatasetSpec, Progress, SourceSpec
 from reclens.data import (
     Dataset,
     Split,
@@ -20,11 +23,18 @@ from reclens.data import (
     verify_checksums,
     write_dataset,
 )
+from reclens.data.prepare import Imported
 from reclens.errors import InvalidInput
 from reclens.platform.datasets.obtain import Obtained, obtain
 from reclens.platform.jobs.context import JobContext
 
 _STEPS = ("obtain", "prepare", "write")
+# Reading is one piece, and its progress is what it has computed: a kill that comes later than any
+# before it says nothing against the files. In CPU seconds, from one step to the next.
+_READING_STEP = 10
+# Whoever computes for longer is not told of any more, and in the end taken for stuck.
+_LONGEST_READING = 3600
+_LOOK_SECONDS = 1.0
 
 
 def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
@@ -43,10 +53,31 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
             test on; or something is odd, and the specification ``strict``.
     """
     job.progress(_at("obtain"))
-    obtained = _obtain(spec, job)
-    imported = Import(spec, job, obtained)
-    job.drive(imported)
+    with ExitStack() as opened:
+        if spec.source is not None:
+            source = _opened(spec.source, job, opened)
+            spec = spec.model_copy(update={"source": source})
+        imported = Import(spec, job, _obtain(spec, job))
+        job.drive(imported)
     return imported.metrics
+
+
+def _opened(source: SourceSpec, job: JobContext, opened: ExitStack) -> SourceSpec:
+    """``source`` by links to its files, open for the life of ``opened``: what a path leads to may
+    be changed between a look at it and its reading."""
+    chosen, located = Path(source.path), source_files(source)
+    folder = job.folder / "source" / (chosen.name if chosen.is_dir() else chosen.parent.name)
+    paths = {"path": folder / chosen.name if chosen in located.all() else folder}
+    for path in located.all():
+        # What a reader finds beside the file that the specification names may be a link, too.
+        file = opened.enter_context(job.settings.data.opened(path, "source.path"))
+        link = folder / path.name
+        if source.items_path is not None and path == Path(source.items_path):
+            # Two of one name are for `checksums` to refuse.
+            paths["items_path"] = link = folder / "items" / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    return source.model_copy(update={name: str(path) for name, path in paths.items()})
 
 
 class Import:
@@ -68,7 +99,7 @@ class Import:
     def steps(self) -> Iterator[Progress]:
         """Read the files, and store the tables that are not yet."""
         yield _at("prepare")
-        dataset, account = import_dataset(self._spec, self._folder)
+        dataset, account = self._read()
         check_account(account, self._spec)
         self.metrics |= {**_counts(dataset), "account": account.canonical()}
         yield _at("write")
@@ -77,6 +108,18 @@ class Import:
                 self._job.add(self._job.folder / name)
                 self._stored.append(name)
                 yield _at("write")
+
+    def _read(self) -> Imported:
+        """Read the files in a thread, and say meanwhile that they are read."""
+        began, told = time.process_time(), 0
+        with ThreadPoolExecutor(1, "reading") as pool:
+            reading = pool.submit(import_dataset, self._spec, self._folder)
+            while not wait([reading], _LOOK_SECONDS).done:
+                step = int(time.process_time() - began) // _READING_STEP * _READING_STEP
+                if told < step < _LONGEST_READING:
+                    self._job.progress(Progress(stage="read", step=step, unit="CPU seconds"))
+                    told = step
+            return reading.result()
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The names of the tables that are stored, and the files that they were made from."""
@@ -97,9 +140,6 @@ def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
     if spec.source is None:
         settings = job.settings
         return obtain(spec.name, settings.cache_dir, settings.data.folder(spec.name))
-    # What a reader finds beside the file that the specification names may be a link, too.
-    for path in source_files(spec.source).all():
-        job.settings.data.admit(path, "source.path")
     verify_checksums(spec.source)
     return Obtained(Path(spec.source.path), spec.source.format)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import torch
 
 from reclens.contracts import AutoencoderSpec, Progress
-from reclens.contracts.tables import CODE_SHARD, LATENTS, SERVED_SPLITS
+from reclens.contracts.tables import (
+    ACTIVATION_SHARD,
+    CODE_SHARD,
+    LATENTS,
+    SERVED_SPLITS,
+)
+from reclens.contracts.tables.cases import representation_width
 from reclens.device import device_label, resolve_device
 from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.platform.jobs.context import JobContext
@@ -24,6 +30,7 @@ from reclens.sae import (
     LatentStatistics,
     Scorer,
     SparseAutoencoder,
+    build_autoencoder,
     latent_statistics,
     report,
 )
@@ -64,27 +71,120 @@ def run(spec: AutoencoderSpec, job: JobContext) -> dict[str, Any]:
         device=device,
         compiled=job.settings.compile,
     )
-    job.drive(trainer)
-    training_seconds = job.seconds
-    sae = trainer.sae
-    for name in sae.save(job.folder):
-        job.add(job.folder / name)
+    training = Training(job, spec, trainer, trained, held_out)
+    job.drive(training)
+    return training.metrics
 
-    job.progress(Progress(stage="report"))
-    measured = report(sae, held_out, activations_seen=trainer.activations_seen, curve=trainer.curve)
-    job.progress(Progress(stage="latents"))
-    write_latents(latent_statistics(sae, trained), job.folder / LATENTS.file)
-    job.add(job.folder / LATENTS.file)
 
-    written = 0
-    for i in range(len(held_out)):
-        job.progress(Progress(stage="encode", step=i, total=len(held_out), unit="shards"))
-        path = job.folder / CODE_SHARD.file.format(written)
-        if write_codes(sae, held_out, i, path):
-            job.add(path)
+class Training:
+    """Trains an autoencoder, then measures it and encodes with it, a shard after the other. It goes
+    on at the trainer's step and, once it is trained, after the parts that are done.
+
+    Attributes:
+        metrics: of what is done.
+    """
+
+    def __init__(
+        self,
+        job: JobContext,
+        spec: AutoencoderSpec,
+        trainer: AutoencoderTrainer,
+        trained: ActivationShards,
+        held_out: ActivationShards,
+    ) -> None:
+        self.metrics: dict[str, Any] = {}
+        self._job = job
+        self._config = spec.config
+        self._trainer = trainer
+        self._trained = trained
+        self._held_out = held_out
+        self._sae: SparseAutoencoder | None = None
+        self._done = self._written = 0
+
+    def steps(self) -> Iterator[Progress]:
+        """Train, and make what is not there yet."""
+        if self._sae is None:
+            yield from self._trainer.steps()
+            self._sae = self._trainer.sae
+            self.metrics = {
+                "training_seconds": self._job.seconds,
+                "activations_seen": self._trainer.activations_seen,
+                "curve": self._trainer.curve,
+            }
+        sae, shards = self._sae, len(self._held_out)
+        parts = [
+            (Progress(stage="report"), self._measure),
+            (Progress(stage="latents"), self._describe),
+            *(
+                (Progress(stage="encode", step=i, total=shards, unit="shards"), self._encode)
+                for i in range(shards)
+            ),
+        ]
+        for progress, part in parts[self._done :]:
+            yield progress
+            part(sae, progress.step)
+            self._done += 1
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The trainer's state or, once it has ended, the autoencoder and what is done with it."""
+        if self._sae is None:
+            return self._trainer.state()
+        tensors = {name: one.cpu().numpy() for name, one in self._sae.state_dict().items()}
+        return tensors, {"done": self._done, "written": self._written, "metrics": self.metrics}
+
+    def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        """Take up such a state, also one of a trainer alone."""
+        if "done" not in meta:
+            self._trainer.restore(tensors, meta)
+            return
+        sae = build_autoencoder(self._config, len(tensors["b_dec"]))
+        sae.load_state_dict({name: torch.from_numpy(one.copy()) for name, one in tensors.items()})
+        self._sae = sae.to(resolve_device(self._job.settings.device)).eval().requires_grad_(False)
+        self._done, self._written, self.metrics = meta["done"], meta["written"], meta["metrics"]
+
+    # --- the parts -------------------------------------------------------------------------------
+
+    def _measure(self, sae: SparseAutoencoder, _step: int) -> None:
+        for name in sae.save(self._job.folder):
+            self._job.add(self._job.folder / name)
+        measured = report(
+            sae,
+            _Told(self._held_out, self._job, "report"),
+            activations_seen=self.metrics["activations_seen"],
+            curve=self.metrics["curve"],
+        )
+        self.metrics |= measured.as_metrics()
+
+    def _describe(self, sae: SparseAutoencoder, _step: int) -> None:
+        path = self._job.folder / LATENTS.file
+        write_latents(latent_statistics(sae, _Told(self._trained, self._job, "latents")), path)
+        self._job.add(path)
+
+    def _encode(self, sae: SparseAutoencoder, shard: int) -> None:
+        path = self._job.folder / CODE_SHARD.file.format(self._written)
+        if write_codes(sae, self._held_out, shard, path):
+            self._job.add(path)
             path.unlink()
-            written += 1
-    return {**measured.as_metrics(), "training_seconds": training_seconds}
+            self._written += 1
+
+
+class _Told:
+    """A source whose reader says how many shards it has read: whoever reads on is not stuck."""
+
+    def __init__(self, source: ActivationShards, job: JobContext, stage: str) -> None:
+        self._source = source
+        self._job = job
+        self._stage = stage
+        self._read = 0
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def load(self, i: int) -> np.ndarray:
+        """Shard ``i``."""
+        self._read += 1
+        self._job.progress(Progress(stage=self._stage, step=self._read, unit="shards"))
+        return self._source.load(i)
 
 
 def _scorer(spec: AutoencoderSpec, job: JobContext) -> Scorer | None:
@@ -166,7 +266,8 @@ class ActivationShards:
         Raises:
             CorruptArtifact: as `load`.
         """
-        table = pq.read_table(self._paths[i], columns=list({"split", "representation", *columns}))
+        wanted = {"split", "representation", *columns}
+        table = ACTIVATION_SHARD.read(self._paths[i], sorted(wanted))
         x = self._representations(i, table.column("representation").combine_chunks())
         chosen = np.isin(table.column("split").to_numpy(), self._splits)
         cases = table.select(columns)
@@ -176,8 +277,8 @@ class ActivationShards:
         """All representations of shard ``i``, checked row by row."""
         if column.null_count:
             raise self._corrupt(i, _first_null(column), "has no representation")
+        width = representation_width(column.type)
         values = column.flatten()
-        width = column.type.list_size
         if values.null_count:
             raise self._corrupt(i, _first_null(values) // width, "has a representation with gaps")
         x = values.to_numpy(zero_copy_only=False).reshape(-1, width)

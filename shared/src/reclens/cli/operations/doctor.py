@@ -1,15 +1,21 @@
-"""``doctor``: checks a deployment from end to end, and says what to mend."""
+"""``doctor``: checks a deployment from end to end, or a data set, and says what to mend."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from reclens.cli.connection import client_settings, steering_client
-from reclens.cli.output import Json, print_json, print_table
+from reclens.cli.operations.local import needed_locally
+from reclens.cli.output import Json, print_json, print_line, print_table
+from reclens.contracts import ArtifactKind, split_ref
+from reclens.data import read_dataset
+from reclens.errors import InvalidInput
 from reclens.ops.doctor.findings import Check, Finding, Level, examine
 from reclens.ops.doctor.servers import (
     check_conditional_put,
@@ -24,14 +30,16 @@ from reclens.platform.jobs.log import JobLog
 from reclens.platform.settings.models import ClientSettings
 from reclens.platform.store.artifacts import ArtifactStore
 
-app = typer.Typer()
+app = typer.Typer(name="doctor", invoke_without_command=True)
 
 
-@app.command()
-def doctor(json: Json = False) -> None:
+@app.callback()
+def doctor(context: typer.Context, json: Json = False) -> None:
     """Check Redis, the store, workers, jobs, releases, the gateway and inference, and say what to
     mend. Exit code 1 where something does not work. It takes some ten seconds.
     """
+    if context.invoked_subcommand is not None:
+        return
     findings = list(_findings())
     if json:
         print_json([asdict(one) for one in findings])
@@ -40,6 +48,38 @@ def doctor(json: Json = False) -> None:
         print_table(["", "part", "finding", "remedy"], rows)
     if any(one.level is Level.ERROR for one in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def data(
+    artifact: Annotated[str, typer.Argument(help="datasets/id, as `artifacts list` tells it.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.", file_okay=False)] = Path(
+        "out/data"
+    ),
+    json: Json = False,
+) -> None:
+    """Write a page on a data set, with plots: what is in it, what is odd, and what that means for
+    evaluations and labels.
+
+    Raises:
+        NotFound: there is no such artifact.
+        InvalidInput: the artifact is no data set.
+    """
+    with needed_locally():
+        from reclens.studies.dataset_page.page import write_page  # noqa: PLC0415 - not everywhere
+    if split_ref(artifact).kind is not ArtifactKind.DATASET:
+        raise InvalidInput(
+            f"{artifact} is no data set.",
+            field="artifact",
+            remedy="name one: `reclens artifacts list --kind datasets`.",
+        )
+    store = ArtifactStore.from_settings(client_settings())
+    manifest = store.manifest(artifact)
+    page = write_page(manifest, read_dataset(store.fetch_all(artifact)), out)
+    if json:
+        print_json({"artifact": artifact, "page": str(page)})
+    else:
+        print_line(page)
 
 
 def _findings() -> Iterator[Finding]:

@@ -41,7 +41,8 @@ def cli_reference() -> str:
 def _leaves(command: Any, context: Any, path: str) -> list[tuple[str, Any]]:
     if not hasattr(command, "list_commands"):
         return [] if command.hidden else [(path, command)]
-    found: list[tuple[str, Any]] = []
+    # A group may do something by itself.
+    found: list[tuple[str, Any]] = [(path, command)] if command.invoke_without_command else []
     for name in command.list_commands(context):
         found += _leaves(command.get_command(context, name), context, f"{path} {name}")
     return found

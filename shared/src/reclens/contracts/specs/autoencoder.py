@@ -20,11 +20,12 @@ from pydantic import (
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 from reclens.errors import InvalidInput, NotFound
 from reclens.extensions import ExtensionPoint
 
 Precision = Literal["float32", "bfloat16"]
+Normalisation = Literal["rms", "robust"]
 
 
 class AutoencoderConfig(Contract, frozen=True):  # pyright: ignore[reportGeneralTypeIssues]
@@ -68,6 +69,12 @@ class AutoencoderConfig(Contract, frozen=True):  # pyright: ignore[reportGeneral
     """Numbers that are multiplied in training. ``bfloat16`` is for GPUs: parameters, selection and
     losses stay float32, but a product has two to three digits, so another autoencoder comes out.
     Encoding is always float32."""
+    normalisation: Annotated[Normalisation, ADDED_LATER] = "rms"
+    """How activations are scaled for training. ``rms``: all alike, by their root mean squared
+    deviation. ``robust``: each dimension by its own median and interquartile range, for
+    activations of which a few dimensions or rows hold most of the variance. The scales are folded
+    into the weights at the end, so the dictionary is used as any other; its directions are then of
+    different lengths."""
     prediction_coefficient: float = Field(default=0.0, ge=0, le=100)
     """Weight of the prediction-aware term: the Kullback-Leibler divergence of the recommender's
     softmax over items given the reconstruction from that given the activation. 0: left out."""
@@ -250,7 +257,7 @@ AUTOENCODERS: Final[ExtensionPoint[Any]] = ExtensionPoint(
 """Each a subclass of `reclens.sae.SparseAutoencoder`, by the ``kind`` of its configuration."""
 
 
-class AutoencoderOptions(Contract):
+class AutoencoderOptions(StageOptions):
     """Which autoencoder to train."""
 
     config: SerializeAsAny[AutoencoderConfig] = TopKConfig()

@@ -12,11 +12,10 @@ from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
-from reclens.data.sources.raw import ItemText, RawData, article_first, take_year
+from reclens.data.sources.raw import ItemText, RawData, titled
 from reclens.data.sources.times import read_times, row_numbers
 from reclens.errors import MalformedData, MissingData
 
-_PLACEHOLDERS = ("unknown", "unkonwn")  # title of item 267 of MovieLens-100K, as RecBole spells it
 _TYPES = ("token", "token_seq", "float", "float_seq")
 _TITLES = ("movie_title", "title", "name")
 _TAGS = ("class", "genre", "genres", "categories")
@@ -92,18 +91,17 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
         return {}
     table, types = _typed(path, reading)
     table.require("item_id")
-    titles, years = table.first_texts(_TITLES), table.first_texts([_YEAR])
+    titles, years = table.described(*_TITLES), table.described(_YEAR)
     tag_column = next((name for name in _TAGS if name in table), None)
     tags = _tags(table, tag_column, types) if tag_column else [()] * len(table)
     items: dict[str, ItemText] = {}
     rows = zip(table.unique_ids("item_id"), titles, tags, years, strict=True)
     for item_id, full_title, item_tags, release_year in rows:
-        title, year = take_year(full_title)
+        title, year = titled(full_title)
         # A token may hold anything: RecBole's ML-100K has a year "V" for videos.
         if len(release_year) == 4 and release_year.isascii() and release_year.isdigit():
-            year = int(release_year)
-        title = "" if title.lower() in _PLACEHOLDERS else article_first(title)
-        items[item_id] = ItemText(title, tuple(t for t in item_tags if t != "unknown"), year)
+            year = int(release_year) or year
+        items[item_id] = ItemText(title, item_tags, year)
     return items
 
 
@@ -111,6 +109,9 @@ def _tags(table: SourceTable, column: str, types: dict[str, str]) -> list[tuple[
     """Tokens of a sequence stand between spaces, but where a file has ``|`` or ``,``: those."""
     texts = table.texts(column)
     if types[column] == "token":
-        return [clean_tags([text]) for text in texts]
+        return table.real_tags(column, [clean_tags([text]) for text in texts])
     separator = next((mark for mark in "|," if any(mark in text for text in texts)), " ")
-    return [clean_tags([tag.strip(" '\"") for tag in text.split(separator)]) for text in texts]
+    return table.real_tags(
+        column,
+        [clean_tags([tag.strip(" '\"") for tag in text.split(separator)]) for text in texts],
+    )

@@ -15,7 +15,7 @@ from reclens.data.sources.columns import SourceTable, clean_tags
 from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
-from reclens.data.sources.raw import ItemText, RawData, take_year
+from reclens.data.sources.raw import ItemText, RawData, titled
 from reclens.data.sources.times import concat_times, read_times
 from reclens.errors import MissingData
 
@@ -75,7 +75,7 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
         return {}
     table = read_delimited(path, "\t", quoted=None, reading=reading)
     table.require("item_id")
-    titles = table.first_texts(_TITLES)
+    titles = table.described(*_TITLES)
     features = [name for name in table.names if name.startswith(_FEATURE) and name not in _TITLES]
     tags: list[list[str]] = [[] for _ in titles]
     for feature in features:
@@ -85,12 +85,12 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
     for item_id, full_title, item_tags in zip(
         table.unique_ids("item_id"), titles, tags, strict=True
     ):
-        title, year = take_year(full_title)
+        title, year = titled(full_title)
         items[item_id] = ItemText(title, clean_tags(item_tags), year)
     return items
 
 
-def _tags(table: SourceTable, column: str) -> list[list[str]]:
+def _tags(table: SourceTable, column: str) -> list[tuple[str, ...]]:
     """One value or a bracketed list a cell; bare numbers get the feature's name before them."""
     feature = column.removeprefix(_FEATURE)
     tags: list[list[str]] = []
@@ -99,7 +99,7 @@ def _tags(table: SourceTable, column: str) -> list[list[str]]:
         values = text[1:-1].split(",") if listed else [text]
         names = [value.strip(" '\"") for value in values]
         tags.append([f"{feature} {name}" if name.isdigit() else name for name in names])
-    return tags
+    return table.real_tags(column, tags)
 
 
 def _users(path: Path | None, reading: Reading) -> dict[str, dict[str, str]]:

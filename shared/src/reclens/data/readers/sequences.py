@@ -20,7 +20,7 @@ from reclens.data.sources.columns import clean_tags
 from reclens.data.sources.encodings import read_bytes, to_utf8
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
-from reclens.data.sources.raw import ItemText, RawData
+from reclens.data.sources.raw import ItemText, RawData, article_first
 from reclens.errors import MalformedData, MissingData
 
 _ITEMS_SUFFIX = ".item.json"
@@ -104,7 +104,9 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
                 field=path.name,
                 remedy="correct the entry or remove it.",
             )
-        items[str(int(key) + 1)] = ItemText(title.strip(), clean_tags(description.split(",")))
+        items[str(int(key) + 1)] = ItemText(
+            article_first(title.strip()), clean_tags(description.split(","))
+        )
     return items
 
 

@@ -19,6 +19,8 @@ from reclens.data.sources.raw import (
     most_given,
     rows_as_time,
     take_year,
+    titled,
+    with_taggers,
 )
 from reclens.data.sources.times import concat_times, read_times
 
@@ -42,4 +44,6 @@ __all__ = [
     "read_times",
     "rows_as_time",
     "take_year",
+    "titled",
+    "with_taggers",
 ]

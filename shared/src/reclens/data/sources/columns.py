@@ -11,14 +11,21 @@ import pyarrow as pa
 import pyarrow.compute
 
 from reclens.contracts import ColumnNames
-from reclens.data.sources.encodings import DAMAGED, misread
-from reclens.data.sources.findings import Level, Reading, clipped
+from reclens.data.sources.findings import Level, Reading
+from reclens.data.sources.oddities import (
+    check_ids,
+    placeholders,
+    tell_damage,
+    tell_placeholders,
+    without_placeholders,
+)
 from reclens.errors import MalformedData
 
 pc: Any = pyarrow.compute
 """Its functions are made at import, where no type checker sees them."""
 
 _MAX_YEAR = 9999
+_EXACT = 2.0**53  # whole numbers from here on are not told apart as floats
 NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -64,6 +71,13 @@ class SourceTable:
         """The same columns under other names, in order."""
         columns = dict(zip(names, self._columns.values(), strict=True))
         return SourceTable(self.file, columns, self.line_of, self.reading)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> SourceTable:
+        """The same columns with ``rows`` alone, in their order."""
+        columns = {name: column.take(pa.array(rows)) for name, column in self._columns.items()}
+        return SourceTable(
+            self.file, columns, lambda row: self.line_of(int(rows[row])), self.reading
+        )
 
     def require(self, *names: str, remedy: str = "") -> None:
         """Check that all of ``names`` are there.
@@ -118,12 +132,18 @@ class SourceTable:
         """Identifiers [n] as text without surrounding white space.
 
         Raises:
-            MalformedData: an id is empty.
+            MalformedData: an id is empty, or a placeholder in several rows.
         """
         text = self.text(name)
         row = text.index("").as_py()
         if row >= 0:
-            raise self.refuse(row, name, "the id is empty")
+            n = pc.equal(text, "").true_count
+            raise self.refuse(row, name, "the id is empty" + (f" (in {n:,} rows)" if n > 1 else ""))
+        column = self._columns[name]
+        if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= _EXACT:
+            row = int(np.argmax(pc.abs(column).to_numpy(zero_copy_only=False)))
+            raise self.refuse(row, name, "the id is a number with decimals, and has lost figures")
+        check_ids(self, name, text)
         return text
 
     def unique_ids(self, name: str) -> list[str]:
@@ -143,13 +163,18 @@ class SourceTable:
     def texts(self, name: str) -> list[str]:
         """Text [n] without surrounding white space; may be empty."""
         text = self.text(name)
-        self._tell_damage(name, text)
+        tell_damage(self, name, text)
         return text.to_pylist()
 
-    def first_texts(self, names: Sequence[str]) -> list[str]:
-        """Text [n] of the first of ``names`` that is a column; empty where none is."""
+    def described(self, *names: str) -> list[str]:
+        """What the first of ``names`` that is a column tells [n], as text; empty where none is, and
+        where a placeholder stands."""
         name = next((name for name in names if name in self), None)
-        return [""] * len(self) if name is None else self.texts(name)
+        if name is None:
+            return [""] * len(self)
+        text = without_placeholders(self, name, self.text(name))
+        tell_damage(self, name, text)
+        return text.to_pylist()
 
     def ratings(self, name: str) -> npt.NDArray[np.float32]:
         """Ratings [n].
@@ -160,28 +185,42 @@ class SourceTable:
         return self.numbers(name, "the rating is not a finite number").astype(np.float32)
 
     def years(self, name: str) -> list[int | None]:
-        """Years [n]; an empty cell is None.
+        """Years [n]; None where a cell is empty, a placeholder or 0.
 
         Raises:
             MalformedData: a value is not a year between 0 and 9999.
         """
         years: list[int | None] = []
-        for row, value in enumerate(self.texts(name)):
+        texts = self.described(name)
+        for row, value in enumerate(texts):
             number = value.removesuffix(".0")  # how tables with gaps write whole numbers
             if not value:
                 years.append(None)
             elif number.isascii() and number.isdigit() and int(number) <= _MAX_YEAR:
                 years.append(int(number))
             else:
-                raise self.refuse(row, name, "not a year")
-        return years
+                alike = any(text[:4].isdigit() for text in texts)
+                remedy = "" if alike else "no row has a year there: name another column."
+                raise self.refuse(row, name, "not a year", remedy=remedy)
+        tell_placeholders(self, name, np.array([year == 0 for year in years], dtype=bool))
+        return [year or None for year in years]
 
     def tags(self, name: str, separator: str) -> list[tuple[str, ...]]:
-        """Tags [n]: a list column as it is, text divided at ``separator``."""
+        """Tags [n]: a list column as it is, text divided at ``separator``; no placeholders."""
         column = self._columns[name]
         if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            return [clean_tags([str(tag) for tag in tags or ()]) for tags in column.to_pylist()]
-        return [clean_tags(text.split(separator)) for text in self.texts(name)]
+            divided = [clean_tags([str(tag) for tag in tags or ()]) for tags in column.to_pylist()]
+        else:
+            divided = [clean_tags(text.split(separator)) for text in self.texts(name)]
+        return self.real_tags(name, divided)
+
+    def real_tags(self, name: str, tags: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Tags [n] of a column without placeholders."""
+        known = placeholders(self.spec)
+        kept = [tuple(tag for tag in one if tag.lower() not in known) for one in tags]
+        fewer = [len(one) < len(all_) for one, all_ in zip(kept, tags, strict=True)]
+        tell_placeholders(self, name, np.array(fewer, dtype=bool))
+        return kept
 
     def flags(self, name: str) -> npt.NDArray[np.bool_]:
         """Marks [n] that are written 0 or 1.
@@ -287,32 +326,6 @@ class SourceTable:
         row = self._columns[name].is_null().index(True).as_py()
         if row >= 0:
             raise self.refuse(row, name, "the value is missing")
-
-    # --- below -----------------------------------------------------------------------------------
-
-    def _tell_damage(self, name: str, text: pa.StringArray) -> None:
-        """Tell of characters that were lost before the file was saved."""
-        suspect = pc.match_substring_regex(text, DAMAGED).fill_null(False)
-        rows = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
-        cells = {int(row): text[int(row)].as_py() for row in rows}
-        self.tell(
-            "replacement-characters",
-            "warning",
-            np.array([row for row, cell in cells.items() if "\ufffd" in cell], dtype=np.int64),
-            name,
-            "texts have characters that were lost before the file was saved (\ufffd).",
-            remedy="export the file again, in UTF-8.",
-        )
-        repaired = {row: before for row, cell in cells.items() if (before := misread(cell))}
-        self.tell(
-            "mojibake",
-            "warning",
-            np.array(list(repaired), dtype=np.int64),
-            name,
-            "texts were UTF-8 that was taken for Windows-1252 before the file was saved; they are "
-            f"kept as they are. The first was {clipped(next(iter(repaired.values()), ''))!r}.",
-            remedy="export the file again, in UTF-8.",
-        )
 
 
 def is_text(column: pa.Array) -> bool:

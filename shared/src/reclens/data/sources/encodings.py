@@ -6,7 +6,6 @@ encoding that the format's publisher uses. Anything else is refused: no encoding
 
 from __future__ import annotations
 
-import re
 import zlib
 from pathlib import Path
 from typing import Final
@@ -38,7 +37,6 @@ _CP1252: Final = {bytes([n]).decode("cp1252", "replace"): n for n in range(0x80,
 _CONTINUATION: Final = "\x80-\xbf" + "".join(char for char in _CP1252 if char != "\ufffd")
 DAMAGED: Final = f"[\xc2-\xf4][{_CONTINUATION}]|\ufffd"
 """Pattern of text that may have been decoded wrongly before it was saved."""
-_MISREAD: Final = re.compile(f"[\xc2-\xf4][{_CONTINUATION}]{{1,3}}")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -137,8 +135,11 @@ def to_utf8(data: bytes, file: str, reading: Reading, *, published: str | None =
 
 def misread(text: str) -> str:
     """What ``text`` was before its UTF-8 was taken for Windows-1252; empty where it was not."""
-    repaired = _MISREAD.sub(_repaired, text)
-    return repaired if repaired != text else ""
+    try:
+        before = bytes(_CP1252.get(char, ord(char)) for char in text).decode()
+    except ValueError:
+        return ""
+    return "" if before == text else before
 
 
 # --- below ---------------------------------------------------------------------------------------
@@ -178,10 +179,3 @@ def _tell(reading: Reading, file: str, text: bytes, encoding: str, why: str) -> 
         line=lines[0] if lines else 0,
         remedy="set source.columns.encoding if it is another.",
     )
-
-
-def _repaired(match: re.Match[str]) -> str:
-    try:
-        return bytes(_CP1252.get(char, ord(char)) for char in match[0]).decode()
-    except ValueError:
-        return match[0]

@@ -4,6 +4,7 @@
 FOLDER/
   objects/ab/abcd...      the bytes, each file named by its SHA-256
   snapshots/TIME.json     what the bucket held then: key, size, SHA-256, time; written last
+  snapshots/lock          shared by those who copy and restore, held alone by who drops
 ```
 
 A snapshot is consistent. Releases and the other logs are listed first, manifests after them, so
@@ -11,15 +12,21 @@ that all that a release names is there; the objects of an artifact are those tha
 names. What a job commits meanwhile is in the next snapshot. A second backup into the same folder
 copies what is new. Checkpoints, dead letters and what attempts left are not copied: nothing is lost
 with them.
+
+Files belong to all snapshots that name them, so what goes with an old snapshot is what none of the
+others names. Only whoever has the lock alone can tell: a backup under way counts on files that no
+snapshot names yet.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +87,18 @@ class Outcome:
     """Bytes of these."""
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """What was removed from a backup."""
+
+    snapshots: int
+    """Snapshots, the oldest."""
+    files: int
+    """Files that no snapshot names, and what backups that were cut left."""
+    bytes: int
+    """Bytes of these."""
+
+
 class Backup:
     """A folder of snapshots.
 
@@ -103,6 +122,11 @@ class Backup:
                 be read.
             InvalidInput: this kind of store does not tell size and time of its objects.
         """
+        (self._folder / "snapshots").mkdir(parents=True, exist_ok=True)
+        with self._locked(fcntl.LOCK_SH):
+            return self._take(store)
+
+    def _take(self, store: ArtifactStore) -> Outcome:
         self._copied = self._copied_bytes = 0
         now = datetime.now(UTC)
         before = {one.key: one for one in self._newest().objects} if self.snapshots() else {}
@@ -127,9 +151,7 @@ class Backup:
             found.append(self._small(store.objects, entry, before))
         snapshot = Snapshot(taken_at=now.isoformat(timespec="seconds"), objects=found)
         name = f"snapshots/{now:%Y%m%dT%H%M%S.%fZ}.json"
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, canonical_json(snapshot.canonical()).decode())
+        write_atomically(self._folder / name, canonical_json(snapshot.canonical()).decode())
         return self._outcome(name, snapshot)
 
     def _objects_of(self, store: ArtifactStore, ref: str) -> Iterator[Copied]:
@@ -208,6 +230,10 @@ class Backup:
             StoreRefused: these keys may not put all of it.
             Unavailable: the store does not answer.
         """
+        with self._locked(fcntl.LOCK_SH):
+            return self._restore(objects)
+
+    def _restore(self, objects: ObjectStore) -> Outcome:
         self._copied = self._copied_bytes = 0
         snapshot = self._newest()
         there = {entry.key: entry.size for entry in objects.entries("")}
@@ -250,6 +276,56 @@ class Backup:
             remedy="bring that file back, or remove the snapshot and restore the one before.",
         )
 
+    # --- what is not needed any more -------------------------------------------------------------
+
+    def drop(self, keep: int) -> Dropped | None:
+        """Remove all but the newest snapshots, and then the files that none of these names.
+
+        Args:
+            keep: snapshots that stay, at least 1.
+
+        Returns:
+            What was removed; None where a backup or a restore uses the folder, or its file system
+            has no locks: then nothing was.
+
+        Raises:
+            CorruptArtifact: a snapshot that stays cannot be read; nothing was removed.
+        """
+        with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            if not alone:
+                return None
+            names = self.snapshots()
+            needed = {one.sha256 for name in names[-keep:] for one in self._snapshot(name).objects}
+            for name in names[:-keep]:
+                (self._folder / name).unlink()
+            files = [
+                path
+                for path in self._folder.glob("objects/**/*")
+                if path.is_file() and path.name not in needed
+            ]
+            n_bytes = sum(path.stat().st_size for path in files)
+            for path in files:
+                path.unlink()
+            return Dropped(len(names[:-keep]), len(files), n_bytes)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[bool]:
+        """Whether the folder's lock is had: others may have it, and not every file system has locks
+        or may be written to."""
+        try:
+            file = (self._folder / "snapshots/lock").open("a+")
+        except OSError:
+            yield False
+            return
+        with file:
+            try:
+                fcntl.flock(file, how)
+            except OSError:
+                had = False
+            else:
+                had = True
+            yield had
+
     # ---------------------------------------------------------------------------------------------
 
     def snapshots(self) -> list[str]:
@@ -264,12 +340,15 @@ class Backup:
                 field="folder",
                 remedy="give the folder that `reclens backup` was given.",
             )
+        return self._snapshot(names[-1])
+
+    def _snapshot(self, name: str) -> Snapshot:
         try:
-            told: Any = json.loads((self._folder / names[-1]).read_bytes())
+            told: Any = json.loads((self._folder / name).read_bytes())
             return Snapshot.parse(told)
         except (InvalidInput, ValueError) as error:
             raise CorruptArtifact(
-                f"{names[-1]} cannot be read ({error}).",
+                f"{name} cannot be read ({error}).",
                 field="folder",
                 remedy="remove it: the snapshot before is taken then.",
             ) from error

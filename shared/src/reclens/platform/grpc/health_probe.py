@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from reclens.errors import RecLensError
 from reclens.platform.grpc.tls import ChannelTlsSettings, channel_credentials, channel_tls_options
+from reclens.proxies import proxy_options
 
 _SECONDS = 2
 
@@ -33,9 +34,10 @@ def grpc_status(address: str, tls: ChannelTlsSettings | None = None) -> str | No
         InvalidInput: a file of ``tls`` cannot be used.
     """
     tls = tls or ChannelTlsSettings()
-    credentials, options = channel_credentials(tls), channel_tls_options(tls)
+    credentials = channel_credentials(tls)
+    options = [*channel_tls_options(tls), *proxy_options(address)]
     with (
-        grpc.insecure_channel(address)
+        grpc.insecure_channel(address, options)
         if credentials is None
         else grpc.secure_channel(address, credentials, options)
     ) as channel:

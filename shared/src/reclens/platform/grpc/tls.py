@@ -13,6 +13,7 @@ from reclens.errors import InvalidInput
 from reclens.platform.files import FollowedFiles
 from reclens.platform.grpc.auth import AUTHORIZATION_KEY
 from reclens.platform.settings.models import Section
+from reclens.proxies import proxy_options
 from reclens.rpc_status import channel_options
 
 
@@ -158,7 +159,8 @@ def open_channel(target: str, max_message_bytes: int, tls: ChannelTlsSettings) -
         InvalidInput: a file of ``tls`` cannot be used.
     """
     # InferenceService only reads, so all of its calls are repeated.
-    options = [*channel_options(max_message_bytes, [{}]), *channel_tls_options(tls)]
+    repeated = channel_options(max_message_bytes, [{}])
+    options = [*repeated, *proxy_options(target), *channel_tls_options(tls)]
     credentials = channel_credentials(tls)
     if credentials is None:
         return aio.insecure_channel(target, options=options)

@@ -21,6 +21,7 @@ from reclens.errors import LlmInterrupted, LlmRefused, LlmUnavailable
 from reclens.platform.backoff import FIRST_SECONDS, backoff_seconds, retry_after_seconds
 from reclens.platform.llm.dialects import DIALECTS, ServerError, status_of_error, words_of_error
 from reclens.platform.settings.models import LlmSettings
+from reclens.proxies import named, proxy_of_url
 
 MAX_ASKED_SECONDS = 120.0
 """A server that asks for a longer wait is taken as down: the job is better retried later."""
@@ -89,6 +90,8 @@ class HttpLlmClient:
         self._semaphore = _semaphore_of(settings.endpoint, settings.concurrency)
         self._dialect = DIALECTS.load(settings.dialect)()
         self._url = _url(settings.endpoint, self._dialect.path)
+        proxy = proxy_of_url(self._url)
+        self._server = f"the language model at {settings.endpoint}{named(proxy)}"
         headers = {"user-agent": f"reclens/{__version__}"}
         if settings.token:
             headers["authorization"] = f"Bearer {settings.token.get_secret_value()}"
@@ -97,7 +100,9 @@ class HttpLlmClient:
             timeout=httpx2.Timeout(
                 settings.timeout_seconds, connect=min(_CONNECT_SECONDS, settings.timeout_seconds)
             ),
-            limits=httpx2.Limits(max_connections=settings.concurrency),
+            transport=httpx2.HTTPTransport(
+                proxy=proxy or None, limits=httpx2.Limits(max_connections=settings.concurrency)
+            ),
             # What was asked must not end up somewhere else.
             follow_redirects=False,
         )
@@ -174,7 +179,7 @@ class HttpLlmClient:
         if status in _PASSING or (status >= 500 and status not in _NOT_PASSING):
             return _Fault(said, retry_after)
         refusal = LlmRefused(
-            f"the language model at {self._settings.endpoint} answered {said}.",
+            f"{self._server} answered {said}.",
             field="llm.endpoint",
             remedy=_remedy(status),
         )
@@ -200,7 +205,7 @@ class HttpLlmClient:
 
     def _unavailable(self, how: str) -> LlmUnavailable:
         return LlmUnavailable(
-            f"the language model at {self._settings.endpoint} answered {how}.",
+            f"{self._server} answered {how}.",
             field="llm.endpoint",
             remedy="check that it runs, and RECLENS_LLM__ENDPOINT.",
         )

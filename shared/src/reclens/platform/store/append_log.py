@@ -6,6 +6,7 @@ still what the second was written after (a hash chain).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -36,7 +37,7 @@ class AppendLog(Generic[E]):
     more, ``previous``, the SHA-256 of the bytes of entry n - 1, empty where there is none.
 
     A conditional put takes a number, so of any number of writers exactly one gets it: no lock.
-    Entries from before there were chains have no ``previous``; none of them follows one that has.
+    Entries of a version from before there were chains have no ``previous``, and vouch for nothing.
 
     What has been read is remembered: it is an error for an entry to have other bytes later.
 
@@ -172,9 +173,9 @@ class AppendLog(Generic[E]):
         if not self._objects.put_if_absent(self.key(number), data):
             # The transport may have sent it twice: then what is in the way is our own.
             try:
-                if self._objects.get(self.key(number)) != data:
+                if self._objects.get_document(self.key(number)) != data:
                     return False
-            except NotFound:
+            except (NotFound, CorruptArtifact):
                 return False
         self._seen[number] = _link_of(data)
         return True
@@ -191,7 +192,7 @@ class AppendLog(Generic[E]):
 
     def _opened(self, number: int) -> E:
         """An entry whose bytes are what they were when it was read before, if it was."""
-        data = self._objects.get(self.key(number))
+        data = self._objects.get_document(self.key(number))
         entry = self.parse(self.key(number), data, number)
         link = _link_of(data)
         if self._seen.setdefault(number, link).sha256 != link.sha256:
@@ -201,22 +202,22 @@ class AppendLog(Generic[E]):
     def _check_follows(self, number: int) -> None:
         """Whether an entry that was read names the one before it, where that is still there."""
         before = self._seen.get(number - 1) or self._stored(number - 1)
-        previous = self._seen[number].previous
-        if before is None:
-            return
-        if previous is None and before.previous is not None:
-            raise self.corrupt(
-                self.key(number), "names no entry before it, though the one before it does"
-            )
-        if previous not in (None, before.sha256, self._replaced.get(number - 1)):
+        vouched = self._seen[number].previous
+        if before and vouched not in (None, before.sha256, self._replaced.get(number - 1)):
             raise self._changed(number - 1)
 
     def _stored(self, number: int) -> _Link | None:
         """The link of an entry as it is in the store; None where there is none."""
+        key, digest = self.key(number), hashlib.sha256()
         try:
-            return _link_of(self._objects.get(self.key(number))) if number > 0 else None
+            return _link_of(self._objects.get_document(key)) if number > 0 else None
         except NotFound:
             return None
+        except CorruptArtifact:
+            # Too large for an entry, and all the same what the next one is to follow.
+            for chunk in self._objects.get_chunks(key):
+                digest.update(chunk)
+            return _Link(digest.hexdigest(), None)
 
     def _changed(self, number: int) -> CorruptArtifact:
         return self.corrupt(self.key(number), "was changed after it was written")
@@ -237,5 +238,7 @@ def _link_of(data: bytes) -> _Link:
         payload = from_json(data)
     except ValueError:
         payload = None
-    previous = payload.get(_PREVIOUS) if isinstance(payload, dict) else None
-    return _Link(sha256_hex(data), previous if isinstance(previous, str) else None)
+    previous = None
+    if isinstance(payload, dict) and _PREVIOUS in payload:
+        previous = str(payload[_PREVIOUS])
+    return _Link(sha256_hex(data), previous)

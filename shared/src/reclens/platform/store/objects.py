@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -26,10 +26,18 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, LifecycleConfig, Rule
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
+from urllib3.util import parse_url
 
-from reclens.errors import InvalidInput, NotFound, StoreRefused, StoreUnavailable
+from reclens.errors import (
+    CorruptArtifact,
+    InvalidInput,
+    NotFound,
+    StoreRefused,
+    StoreUnavailable,
+)
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.proxies import named, proxy_of_url
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "NoSuchUpload", "ResourceNotFound"}
 # What S3 says where the same request may well pass later: it is busy, or others are at the same
@@ -98,6 +106,24 @@ class ObjectStore(ABC):
     def get(self, key: str) -> bytes:
         """Read a small object whole."""
 
+    def get_document(self, key: str, max_bytes: int = 1 << 20) -> bytes:
+        """Read a JSON document, which somebody else may have written.
+
+        Raises:
+            CorruptArtifact: it has more than ``max_bytes``; the rest is not read.
+        """
+        data = bytearray()
+        for chunk in self.get_chunks(key):
+            data += chunk
+            if len(data) > max_bytes:
+                raise CorruptArtifact(
+                    f"{key} has more than {max_bytes} bytes.",
+                    field="object",
+                    remedy="RecLens writes no such document: bring the object back from a copy of "
+                    "the bucket.",
+                )
+        return bytes(data)
+
     @abstractmethod
     def list(self, prefix: str) -> list[str]:
         """Keys that begin with ``prefix``, sorted."""
@@ -164,8 +190,10 @@ class S3Store(ObjectStore):
         self.bucket = settings.bucket
         self._region = settings.region
         self._endpoint = settings.endpoint
-        self._secure = settings.secure
-        self._http = urllib3.PoolManager(
+        self._address = f"{'https' if settings.secure else 'http'}://{settings.endpoint}"
+        self._proxy = proxy_of_url(self._address)
+        self._http = _pool(
+            self._proxy,
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             retries=urllib3.Retry(
                 total=2,
@@ -323,10 +351,9 @@ class S3Store(ObjectStore):
 
     def now(self) -> datetime:
         """The time by the store's clock, to the second."""
-        scheme = "https" if self._secure else "http"
         with self._errors(""):
             # Unsigned: refused or not, every answer says when it was given.
-            response = self._http.request("HEAD", f"{scheme}://{self._endpoint}/")
+            response = self._http.request("HEAD", f"{self._address}/")
         told = response.headers.get("Date")
         return parsedate_to_datetime(told) if told else datetime.now(UTC)
 
@@ -358,7 +385,8 @@ class S3Store(ObjectStore):
             raise self._translate(error, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
             raise StoreUnavailable(
-                f"the object store at {self._endpoint} does not answer ({type(error).__name__}).",
+                f"the object store at {self._endpoint}{named(self._proxy)} does not answer "
+                f"({type(error).__name__}).",
                 field="s3.endpoint",
                 remedy="check that it runs (`reclens status`) and RECLENS_S3__ENDPOINT.",
             ) from error
@@ -380,6 +408,15 @@ class S3Store(ObjectStore):
             remedy=_clock_remedy(code, error.response.headers.get("Date"))
             or "check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
         )
+
+
+def _pool(proxy: str, **options: Any) -> urllib3.PoolManager:
+    """Connections straight to the store, or through a proxy."""
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    auth = parse_url(proxy).auth
+    headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
 def _clock_remedy(code: str, date: str | None) -> str:

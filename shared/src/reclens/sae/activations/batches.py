@@ -31,7 +31,7 @@ class ShuffledBatches:
         rows: list[int],
         *,
         mean: np.ndarray,
-        scale: float,
+        scale: float | np.ndarray,
         batch_size: int,
         seed: int,
         pool_bytes: int = POOL_BYTES,
@@ -40,7 +40,7 @@ class ShuffledBatches:
         self._source = source
         self._rows = rows
         self._mean = mean.astype(np.float32)
-        self._scale = np.float32(scale)
+        self._scale = np.asarray(scale, np.float32)
         self._seed = seed
         self._device = device
         self._pools = self._gather_pools(pool_bytes)

@@ -1,4 +1,4 @@
-"""Mean, variance and covariance of activations that do not fit into memory together."""
+"""Moments and quantiles of activations that do not fit into memory together."""
 
 from __future__ import annotations
 
@@ -51,3 +51,36 @@ class Moments:
     def variance(self) -> float:
         """Mean of ``‖x - mean‖²``; NaN before the first row."""
         return self.deviation / self.count if self.count else float("nan")
+
+
+QUANTILE_ROWS = 65_536
+"""Rows that quantiles are taken from, at most."""
+# Of a normal distribution, the interquartile range is so many standard deviations.
+_IQR_OF_NORMAL = 1.349
+# A dimension is made louder by this much at most: what varies less is noise.
+_LOUDEST = 1e3
+
+
+class RowSample:
+    """Rows at even distances, from each of so many shards alike."""
+
+    def __init__(self, n_shards: int) -> None:
+        self._per_shard = -(-QUANTILE_ROWS // max(1, n_shards))
+        self._rows: list[np.ndarray] = []
+
+    def update(self, x: np.ndarray) -> None:
+        """Take in a shard [rows, d_model]."""
+        self._rows.append(x[:: -(-len(x) // self._per_shard) or 1].copy())
+
+    def robust_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Median and scale of each dimension, float64 [d_model].
+
+        The scale is the interquartile range in standard deviations of a normal distribution; the
+        standard deviation where more than half of the values are the same; and at least a
+        thousandth of the median scale, so that a dimension that hardly varies is not all noise.
+        """
+        rows = np.concatenate(self._rows).astype(np.float64)
+        low, median, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+        scale = np.where(high > low, (high - low) / _IQR_OF_NORMAL, rows.std(0))
+        usual = float(np.median(scale[scale > 0])) if (scale > 0).any() else 1.0
+        return median, np.where(scale > 0, np.maximum(scale, usual / _LOUDEST), usual)

@@ -15,6 +15,7 @@ from reclens.contracts import AutoencoderConfig
 from reclens.errors import InvalidInput
 from reclens.sae.activations.moments import Moments
 from reclens.sae.activations.sources import ActivationSource, iterate_shards
+from reclens.sae.analysis.variance import VarianceReport, VarianceSums
 from reclens.sae.architectures.base import SparseAutoencoder
 from reclens.sae.architectures.closed_form import ClosedFormAutoencoder
 from reclens.sae.architectures.codes import Codes
@@ -59,6 +60,8 @@ class AutoencoderReport(HeldOutMetrics):
     """Activations trained on, repeats included."""
     curve: list[list[float]]
     """Rows of step, loss and training FVU; at most 200."""
+    variance: VarianceReport
+    """Who holds the variance that ``fvu`` is a fraction of, and whose of it is explained."""
 
     def as_metrics(self) -> dict[str, Any]:
         """The report in JSON types."""
@@ -66,8 +69,15 @@ class AutoencoderReport(HeldOutMetrics):
 
 
 @torch.no_grad()
-def measure(sae: SparseAutoencoder, source: ActivationSource) -> HeldOutMetrics:
+def measure(
+    sae: SparseAutoencoder, source: ActivationSource, variance: VarianceSums | None = None
+) -> HeldOutMetrics:
     """Measure an autoencoder on activations, one shard in memory at a time.
+
+    Args:
+        sae: the autoencoder.
+        source: the activations.
+        variance: takes in the same rows, where it is wanted.
 
     Raises:
         InvalidInput: the source is empty, does not vary, or has another width.
@@ -79,6 +89,8 @@ def measure(sae: SparseAutoencoder, source: ActivationSource) -> HeldOutMetrics:
         moments.update(shard)
         for x, codes in encode_rows(sae, shard):
             x_hat = sae.decode(codes)
+            if variance is not None:
+                variance.update(x.cpu().numpy(), x_hat.cpu().numpy())
             error += float((x - x_hat).double().square().sum())
             cosine += float(functional.cosine_similarity(x, x_hat).double().sum())
             fired += codes.indices[codes.values > 0].bincount(minlength=sae.n_latents)
@@ -120,14 +132,17 @@ def report(
     Raises:
         InvalidInput: as `measure`.
     """
+    variance = VarianceSums(sae.input_mean.double().cpu().numpy())
+    measured = measure(sae, held_out, variance)
     return AutoencoderReport(
-        **asdict(measure(sae, held_out)),
+        **asdict(measured),
         random_fvu=measure(untrained_like(sae), held_out).fvu,
         n_latents=sae.n_latents,
         k=sae.k,
         d_model=sae.d_model,
         activations_seen=activations_seen,
         curve=curve,
+        variance=variance.report(),
     )
 
 

@@ -64,7 +64,7 @@ class SparseAutoencoder(nn.Module, ABC):
     Attributes:
         W_enc: [d_model, n_latents], stored by latent. Starts as the transpose of ``W_dec``.
         b_enc: [n_latents].
-        W_dec: [n_latents, d_model], rows of unit length.
+        W_dec: [n_latents, d_model], rows of unit length unless ``normalisation`` is ``robust``.
         b_dec: [d_model], in normalised space.
         input_mean: ``μ`` [d_model].
         input_scale: ``s``, a scalar tensor.
@@ -167,6 +167,20 @@ class SparseAutoencoder(nn.Module, ABC):
     def thresholds(self) -> Float[Tensor, " n_latents"] | None:
         """What each latent must exceed to fire in use; None: other latents have a say in it."""
         return None
+
+    @torch.no_grad()
+    def fold_scales(self, scales: Float[Tensor, " d_model"]) -> None:
+        """From activations ``(x - μ) / scales``, trained on, to ``x`` as it is.
+
+        ``W_enc' = W_enc s / scales``, ``W_dec' = W_dec scales / s``, ``b_dec' = b_dec scales / s``
+        with ``s`` the root mean square of the scales: latents and their order stay as they are,
+        and so directions are no longer of one length.
+        """
+        common = scales.square().mean().sqrt()
+        self.W_enc.mul_((common / scales)[:, None])
+        self.W_dec.mul_(scales / common)
+        self.b_dec.mul_(scales / common)
+        self.input_scale.copy_(common)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write ``config.json`` and ``weights.safetensors``; returns these names."""

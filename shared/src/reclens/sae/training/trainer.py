@@ -15,7 +15,7 @@ from reclens.contracts import AutoencoderConfig, Progress
 from reclens.device import resolve_device
 from reclens.errors import InvalidInput
 from reclens.sae.activations.batches import ShuffledBatches
-from reclens.sae.activations.moments import Moments
+from reclens.sae.activations.moments import Moments, RowSample
 from reclens.sae.activations.sources import ActivationSource, RowShare, as_source, load_shard
 from reclens.sae.analysis.metrics import AutoencoderReport, report
 from reclens.sae.architectures.base import SparseAutoencoder
@@ -85,6 +85,7 @@ class AutoencoderTrainer:
         self.curve: list[list[float]] = []
         self._sums = [0.0, 0.0, 0.0]
         self._sae: SparseAutoencoder | None = None
+        self._scales: Tensor | None = None
 
     @property
     def sae(self) -> SparseAutoencoder:
@@ -114,21 +115,35 @@ class AutoencoderTrainer:
         for x in self._batches.from_step(self._step, self._n_epochs):
             metrics = self._train_on(x)
             yield Progress(stage="train", step=self._step, total=self.total_steps, metrics=metrics)
-        if self._step:
+        if self._step or self._scales is not None:
             self._optimizer.finish()
+        if self._step:
             sae.calibrate(islice(self._batches.from_step(0, 1), CALIBRATION_BATCHES))
+        if self._scales is not None:
+            # Into the optimizer's average, which knows nothing of it: never twice.
+            sae.fold_scales(self._scales)
         sae.eval().requires_grad_(False)
 
     # --- preparation -----------------------------------------------------------------------------
 
     def _measure(self) -> Iterator[Progress]:
         fitted = issubclass(architecture(self._config.kind), ClosedFormAutoencoder)
+        robust = self._config.normalisation == "robust"
+        if fitted and robust:
+            raise InvalidInput(
+                f"the dictionary {self._config.kind!r} is of the activations as they are.",
+                field="normalisation",
+                remedy="leave it at `rms`.",
+            )
         moments, rows = Moments(with_covariance=fitted), []
+        sample = RowSample(len(self._source))
         d_model = self._config.d_model
         for i in range(len(self._source)):
             x = load_shard(self._source, i, d_model)
             d_model = x.shape[1]
             moments.update(x)
+            if robust:
+                sample.update(x)
             rows.append(len(x))
             yield Progress(stage="measure", step=i + 1, total=len(self._source), unit="shards")
         if d_model is None or not moments.count:
@@ -150,6 +165,10 @@ class AutoencoderTrainer:
         sae.input_scale.fill_((moments.variance / d_model) ** 0.5)
         if isinstance(sae, ClosedFormAutoencoder):
             sae.fit(moments.scatter * (d_model / moments.deviation))
+        if robust:
+            median, scales = sample.robust_scale()
+            sae.input_mean.copy_(torch.from_numpy(median))
+            self._scales = torch.from_numpy(scales).float().to(self._device)
         self._begin(sae, rows, torch.zeros(sae.n_latents, dtype=torch.int64))
 
     def _begin(self, sae: SparseAutoencoder, rows: list[int], silent_for: Tensor) -> None:
@@ -164,7 +183,7 @@ class AutoencoderTrainer:
             self._source,
             rows,
             mean=sae.input_mean.cpu().numpy(),
-            scale=float(sae.input_scale),
+            scale=(sae.input_scale if self._scales is None else self._scales).cpu().numpy(),
             batch_size=self._config.batch_size,
             seed=self._config.seed,
             device=self._device,
@@ -180,7 +199,7 @@ class AutoencoderTrainer:
             prediction = PredictionTerm(
                 self._scorer,
                 sae.input_mean,
-                sae.input_scale,
+                sae.input_scale if self._scales is None else self._scales,
                 n_items=config.prediction_items,
                 seed=config.seed,
             )
@@ -255,6 +274,8 @@ class AutoencoderTrainer:
         self._read_metrics()
         tensors = {f"sae.{name}": value for name, value in self._sae.state_dict().items()}
         tensors["silent_for"] = self._silent_for
+        if self._scales is not None:
+            tensors["scales"] = self._scales
         path, numbers = self._optimizer.state()
         tensors |= path
         meta |= {
@@ -283,6 +304,7 @@ class AutoencoderTrainer:
         loaded = {name: torch.from_numpy(value.copy()) for name, value in tensors.items()}
         sae = build_autoencoder(self._config, len(loaded["sae.b_dec"]))
         sae.load_state_dict({name: loaded[f"sae.{name}"] for name in sae.state_dict()})
+        self._scales = loaded["scales"].to(self._device) if "scales" in loaded else None
         self._begin(sae, list(meta["rows"]), loaded["silent_for"])
         self._optimizer.restore(loaded, meta["path"])
         self._step = meta["step"]
