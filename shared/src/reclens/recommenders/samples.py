@@ -16,7 +16,7 @@ from torch import Tensor
 
 from reclens.errors import VersionMismatch
 from reclens.recommenders.base import UNKNOWN_USER, Recommender, UserBatch
-from reclens.weights import read_tensors
+from reclens.weights import corrupt, read_tensors
 
 SAMPLES: Final = "samples.safetensors"
 
@@ -59,6 +59,8 @@ def verify_samples(model: Recommender, folder: Path, writer: str, differs: str) 
         VersionMismatch: the model answers otherwise.
     """
     kept = read_tensors(folder / SAMPLES, writer)
+    if lacking := {"user_index", "history", "items", "x", "scores"} - kept.keys():
+        raise corrupt(folder / SAMPLES, f"lacks {', '.join(sorted(lacking))}")
     batch = UserBatch(kept["user_index"], kept["history"])
     try:
         x, scores = _answer(model, batch, kept["items"])

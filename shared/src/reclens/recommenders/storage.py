@@ -23,7 +23,7 @@ from reclens.extensions import PackageSource
 from reclens.recommenders.base import Recommender
 from reclens.recommenders.registry import RECOMMENDERS, build_recommender
 from reclens.recommenders.samples import other_model, verify_samples, write_samples
-from reclens.weights import CONFIG, WEIGHTS, read_tensors, require_file, write_model
+from reclens.weights import CONFIG, WEIGHTS, read_description, read_tensors, write_model
 
 _WRITER = "`save_recommender`"
 # PyTorch lists the names of all tensors that the file should not have.
@@ -55,11 +55,11 @@ def load_recommender(folder: Path, device: torch.device | str = "cpu") -> Recomm
         InvalidInput: a package offers it in another version, or it cannot be used.
         VersionMismatch: what is installed does not answer as the model did when it was stored.
     """
-    path = require_file(folder / CONFIG, _WRITER)
+    text = read_description(folder / CONFIG, _WRITER)
     tensors = read_tensors(folder / WEIGHTS, _WRITER)
     source = config = None
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = json.loads(text)
         config = _CONFIG.validate_python(described["config"])
         # Those of before have none.
         source = PackageSource(**described["source"]) if "source" in described else None
@@ -91,11 +91,19 @@ def difference(then: PackageSource, now: PackageSource) -> str:
     return f"{changed}, with other source (SHA-256 {now.sha256[:12]}, then {then.sha256[:12]})"
 
 
-def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Dataset) -> Recommender:
+def bring_recommender(
+    config: ModuleConfig, weights: WeightsFile, dataset: Dataset, file: Path | None = None
+) -> Recommender:
     """Build the model of ``config`` and give it ``weights``; it is in eval mode.
 
     The weights must be of the users and items of ``dataset``, in its order of indices: natural
     order of ids (``2`` before ``10``).
+
+    Args:
+        config: of the model.
+        weights: file and checksum, as the specification names them.
+        dataset: that the model is of.
+        file: what to read. None: what ``weights`` names.
 
     Raises:
         NotFound: no installed package offers the model.
@@ -105,7 +113,7 @@ def bring_recommender(config: ModuleConfig, weights: WeightsFile, dataset: Datas
     """
     path = Path(weights.path)
     try:
-        data = path.read_bytes()
+        data = (file or path).read_bytes()
     except OSError as error:
         raise MissingData(
             f"cannot read {path} ({error.strerror}).",

@@ -99,7 +99,8 @@ def _brought(
     config: ModuleConfig, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
     assert config.weights is not None
-    model = bring_recommender(config, config.weights, dataset).to(device)
+    with job.settings.data.opened(config.weights.path, "model.weights.path") as file:
+        model = bring_recommender(config, config.weights, dataset, file).to(device)
     check_recommender(model)
     job.progress(Progress(stage="evaluate"))
     return model, {

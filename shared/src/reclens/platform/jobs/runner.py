@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -43,8 +44,10 @@ from reclens.contracts import (
     canonical_json,
     data_paths,
 )
+from reclens.contracts.jobs.kinds import MAX_SPEC_BYTES
 from reclens.errors import (
     InternalError,
+    InvalidSpec,
     JobCancelled,
     LeaseLost,
     Poisoned,
@@ -279,6 +282,13 @@ class JobRunner:
         self.on_exhausted(f"{ref} does not advance")
 
     def _run_kind(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> JobResult:
+        # Who sends messages was not asked at the door, where defaults are not filled in yet.
+        if len(json.dumps(payload, separators=(",", ":"))) > 2 * MAX_SPEC_BYTES:
+            raise InvalidSpec(
+                f"the specification has more than {2 * MAX_SPEC_BYTES} bytes.",
+                field="spec",
+                remedy="put large data into the object store and refer to it.",
+            )
         spec = kind.spec.parse(payload)
         if isinstance(spec, JobSpec):
             _check_planned(task, spec.artifact_ref())
