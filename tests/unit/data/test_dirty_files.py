@@ -1,6 +1,6 @@
 """Files as they are met in the wild: imported with a true account, or refused with a place.
 
-The same thousand at every run; others, and as many as ``RECLENS_FUZZ_FILES`` says, where that is set:
+The same thousand at every run; where ``RECLENS_FUZZ_FILES`` is set, so many others:
 ``make fuzz-data N=50000``.
 """
 
