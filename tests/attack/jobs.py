@@ -11,6 +11,8 @@ import uuid
 from typing import Any
 
 from chaos.programs import until
+from redis.exceptions import ConnectionError as RedisGone
+from redis.exceptions import ResponseError
 
 from attack.oracle import Report
 from attack.target import Target
@@ -25,7 +27,7 @@ from reclens.platform.jobs.view import JobState, JobView
 
 SPECS, MESSAGES = "specs", "messages"
 _SECONDS = 90.0
-_GIANT_BYTES = 4 << 20
+_GIANT_BYTES = 5 << 19  # in base64 below what Redis takes
 _DELIBERATE = {
     name
     for name, one in vars(errors).items()
@@ -159,11 +161,20 @@ def run_messages(target: Target, seed: int, numbers: range) -> Report:
     for number in numbers:
         rng = case_rng(seed, MESSAGES, number)
         queue = rng.choice(list(QueueName)).value
-        target.redis.client.lpush(queue, message(target, rng))
-        report.note(number, "pushed")
+        report.note(number, _pushed(target, queue, message(target, rng)))
         if number % 20 == 19 or number == numbers[-1]:
             _still_works(target, report, number)
     return report
+
+
+def _pushed(target: Target, queue: str, data: bytes) -> str:
+    """Push a message; Redis refuses one that is too large, and goes on."""
+    try:
+        target.redis.client.lpush(queue, data)
+    except (ResponseError, RedisGone):
+        target.redis.client.ping()
+        return "refused by Redis"
+    return "pushed"
 
 
 def _still_works(target: Target, report: Report, number: int) -> None:

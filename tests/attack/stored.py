@@ -71,6 +71,21 @@ def _submit(target: Target, task: str, spec: dict[str, Any], jobs: dict[str, int
     jobs[job_id] = n
 
 
+def _damaged(rng: random.Random, data: bytes, hostile: HostileJson) -> bytes:
+    """An object as a forger may leave it: other bytes, some of them, or JSON that says other."""
+    kind = rng.randrange(4)
+    if kind == 0 or not data:
+        return rng.randbytes(rng.choice((0, 7, len(data))))
+    if kind == 1:
+        return data[: rng.randrange(len(data))]
+    if kind == 2 and data.startswith(b"{"):
+        return json.dumps(hostile.mutated(json.loads(data))).encode()
+    damaged = bytearray(data)
+    for _ in range(rng.choice((1, 8, 64))):
+        damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+    return bytes(damaged)
+
+
 def _manifest(
     target: Target, rng: random.Random, report: Report, number: int, jobs: dict[str, int]
 ) -> None:
@@ -90,11 +105,13 @@ def _manifest(
     manifest = target.store.manifest(true)
     good = manifest.canonical()
     for entry in good["objects"]:
-        data = target.objects.get(manifest.key(entry["name"]))
-        damage = rng.random() < 0.2
-        stored = rng.randbytes(len(data)) if damage else data
-        if damage and rng.random() < 0.5:
-            entry["sha256"] = sha256_hex(stored)
+        data = stored = target.objects.get(manifest.key(entry["name"]))
+        # Sizes differ from run to run, and what a case draws must not.
+        own = random.Random(rng.getrandbits(64))
+        if own.random() < 0.25:
+            stored = _damaged(own, data, HostileJson(own, target.paths))
+            if own.random() < 0.7:
+                entry |= {"sha256": sha256_hex(stored), "size": len(stored)}
         target.objects.put(f"{ref}/{entry['name']}", stored)
     good |= {"artifact": ref, "attempt": ""}
     hostile = HostileJson(rng, target.paths)

@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from planted_artifacts import commit_planted, pipeline
 from planted_world import planted_world
 from running_stack import wait_for
 
 from reclens.contracts.specs.dataset import DATASET_IMPORT
 from reclens.contracts.specs.recommender import RECOMMENDER_TRAIN
+from reclens.platform.jobs.app import make_app
 from reclens.platform.jobs.log import JobLog
 from reclens.platform.jobs.view import JobState, JobView
 from reclens.platform.settings.models import RedisSettings, S3Settings
@@ -38,6 +41,7 @@ class Worker:
     log: Path
     key: str
     joblog: JobLog
+    app: Celery
 
     def fate_of(self, task: str, spec: dict[str, Any]) -> JobView:
         job_id = self.joblog.submit(task, spec)
@@ -76,7 +80,8 @@ def worker(
             stderr=output,
         )
     settings = RedisSettings.model_validate({"url": redis_url})
-    yield Worker(data, secret, log, s3.secret_key.get_secret_value(), JobLog(settings))
+    key = s3.secret_key.get_secret_value()
+    yield Worker(data, secret, log, key, JobLog(settings), make_app(settings))
     process.send_signal(signal.SIGQUIT)
     process.wait(30)
 
@@ -157,6 +162,17 @@ def test_weights_are_not_read_from_outside(
     model = {"kind": "module", "name": "any", "weights": {"path": path, "sha256": "0" * 64}}
     spec = {"dataset": pipeline().plan()[0].artifact, "model": model}
     refused(worker.fate_of(RECOMMENDER_TRAIN.task, spec), worker, "model.weights.path")
+
+
+def test_a_specification_that_nobody_asked_for_at_the_door_is_short(worker: Worker):
+    job_id = str(uuid.uuid4())
+    spec = {"name": "mine", "more": ["x"] * 20_000}
+    worker.app.send_task(DATASET_IMPORT.task, kwargs={"spec": spec}, task_id=job_id)
+    wait_for(lambda: job_id in worker.joblog.ids(), "the worker")
+    wait_for(lambda: worker.joblog.show(job_id).state.final, f"job {job_id}")
+    error = worker.joblog.show(job_id).error
+    assert error is not None
+    assert (error.type, "more than 32768 bytes" in error.message) == ("InvalidSpec", True)
 
 
 def test_results_and_logs_do_not_tell_the_secrets_of_the_worker(worker: Worker):

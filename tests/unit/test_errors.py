@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import traceback
+import weakref
 
 import pytest
 from celery import Celery
@@ -103,3 +105,25 @@ def test_celery_gives_back_what_can_be_read(kind: type[RecLensError]) -> None:
     got = backend.exception_to_python(backend.prepare_exception(sent, serializer="json"))
     assert type(got) is kind
     assert str(got) == sent.sentence
+
+
+def test_a_kept_error_holds_nothing_of_what_was_read() -> None:
+    class Document:
+        """Whose end shows."""
+
+    def read(document: Document) -> None:
+        try:
+            raise ValueError(document)
+        except ValueError as error:
+            raise InvalidInput("it cannot be read.", field="part") from error
+
+    document = Document()
+    held = weakref.ref(document)
+    with pytest.raises(InvalidInput) as caught:
+        read(document)
+    kept = caught.value.bare()
+    assert kept is caught.value
+    del document, caught
+    gc.collect()
+    assert held() is None
+    assert kept.sentence == "part: it cannot be read."

@@ -59,6 +59,12 @@ class RecLensError(Exception):
         """What is wrong, and below it what to do about it, for whoever reads a traceback."""
         return self._joined("\n")
 
+    def bare(self) -> Self:
+        """Itself without its causes and the frames that it passed, which hold what was read: for
+        whoever keeps an error."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
     def _joined(self, separator: str) -> str:
         where = f"{self.field}: " if self.field else ""
         how = f"{separator}Remedy: {self.remedy}" if self.remedy else ""
@@ -149,7 +155,8 @@ class NotReady(RecLensError):
 
 
 class VersionMismatch(RecLensError):
-    """Another version of RecLens wrote it, and this one would make or read something else."""
+    """Another version of RecLens, or of a package, wrote it, and this one would make or read
+    something else."""
 
     grpc_code = "FAILED_PRECONDITION"
 

@@ -7,14 +7,31 @@ not by who can write to its queue.
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 from reclens.errors import InvalidInput, NotFound
 
 T = TypeVar("T")
+
+
+_SOURCES = {".py", ".pyx", ".so", ".pyd"}
+
+
+class PackageSource(NamedTuple):
+    """Which code stands behind an entry."""
+
+    package: str | None
+    """Name of the distribution; None: none is known."""
+    version: str | None
+    """Its version."""
+    sha256: str
+    """Of all source files of the top-level package that the entry is imported from."""
 
 
 class ExtensionPoint(Generic[T]):
@@ -47,6 +64,15 @@ class ExtensionPoint(Generic[T]):
         """
         found = self._find(name)
         return None if found.dist is None else found.dist.version
+
+    def source(self, name: str) -> PackageSource:
+        """Package, version and code of ``name``, as installed here.
+
+        Raises:
+            NotFound: no installed package offers it.
+        """
+        found, version = self._find(name), self.version(name)
+        return PackageSource(found.dist and found.dist.name, version, _source_hash(found.module))
 
     def load(self, name: str) -> T:
         """What an installed package offers under ``name``.
@@ -122,3 +148,18 @@ def subclass_of(
 def instance_of(kind: type, importable: str) -> Callable[[object], str]:
     """The ``flaw`` of whatever is no ``kind``, which authors import as ``importable``."""
     return lambda loaded: "" if isinstance(loaded, kind) else f"is not a {importable}"
+
+
+def _source_hash(module: str) -> str:
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    files: dict[str, Path] = {}
+    if spec is not None and spec.submodule_search_locations:
+        for folder in map(Path, spec.submodule_search_locations):
+            found = (path for path in folder.rglob("*") if path.suffix in _SOURCES)
+            files |= {path.relative_to(folder).as_posix(): path for path in found}
+    elif spec is not None and spec.origin is not None:
+        files = {Path(spec.origin).name: Path(spec.origin)}
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -16,6 +16,7 @@ from reclens.errors import CorruptArtifact, MissingData
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "weights.safetensors"
+_MAX_DESCRIPTION_BYTES: Final = 1 << 20
 
 
 def write_model(
@@ -56,6 +57,21 @@ def require_file(path: Path, writer: str) -> Path:
     return path
 
 
+def read_description(path: Path, writer: str) -> str:
+    """The JSON text of a model's description that ``writer`` should have written.
+
+    Raises:
+        MissingData: it is not there.
+        CorruptArtifact: it cannot be read, or is no description by its size.
+    """
+    try:
+        if require_file(path, writer).stat().st_size > _MAX_DESCRIPTION_BYTES:
+            raise corrupt(path, f"has more than {_MAX_DESCRIPTION_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise corrupt(path, f"cannot be read ({error})") from error
+
+
 def read_tensors(path: Path, writer: str) -> dict[str, Tensor]:
     """All tensors of a file that ``writer`` should have written.
 
@@ -65,7 +81,7 @@ def read_tensors(path: Path, writer: str) -> dict[str, Tensor]:
     """
     try:
         return load_file(require_file(path, writer))
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise corrupt(path, f"cannot be read ({error})") from error
 
 

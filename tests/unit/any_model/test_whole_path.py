@@ -133,7 +133,9 @@ def test_a_model_whose_weights_are_brought(
     )
     metrics = stages.run(train.run, spec)
     assert metrics["model"] == "two-tower"
-    assert metrics.keys() == {"model", "valid", "test"}
+    assert metrics.keys() == {"model", "source", "valid", "test"}
+    assert metrics["source"]["package"] == "shop-models"
+    assert metrics["source"]["version"] == "1.0"
 
     path.unlink()  # the artifact has its own copy
     model = load_recommender(stages.store.fetch_all(spec.artifact_ref()))

@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reclens.contracts.tables import EXAMPLES, INTERACTIONS, LATENTS, TABLES, Table
+from reclens.contracts.tables import (
+    EXAMPLES,
+    INTERACTIONS,
+    LATENTS,
+    TABLES,
+    Table,
+)
+from reclens.contracts.tables.cases import representation_width
+from reclens.errors import CorruptArtifact
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,43 @@ def test_what_is_built_is_written_and_read_in_the_order_asked_for(tmp_path: Path
     assert table.column_names == ["p99", "latent"]
     assert str(table.schema.field("p99").type) == "float"
     assert pq.read_schema(path).metadata is None
-    with pytest.raises(KeyError):
-        LATENTS.read(path, ["maximum"])
+
+
+def test_what_is_no_such_table_is_a_corrupt_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    rows = Table("rows.parquet", Row)
+    good = {"index": [1], "large": [2**40], "text": ["a"], "parts": [[{"name": "b", "share": 0.5}]]}
+    rows.write(rows.build(good), path)
+    data = path.read_bytes()
+
+    def refused(stored: bytes | pa.Table, why: str, columns: list[str] | None = None) -> None:
+        if isinstance(stored, bytes):
+            path.write_bytes(stored)
+        else:
+            pq.write_table(stored, path)
+        with pytest.raises(CorruptArtifact, match=why):
+            rows.read(path, columns)
+
+    refused(b"", "0 bytes")
+    refused(bytes(range(256)), "magic bytes")
+    refused(data[: len(data) // 2], "magic bytes")
+    refused(pa.table({"index": [1]}), "text", ["index", "text"])
+    refused(pa.table({"index": ["one"]}), "one", ["index"])
+    refused(pa.table({"index": [2**40]}), "not in range", ["index"])
+    refused(pa.table({"index": pa.array([None], pa.int32())}), "index has nulls", ["index"])
+    refused(pa.table({"parts": [[1]]}), "struct", ["parts"])
+    no_text = pa.array([b"\xff"], pa.binary()).view(pa.string())
+    refused(pa.table({"text": no_text}), "UTF8", ["text"])
+    # Others' columns are nobody's business here.
+    pq.write_table(pa.table({"index": [1], "more": ["x"]}), path)
+    assert rows.read(path).to_pydict() == {"index": [1], "more": ["x"]}
+
+
+def test_representations_are_vectors_of_floats() -> None:
+    assert representation_width(pa.list_(pa.float16(), 3)) == 3
+    for other in (pa.list_(pa.float32()), pa.list_(pa.string(), 3), pa.float32()):
+        with pytest.raises(CorruptArtifact, match="not vectors of floats"):
+            representation_width(other)
 
 
 def test_files_declare_nulls_as_they_always_have() -> None:

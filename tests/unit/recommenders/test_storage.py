@@ -48,6 +48,9 @@ def test_damage_is_told(config: ModelConfig, tmp_path: Path) -> None:
     weights = (tmp_path / "weights.safetensors").read_bytes()
     damaged = [
         ("config.json", b"{"),
+        ("config.json", b"\xff"),
+        ("config.json", json.dumps({**described, "more": "x" * (1 << 20)}).encode()),
+        ("weights.safetensors", b""),
         ("config.json", json.dumps({**described, "n_items": 11}).encode()),
         ("config.json", json.dumps({**described, "config": {"kind": "other"}}).encode()),
         ("weights.safetensors", weights[:-5]),

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import pyarrow.parquet as pq
-
 from reclens.api.inference.v1 import inference_pb2 as inference
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.catalog.carriers import ConceptCarriers
@@ -82,7 +80,7 @@ def load_served_release(store: ArtifactStore, release: Release) -> ServedRelease
             field="concepts",
             remedy="release concepts with the autoencoder that they label.",
         )
-    n_latents = pq.read_metadata(store.fetch(release.autoencoder, LATENTS.file)).num_rows
+    n_latents = len(LATENTS.read(store.fetch(release.autoencoder, LATENTS.file), ["latent"]))
     return ServedRelease(
         release=release,
         items=ItemCatalog.read(store.fetch(lineage["dataset"], ITEMS.file)),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Final, NamedTuple, Self, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, model_validator
 
 from reclens.contracts.base import ADDED_LATER, Record
 from reclens.errors import InvalidInput, VersionMismatch
@@ -99,6 +99,14 @@ class InputEntry(Record):
     """SHA-256 of that artifact's ``manifest.json``."""
 
 
+def _few(value: Any) -> Any:
+    # An error for each of a million entries takes a gigabyte; of lists `FailFast` tells the first.
+    if isinstance(value, Mapping) and len(cast("Any", value)) > _MAX_NAMED:
+        raise ValueError(f"more than {_MAX_NAMED} entries")
+    return value  # pyright: ignore[reportUnknownVariableType] - whatever was given
+
+
+_MAX_NAMED: Final = 1000
 MANIFEST_VERSION: Final = 1
 """Of the manifests that are written, and the newest that can be read."""
 
@@ -115,16 +123,16 @@ class Manifest(Record):
     """Name of the task that made it."""
     spec: dict[str, Any]
     """The canonical job specification, which its id is the hash of."""
-    inputs: dict[str, InputEntry]
+    inputs: Annotated[dict[str, InputEntry], BeforeValidator(_few)]
     """Artifacts read, by role (``dataset``, ``recommender``, ...)."""
-    objects: list[ObjectEntry]
+    objects: Annotated[list[ObjectEntry], FailFast()]
     """Every object with size and checksum."""
     attempt: Annotated[str, ADDED_LATER] = Field(default="", pattern=_ATTEMPT)
     """Folder of the objects below the artifact's: each attempt to make it writes to one of its own.
     Empty: they lie in the artifact's folder itself, as before there were attempts."""
     metrics: dict[str, Any]
     """What was measured while it was made. JSON types only."""
-    versions: dict[str, str]
+    versions: Annotated[dict[str, str], BeforeValidator(_few)]
     """Versions of RecLens, Python and the libraries that shaped the bytes."""
     created_at: str
     """UTC, ISO 8601."""
@@ -132,7 +140,7 @@ class Manifest(Record):
     """Wall time of making it, over all segments."""
     peak_memory_bytes: int | None = None
     """Highest resident memory of the worker's process meanwhile; None: not measured."""
-    devices: list[str] = Field(default_factory=list)
+    devices: Annotated[list[str], FailFast()] = Field(default_factory=list)
     """What torch computed on, e.g. ``cpu`` or ``cuda:0 (NVIDIA H100)``, in order of first use. More
     than one: the run went on elsewhere. Empty: no model was run."""
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from reclens.contracts.tables import INTERACTIONS, ITEM_TAGS, ITEMS, USERS, Table
 from reclens.data.dataset import Dataset, Interactions, Items, Split, Users
-from reclens.errors import MalformedData, MissingData
+from reclens.errors import CorruptArtifact, MalformedData, MissingData
 
 _LABELS: Final = [split.label for split in sorted(Split)]
 _HELD_OUT: Final = "held_out_users"
@@ -120,9 +120,8 @@ def _read(folder: Path, table: Table) -> pa.Table:
     try:
         stored = table.read(path)
         names = set(table.schema.names) - ({_HELD_OUT} - set(stored.column_names))
-        wanted = pa.schema([column for column in table.schema if column.name in names])
-        return stored.select(wanted.names).cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, ValueError) as error:
+        return stored.select([name for name in table.schema.names if name in names])
+    except (CorruptArtifact, KeyError) as error:
         problem = f"it does not have the layout of this table ({error})"
         raise _malformed(table, problem) from error
 

@@ -97,10 +97,7 @@ def is_data_below(path: Path, roots: Sequence[Path], never: Sequence[Path] = ())
         found = path.resolve()
     except (OSError, RuntimeError):  # links that lead in a circle
         return False
-    if any(found.is_relative_to(folder) for folder in (*_SYSTEM, *never)):
-        return False
-    parts = [found.relative_to(root).parts for root in roots if found.is_relative_to(root)]
-    if not any(all(not part.startswith(".") for part in below) for below in parts):
+    if not _is_named_below(found, roots, never):
         return False
     try:
         mode = found.stat().st_mode
@@ -108,6 +105,26 @@ def is_data_below(path: Path, roots: Sequence[Path], never: Sequence[Path] = ())
         # Who reads it says why it cannot.
         return True
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def is_open_data_below(descriptor: int, roots: Sequence[Path], never: Sequence[Path] = ()) -> bool:
+    """As `is_data_below`, of a file that is open: whatever a path leads to meanwhile, this is what
+    is read. Where the system does not name open files, only its kind is looked at."""
+    link = open_path(descriptor)
+    named = not link.exists() or _is_named_below(link.readlink(), roots, never)
+    return named and stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def open_path(descriptor: int) -> Path:
+    """Where Linux has this process's open file as a path."""
+    return Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+
+
+def _is_named_below(found: Path, roots: Sequence[Path], never: Sequence[Path]) -> bool:
+    if any(found.is_relative_to(folder) for folder in (*_SYSTEM, *never)):
+        return False
+    parts = [found.relative_to(root).parts for root in roots if found.is_relative_to(root)]
+    return any(all(not part.startswith(".") for part in below) for below in parts)
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

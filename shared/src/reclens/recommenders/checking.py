@@ -12,6 +12,7 @@ from torch import Tensor
 from reclens.errors import InvalidInput
 from reclens.recommenders.base import UNKNOWN_USER, Recommender, UserBatch
 from reclens.recommenders.registry import build_recommender
+from reclens.recommenders.samples import is_close
 
 _LENGTHS = (1, 4, 2, 7)
 
@@ -48,7 +49,7 @@ def check_recommender(model: Recommender, tolerance: float = 1e-3) -> None:
 
 def _promises(model: Recommender, tolerance: float) -> Iterator[tuple[bool, str, str]]:
     """Whether each promise is kept, what ``model`` does where it is not, and the remedy."""
-    close, rng = partial(_close, tolerance=tolerance), np.random.default_rng(0)
+    close, rng = partial(is_close, tolerance=tolerance), np.random.default_rng(0)
     histories = [rng.integers(model.n_items, size=length) for length in _LENGTHS]
     users = [UNKNOWN_USER if row % 2 else row % model.n_users for row in range(len(_LENGTHS))]
     batch = UserBatch.of(histories, users).to(model.device)
@@ -97,8 +98,3 @@ def _answer(model: Recommender, batch: UserBatch) -> tuple[Tensor, Tensor]:
 
 def _scores(model: Recommender, x: Tensor) -> Tensor:
     return x @ model.item_weights().T + model.item_biases()
-
-
-def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    atol = tolerance / 10 * float(b.abs().max().clamp(min=1))
-    return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=atol)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import FailFast, Field, PlainSerializer, PlainValidator, model_validator
 
 from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.contracts.artifacts import ArtifactRef
@@ -83,7 +83,7 @@ class StoredPolicy(Contract):
     """What it is for."""
     release: str = ""
     """Release that it was checked against; empty where it is deleted."""
-    edits: tuple[StoredEdit, ...] = ()
+    edits: Annotated[tuple[StoredEdit, ...], FailFast()] = ()
     """Changes, applied together."""
     mode: Literal["unspecified", "residual", "reconstruct"] = "unspecified"
     """How edits are written back."""

@@ -148,6 +148,27 @@ async def test_client_has_so_many_sessions_and_others_theirs(clients: Clients) -
         await opened(caller, clients.tokens["other"])
 
 
+async def test_last_steps_of_a_client_take_bounded_memory(clients: Clients) -> None:
+    large = pb.StreamRecommendRequest(sequence=1, start=ask("u" * 60_000))
+    async with clients.server(max_body_bytes=200_000) as running, calling(running) as caller:
+        first, second = [await opened(caller, clients.tokens["shop"]) for _ in range(2)]
+        for _ in range(3):  # A step takes the place of the one before.
+            await first.write(large)
+            assert await first.read() is not aio.EOF
+        await second.write(large)
+        code, _ = await ending(second)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        # What another client has is its own, and what was kept is free once its session has ended.
+        other = await opened(caller, clients.tokens["other"])
+        await other.write(large)
+        assert await other.read() is not aio.EOF
+        await first.done_writing()
+        await ending(first)
+        third = await opened(caller, clients.tokens["shop"])
+        await third.write(large)
+        assert await third.read() is not aio.EOF
+
+
 async def test_who_has_no_right_takes_no_slot(clients: Clients) -> None:
     clients.write("shop", scopes=frozenset({Scope.READ}))
     async with clients.server(max_sessions=1) as running, calling(running) as caller:

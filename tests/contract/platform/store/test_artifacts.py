@@ -250,6 +250,28 @@ def test_a_forged_manifest_names_no_path(
         artifact_store.objects.put(f"{ref}/manifest.json", good)
 
 
+@pytest.mark.parametrize("field", ["objects", "devices", "inputs", "versions"])
+def test_a_forged_manifest_costs_no_memory(
+    artifact_store: ArtifactStore, tmp_path: Path, field: str
+):
+    ref = write(artifact_store, DatasetSpec(k_core=28), tmp_path)
+    good = artifact_store.objects.get(f"{ref}/manifest.json")
+    wrong: list[object] = [{}] * 100_000
+    forged = {**json.loads(good)}
+    forged[field] = wrong if field in ("objects", "devices") else dict(enumerate(wrong))
+    try:
+        artifact_store.objects.put(f"{ref}/manifest.json", json.dumps(forged).encode())
+        with pytest.raises(CorruptArtifact) as caught:
+            artifact_store.manifest(ref)
+        # Not an error for each of them, which is kept until all are found.
+        assert "more" not in caught.value.message or "more than 1000" in caught.value.message
+        artifact_store.objects.put(f"{ref}/manifest.json", good + b" " * (4 << 20))
+        with pytest.raises(CorruptArtifact, match="has more than 4194304 bytes"):
+            artifact_store.manifest(ref)
+    finally:
+        artifact_store.objects.put(f"{ref}/manifest.json", good)
+
+
 def test_two_names_that_differ_in_case_alone_are_refused(
     artifact_store: ArtifactStore, tmp_path: Path
 ):

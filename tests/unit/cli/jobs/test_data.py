@@ -44,7 +44,7 @@ def _codes(told: dict[str, Any]) -> set[str]:
 def films(tmp_path: Path) -> Path:
     folder = tmp_path / "Film Club"
     folder.mkdir()
-    (folder / "ratings.csv").write_text(RATINGS)
+    (folder / "loans.csv").write_text(RATINGS)
     (folder / "movies.csv").write_text(MOVIES)
     (folder / "README.txt").write_text("1 2 3\n4 5 6\n")
     return folder
@@ -79,7 +79,7 @@ def test_what_it_proposes_is_submitted_as_it_is(
 def test_files_may_be_named_one_by_one(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (films / "movies.csv").rename(films / "films.tsv")
     (films / "films.tsv").write_text("id\tname\n10\tBoats\n")
-    code, told = _check(capsys, films / "ratings.csv", films / "films.tsv")
+    code, told = _check(capsys, films / "loans.csv", films / "films.tsv")
     assert code == 0
     source = told["proposal"]["spec"]["source"]
     assert source["columns"]["item_key"] == "id"
@@ -97,6 +97,10 @@ def _fill(folder: Path, files: dict[str, str]) -> Path:
     ("name", "files"),
     [
         ("movielens", {"ratings.dat": "1::7::5::10\n1::8::5::11\n1::9::5::12\n"}),
+        (
+            "movielens",
+            {"ratings.csv": "userId,movieId,rating,timestamp\n1,7,5,10\n1,8,5,11\n1,9,5,12\n"},
+        ),
         ("movielens", {"u.data": "1\t7\t5\t10\n1\t8\t5\t11\n1\t9\t5\t12\n"}),
         (
             "recbole",
@@ -107,6 +111,14 @@ def _fill(folder: Path, files: dict[str, str]) -> Path:
         (
             "hetrec",
             {"user_artists.dat": "userID\tartistID\tweight\n2\t51\t1\n2\t52\t1\n2\t53\t1\n"},
+        ),
+        (
+            "table",
+            {
+                "x.jsonl": '{"user_id": 1, "asin": "a", "timestamp": 1}\n'
+                '{"user_id": 1, "asin": "b", "timestamp": 2}\n'
+                '{"user_id": 1, "asin": "c", "timestamp": 3}\n'
+            },
         ),
         ("table", {"train.csv": "user_id,item_id,time\n1,7,1\n1,8,2\n1,9,3\n"}),
     ],

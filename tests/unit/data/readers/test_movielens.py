@@ -9,6 +9,7 @@ import pytest
 from reclens.contracts import ColumnNames
 from reclens.data.readers.movielens import locate, read
 from reclens.data.sources import ItemText, RawData
+from reclens.data.sources.raw import hold_out_taggers
 from reclens.errors import MalformedData, MissingData
 
 # Order of the publisher's README: unknown, Action, Adventure, Animation, Children's, Comedy, Crime,
@@ -74,6 +75,55 @@ def test_1m_is_read(tmp_path: Path):
     assert raw.users["2"] == {"gender": "M", "age": "56", "occupation": "16", "zip_code": "70072"}
 
 
+def test_10m_in_utf_8_and_in_latin_1_is_the_same(tmp_path: Path):
+    ratings = "1::11::4.5::1100000001\n2::13::0.5::1100000003\n"
+    movies = "11::Café des Rêves, Le (1999)::Comedy|Drama\n13::Überall (2004)::(no genres listed)\n"
+    found = []
+    for encoding in ("utf-8", "latin-1"):
+        folder = tmp_path / encoding
+        folder.mkdir()
+        (folder / "ratings.dat").write_text(ratings)
+        (folder / "movies.dat").write_bytes(movies.encode(encoding))
+        raw = _read(folder)
+        found.append(raw.items)
+        codes = [finding.code for finding in raw.findings]
+        assert codes == (["encoding"] if encoding == "latin-1" else []) + ["placeholders"]
+    assert found[0] == found[1]
+    assert found[0] == {
+        "11": ItemText("Le Café des Rêves", ("Comedy", "Drama"), 1999),
+        "13": ItemText("Überall", (), 2004),
+    }
+
+
+_LATEST = {
+    "ratings_csv": "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,3,4.0,964981247\n",
+    "movies_csv": 'movieId,title,genres\n1,"Long, Quiet Road, The (1995)",Comedy|Drama\n'
+    "3,Night,(no genres listed)\n",
+    "tags_csv": "userId,movieId,tag,timestamp\n7,1,pixar,1139045764\n8,1,pixar,1139045765\n"
+    "8,1,comedy,1139045766\n9,1,fun,1139045767\n9,3,fun,1139045768\n",
+}
+
+
+def test_latest_is_read_with_the_tags_of_users(tmp_path: Path):
+    _write(tmp_path, **_LATEST)
+    for path in (tmp_path, tmp_path / "ratings.csv"):
+        raw = _read(path)
+        assert raw.item_ids.to_pylist() == ["1", "3"]
+        road, night = raw.items["1"], raw.items["3"]
+        assert (road.title, road.year) == ("The Long, Quiet Road", 1995)
+        # Genres first; "comedy" is one of them already.
+        assert road.tags == ("Comedy", "Drama", "pixar", "fun")
+        assert road.tag_users == {"comedy": 1, "fun": 1, "pixar": 2}
+        assert road.taggers["pixar"] == {"7", "8"}
+        assert (night.title, night.tags) == ("Night", ("fun",))
+
+
+def test_genres_stay_where_taggers_are_held_out(tmp_path: Path):
+    items = hold_out_taggers(_read(_write(tmp_path, **_LATEST)).items, 0.999)
+    assert items["1"].tags == ("Comedy", "Drama")
+    assert items["1"].held_out_tag_users == {"comedy": 1, "fun": 1, "pixar": 2}
+
+
 def test_titles_and_users_are_optional(tmp_path: Path):
     raw = _read(_write(tmp_path, u_data="1\t1\t3\t10\n"))
     assert raw.items == {}
@@ -89,7 +139,7 @@ def test_titles_and_users_are_optional(tmp_path: Path):
         (
             "u_data",
             "1\t1\t3\t10\n\t2\t3\t10\n",
-            "u.data, line 2, column 'user_id': the id is empty",
+            "u.data, line 2, column 'userId': the id is empty",
         ),
         ("u_data", "1\t1\t3\n", "u.data, line 1: expected 4 fields, found 3"),
         ("u_item", "1|Heat (1995)\n", "u.item, line 1: expected 24"),

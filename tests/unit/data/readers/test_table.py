@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 from reclens.contracts import ColumnNames
 from reclens.data.readers.table import locate, read
 from reclens.data.sources import ItemText, RawData
-from reclens.errors import MalformedData, MissingData
+from reclens.errors import InvalidSpec, MalformedData, MissingData, NotFound
 
 _INTERACTIONS = "user_id,item_id,timestamp\nu,a,1\n"
 
@@ -150,3 +151,109 @@ def test_packed_tables_are_found_and_read(tmp_path: Path):
     raw = _read(tmp_path)
     assert raw.user_ids.to_pylist() == ["u"]
     assert raw.items == {"a": ItemText("Heat")}
+
+
+# --- lines of JSON, files without names, kinds of feedback ---------------------------------------
+
+
+def _any(path: Path, items_path: Path | None = None, **columns: Any) -> RawData:
+    return read(locate(path, items_path), ColumnNames.parse(columns))
+
+
+def test_lines_of_json_are_read_with_their_types(tmp_path: Path):
+    path = tmp_path / "reviews.jsonl.gz"
+    lines = (
+        '{"user_id": "A", "parent_asin": "P", "timestamp": 1588687728923, "rating": 4.5}\n\n'
+        '{"user_id": 7, "parent_asin": "Q", "timestamp": 1588687728924, "rating": 1}\n'
+    )
+    path.write_bytes(gzip.compress(lines.encode()))
+    meta = tmp_path / "meta.jsonl"
+    meta.write_text(
+        '{"parent_asin": "P", "title": "Caf\\u00e9", "categories": [["Hair", "Oil"], ["Hair"]]}\n'
+        '{"parent_asin": "Q", "title": null}\n'
+    )
+    raw = _any(path, meta, item="parent_asin", rating="rating", tags="categories")
+    assert raw.user_ids.to_pylist() == ["A", "7"]
+    assert raw.timestamps.tolist() == [1588687728, 1588687728]
+    assert raw.fractions is not None
+    assert raw.fractions.tolist() == pytest.approx([0.923, 0.924])
+    assert raw.ratings is not None
+    assert raw.ratings.tolist() == [4.5, 1]
+    assert raw.items == {"P": ItemText("Café", ("Hair", "Oil")), "Q": ItemText()}
+
+
+def test_one_list_of_objects_is_read_too(tmp_path: Path):
+    path = tmp_path / "interactions.json"
+    path.write_text('[{"user_id": "u", "item_id": "a", "timestamp": 5}]')
+    assert _any(tmp_path).item_ids.to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"user_id": "u"}\n{"user_id": hunter2}\n', "line 2: a line that is no JSON"),
+        ("{'user_id': 'u'}\n{'user_id': hunter2}\n", "line 2: a line that is no JSON"),
+        ('{"user_id": "u"}\n"hunter2"\n', "line 2: a line that is no object"),
+        ("[1, hunter2]", "line 1: a list that is no JSON"),
+        ('{"user_id": "u", "item_id": "a"}\n{"item_id": "b"}\n', "line 2, column 'user_id'"),
+    ],
+)
+def test_lines_that_are_no_objects_are_refused_and_not_quoted(tmp_path: Path, text: str, told: str):
+    (tmp_path / "interactions.jsonl").write_text(text)
+    with pytest.raises(MalformedData, match=told) as caught:
+        _any(tmp_path, timestamp=None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_rows_within_objects_keep_the_fields_around_them(tmp_path: Path):
+    path = tmp_path / "interactions.jsonl"
+    path.write_text(
+        "{'user_id': 'u', 'items': [{'item_id': '1', 'name': 'Strike'}, {'item_id': '2'}]}\n"
+        "{'user_id': 'v', 'items': [{'item_id': '1', 'name': 'Strike!'}]}\n{'user_id': 'w'}\n"
+    )
+    raw = _any(path, timestamp=None, rows_in="items", title="name")
+    assert raw.user_ids.to_pylist() == ["u", "u", "v"]
+    assert raw.items == {"1": ItemText("Strike"), "2": ItemText()}
+    told = [(f.code, f.level, f.count, f.line) for f in raw.findings]
+    assert ("titles-that-differ", "warning", 1, 2) in told
+    path.write_text("{'user_id': 'u', 'items': 3}\n")
+    with pytest.raises(MalformedData, match=r"line 1: .*rows_in is no list of objects"):
+        _any(path, timestamp=None, rows_in="items")
+
+
+def test_columns_of_a_file_without_names_are_named(tmp_path: Path):
+    path = tmp_path / "checkins.txt"
+    path.write_text("0\t2010-10-19T23:55:27Z\t22847\n0\t2010-10-18T22:17:43Z\t7\n")
+    named = {"names": ["who", "when", "where"], "user": "who", "item": "where", "timestamp": "when"}
+    # date -u -d 2010-10-19T23:55:27Z +%s
+    assert _any(path, **named).timestamps.tolist() == [1287532527, 1287440263]
+    with pytest.raises(MalformedData, match="line 1: expected 2 fields, found 3"):
+        _any(path, **named | {"names": ["who", "where"], "timestamp": None})
+
+
+def test_kinds_of_feedback_are_taken_that_are_kept(tmp_path: Path):
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id,event\nu,a,view\nu,b,buy\nv,c,like\nv,,view\n")
+    kinds = {"column": "event", "keep": ["buy", "like"]}
+    raw = _any(path, timestamp=None, feedback=kinds)
+    assert raw.item_ids.to_pylist() == ["b", "c"]
+    assert raw.ratings is None
+    assert [(f.code, f.count, f.line) for f in raw.findings] == [("other-kinds", 2, 2)]
+    weighed = _any(path, timestamp=None, feedback=kinds | {"weights": {"like": 1, "buy": 5}})
+    assert weighed.ratings is not None
+    assert weighed.ratings.tolist() == [5, 1]
+    with pytest.raises(NotFound, match=r"(?s)no row is of the kind 'buys'.*did you mean buy"):
+        _any(path, timestamp=None, feedback={"column": "event", "keep": ["buys"]})
+    with pytest.raises(InvalidSpec, match="weights are given for all kinds"):
+        _any(path, feedback=kinds | {"weights": {"like": 1}})
+
+
+def test_tags_may_be_in_several_columns(tmp_path: Path):
+    (tmp_path / "interactions.csv").write_text(_INTERACTIONS)
+    (tmp_path / "items.csv").write_text(
+        "item_id,title,genres,keywords\na,Heat,Crime|Drama,heist|Crime\n"
+    )
+    raw = _any(tmp_path, tags=["genres", "keywords"])
+    assert raw.items["a"].tags == ("Crime", "Drama", "heist")
+    with pytest.raises(MalformedData, match="column 'moods'"):
+        _any(tmp_path, tags=["genres", "moods"])

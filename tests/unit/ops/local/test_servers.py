@@ -68,6 +68,16 @@ def test_s3_keeps_objects_over_a_restart_and_refuses_strangers(tmp_path: Path):
         assert _minio(settings).get_object("bucket", "a/b").data == b"bytes"
 
 
+def test_redis_refuses_a_message_that_no_worker_should_have_in_memory(tmp_path: Path):
+    with redis_server(tmp_path) as settings:
+        client = redis_client.Redis.from_url(settings.url.get_secret_value())
+        refused = (redis_client.ResponseError, redis_client.ConnectionError)
+        with pytest.raises(refused):
+            client.lpush("capture", b"x" * (5 << 20))
+        assert client.lpush("capture", b"x" * (4 << 20)) == 1
+        client.close()
+
+
 def test_s3_credentials_are_random_and_private(tmp_path: Path):
     with s3_server(tmp_path / "one") as one, s3_server(tmp_path / "two") as two:
         assert one.secret_key != two.secret_key

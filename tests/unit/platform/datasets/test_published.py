@@ -202,3 +202,31 @@ def test_a_split_by_an_order_that_is_not_there_is_refused(
     with pytest.raises(InvalidInput, match=said) as caught:
         prepare(spec, _write(name, tmp_path / "data"))
     assert caught.value.field == "split.kind"
+
+
+def test_a_file_that_is_swapped_after_it_was_let_pass_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows, titles = folder / "interactions.csv", tmp_path / "data" / "titles.csv"
+    text = "user_id,item_id,timestamp\n"
+    rows.write_text(text + "".join(f"u{n % 3},i{n % 4},{n}\n" for n in range(12)))
+    titles.write_text("item_id,title,tags\n" + "".join(f"i{n},Film {n},a\n" for n in range(4)))
+    secret = tmp_path / "secret.csv"
+    secret.write_text(f"{text}secret,secret,1\n")
+
+    def swap(_source: object) -> None:
+        for path in (rows, titles):
+            path.unlink()
+            path.symlink_to(secret)
+
+    monkeypatch.setattr(stage, "verify_checksums", swap)
+    source = {"format": "table", "path": str(rows), "items_path": str(titles)}
+    spec = DatasetSpec.parse({"name": "own", "source": source, "k_core": 1})
+    settings = WorkerSettings(data=DataSettings.model_validate({"roots": str(folder)}))
+    job = FolderJob(tmp_path, settings)
+    metrics = stage.run(spec, cast(Any, job))
+    assert sorted(metrics["files"]) == ["interactions.csv", "titles.csv"]
+    dataset = read_dataset(job.objects)
+    assert (dataset.users.ids, dataset.items.titles[0]) == (["u0", "u1", "u2"], "Film 0")

@@ -11,7 +11,7 @@ import pytest
 
 from reclens.contracts import PipelineSpec, job_kinds
 from reclens.errors import InvalidInput, InvalidSpec, MissingData, NotFound
-from reclens.platform.jobs.spec_file import complete, read_spec_file
+from reclens.platform.jobs.spec_file import anew, complete, read_spec_file
 from reclens.platform.settings.models import DataSettings
 from reclens.studies.demo.run import PIPELINE
 
@@ -164,3 +164,45 @@ def test_what_cannot_be_a_path_is_refused(path: str):
     source = {"format": "table", "path": path}
     with pytest.raises(InvalidSpec, match=r"source\.path"):
         complete({"task": "reclens.dataset.import.v1", "spec": {"name": "mine", "source": source}})
+
+
+class TestAnew:
+    """`reclens submit --force`: the artifacts that exist get another number, and so another id."""
+
+    def test_a_job_gets_the_first_number_that_is_free(self):
+        request = complete({"task": "reclens.dataset.import.v1", "spec": {"name": "ml-100k"}})
+        parse = job_kinds()[request.task].spec.parse
+        refs = [parse({**request.spec, "remake": number}).artifact_ref() for number in range(4)]
+        assert len(set(refs)) == 4
+        assert refs[0] == "datasets/0b8ad46a3801595c"  # as without the field
+        forced, counted = anew(request, (), refs[:2].__contains__)
+        assert counted == {"spec.remake": 2}
+        assert parse(forced.spec).artifact_ref() == refs[2]
+        assert anew(forced, (), refs[:2].__contains__) == (forced, {})
+
+    def test_a_stage_of_a_pipeline_takes_what_is_made_from_it_along(self):
+        request = complete({"task": "reclens.pipeline.run.v1", "spec": {}})
+        before = [stage.artifact for stage in PipelineSpec.parse(request.spec).plan()]
+        forced, counted = anew(request, ["autoencoder", "recommender"], before.__contains__)
+        after = [stage.artifact for stage in PipelineSpec.parse(forced.spec).plan()]
+        assert counted == {"spec.recommender.remake": 1}  # with it, the autoencoder is another
+        same = [one == other for one, other in zip(before, after, strict=True)]
+        assert same == [True, False, False, False, False, True]
+
+    @pytest.mark.parametrize(
+        ("task", "spec", "stages"),
+        [
+            ("reclens.pipeline.run.v1", {}, []),
+            ("reclens.pipeline.run.v1", {}, ["release"]),
+            ("reclens.dataset.import.v1", {"name": "ml-100k"}, ["dataset"]),
+            (
+                "reclens.release.change.v1",
+                {"action": "pin", "name": "demo", "author": "a", "reason": "b"},
+                [],
+            ),
+        ],
+    )
+    def test_what_cannot_be_made_anew_is_refused(self, task: str, spec: Any, stages: list[str]):
+        with pytest.raises(InvalidInput) as caught:
+            anew(complete({"task": task, "spec": spec}), stages, lambda _ref: True)
+        assert caught.value.field == "stage"

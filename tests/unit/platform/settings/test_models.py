@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -184,6 +185,47 @@ def test_links_are_followed_and_circles_end(tmp_path: Path):
     DataSettings.model_validate({"roots": str(tmp_path / "listed")}).admit(
         tmp_path / "data" / "rows.csv", "source.path"
     )
+
+
+def test_what_is_opened_is_what_was_admitted_whatever_is_put_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = DataSettings.model_validate({"roots": str(tmp_path / "data")})
+    secret, rows = tmp_path / "secret", tmp_path / "data" / "rows.csv"
+    rows.parent.mkdir()
+    secret.write_text("secret")
+    rows.write_text("rows")
+
+    def swap() -> None:
+        rows.unlink(missing_ok=True)
+        rows.symlink_to(secret)
+
+    with data.opened(rows, "source.path") as file:
+        swap()
+        assert (rows.read_text(), file.read_text()) == ("secret", "rows")
+
+    rows.unlink()
+    rows.write_text("rows")
+    really_open = os.open
+
+    def swapped_before(path: Any, *flags: Any, **options: Any) -> int:
+        if path == rows:
+            swap()
+        return really_open(path, *flags, **options)
+
+    monkeypatch.setattr(os, "open", swapped_before)
+    with pytest.raises(InvalidInput, match="not taken for data"), data.opened(rows, "source.path"):
+        pytest.fail("it was opened")
+
+
+def test_a_folder_or_a_pipe_is_not_opened(tmp_path: Path):
+    data = DataSettings.model_validate({"roots": str(tmp_path)})
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InvalidInput), data.opened(path, "source.path"):
+            pytest.fail("it was opened")
+    with pytest.raises(MissingData), data.opened(tmp_path / "nothing", "source.path"):
+        pytest.fail("it was opened")
 
 
 def test_hidden_and_special_files_are_no_data(tmp_path: Path):

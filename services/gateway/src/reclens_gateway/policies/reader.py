@@ -83,7 +83,7 @@ class PolicyReader:
         except NotFound:
             pass
         except CorruptArtifact as error:
-            return StoredVersion(number, error)
+            return StoredVersion(number, error.bare())
         except Unavailable:
             self._away_until = self._clock() + _AWAY_SECONDS
             raise

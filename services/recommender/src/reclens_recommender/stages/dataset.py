@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reclens.contracts import DatasetSpec, Progress
+from reclens.contracts import DatasetSpec, Progress, SourceSpec
 from reclens.data import (
     Dataset,
     Split,
@@ -52,10 +53,31 @@ def run(spec: DatasetSpec, job: JobContext) -> dict[str, Any]:
             test on; or something is odd, and the specification ``strict``.
     """
     job.progress(_at("obtain"))
-    obtained = _obtain(spec, job)
-    imported = Import(spec, job, obtained)
-    job.drive(imported)
+    with ExitStack() as opened:
+        if spec.source is not None:
+            source = _opened(spec.source, job, opened)
+            spec = spec.model_copy(update={"source": source})
+        imported = Import(spec, job, _obtain(spec, job))
+        job.drive(imported)
     return imported.metrics
+
+
+def _opened(source: SourceSpec, job: JobContext, opened: ExitStack) -> SourceSpec:
+    """``source`` by links to its files, open for the life of ``opened``: what a path leads to may
+    be changed between a look at it and its reading."""
+    chosen, located = Path(source.path), source_files(source)
+    folder = job.folder / "source" / (chosen.name if chosen.is_dir() else chosen.parent.name)
+    paths = {"path": folder / chosen.name if chosen in located.all() else folder}
+    for path in located.all():
+        # What a reader finds beside the file that the specification names may be a link, too.
+        file = opened.enter_context(job.settings.data.opened(path, "source.path"))
+        link = folder / path.name
+        if source.items_path is not None and path == Path(source.items_path):
+            # Two of one name are for `checksums` to refuse.
+            paths["items_path"] = link = folder / "items" / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    return source.model_copy(update={name: str(path) for name, path in paths.items()})
 
 
 class Import:
@@ -118,9 +140,6 @@ def _obtain(spec: DatasetSpec, job: JobContext) -> Obtained:
     if spec.source is None:
         settings = job.settings
         return obtain(spec.name, settings.cache_dir, settings.data.folder(spec.name))
-    # What a reader finds beside the file that the specification names may be a link, too.
-    for path in source_files(spec.source).all():
-        job.settings.data.admit(path, "source.path")
     verify_checksums(spec.source)
     return Obtained(Path(spec.source.path), spec.source.format)
 

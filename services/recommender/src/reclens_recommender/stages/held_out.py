@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reclens.contracts.tables import SERVED_SPLITS
+from reclens.contracts.tables.cases import representation_width
+from reclens.contracts.tables.table import UNREADABLE
 from reclens.errors import CorruptArtifact
 from reclens.sae import SparseAutoencoder, measure
 
@@ -92,7 +94,7 @@ def _read(
             # Folder names like a=b are no columns.
             partitioning=None,  # pyright: ignore[reportArgumentType] - its default alone is declared
         )
-    except pa.ArrowInvalid as error:
+    except UNREADABLE as error:
         raise CorruptArtifact(
             f"its {len(shards)} shards cannot be read ({error}).",
             field="shards",
@@ -102,5 +104,6 @@ def _read(
 
 def _rows(table: pa.Table) -> np.ndarray:
     column = table["representation"].combine_chunks()
+    width = representation_width(column.type)
     values = column.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, column.type.list_size).astype(np.float32)
+    return values.reshape(-1, width).astype(np.float32)

@@ -15,6 +15,7 @@ from reclens.data import (
     refuse_unevaluable,
 )
 from reclens.device import device_label, resolve_device
+from reclens.extensions import PackageSource
 from reclens.platform.jobs.context import JobContext
 from reclens.recommenders import (
     Recommender,
@@ -24,15 +25,20 @@ from reclens.recommenders import (
     evaluate,
     save_recommender,
 )
+from reclens.recommenders.registry import RECOMMENDERS
+from reclens.recommenders.samples import other_model
+from reclens.recommenders.storage import difference
 
 
 def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
     """Train until NDCG@10 on valid stops rising, or bring weights, and evaluate by full ranking.
 
-    Objects made: ``config.json`` and ``weights.safetensors``.
+    Objects made: ``config.json`` and ``weights.safetensors``; ``samples.safetensors`` too of a
+    model of another package.
 
     Returns:
-        ``model`` (its kind, or its name where another package offers it), ``valid`` and ``test``
+        ``model`` (its kind, or its name where another package offers it, then with ``source``, its
+        package, version and a hash of its code), ``valid`` and ``test``
         (``hr@10``, ``ndcg@10``, ...); where trained here also ``epochs``, ``best_epoch`` and
         ``history`` (a row per epoch).
 
@@ -57,7 +63,25 @@ def run(spec: RecommenderSpec, job: JobContext) -> dict[str, Any]:
         model, metrics = _trained(spec, dataset, job, device)
     for name in save_recommender(model, job.folder):
         job.add(job.folder / name)
-    return {"model": config.name if isinstance(config, ModuleConfig) else config.kind, **metrics}
+    if not isinstance(config, ModuleConfig):
+        return {"model": config.kind, **metrics}
+    source = RECOMMENDERS.source(config.name)._asdict()
+    return {"model": config.name, "source": source, **metrics}
+
+
+def check_reuse(spec: RecommenderSpec, metrics: dict[str, Any]) -> None:
+    """Refuse a recommender that exists where other code than is installed here has made it.
+
+    Raises:
+        VersionMismatch: names both.
+    """
+    config, then = spec.model, metrics.get("source")
+    if then is None or not isinstance(config, ModuleConfig):
+        return
+    if config.name in RECOMMENDERS.names():
+        then, now = PackageSource(**then), RECOMMENDERS.source(config.name)
+        if then != now:
+            raise other_model("was made by other code", difference(then, now))
 
 
 def _trained(
@@ -75,7 +99,8 @@ def _brought(
     config: ModuleConfig, dataset: Dataset, job: JobContext, device: torch.device
 ) -> tuple[Recommender, dict[str, Any]]:
     assert config.weights is not None
-    model = bring_recommender(config, config.weights, dataset).to(device)
+    with job.settings.data.opened(config.weights.path, "model.weights.path") as file:
+        model = bring_recommender(config, config.weights, dataset, file).to(device)
     check_recommender(model)
     job.progress(Progress(stage="evaluate"))
     return model, {

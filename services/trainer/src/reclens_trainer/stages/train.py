@@ -9,11 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from reclens.contracts import AutoencoderSpec, Progress
-from reclens.contracts.tables import CODE_SHARD, LATENTS, SERVED_SPLITS
+from reclens.contracts.tables import (
+    ACTIVATION_SHARD,
+    CODE_SHARD,
+    LATENTS,
+    SERVED_SPLITS,
+)
+from reclens.contracts.tables.cases import representation_width
 from reclens.device import device_label, resolve_device
 from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.platform.jobs.context import JobContext
@@ -262,7 +267,8 @@ class ActivationShards:
         Raises:
             CorruptArtifact: as `load`.
         """
-        table = pq.read_table(self._paths[i], columns=list({"split", "representation", *columns}))
+        wanted = {"split", "representation", *columns}
+        table = ACTIVATION_SHARD.read(self._paths[i], sorted(wanted))
         x = self._representations(i, table.column("representation").combine_chunks())
         chosen = np.isin(table.column("split").to_numpy(), self._splits)
         cases = table.select(columns)
@@ -272,8 +278,8 @@ class ActivationShards:
         """All representations of shard ``i``, checked row by row."""
         if column.null_count:
             raise self._corrupt(i, _first_null(column), "has no representation")
+        width = representation_width(column.type)
         values = column.flatten()
-        width = column.type.list_size
         if values.null_count:
             raise self._corrupt(i, _first_null(values) // width, "has a representation with gaps")
         x = values.to_numpy(zero_copy_only=False).reshape(-1, width)

@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from reclens.api.steering.v1 import steering_pb2 as steering
 from reclens.concepts.evidence.item_text import popularity_standing
+from reclens.contracts.tables import ITEMS
 from reclens.errors import NotFound
 from reclens.similar_names import SimilarNames
 
@@ -68,8 +68,12 @@ class ItemCatalog:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the items table of a data set (see ``contracts.tables.ITEMS``)."""
-        return cls(pq.read_table(path, columns=_COLUMNS))
+        """Read the items table of a data set.
+
+        Raises:
+            CorruptArtifact: it cannot be read.
+        """
+        return cls(ITEMS.read(path, _COLUMNS))
 
     def __len__(self) -> int:
         return len(self._rows)

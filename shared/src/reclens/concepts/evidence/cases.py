@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from scipy import sparse
 
+from reclens.contracts.tables import CODE_SHARD
 from reclens.errors import MalformedData, MissingData
 
 CaseSplit = Literal["construct", "verify", "test"]
@@ -115,11 +115,12 @@ def read_cases(
     Raises:
         MissingData: the shards hold no case of ``split``.
         MalformedData: an item or latent is not of this data set and dictionary.
+        CorruptArtifact: a shard cannot be read.
     """
     ids = pa.array(item_ids, pa.string())
     parts = []
     for path, rows in _chosen(shards, split, max_cases, seed):
-        table = pq.read_table(path, columns=_COLUMNS).take(pa.array(rows))
+        table = CODE_SHARD.read(path, _COLUMNS).take(pa.array(rows))
         parts.append(_cases(table, path.name, ids, n_latents))
     return _joined(parts)
 
@@ -138,10 +139,11 @@ def read_histories(
 
     Raises:
         MissingData: the shards hold no case of ``split``.
+        CorruptArtifact: a shard cannot be read.
     """
     histories: list[tuple[str, ...]] = []
     for path, rows in _chosen(shards, split, max_cases, seed):
-        table = pq.read_table(path, columns=["context"]).take(pa.array(rows))
+        table = CODE_SHARD.read(path, ["context"]).take(pa.array(rows))
         items, lengths = _flat(table["context"])
         ends = np.cumsum(lengths)
         histories += [
@@ -175,7 +177,7 @@ def _chosen(
 
 
 def _rows_of(path: Path, split: str) -> np.ndarray:
-    column = pq.read_table(path, columns=["split"])["split"]
+    column = CODE_SHARD.read(path, ["split"])["split"]
     return np.nonzero(column.to_numpy() == split)[0]
 
 
@@ -196,8 +198,10 @@ def _cases(table: pa.Table, file: str, ids: pa.Array, n_latents: int) -> Cases:
 
     latents, n_firing = _flat(table["latents"])
     values, n_values = _flat(table["values"])
-    columns = latents.to_numpy()
-    if not np.array_equal(n_firing, n_values) or columns.max(initial=0) >= n_latents:
+    # A gap would be no number, and scipy writes where a negative index leads.
+    columns = latents.fill_null(-1).to_numpy()
+    fits = (columns >= 0).all() and (columns < n_latents).all() and not values.null_count
+    if not np.array_equal(n_firing, n_values) or not fits:
         raise MalformedData(
             f"{file}: latents and values do not fit a dictionary of {n_latents} latents.",
             field="autoencoder",

@@ -38,7 +38,7 @@ def read_decoder(path: Path) -> np.ndarray:
     try:
         with safe_open(path, framework="numpy") as tensors:
             return tensors.get_tensor(_DECODER)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CorruptArtifact(
             f"{path.name} has no decoder that can be read ({error}).",
             field=path.name,

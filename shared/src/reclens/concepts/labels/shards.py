@@ -15,6 +15,7 @@ from reclens.concepts.labels.labelling import LabelledLatent
 from reclens.concepts.labels.llm_usage import Usage
 from reclens.concepts.labels.table import find_problem
 from reclens.contracts.tables import CONCEPTS
+from reclens.contracts.tables.table import read_table
 from reclens.errors import CorruptArtifact
 
 _KEYWORDS: Final = pa.struct(
@@ -53,9 +54,10 @@ def read_shard(path: Path, expected: range) -> list[LabelledLatent]:
     """Read what `write_shard` wrote.
 
     Raises:
-        CorruptArtifact: it has other columns, or holds other latents than ``expected``.
+        CorruptArtifact: it cannot be read, has other columns, or holds other latents than
+            ``expected``.
     """
-    table = pq.read_table(path)
+    table = read_table(path, SHARD_SCHEMA)
     if problem := find_problem(table, SHARD_SCHEMA.names, expected):
         raise CorruptArtifact(
             f"{path.name} {problem}.",

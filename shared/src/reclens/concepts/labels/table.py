@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from reclens.contracts.tables.concepts import CONCEPTS, LatentLabel
 from reclens.errors import CorruptArtifact, InvalidInput
@@ -39,17 +39,20 @@ def read_concepts(path: Path) -> list[LatentLabel]:
     versions are ignored.
 
     Raises:
-        CorruptArtifact: a column is missing, or row j is not latent j.
+        CorruptArtifact: it cannot be read, a column is missing, or row j is not latent j.
     """
     table = CONCEPTS.read(path)
     optional = set(_LATER).difference(table.column_names)
     names = [name for name in CONCEPTS.schema.names if name not in optional]
     problem = find_problem(table, names, range(len(table)))
-    if problem:
-        raise CorruptArtifact(
-            f"{path.name} {problem}.", field="concepts", remedy="label the latents again."
-        )
-    return _LABELS.validate_python(table.select(names).to_pylist())
+    try:
+        if not problem:
+            return _LABELS.validate_python(table.select(names).to_pylist())
+    except ValidationError as error:
+        problem = f"has a row that is none: {error.errors()[0]['msg']}"
+    raise CorruptArtifact(
+        f"{path.name} {problem}.", field="concepts", remedy="label the latents again."
+    )
 
 
 def find_problem(table: pa.Table, columns: Sequence[str], latents: range) -> str:

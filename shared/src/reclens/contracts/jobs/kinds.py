@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from reclens.contracts.artifacts import ArtifactKind
-from reclens.contracts.base import Contract, canonical_json, sha256_hex
+from reclens.contracts.base import ADDED_LATER, Contract, canonical_json, sha256_hex
 from reclens.errors import InvalidInput
 from reclens.extensions import ExtensionPoint, instance_of
 
@@ -34,7 +36,15 @@ class WorkerName(StrEnum):
     LABELER = "labeler"
 
 
-class JobSpec(Contract):
+class StageOptions(Contract):
+    """What all jobs that make an artifact can be told."""
+
+    remake: Annotated[int, ADDED_LATER] = Field(default=0, ge=0)
+    """How often the artifact was made anew: another number is another artifact, with another id.
+    `reclens submit --force` counts it up."""
+
+
+class JobSpec(StageOptions):
     """Specification of a job that makes one artifact.
 
     The artifact's id is the hash of the task, the algorithm's version and the canonical
@@ -80,6 +90,9 @@ class JobKind:
     stage: str | None = None
     """Function ``run(spec, job) -> metrics`` that makes the artifact, see `reclens.platform.jobs`.
     What is around it (reuse, lease, checkpoints, retries, commit) is the same for all stages."""
+    check_reuse: str | None = None
+    """Function ``check(spec, metrics)`` that raises where an artifact that exists is not to be
+    taken for what would be made now."""
     action: str | None = None
     """Function ``run(spec, task, runner) -> result`` that answers the message where more is to do
     than to make the artifact: it may replace the task by others. None: the stage is run."""

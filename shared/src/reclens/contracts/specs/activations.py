@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 
 
 class SiteSpec(Contract):
@@ -51,7 +51,7 @@ def _check_shares(shares: dict[UserSplit, float]) -> dict[UserSplit, float]:
 UserShares = Annotated[dict[UserSplit, float], AfterValidator(_check_shares)]
 
 
-class CaptureOptions(Contract):
+class CaptureOptions(StageOptions):
     """Which representations to capture."""
 
     site: SiteSpec | None = None

@@ -20,7 +20,7 @@ from pydantic import (
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import ADDED_LATER, Contract
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 from reclens.errors import InvalidInput, NotFound
 from reclens.extensions import ExtensionPoint
 
@@ -257,7 +257,7 @@ AUTOENCODERS: Final[ExtensionPoint[Any]] = ExtensionPoint(
 """Each a subclass of `reclens.sae.SparseAutoencoder`, by the ``kind`` of its configuration."""
 
 
-class AutoencoderOptions(Contract):
+class AutoencoderOptions(StageOptions):
     """Which autoencoder to train."""
 
     config: SerializeAsAny[AutoencoderConfig] = TopKConfig()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 from reclens.errors import InvalidSpec
 
 PAPER_CASES = 5
@@ -52,7 +52,7 @@ JudgeName = Literal["keywords", "embedding", "llm"]
 likeness of sentence embeddings, or a language model."""
 
 
-class ConceptsOptions(Contract):
+class ConceptsOptions(StageOptions):
     """How latents are labelled."""
 
     source: Literal["keywords", "llm"] = "keywords"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, canonical_json, sha256_hex
@@ -27,7 +27,7 @@ class ConceptCorrection(Contract):
     """Concept that was corrected, as its id was then."""
     was: str
     """Label that it had then."""
-    latents: tuple[Latent, ...] = Field(min_length=1)
+    latents: Annotated[tuple[Latent, ...], FailFast()] = Field(min_length=1)
     """Latents that carried it then; for ``merge`` those of all concepts joined. Rising."""
     name: Line | None = None
     """Label to give, for ``rename`` and ``merge``."""

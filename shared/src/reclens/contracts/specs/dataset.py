@@ -18,6 +18,23 @@ Name = Annotated[str, Field(pattern=NAME)]
 """Lower-case letters, digits, dot, dash and underscore; at most 63 characters."""
 
 
+class FeedbackKinds(Contract):
+    """Kinds of interaction in a table, e.g. views and purchases."""
+
+    column: str
+    """Column with the kind."""
+    keep: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Kinds that are taken; rows of others are left out."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Rating by kind, of those kept, where there is no column with ratings."""
+
+    @model_validator(mode="after")
+    def _weighs_what_is_kept(self) -> Self:
+        if self.weights and set(self.weights) != set(self.keep):
+            raise ValueError("weights are given for all kinds that are kept, and no others")
+        return self
+
+
 class ColumnNames(Contract):
     """Names of the columns of a table source, and how the files of any source are written."""
 
@@ -33,12 +50,18 @@ class ColumnNames(Contract):
     """Column with the rating, if any."""
     title: str | None = "title"
     """Column of the item table with its title."""
-    tags: str | None = "tags"
-    """Column of the item table with its tags or genres."""
+    tags: str | tuple[str, ...] | None = "tags"
+    """Column of the item table with its tags or genres, or several, in order."""
     year: str | None = None
     """Column of the item table with its year."""
     tag_separator: str = "|"
     """Separates the tags within their column."""
+    feedback: Annotated[FeedbackKinds | None, ADDED_LATER] = None
+    """Which kinds of interaction are taken. None: all."""
+    names: Annotated[tuple[str, ...] | None, ADDED_LATER] = None
+    """Names of the columns of the interactions, in order. None: the first line has them."""
+    rows_in: Annotated[str | None, ADDED_LATER] = None
+    """Field of a JSON object that lists its user's interactions. None: each object is one."""
     delimiter: Annotated[str | None, ADDED_LATER] = Field(default=None, pattern=r"^[\t -~]{1,8}$")
     """Divides the cells of a table. None: tab, comma, semicolon or bar, as found out."""
     quoting: Annotated[Literal["double", "backslash", "none"] | None, ADDED_LATER] = None
@@ -71,9 +94,9 @@ class SourceSpec(Contract):
     """Where raw files of one's own lie and how to read them."""
 
     format: Name
-    """An installed reader. Those that come with RecLens: ``movielens``: u.data or ratings.dat;
+    """An installed reader. Those of RecLens: ``movielens``: u.data, ratings.dat or ratings.csv;
     ``recbole``: atomic files; ``rechorus``: tab-separated CSV; ``sequences``: a line per user;
-    ``hetrec``: plays and tags of artists; ``table``: any CSV or Parquet with the named columns.
+    ``hetrec``: plays and tags of artists; ``table``: any CSV, Parquet or JSON lines.
     For others see docs/how-to/extend/reader.md."""
     path: DataPath
     """Folder or interactions file, below a folder that the worker's ``RECLENS_DATA__ROOTS`` or

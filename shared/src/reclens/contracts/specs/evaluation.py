@@ -7,11 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
-from reclens.contracts.base import Contract
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 
 
-class EvaluationOptions(Contract):
+class EvaluationOptions(StageOptions):
     """What to measure, and on how much."""
 
     ks: tuple[int, ...] = Field(default=(5, 10, 20, 50), min_length=1)

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from reclens.contracts.artifacts import ArtifactKind, ArtifactRef
 from reclens.contracts.base import Contract, DataPath
-from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, WorkerName
+from reclens.contracts.jobs.kinds import JobKind, JobSpec, QueueName, StageOptions, WorkerName
 
 
 class TrainingConfig(Contract):
@@ -111,8 +111,8 @@ class ModuleConfig(TrainingConfig):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
     """Entry point of the group ``reclens.recommenders``."""
     version: str | None = None
-    """Version of the package that offers it; another one is refused. None: any, so the artifact's
-    id does not tell them apart."""
+    """Version of the package that offers it; another one is refused. None: any. The artifact's id
+    does not tell versions apart then; the artifact does, and is refused where the code changed."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """Passed to the model as they are, e.g. its sizes."""
     weights: WeightsFile | None = None
@@ -125,7 +125,7 @@ ModelConfig = Annotated[
 """Any recommender."""
 
 
-class RecommenderOptions(Contract):
+class RecommenderOptions(StageOptions):
     """Which recommender to train and how."""
 
     model: ModelConfig = SasRecConfig()
@@ -152,5 +152,6 @@ RECOMMENDER_TRAIN = JobKind(
     spec=RecommenderSpec,
     makes=ArtifactKind.RECOMMENDER,
     stage="reclens_recommender.stages.train:run",
+    check_reuse="reclens_recommender.stages.train:check_reuse",
     owner=WorkerName.RECOMMENDER,
 )

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import pyarrow as pa
 
 from reclens.contracts.tables.table import Table
+from reclens.errors import CorruptArtifact
 
 _Single = Annotated[float, pa.float32()]
 _Singles = Annotated[tuple[float, ...], pa.list_(pa.float32())]
@@ -79,6 +80,22 @@ ACTIVATION_SHARD: Final = Table(
 )
 CODE_SHARD: Final = Table("codes-{:05d}.parquet", CodeRow)
 LATENTS: Final = Table("latents.parquet", LatentRow, not_null=False)
+
+
+def representation_width(column: pa.DataType) -> int:
+    """Width d of the representations of a shard, from the type of their column.
+
+    Raises:
+        CorruptArtifact: it holds no vectors of floats.
+    """
+    if pa.types.is_fixed_size_list(column) and pa.types.is_floating(column.value_type):
+        return column.list_size
+    raise CorruptArtifact(
+        f"representations are {column}, not vectors of floats.",
+        field="representation",
+        remedy="capture the activations again.",
+    )
+
 
 SERVED_SPLITS: Final = ("construct", "verify", "test")
 """Users whose latents are stored with the autoencoder."""

@@ -8,11 +8,17 @@ from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reclens.errors import CorruptArtifact
+
+UNREADABLE: Final = (ValueError, TypeError, NotImplementedError, KeyError, OSError)
+"""What Arrow raises over bytes that are no table, or not the table that was asked for: its own
+errors are of these."""
+_LONGEST_QUOTE = 300
 _SCALARS = {int: pa.int32(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
@@ -21,7 +27,8 @@ class Table:
 
     A field's docstring says what the column holds, its annotation the type: ``int`` stands for
     int32, ``float`` for float64, ``tuple[T, ...]`` for a list, ``T | None`` for a column with
-    nulls, and ``Annotated[..., pa.float32()]`` for what it names.
+    nulls, and ``Annotated[..., pa.float32()]`` for what it names. One annotated in words differs
+    from file to file, and is not in the schema.
 
     Args:
         file: name of the file in its artifact; of shards, with a place for the number.
@@ -65,27 +72,59 @@ class Table:
         )
 
     def read(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-        """Columns of a file as they are stored there; None: all.
+        """Columns of a file; None: all that it has. Those that are declared have their types.
 
         Raises:
-            OSError, pa.ArrowInvalid: it cannot be read as Parquet.
-            KeyError: a column is not there.
+            CorruptArtifact: it cannot be read as Parquet, a column is not there, is of another
+                type, or has nulls or text that it must not have.
         """
+        return read_table(path, self.schema, columns)
+
+
+def read_table(path: Path, declared: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Columns of a Parquet file; None: all that it has.
+
+    Args:
+        path: of the file.
+        declared: what columns must be, if they are there; others are as they are stored.
+        columns: that are wanted.
+
+    Raises:
+        CorruptArtifact: as `Table.read`.
+    """
+    try:
         # ParquetFile, because read_table takes folder names like a=b for columns.
         table = pq.ParquetFile(path).read(None if columns is None else list(columns))
-        return table if columns is None else table.select(list(columns))
+        table = table if columns is None else table.select(list(columns))
+        table.validate(full=True)
+        known = [field for field in declared if field.name in table.column_names]
+        for field in known:
+            if not field.nullable and table[field.name].null_count:
+                raise ValueError(f"column {field.name} has nulls")
+        types = {field.name: field.type for field in known}
+        # What the file declares of nulls is kept, as the next one is written as this was read.
+        stored = [field.with_type(types.get(field.name, field.type)) for field in table.schema]
+        return table.cast(pa.schema(stored))
+    except UNREADABLE as error:
+        raise CorruptArtifact(
+            f"{path.name} cannot be read as this table ({str(error)[:_LONGEST_QUOTE]}).",
+            field=path.name,
+            remedy="fetch the artifact again, or make it anew.",
+        ) from error
 
 
 def _schema(row: type[Any]) -> pa.Schema:
     hints = get_type_hints(row, include_extras=True)
-    return pa.schema([_field(field.name, hints[field.name]) for field in fields(row)])
+    declared = [_field(field.name, hints[field.name]) for field in fields(row)]
+    return pa.schema([field for field in declared if field is not None])
 
 
-def _field(name: str, hint: Any) -> pa.Field:
+def _field(name: str, hint: Any) -> pa.Field | None:
     nullable = NoneType in get_args(hint)
     if nullable:
         (hint,) = (part for part in get_args(hint) if part is not NoneType)
-    return pa.field(name, _arrow(hint), nullable=nullable)
+    kind = _arrow(hint)
+    return pa.field(name, kind, nullable=nullable) if isinstance(kind, pa.DataType) else None
 
 
 def _arrow(hint: Any) -> pa.DataType:

@@ -15,7 +15,7 @@ from reclens.contracts import ColumnNames
 from reclens.data.sources.delimited import read_delimited
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
-from reclens.data.sources.raw import ItemText, RawData, article_first, most_given
+from reclens.data.sources.raw import ItemText, RawData, article_first, with_taggers
 from reclens.errors import MissingData
 
 _PLAYS = "user_artists.dat"
@@ -86,17 +86,8 @@ def _items(files: SourceFiles, reading: Reading) -> dict[str, ItemText]:
         titles = dict(
             zip(table.unique_ids("id"), map(article_first, table.described("name")), strict=True)
         )
-    taggers = _taggers(files.tags, reading)
-    counts = {
-        artist: {tag: len(users) for tag, users in sorted(taggers.get(artist, {}).items())}
-        for artist in titles | taggers
-    }
-    return {
-        artist: ItemText(
-            titles.get(artist, ""), tuple(tags), None, counts[artist], taggers.get(artist, {})
-        )
-        for artist, tags in zip(counts, most_given(list(counts.values())), strict=True)
-    }
+    described = {artist: ItemText(title) for artist, title in titles.items()}
+    return with_taggers(described, _taggers(files.tags, reading))
 
 
 def _taggers(paths: tuple[Path, ...], reading: Reading) -> dict[str, dict[str, frozenset[str]]]:

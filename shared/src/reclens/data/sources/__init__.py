@@ -20,6 +20,7 @@ from reclens.data.sources.raw import (
     rows_as_time,
     take_year,
     titled,
+    with_taggers,
 )
 from reclens.data.sources.times import concat_times, read_times
 
@@ -44,4 +45,5 @@ __all__ = [
     "rows_as_time",
     "take_year",
     "titled",
+    "with_taggers",
 ]

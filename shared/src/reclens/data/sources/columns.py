@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -72,6 +73,13 @@ class SourceTable:
         columns = dict(zip(names, self._columns.values(), strict=True))
         return SourceTable(self.file, columns, self.line_of, self.reading)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> SourceTable:
+        """The same columns with ``rows`` alone, in their order."""
+        columns = {name: column.take(pa.array(rows)) for name, column in self._columns.items()}
+        return SourceTable(
+            self.file, columns, lambda row: self.line_of(int(rows[row])), self.reading
+        )
+
     def require(self, *names: str, remedy: str = "") -> None:
         """Check that all of ``names`` are there.
 
@@ -80,6 +88,8 @@ class SourceTable:
         """
         for name in names:
             if name not in self._columns:
+                if self.names and all(re.fullmatch(NUMBER, one) for one in self.names):
+                    remedy = "the first line has numbers: list names in source.columns.names."
                 raise MalformedData(
                     f"{self.file}, line 1, column {name!r}: the column is missing; the file has "
                     f"{len(self.names)} of other names.",
@@ -136,6 +146,14 @@ class SourceTable:
         if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= _EXACT:
             row = int(np.argmax(pc.abs(column).to_numpy(zero_copy_only=False)))
             raise self.refuse(row, name, "the id is a number with decimals, and has lost figures")
+        if is_text(column):
+            self.tell(
+                "ids-with-white-space",
+                "note",
+                pc.not_equal(column, text).fill_null(False).to_numpy(zero_copy_only=False),
+                name,
+                "ids have white space around them, which is dropped.",
+            )
         check_ids(self, name, text)
         return text
 

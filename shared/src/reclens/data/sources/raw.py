@@ -50,6 +50,8 @@ class ItemText:
     """Ids of these users by tag, where the source tells."""
     held_out_tag_users: dict[str, int] = field(default_factory=dict)
     """Number of held-out users who gave the item each tag; their tags are not in ``tags``."""
+    published_tags: tuple[str, ...] = ()
+    """Those of ``tags`` that are the publisher's, whoever gave which of the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ def titled(text: str) -> tuple[str, int | None]:
 
 def article_first(title: str) -> str:
     """Turn ``Godfather, The`` into ``The Godfather``, in the brackets of a second title too."""
-    return _TRAILING_ARTICLE.sub(_swap, title)
+    return _TRAILING_ARTICLE.sub(_swap, title) if ", " in title else title
 
 
 def _swap(match: re.Match[str]) -> str:
@@ -136,6 +138,37 @@ def most_given(counts: Sequence[Mapping[str, int]]) -> list[list[str]]:
     ]
 
 
+def with_taggers(
+    items: Mapping[str, ItemText], taggers: Mapping[str, Mapping[str, frozenset[str]]]
+) -> dict[str, ItemText]:
+    """Add to the tags of items, which are their publisher's, those that most users gave them.
+
+    Args:
+        items: by item id.
+        taggers: ids of users by item id and tag; of items that are not in ``items`` as well.
+    """
+    described = {
+        item: replace(
+            (text := items.get(item, ItemText())),
+            published_tags=text.tags,
+            taggers=dict(sorted(taggers.get(item, {}).items())),
+        )
+        for item in {**items, **taggers}
+    }
+    counts = {item: _counts(text.taggers) for item, text in described.items()}
+    return {
+        item: replace(text, tags=_tags(text, given), tag_users=counts[item])
+        for (item, text), given in zip(
+            described.items(), most_given(list(counts.values())), strict=True
+        )
+    }
+
+
+def _tags(text: ItemText, given: Sequence[str]) -> tuple[str, ...]:
+    known = {tag.casefold() for tag in text.published_tags}
+    return (*text.published_tags, *(tag for tag in given if tag.casefold() not in known))
+
+
 def hold_out_taggers(items: Mapping[str, ItemText], share: float) -> dict[str, ItemText]:
     """Describe items by the tags of some users, and keep those of the others to judge by.
 
@@ -155,7 +188,7 @@ def hold_out_taggers(items: Mapping[str, ItemText], share: float) -> dict[str, I
         raise InvalidInput(
             "the source does not tell who gave which tag.",
             field="held_out_taggers",
-            remedy="leave held_out_taggers out, or use a source that tells (format hetrec).",
+            remedy="leave held_out_taggers out, or use a source that tells (hetrec, movielens).",
         )
     users = {user for text in items.values() for given in text.taggers.values() for user in given}
     held_out = {user for user in users if _bucket(user) < share * _BUCKETS}
@@ -167,7 +200,7 @@ def hold_out_taggers(items: Mapping[str, ItemText], share: float) -> dict[str, I
     return {
         item: replace(
             text,
-            tags=tuple(tags[item]),
+            tags=_tags(text, tags[item]),
             held_out_tag_users=_counts(
                 {tag: given & held_out for tag, given in text.taggers.items()}
             ),

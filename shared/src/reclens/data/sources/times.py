@@ -197,11 +197,17 @@ def _of_numbers(table: SourceTable, name: str, whole: Seconds, parts: Fractions 
 
 def _are_compact_dates(whole: Seconds, parts: Fractions | None, median: int) -> bool:
     """Whether all are written as ``20210304`` or ``20210304112743``."""
-    day, clock = (whole, 0 * whole) if median < 10**8 else np.divmod(whole, 10**6)
+    if parts is not None or not _is_compact_date(np.array([median])).all():
+        return False  # most often, and sooner
+    return bool(_is_compact_date(whole).all())
+
+
+def _is_compact_date(whole: Seconds) -> npt.NDArray[np.bool_]:
+    day, clock = np.where(whole < 10**8, whole, whole // 10**6), whole % 10**6
     year, month, of_month = day // 10_000, day // 100 % 100, day % 100
-    fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (clock < 24_00_00)
+    fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12)
     fits &= (of_month >= 1) & (of_month <= 31)
-    return parts is None and median > 1980_00_00 and bool(fits.all())
+    return fits & ((whole < 10**8) | (clock < 24_00_00))
 
 
 def _unit_of(table: SourceTable, name: str, whole: Seconds, median: int) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from redis import Redis
 
@@ -31,7 +31,7 @@ from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.policy_log import PolicyLog
 
 if TYPE_CHECKING:
-    from reclens.client import SteeringClient
+    from reclens.api.steering.v1 import steering_pb2 as pb
 
 _BEATS_SECONDS: Final = 7.0
 """A worker counts upwards every five seconds, and more often where time-outs are short."""
@@ -192,7 +192,19 @@ def check_logs(store: ArtifactStore) -> Iterator[Finding]:
     yield from found or [ok("logs", "each entry is what the next one was written after.")]
 
 
-def check_gateway(client: SteeringClient, store: ArtifactStore) -> Iterator[Finding]:
+class Gateway(Protocol):
+    """What is asked of `reclens.client.SteeringClient`."""
+
+    def releases(self) -> Iterable[pb.Release]:
+        """Releases that it knows, served or not."""
+        ...
+
+    def recommend(self, *, user_id: str, release: str, top_k: int) -> Any:
+        """Recommend for one user."""
+        ...
+
+
+def check_gateway(client: Gateway, store: ArtifactStore) -> Iterator[Finding]:
     """Whether the gateway answers, from the newest releases, and inference with it: of each release
     somebody unknown is asked for."""
     try:
@@ -221,7 +233,7 @@ def check_gateway(client: SteeringClient, store: ArtifactStore) -> Iterator[Find
             )
 
 
-def _ask(client: SteeringClient, release: str) -> Iterator[Finding]:
+def _ask(client: Gateway, release: str) -> Iterator[Finding]:
     try:
         client.recommend(user_id=_NOBODY, release=release, top_k=1)
     except (NotFound, InvalidInput):

@@ -70,6 +70,8 @@ def redis_arguments(port: int, folder: Path, *, listen: str = LOOPBACK) -> list[
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
+        # No message is nearly as large; a worker takes one into memory before it can refuse it.
+        "proto-max-bulk-len": "4mb",
         "daemonize": "no",
     }
     return [part for key, value in settings.items() for part in (f"--{key}", value)]

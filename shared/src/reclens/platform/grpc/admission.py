@@ -45,7 +45,8 @@ class AdmissionSettings(Section):
     max_body_bytes: int = Field(default=256 << 20, ge=1 << 16, le=1 << 40)
     """Memory for messages that are arriving; each counts as the largest that there may be, further
     ones wait unread, and one client has at most half. Messages that are being answered may take
-    half as much again."""
+    half as much again, and the last steps of open sessions, which are kept, as much. A message
+    may be on its way on each session besides."""
     max_streams: int = Field(default=1000, ge=1, le=100_000)
     """Calls and streams at once on one connection; a client's further ones wait on its side."""
     max_pending: int = Field(default=256, ge=1, le=100_000)

@@ -297,7 +297,7 @@ def _unary(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any,
                 admission.leave(call.client, answered=code not in _GIVEN_UP)
             if not public:
                 interceptor.ended(call, code)
-        return await abort_with(_bare(failure), call.request_id, context)
+        return await abort_with(failure.bare(), call.request_id, context)
 
     return answer
 
@@ -326,6 +326,7 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
             async def requests() -> AsyncIterator[Any]:
                 async for message in session.messages(messages):
                     check_size(message, largest)
+                    sessions.keep(session, len(message))
                     request = _parsed(parse, message)
                     # Anew for each: the token may have been revoked, or changed, meanwhile.
                     client = authenticate()
@@ -353,15 +354,9 @@ def _stream(interceptor: Interceptor, handler: Any, rule: Rule) -> Callable[[Any
             if not public:
                 interceptor.ended(call, code)
         if failure is not None:
-            await abort_with(_bare(failure), call.request_id, context)
+            await abort_with(failure.bare(), call.request_id, context)
 
     return answer
-
-
-def _bare(error: RecLensError) -> RecLensError:
-    """``error`` without the frames that it passed, which hold messages."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 def _host(context: Any) -> str:

@@ -111,6 +111,7 @@ class GrpcServer:
                 taken.max_client_sessions,
                 seconds=taken.session_seconds,
                 idle_seconds=taken.idle_seconds,
+                max_kept=taken.max_body_bytes,
             ),
             bodies=Bodies(taken.max_body_bytes, largest, taken.body_seconds),
             max_bytes=largest,

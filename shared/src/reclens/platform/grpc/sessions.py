@@ -28,6 +28,8 @@ class Session:
         self.ending: RecLensError | None = None
         """Why the server ends it. None: it does not."""
         self.opened = self.used = monotonic()
+        self.kept = 0
+        """Bytes of its newest message, which is kept until the next one."""
         self.check = check
         self._task = task
         self._ended = asyncio.Event()
@@ -74,6 +76,7 @@ class Sessions:
         client_limit: of these, streams of one client. 0: no bound.
         seconds: that a stream may last.
         idle_seconds: that nothing may pass on one.
+        max_kept: bytes of the newest messages of all streams, of which one client has half.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Sessions:
         limit: int,
         client_limit: int = 0,
         *,
+        max_kept: int = 256 << 20,
         seconds: float = float("inf"),
         idle_seconds: float = float("inf"),
     ) -> None:
@@ -92,6 +96,9 @@ class Sessions:
         self._looking_over = False
         self._open: dict[Session, str] = {}
         self._of_client: Counter[str] = Counter()
+        self._max_kept = max_kept
+        self._kept = 0
+        self._kept_of_client: Counter[str] = Counter()
 
     @property
     def open(self) -> int:
@@ -129,12 +136,33 @@ class Sessions:
             asyncio.get_running_loop().call_later(CHECK_SECONDS, self._look_over)
         return session
 
+    def keep(self, session: Session, size: int) -> None:
+        """Note that the newest message of a stream has ``size`` bytes.
+
+        Raises:
+            Overloaded: those of all streams take too much memory, or those of its client.
+        """
+        client, more = self._open[session], size - session.kept
+        session.kept = size
+        self._kept += more
+        if client:
+            self._kept_of_client[client] += more
+        too_much = self._kept_of_client[client] > self._max_kept // 2
+        if more > 0 and (too_much or self._kept > self._max_kept):
+            raise Overloaded(
+                f"the last steps of open sessions take {self._kept} bytes.",
+                remedy="end sessions that are not needed, or send smaller steps.",
+                retry_seconds=1.0,
+            )
+
     def leave(self, session: Session) -> None:
         """One stream has ended."""
+        self.keep(session, 0)
         client = self._open.pop(session)
         self._of_client[client] -= 1
         if not self._of_client[client]:
             del self._of_client[client]
+            self._kept_of_client.pop(client, None)
 
     def drain(self) -> None:
         """Let all end after what they have under way; open no more."""

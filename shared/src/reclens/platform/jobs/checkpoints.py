@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reclens.contracts import canonical_json, object_key, sha256_hex
-from reclens.errors import NotFound
+from reclens.errors import CorruptArtifact, NotFound
 from reclens.platform.store.artifacts import MANIFEST
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from reclens.platform.store.objects import ObjectStore
 
 # Gone, or nothing that `save` writes: others may write to the store.
-_NO_POINTER = (NotFound, ValueError, KeyError, TypeError, RecursionError)
+_MAX_POINTER_BYTES = 16 << 20  # with the trainer's state but for its tensors
+_NO_POINTER = (NotFound, CorruptArtifact, ValueError, KeyError, TypeError, RecursionError)
 
 
 class CheckpointStore:
@@ -95,7 +96,9 @@ class CheckpointStore:
         return tensors, pointer["meta"]
 
     def _pointer(self) -> dict[str, Any]:
-        pointer = json.loads(self._objects.get(f"{self._prefix}/latest.json"))
+        pointer = json.loads(
+            self._objects.get_document(f"{self._prefix}/latest.json", _MAX_POINTER_BYTES)
+        )
         if not isinstance(pointer["meta"], dict):
             raise TypeError("a pointer without its state")
         return pointer

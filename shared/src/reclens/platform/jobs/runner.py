@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -43,8 +44,10 @@ from reclens.contracts import (
     canonical_json,
     data_paths,
 )
+from reclens.contracts.jobs.kinds import MAX_SPEC_BYTES
 from reclens.errors import (
     InternalError,
+    InvalidSpec,
     JobCancelled,
     LeaseLost,
     Poisoned,
@@ -163,7 +166,7 @@ class JobRunner:
         """
         ref, runtime = spec.artifact_ref(), self.runtime
         structlog.contextvars.bind_contextvars(artifact=ref)
-        if (found := self.found(ref)) is not None:
+        if (found := self._reused(spec)) is not None:
             return found
         with Lease(
             runtime.redis,
@@ -176,7 +179,7 @@ class JobRunner:
             if not lease.acquire():
                 raise Requeue(_LEASE_RETRY_SECONDS)
             # Whoever held the lease before may have committed meanwhile.
-            if (found := self.found(ref)) is not None:
+            if (found := self._reused(spec)) is not None:
                 return found
             self._count_delivery(task, spec)
             ended_process = False
@@ -198,6 +201,12 @@ class JobRunner:
             return None
         metrics = store.manifest(ref).metrics
         return JobResult(artifact=ref, reused=True, seconds=0.0, metrics=metrics)
+
+    def _reused(self, spec: JobSpec) -> JobResult | None:
+        found = self.found(spec.artifact_ref())
+        if found is not None and spec.JOB.check_reuse is not None:
+            _function(spec.JOB.check_reuse)(spec, found.metrics)
+        return found
 
     def _guard(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> dict[str, Any]:
         request, job_id = task.request, str(task.request.id)
@@ -273,6 +282,13 @@ class JobRunner:
         self.on_exhausted(f"{ref} does not advance")
 
     def _run_kind(self, task: Task, kind: JobKind, payload: dict[str, Any]) -> JobResult:
+        # Who sends messages was not asked at the door, where defaults are not filled in yet.
+        if len(json.dumps(payload, separators=(",", ":"))) > 2 * MAX_SPEC_BYTES:
+            raise InvalidSpec(
+                f"the specification has more than {2 * MAX_SPEC_BYTES} bytes.",
+                field="spec",
+                remedy="put large data into the object store and refer to it.",
+            )
         spec = kind.spec.parse(payload)
         if isinstance(spec, JobSpec):
             _check_planned(task, spec.artifact_ref())

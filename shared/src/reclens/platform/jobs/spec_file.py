@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from reclens.contracts import AutoencoderSpec, DatasetSpec, PipelineSpec, data_paths, job_kinds
+from reclens.contracts import (
+    AutoencoderSpec,
+    DatasetSpec,
+    JobSpec,
+    PipelineSpec,
+    data_paths,
+    job_kinds,
+)
 from reclens.contracts.specs.autoencoder import AUTOENCODERS
 from reclens.data import checksums
-from reclens.errors import InvalidSpec
+from reclens.errors import InvalidInput, InvalidSpec
 from reclens.platform.files import read_text
 from reclens.platform.settings.models import DataSettings
 
@@ -48,6 +56,51 @@ def read_spec_file(path: Path, data: DataSettings | None = None) -> JobRequest:
             remedy="see the examples in docs/reference/jobs.md.",
         ) from error
     return complete(document, data)
+
+
+def anew(
+    request: JobRequest, stages: Sequence[str], exists: Callable[[str], bool]
+) -> tuple[JobRequest, dict[str, int]]:
+    """The request with artifacts made anew that exist: their ``remake`` is counted up.
+
+    Args:
+        request: from `read_spec_file`.
+        stages: of a pipeline; a job of one artifact has none.
+        exists: tells whether there is an artifact.
+
+    Returns:
+        The request, and each ``remake`` by the field that it is of.
+
+    Raises:
+        InvalidInput: the job makes no artifact, or has other stages.
+    """
+    spec = job_kinds()[request.task].spec.parse(request.spec)
+    if isinstance(spec, PipelineSpec):
+        known = [stage.name for stage in spec.plan() if hasattr(spec, stage.name)]
+        known.remove("release")
+    else:
+        known = [] if isinstance(spec, JobSpec) else None
+    if known is None or (known and not stages) or set(stages) - set(known):
+        raise InvalidInput(
+            f"{request.task} cannot make {', '.join(stages) or 'that'} anew.",
+            field="stage",
+            remedy=f"give --stage with one of {', '.join(known)}." if known else "leave it out.",
+        )
+    counted: dict[str, int] = {}
+    if isinstance(spec, JobSpec):
+        while exists(spec.artifact_ref()):
+            spec = spec.model_copy(update={"remake": spec.remake + 1})
+            counted["spec.remake"] = spec.remake
+    else:
+        assert isinstance(spec, PipelineSpec)
+        # In their order: what is made from another artifact is another one, too.
+        for name in (name for name in known if name in stages):
+            while exists(next(one.artifact for one in spec.plan() if one.name == name)):
+                options = getattr(spec, name)
+                options = options.model_copy(update={"remake": options.remake + 1})
+                spec = spec.model_copy(update={name: options})
+                counted[f"spec.{name}.remake"] = options.remake
+    return JobRequest(request.task, spec.canonical()), counted
 
 
 def complete(document: Any, data: DataSettings | None = None) -> JobRequest:

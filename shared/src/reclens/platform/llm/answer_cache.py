@@ -6,7 +6,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reclens.concepts.llm.chat import ChatAnswer
-from reclens.errors import NotFound
+from reclens.errors import CorruptArtifact, NotFound
 from reclens.platform.store.objects import ObjectStore
 
 PREFIX = "llm-cache"
@@ -34,12 +34,10 @@ class AnswerStore:
         """The kept answer; None where there is none, or one that cannot be read."""
         name = object_name(prompt, self._dialect, key)
         try:
-            data = self._objects.get(name)
+            entry = _Entry.model_validate_json(self._objects.get_document(name))
         except NotFound:
             return None
-        try:
-            entry = _Entry.model_validate_json(data)
-        except ValidationError:
+        except (ValidationError, CorruptArtifact):
             _log.warning("llm_cache_unreadable", object=name)
             return None
         if (entry.prompt, entry.key) != (prompt, key):

@@ -8,6 +8,8 @@ that is empty says nothing. Built once in ``main`` and passed down.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -17,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from reclens.contracts.datasets import DATASETS
 from reclens.errors import InvalidInput, MissingData
-from reclens.platform.files import is_data_below
+from reclens.platform.files import is_data_below, is_open_data_below, open_path
 from reclens.platform.scrubbing import hide
 from reclens.platform.settings.files import SECRETS_VARIABLE, STATE_DIR_VARIABLE, SecretFiles
 
@@ -156,6 +158,11 @@ class HeartbeatSettings(Section):
     hands, is sent again. 0: never."""
 
 
+def _private_folders() -> list[Path]:
+    named = [os.environ.get(name) for name in (STATE_DIR_VARIABLE, SECRETS_VARIABLE)]
+    return [Path(folder).resolve() for folder in named if folder]
+
+
 class DataSettings(Section):
     """Where raw data lies, so that nothing is downloaded. Besides what is listed, each installed
     data set has a variable of its own with the folder of its files, named as it is: `ML_100K`,
@@ -201,14 +208,41 @@ class DataSettings(Section):
         Raises:
             InvalidInput: it is not below `folders`, or no regular file or folder.
         """
-        folders = self.folders()
-        private = [os.environ.get(name) for name in (STATE_DIR_VARIABLE, SECRETS_VARIABLE)]
-        never = [Path(folder).resolve() for folder in private if folder]
-        if is_data_below(Path(path), folders, never):
-            return
-        raise InvalidInput(
+        if not is_data_below(Path(path), self.folders(), _private_folders()):
+            raise self._refusal(path, field)
+
+    @contextmanager
+    def opened(self, path: str | Path, field: str) -> Iterator[Path]:
+        """As `admit`, for a file that is to be read now: for the life of the block, the path of the
+        very file that was let pass, whatever is put in its place meanwhile.
+
+        Raises:
+            InvalidInput: as `admit`.
+            MissingData: it cannot be opened.
+        """
+        self.admit(path, field)
+        try:
+            # A pipe that nobody writes to is no reason to wait.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise MissingData(
+                f"{path} cannot be read ({error.strerror}).",
+                field=field,
+                remedy="give the path of a file that the worker may read.",
+            ) from error
+        try:
+            if not is_open_data_below(descriptor, self.folders(), _private_folders()):
+                raise self._refusal(path, field)
+            own = open_path(descriptor)
+            yield own if own.exists() else Path(path)
+        finally:
+            os.close(descriptor)
+
+    def _refusal(self, path: str | Path, field: str) -> InvalidInput:
+        folders = ", ".join(map(str, self.folders())) or "there is none"
+        return InvalidInput(
             f"{path} is not taken for data: it is no regular file, not hidden, below the folders "
-            f"that are listed here ({', '.join(map(str, folders)) or 'there is none'}).",
+            f"that are listed here ({folders}).",
             field=field,
             remedy="bring the file into one of them, or let the operator of the worker list its "
             "folder: RECLENS_DATA__ROOTS=/folder:/another.",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MANIFEST = "manifest.json"
+_MAX_MANIFEST_BYTES: Final = 4 << 20  # of some 30,000 objects
 _CODES: Final = "codes-*.parquet"
 _LIBRARIES = ("reclens", "torch", "numpy", "pyarrow", "scikit-learn")
 _PARTS = {ArtifactKind.CONCEPT_SHARDS}
@@ -93,7 +94,7 @@ class ArtifactStore:
     def _read_manifest(self, ref: str) -> tuple[Manifest, bytes]:
         split_ref(ref)
         try:
-            data = self.objects.get(f"{ref}/{MANIFEST}")
+            data = self.objects.get_document(f"{ref}/{MANIFEST}", _MAX_MANIFEST_BYTES)
         except NotFound as error:
             raise NotFound(
                 f"there is no artifact {ref}.",
@@ -393,7 +394,6 @@ def scale_of(store: ArtifactStore, autoencoder: str) -> np.ndarray:
 
     Raises:
         NotFound: there is no such artifact.
+        CorruptArtifact: its table cannot be read.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - not before a command reads
-
-    return pq.read_table(store.fetch(autoencoder, LATENTS.file), columns=["p99"])["p99"].to_numpy()
+    return LATENTS.read(store.fetch(autoencoder, LATENTS.file), ["p99"])["p99"].to_numpy()

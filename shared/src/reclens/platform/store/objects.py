@@ -28,7 +28,13 @@ from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
 from urllib3.util import parse_url
 
-from reclens.errors import InvalidInput, NotFound, StoreRefused, StoreUnavailable
+from reclens.errors import (
+    CorruptArtifact,
+    InvalidInput,
+    NotFound,
+    StoreRefused,
+    StoreUnavailable,
+)
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
 from reclens.proxies import named, proxy_of_url
@@ -99,6 +105,24 @@ class ObjectStore(ABC):
     @abstractmethod
     def get(self, key: str) -> bytes:
         """Read a small object whole."""
+
+    def get_document(self, key: str, max_bytes: int = 1 << 20) -> bytes:
+        """Read a JSON document, which somebody else may have written.
+
+        Raises:
+            CorruptArtifact: it has more than ``max_bytes``; the rest is not read.
+        """
+        data = bytearray()
+        for chunk in self.get_chunks(key):
+            data += chunk
+            if len(data) > max_bytes:
+                raise CorruptArtifact(
+                    f"{key} has more than {max_bytes} bytes.",
+                    field="object",
+                    remedy="RecLens writes no such document: bring the object back from a copy of "
+                    "the bucket.",
+                )
+        return bytes(data)
 
     @abstractmethod
     def list(self, prefix: str) -> list[str]:

@@ -61,7 +61,7 @@ class ReleaseLog(VersionLogs[Release]):
                     name, newest[name]
                 )
             except RecLensError as error:
-                found[name] = error
+                found[name] = error.bare()
         return found
 
     def head(self, name: str) -> Release:
@@ -84,7 +84,7 @@ class ReleaseLog(VersionLogs[Release]):
             return super().version(name, number)
         key = _unnumbered(name)
         try:
-            return self._log(name).parse(key, self._objects.get(key), 0)
+            return self._log(name).parse(key, self._objects.get_document(key), 0)
         except NotFound as error:
             raise self._no_version(name, 0) from error
 

@@ -62,7 +62,7 @@ class VersionLogs(Generic[E]):
             try:
                 self._log(name).check_newest(etags, known.get(name, 0))
             except CorruptArtifact as error:
-                faults[name], newest[name] = error, known[name]
+                faults[name], newest[name] = error.bare(), known[name]
         self.faults, self._last = faults, newest
         return dict(newest)
 
@@ -100,7 +100,7 @@ class VersionLogs(Generic[E]):
             try:
                 return self.version(*name)
             except CorruptArtifact as error:
-                return error
+                return error.bare()
 
         names = list(wanted)
         if len(names) <= 1:

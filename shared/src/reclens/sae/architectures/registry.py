@@ -11,7 +11,7 @@ from torch import Tensor
 from reclens.contracts.specs.autoencoder import AUTOENCODERS, AutoencoderConfig
 from reclens.errors import CorruptArtifact, InvalidInput
 from reclens.sae.architectures.base import SparseAutoencoder
-from reclens.weights import CONFIG, WEIGHTS, corrupt, read_tensors, require_file
+from reclens.weights import CONFIG, WEIGHTS, corrupt, read_description, read_tensors
 
 _WRITER = "`sae.save(folder)`"
 
@@ -59,8 +59,7 @@ def load_autoencoder(folder: str | Path, device: torch.device | str = "cpu") -> 
             configuration, or that does not say the width of the activations.
     """
     folder = Path(folder)
-    text = require_file(folder / CONFIG, _WRITER).read_text(encoding="utf-8")
-    config = AutoencoderConfig.parse(text)
+    config = AutoencoderConfig.parse(read_description(folder / CONFIG, _WRITER))
     if config.d_model is None:
         raise CorruptArtifact(
             f"{folder / CONFIG} lacks the width of the activations.",
