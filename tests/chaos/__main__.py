@@ -33,8 +33,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     results: list[Result] = []
     started = time.monotonic()
+    world = World(folder)
     try:
-        world = World(folder)
         with world.opened():
             probe = Probe(world)
             probe.learn()
@@ -52,6 +52,9 @@ def main() -> int:
                     world.begin_anew()
                 else:
                     world.mend()
+    except Exception:
+        keep_logs(world, given.out, seeds[0])
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     counts = Counter(result.outcome for result in results)

@@ -10,11 +10,14 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from chaos.programs import Program, repeated
 from reclens.ops.local.health import redis_answers, s3_answers
@@ -31,9 +34,20 @@ from reclens.ops.local.servers import (
 
 _DISK_BYTES = 128 << 20
 _LEFT_BYTES = 4096
-_KEPT_SIZES = 400
-_ASKING = 32
+_KEPT = 120
 _NEW_NAMESPACE = 0x00020000  # CLONE_NEWNS
+
+
+@dataclass
+class _Asked:
+    """A write, of which Redis tells when it is on its disk."""
+
+    lengths: dict[Path, int] = field(default_factory=dict)
+    """Of the log, by file, with the write in it."""
+    on_disk: bool = False
+    """Whether Redis has told so."""
+    done: Future[None] | None = None
+    """When no more will be told."""
 
 
 class RedisServer:
@@ -53,19 +67,19 @@ class RedisServer:
             folder / "redis.log",
             lambda: redis_answers(self.settings),
         )
-        self._sizes: deque[tuple[float, dict[Path, int]]] = deque(maxlen=_KEPT_SIZES)
-        self._on_disk: dict[Path, int] = {}
+        self._sizes: deque[tuple[float, dict[Path, int]]] = deque(maxlen=_KEPT)
+        self._asked: deque[_Asked] = deque(maxlen=_KEPT)
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Note how long the log of commands is, so that its end can be taken away."""
-        with ThreadPoolExecutor(_ASKING) as pool:
+        with ThreadPoolExecutor(_KEPT) as pool:
 
             def record() -> None:
                 with contextlib.suppress(OSError):
-                    sizes = {path: path.stat().st_size for path in self._folder.rglob("*.aof")}
-                    self._sizes.append((time.monotonic(), sizes))
-                    pool.submit(self._ask, sizes)
+                    self._sizes.append((time.monotonic(), self._lengths()))
+                    self._asked.append(asked := _Asked())
+                    asked.done = pool.submit(self._ask, asked)
 
             with repeated(record, 0.05):
                 yield
@@ -79,28 +93,36 @@ class RedisServer:
         """Whether it says what is on its disk: Redis 7.2 and later."""
         return tuple(map(int, self.version.split(".")[:2])) >= (7, 2)
 
-    def _ask(self, sizes: dict[Path, int]) -> None:
-        """Wait until the log is on the disk as far as ``sizes``."""
-        with contextlib.suppress(RedisError, OSError):
-            with self.client.pipeline(transaction=False) as pipe:
-                # It waits for what its own connection has written.
-                pipe.set("chaos:asking", "1")
-                pipe.execute_command("WAITAOF", 1, 0, 5000)
-                _, (synced, _) = pipe.execute()
-            if synced:
-                for path, size in sizes.items():
-                    self._on_disk[path] = max(size, self._on_disk.get(path, 0))
+    def _lengths(self) -> dict[Path, int]:
+        return {path: path.stat().st_size for path in self._folder.rglob("*.aof")}
+
+    def _ask(self, asked: _Asked) -> None:
+        """Write something, and wait until it is on the disk."""
+        url = self.settings.url.get_secret_value()
+        once = Retry(NoBackoff(), 0)
+        one = Redis.from_url(url, single_connection_client=True, retry=once, socket_timeout=10)
+        with contextlib.suppress(RedisError, OSError), one:
+            one.set("chaos:asking", "1")
+            asked.lengths = self._lengths()
+            asked.on_disk = one.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
 
     def forget(self, seconds: float) -> None:
-        """Take away what was written in the last ``seconds``, apart from what Redis has told to be
-        on its disk; it must be down."""
+        """Take away what was written in the last ``seconds``, and nothing that may have been on the
+        disk; it must be down."""
         until = time.monotonic() - seconds
-        known = [sizes for at, sizes in self._sizes if at <= until]
-        for path, size in known[-1].items():
-            kept = max(size, self._on_disk.get(path, 0))
-            if path.exists() and path.stat().st_size > kept:
-                os.truncate(path, kept)
-        self._on_disk.clear()
+        kept = [sizes for at, sizes in self._sizes if at <= until][-1]
+        asked = list(self._asked)
+        wait([one.done for one in asked if one.done is not None])
+        last = max((n for n, one in enumerate(asked) if one.on_disk), default=None)
+        if last is not None:
+            # The first that was not told to be there: of what came before it, nobody knows.
+            beyond = next((one.lengths for one in asked[last + 1 :] if one.lengths), None)
+            if beyond is None:
+                return
+            kept = {path: max(size, kept.get(path, 0)) for path, size in beyond.items()}
+        for path, size in kept.items():
+            if path.exists() and path.stat().st_size > size:
+                os.truncate(path, size)
 
 
 class S3Server:

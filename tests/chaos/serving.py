@@ -15,6 +15,7 @@ from reclens.errors import RecLensError
 
 _EVERY_SECONDS = 0.5
 _SWAP_SECONDS = 60.0
+_ANSWER_SECONDS = 15.0
 _QUESTIONS = (
     ("u1", ()),
     ("u2", (pb.Edit(latent=3, add=0.5),)),
@@ -61,6 +62,8 @@ class Probe:
     def end(self) -> list[str]:
         """Ask no more; what was wrong with answers."""
         assert self._thread is not None
+        # Where serving was away all the time, what was asked last may still be on its way.
+        until(lambda: self.answers > 0, _ANSWER_SECONDS)
         self._leaving.set()
         self._thread.join()
         if not self.answers:

@@ -330,7 +330,9 @@ class World:
         """Remove what nothing needs, however young; how much that was."""
         jobs = LiveJobs(self.redis.settings)
         settings = RetentionSettings(grace_days=0, dead_letters_days=0)
-        collector = Collector(self.store, jobs, settings)
+        # A store of its own, as the command has: `clean` takes back what a release log had before.
+        store = ArtifactStore(self.objects, self.folder / "own-cache")
+        collector = Collector(store, jobs, settings)
         return sum(1 for _ in collector.remove(collector.find()))
 
     def mend(self) -> None:
