@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,24 @@ def test_status_tells_every_part(stack: Stack):
     assert done.returncode == 0, done.stderr
     for part in ("redis", "s3", "capture", "train", "label", "inference", "gateway"):
         assert part in done.stdout
+
+
+def test_the_doctor_finds_all_well_and_a_worker_that_stands_still(stack: Stack):
+    done = stack.cli("doctor", "--json")
+    found = {(one["part"], one["level"]) for one in json.loads(done.stdout)}
+    parts = {part for part, _ in found}
+    assert parts >= {"redis", "store", "workers", "jobs", "releases", "logs", "gateway"}
+    # How much room this machine has is none of the stack's.
+    assert {level for part, level in found if part != "disk"} == {"ok"}, done.stdout
+    trainer = int((stack.state.pids / "train.pid").read_text())
+    os.kill(trainer, signal.SIGSTOP)
+    try:
+        done = stack.cli("doctor")
+    finally:
+        os.kill(trainer, signal.SIGCONT)
+    assert done.returncode == 1
+    assert "start reclens-trainer worker" in done.stdout
+    assert "error: 1" in done.stderr
 
 
 def test_more_of_a_concept_and_less_of_another(stack: Stack):

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from deployed_servers import AUTOENCODER, Deployed, release_of_nothing
 from redis import Redis
 from servers import redis_server
 
+from reclens.api.steering.v1 import steering_pb2 as pb
 from reclens.cli.main import run
+from reclens.client import SteeringClient
 from reclens.contracts import ConceptCorrection, DatasetSpec, RecommenderSpec
 from reclens.contracts.specs.pipeline import PIPELINE_RUN
-from reclens.errors import NotFound, NotReady, Unauthenticated
+from reclens.errors import NotFound, NotReady, Unauthenticated, Unavailable
 from reclens.ops.deployment.access import Account
 from reclens.ops.doctor.findings import Finding, Level, examine
 from reclens.ops.doctor.servers import (
@@ -150,6 +151,14 @@ def test_queues_without_a_worker_are_told(
     assert "0 of kind labeler for label and pipeline" in alone.message
 
 
+def test_where_redis_is_full_workers_are_not_taken_for_dead(
+    redis: Redis, redis_settings: RedisSettings
+):
+    redis.config_set("maxmemory", int(redis.info()["used_memory"]) - 1)
+    [full] = faults(check_workers(redis, JobLog(redis_settings), 0.1))
+    assert full.level is Level.UNKNOWN
+
+
 def test_a_job_that_nothing_carries_is_told(
     redis: Redis, redis_settings: RedisSettings, beats: Callable[..., None]
 ):
@@ -222,31 +231,60 @@ def test_entries_that_were_changed_are_found(store: ArtifactStore):
     }
 
 
-class Gateway:
-    """A client of a gateway that answers with this."""
+class Gateway(SteeringClient):
+    """A client of a gateway that has these releases, and answers what is asked with this."""
 
-    def __init__(self, error: Exception | None = None, **served: str) -> None:
-        self._error, self._served = error, served
+    def __init__(self, answer: Exception | None, *releases: pb.Release) -> None:
+        self._answer, self._releases = answer, releases
 
-    def releases(self) -> list[Any]:
-        return [SimpleNamespace(name=name, version=one) for name, one in self._served.items()]
+    def releases(self, **_options: object) -> list[pb.Release]:
+        return list(self._releases)
 
-    def recommend(self, **_asked: object) -> None:
-        if self._error is not None:
-            raise self._error
+    def recommend(self, **_asked: object) -> pb.RecommendResponse:
+        if self._answer is not None:
+            raise self._answer
+        return pb.RecommendResponse()
 
 
 def test_what_the_gateway_answers_is_told_apart(store: ArtifactStore):
+    assert faults(check_gateway(Gateway(None), store)) == []
     store.releases.publish(release_of_nothing("default"))
+    versions = pb.Versions(release_version="1")
+    served = pb.Release(name="default", versions=versions, serving=True)
+    refused = pb.Release(name="default", versions=versions, refusal="its weights are gone.")
     unknown = NotFound("nobody is called so.")
-    assert faults(check_gateway(Gateway(unknown, default="1"), store)) == []
-    for gateway, level in (
-        (Gateway(unknown, default="0"), Level.WARNING),
-        (Gateway(NotReady("no release.", remedy="publish one.")), Level.ERROR),
-        (Gateway(Unauthenticated("who?")), Level.UNKNOWN),
+    assert faults(check_gateway(Gateway(unknown, served), store)) == []
+    for gateway, part, level, said in (
+        (Gateway(unknown, refused), "gateway", Level.WARNING, "its weights are gone."),
+        (Gateway(unknown), "gateway", Level.WARNING, "version 1 of default"),
+        (
+            Gateway(NotReady("it loads.", remedy="wait."), served),
+            "inference",
+            Level.ERROR,
+            "default: it loads.",
+        ),
+        (
+            Gateway(Unavailable("no answer.", remedy="see why."), served),
+            "inference",
+            Level.ERROR,
+            "no answer.",
+        ),
+        (Gateway(Unauthenticated("who?"), served), "gateway", Level.UNKNOWN, "who?"),
     ):
         [found] = faults(check_gateway(gateway, store))
-        assert found.level is level
+        assert (found.part, found.level) == (part, level)
+        assert said in found.message
+
+
+def test_a_check_that_fails_by_itself_does_not_hide_the_others():
+    def check() -> Iterator[Finding]:
+        yield Finding("any", Level.OK, "is there.")
+        raise AttributeError("version")
+
+    seen, failed = examine("any", check)
+    assert seen.level is Level.OK
+    assert failed.level is Level.ERROR
+    assert "AttributeError('version')" in failed.message
 
 
 def test_the_operator_may_look_at_all_of_it(deployed: Deployed):
@@ -275,8 +313,14 @@ def test_nothing_that_answers_is_1_and_a_list_of_what_to_mend(
     monkeypatch.setenv("RECLENS_REDIS__URL", "redis://127.0.0.1:1/0")
     assert run(["doctor", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    broken = {one["part"] for one in told if one["level"] == "error"}
-    assert broken == {"redis", "store", "workers", "dead letters", "releases", "logs", "gateway"}
+    # Each fault once, and what could not be looked at for it.
+    broken = [one["part"] for one in told if one["level"] == "error"]
+    assert broken == ["redis", "store", "gateway"]
+    unknown = {one["part"]: one["message"] for one in told if one["level"] == "unknown"}
+    assert unknown.keys() == {"workers", "dead letters", "releases", "logs"}
+    assert "the fault of redis" in unknown["workers"]
+    assert run(["doctor"]) == 1
+    assert "error: 3, unknown: 4" in capsys.readouterr().err
     monkeypatch.setenv("RECLENS_REDIS__RESULT_EXPIRES_SECONDS", "never")
     assert run(["doctor"]) == 1
     assert "RECLENS_REDIS__RESULT_EXPIRES_SECONDS" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from safetensors.numpy import load, save
 
 from reclens.contracts import Progress
 from reclens.platform.jobs.context import Requeue
@@ -36,7 +36,7 @@ class InterruptedJob:
         self.attempts = 0
         self.added: list[str] = []
         self._leave_after = leave_after
-        self._saved: tuple[dict[str, np.ndarray], str, dict[str, bytes]] | None = None
+        self._saved: tuple[bytes, str, dict[str, bytes]] | None = None
         folder.mkdir(parents=True)
 
     def run(self, stage: Callable[[Any, Any], dict[str, Any]], spec: Any) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class InterruptedJob:
 
     def drive(self, trainer: Any) -> None:
         if self._saved is not None:
-            trainer.restore(self._saved[0], json.loads(self._saved[1]))
+            trainer.restore(load(self._saved[0]), json.loads(self._saved[1]))
         before, advanced = _fingerprint(trainer), 0
         for _ in trainer.steps():
             tensors, meta = trainer.state()
-            self._saved = tensors, json.dumps(meta), dict(self.objects)
+            self._saved = save(tensors), json.dumps(meta), dict(self.objects)
             now = _fingerprint(trainer)
             advanced, before = advanced + (now != before), now
             if advanced == self._leave_after > 0:

@@ -15,6 +15,7 @@ from reclens.contracts import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
 from reclens.data.reading import READERS, read_source
 from reclens.data.sources.delimited import header_names
 from reclens.data.sources.files import folder_of
+from reclens.data.sources.json_lines import JSON_SUFFIXES, field_names, is_json
 from reclens.data.sources.raw import RawData
 from reclens.errors import InvalidInput, MalformedData, MissingData, RecLensError
 
@@ -25,7 +26,7 @@ _ANY_FILE: Final = "sequences"
 """Takes any file of lines of numbers, so it comes last."""
 _RECBOLE_SUFFIX: Final = ".inter"
 _PACKED: Final = ".gz"
-_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".dat")
+_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".dat", *JSON_SUFFIXES)
 _NAME_PARTS: Final = re.compile(r"[^a-z0-9._-]+")
 
 _THINGS: Final = (
@@ -171,7 +172,7 @@ def _header(file: Path) -> list[str]:
                 field=file.name,
                 remedy="write it again, e.g. with DuckDB, Polars or pandas.",
             ) from None
-    return header_names(file)
+    return field_names(file) if is_json(file) else header_names(file)
 
 
 def _roles(names: Iterable[str]) -> dict[str, str]:

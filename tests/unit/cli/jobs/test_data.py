@@ -112,6 +112,14 @@ def _fill(folder: Path, files: dict[str, str]) -> Path:
             "hetrec",
             {"user_artists.dat": "userID\tartistID\tweight\n2\t51\t1\n2\t52\t1\n2\t53\t1\n"},
         ),
+        (
+            "table",
+            {
+                "x.jsonl": '{"user_id": 1, "asin": "a", "timestamp": 1}\n'
+                '{"user_id": 1, "asin": "b", "timestamp": 2}\n'
+                '{"user_id": 1, "asin": "c", "timestamp": 3}\n'
+            },
+        ),
         ("table", {"train.csv": "user_id,item_id,time\n1,7,1\n1,8,2\n1,9,3\n"}),
     ],
 )

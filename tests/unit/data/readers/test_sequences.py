@@ -85,3 +85,16 @@ def test_two_candidates_are_refused(tmp_path: Path):
     with pytest.raises(MissingData, match=r"no single .txt file"):
         locate(tmp_path)
     assert locate(tmp_path / "b.txt").interactions == (tmp_path / "b.txt",)
+
+
+def test_placeholders_are_nothing_and_articles_come_first(tmp_path: Path):
+    (tmp_path / "Yelp.txt").write_text("1 1 2\n")
+    (tmp_path / "Yelp.item.json").write_text(
+        '{"0": {"title": "N/A", "description": "unknown, Pizza"},'
+        ' "1": {"title": "Great Greek, The"}}'
+    )
+    raw = _read(tmp_path)
+    assert raw.items == {"1": ItemText("", ("Pizza",)), "2": ItemText("The Great Greek")}
+    assert [(f.code, f.count, f.file) for f in raw.findings] == [
+        ("placeholders", 1, "Yelp.item.json")
+    ]

@@ -84,3 +84,9 @@ def test_a_long_value_is_cut_in_the_message():
 def test_a_missing_column_is_named():
     with pytest.raises(MalformedData, match=r"line 1, column 'd': the column is missing; the file"):
         _table(["1"]).require("c", "d")
+
+
+def test_a_file_without_names_is_said_to_have_none():
+    table = SourceTable("f.csv", {"1": pa.array(["2"]), "10": pa.array(["3"])}, lambda row: row + 2)
+    with pytest.raises(MalformedData, match=r"(?s)line 1, .*source\.columns\.names"):
+        table.require("user_id")

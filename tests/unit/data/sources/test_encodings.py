@@ -45,6 +45,12 @@ def test_the_publishers_encoding_is_taken_where_it_is_no_utf_8_and_told(tmp_path
     assert [(f.code, f.level, f.count, f.line) for f in findings] == [("encoding", "note", 2, 2)]
 
 
+def test_latin_1_with_letters_of_windows_is_that_of_windows(tmp_path: Path):
+    titles, findings = _read(tmp_path, b"a,b\n1,20 \x80\n2,\xdcber\n", published="latin-1")
+    assert titles == ["20 €", "Über"]
+    assert "windows-1252" in findings[0].message
+
+
 def test_an_encoding_that_is_set_is_taken(tmp_path: Path):
     assert _read(tmp_path, _TEXT.encode("cp1252"), encoding="windows-1252") == (_TITLES, [])
     assert _read(tmp_path, _TEXT.encode("utf-16-le"), encoding="utf-16-le") == (_TITLES, [])

@@ -86,3 +86,9 @@ def test_ids_with_characters_that_nobody_sees_are_told():
     table = _table(["a", "b\u200b"])
     table.ids("c")
     assert _told(table) == [("hidden-characters", "warning", 1, 3, "b\u200b")]
+
+
+def test_white_space_around_ids_is_dropped_and_told():
+    table = _table(["a", " b", "b", "c\u00a0"])
+    assert table.ids("c").to_pylist() == ["a", "b", "b", "c"]
+    assert _told(table) == [("ids-with-white-space", "note", 2, 3, " b")]

@@ -129,7 +129,8 @@ class Training:
         """The trainer's state or, once it has ended, the autoencoder and what is done with it."""
         if self._sae is None:
             return self._trainer.state()
-        tensors = {name: one.cpu().numpy() for name, one in self._sae.state_dict().items()}
+        weights = self._sae.state_dict().items()
+        tensors = {name: one.cpu().numpy().copy() for name, one in weights}
         return tensors, {"done": self._done, "written": self._written, "metrics": self.metrics}
 
     def restore(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from reclens.cli.connection import client_settings, steering_client
 from reclens.cli.operations.local import needed_locally
-from reclens.cli.output import Json, print_json, print_line, print_table
+from reclens.cli.output import Json, print_json, print_line, print_table, say
 from reclens.contracts import ArtifactKind, split_ref
 from reclens.data import read_dataset
 from reclens.errors import InvalidInput
@@ -46,6 +47,9 @@ def doctor(context: typer.Context, json: Json = False) -> None:
     else:
         rows = [[one.level.value, one.part, one.message, one.remedy] for one in findings]
         print_table(["", "part", "finding", "remedy"], rows)
+        counts = Counter(one.level for one in findings)
+        faults = [level for level in reversed(Level) if counts[level] and level is not Level.OK]
+        say(", ".join(f"{level}: {counts[level]}" for level in faults) or "all is well")
     if any(one.level is Level.ERROR for one in findings):
         raise typer.Exit(1)
 
@@ -93,8 +97,17 @@ def _findings() -> Iterator[Finding]:
             )
         return
     yield Finding("settings", Level.OK, "can be read.")
-    for part, check in _checks(settings).items():
-        yield from examine(part.partition(":")[0], check)
+    told: dict[str, str] = {}
+    for key, check in _checks(settings).items():
+        for one in examine(key.partition(":")[0], check):
+            if one.level is not Level.ERROR:
+                yield one
+            elif one.message not in told:
+                told[one.message] = one.part
+                yield one
+            elif (first := told[one.message]) != one.part:
+                # A server that is away is one fault, however many checks ask it.
+                yield Finding(one.part, Level.UNKNOWN, f"not looked at, for the fault of {first}.")
 
 
 def _checks(settings: ClientSettings) -> dict[str, Check]:

@@ -20,6 +20,7 @@ from reclens.data.sources.columns import clean_tags
 from reclens.data.sources.encodings import read_bytes, to_utf8
 from reclens.data.sources.files import SourceFiles, beside, folder_of
 from reclens.data.sources.findings import Reading
+from reclens.data.sources.oddities import PLACEHOLDERS_REMEDY, placeholders
 from reclens.data.sources.raw import ItemText, RawData, article_first
 from reclens.errors import MalformedData, MissingData
 
@@ -95,6 +96,7 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
             remedy='write {"0": {"title": "...", "description": "tag, tag"}, ...}.',
         )
     items: dict[str, ItemText] = {}
+    nothing, n_nothing = placeholders(reading.columns), 0
     for number, (key, entry) in enumerate(document.items(), start=1):
         text = entry if isinstance(entry, dict) else {}
         title, description = text.get("title"), text.get("description", "")
@@ -104,8 +106,21 @@ def _items(path: Path | None, reading: Reading) -> dict[str, ItemText]:
                 field=path.name,
                 remedy="correct the entry or remove it.",
             )
-        items[str(int(key) + 1)] = ItemText(
-            article_first(title.strip()), clean_tags(description.split(","))
+        tags = clean_tags(description.split(","))
+        known = tuple(tag for tag in tags if tag.lower() not in nothing)
+        # A bar of Yelp's is called Unknown.
+        is_titled = title.strip().lower() not in nothing - {"unknown"}
+        n_nothing += not is_titled or known != tags
+        title = article_first(title.strip()) if is_titled else ""
+        items[str(int(key) + 1)] = ItemText(title, known)
+    if n_nothing:
+        reading.tell(
+            "placeholders",
+            "note",
+            n_nothing,
+            "placeholders are taken for what they stand for: nothing.",
+            file=path.name,
+            remedy=PLACEHOLDERS_REMEDY,
         )
     return items
 

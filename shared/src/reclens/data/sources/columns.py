@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -87,6 +88,8 @@ class SourceTable:
         """
         for name in names:
             if name not in self._columns:
+                if self.names and all(re.fullmatch(NUMBER, one) for one in self.names):
+                    remedy = "the first line has numbers: list names in source.columns.names."
                 raise MalformedData(
                     f"{self.file}, line 1, column {name!r}: the column is missing; the file has "
                     f"{len(self.names)} of other names.",
@@ -143,6 +146,14 @@ class SourceTable:
         if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= _EXACT:
             row = int(np.argmax(pc.abs(column).to_numpy(zero_copy_only=False)))
             raise self.refuse(row, name, "the id is a number with decimals, and has lost figures")
+        if is_text(column):
+            self.tell(
+                "ids-with-white-space",
+                "note",
+                pc.not_equal(column, text).fill_null(False).to_numpy(zero_copy_only=False),
+                name,
+                "ids have white space around them, which is dropped.",
+            )
         check_ids(self, name, text)
         return text
 
@@ -257,8 +268,21 @@ class SourceTable:
         return self._columns[name]
 
     def text(self, name: str) -> pa.StringArray:
-        """The column [n] as text without surrounding white space; empty where a cell is missing."""
-        text = self._columns[name].cast(pa.string())
+        """The column [n] as text without surrounding white space; empty where a cell is missing.
+
+        Raises:
+            MalformedData: its type has no text, e.g. a list.
+        """
+        column = self._columns[name]
+        try:
+            text = column.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise MalformedData(
+                f"{self.file}, column {name!r}: cells of type {str(column.type)[:80]} cannot be "
+                "read as text.",
+                field=name,
+                remedy="write the column as text or numbers, or name another one.",
+            ) from None
         return pc.utf8_trim_whitespace(text.fill_null(""))
 
     def numbers(self, name: str, problem: str) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ encoding that the format's publisher uses. Anything else is refused: no encoding
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,7 @@ _PACKED_RATIO: Final = 200
 _PACKED_FREELY: Final = 1 << 28
 """Bytes that a file may unpack to, whatever its size; beyond them 200 times its size."""
 _BLOCK: Final = 1 << 24
+_WINDOWS: Final = re.compile(rb"[\x80-\x9f]")
 
 _CP1252: Final = {bytes([n]).decode("cp1252", "replace"): n for n in range(0x80, 0xA0)}
 _CONTINUATION: Final = "\x80-\xbf" + "".join(char for char in _CP1252 if char != "\ufffd")
@@ -106,8 +108,6 @@ def to_utf8(data: bytes, file: str, reading: Reading, *, published: str | None =
     Raises:
         MalformedData: the file is empty, is not in the encoding, or has a NUL.
     """
-    if not data.strip():
-        raise MalformedData(f"{file} is empty.", field=file, remedy="give a file with rows.")
     marked = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if (encoding := reading.columns.encoding) is not None:
         text = _decoded(data, file, encoding).removeprefix("\ufeff").encode()
@@ -119,10 +119,14 @@ def to_utf8(data: bytes, file: str, reading: Reading, *, published: str | None =
     elif data.isascii() or _is_utf8(data):
         text = data
     elif published is not None:
+        if published == "latin-1" and _WINDOWS.search(data):
+            published = "windows-1252"  # the same, with letters where Latin-1 has control codes
         text = _decoded(data, file, published).encode()
         _tell(reading, file, text, published, "it is not UTF-8, and its publisher uses that")
     else:
         text = _decoded(data, file, "utf-8").encode()
+    if not text.strip():
+        raise MalformedData(f"{file} is empty.", field=file, remedy="give a file with rows.")
     if (place := text.find(b"\0")) >= 0:
         raise MalformedData(
             f"{file}, line {_line(text, place)}: a NUL byte.",

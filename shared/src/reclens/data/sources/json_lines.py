@@ -54,6 +54,21 @@ def read_json_lines(
     return SourceTable(path.name, columns, lines.__getitem__, reading)
 
 
+def field_names(path: Path) -> list[str]:
+    """Fields of the first object; none where it cannot be read.
+
+    Raises:
+        MissingData: the file cannot be opened.
+        MalformedData: it is a damaged or an unknown archive.
+    """
+    data = read_bytes(path)
+    try:
+        _, first = next(_records(to_utf8(data, path.name, Reading()).decode(), path.name))
+    except (MalformedData, StopIteration):
+        return []
+    return list(cast("dict[str, Any]", first)) if isinstance(first, dict) else []
+
+
 def _records(text: str, file: str) -> Iterator[tuple[int, Any]]:
     """Each object with its line."""
     start = text.lstrip()[:3]

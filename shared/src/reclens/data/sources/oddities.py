@@ -22,7 +22,9 @@ _PLACEHOLDERS: Final = (
 """In small letters. "unkonwn" is how RecBole spells a title of MovieLens-100K; ``\\n`` is the
 backslash and the N by which databases write NULL."""
 _HIDDEN: Final = "[\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]"
-_REMEDY: Final = "set source.columns.placeholders to those that there are, or to [] for none."
+PLACEHOLDERS_REMEDY: Final = (
+    "set source.columns.placeholders to those that there are, or to [] for none."
+)
 
 
 class Table(Protocol):
@@ -59,7 +61,7 @@ def tell_placeholders(table: Table, name: str, rows: Any) -> None:
         rows,
         name,
         "placeholders are taken for what they stand for: nothing.",
-        remedy=_REMEDY,
+        remedy=PLACEHOLDERS_REMEDY,
     )
 
 
@@ -83,7 +85,7 @@ def check_ids(table: Table, name: str, text: pa.StringArray) -> None:
                 text.index(str(values[most])).as_py(),
                 name,
                 f"the id is a placeholder, in {counts[most]:,} rows: they have none",
-                remedy="remove these rows; if it is an id, " + _REMEDY,
+                remedy="remove these rows; if it is an id, " + PLACEHOLDERS_REMEDY,
             )
         table.tell(
             "placeholder-ids",
@@ -91,7 +93,7 @@ def check_ids(table: Table, name: str, text: pa.StringArray) -> None:
             rows,
             name,
             "ids look like placeholders for ids that are missing; they are taken for ids.",
-            remedy="remove these rows; if they are ids, " + _REMEDY,
+            remedy="remove these rows; if they are ids, " + PLACEHOLDERS_REMEDY,
         )
     hidden = _pc.match_substring_regex(text, _HIDDEN)
     table.tell(

@@ -64,6 +64,10 @@ def examine(part: str, check: Check) -> Iterator[Finding]:
             f"Redis does not answer ({error}).",
             "see whether it runs, its log, and RECLENS_REDIS__URL.",
         )
+    except Exception as error:  # noqa: BLE001 - what the other checks find is told all the same
+        yield Finding(
+            part, Level.ERROR, f"this check failed by itself ({error!r}).", "report it, as a bug."
+        )
 
 
 def ok(part: str, message: str) -> Finding:

@@ -79,7 +79,9 @@ def _memory(info: dict[str, Any]) -> Iterator[Finding]:
             "raise `maxmemory`, or lower RECLENS_REDIS__RESULT_EXPIRES_SECONDS.",
         )
     elif policy == "noeviction":
-        yield ok("redis", f"uses {used:,} bytes of {f'{limit:,}' if limit else 'any number'}.")
+        yield ok(
+            "redis", f"uses {used:,} bytes, {f'of {limit:,}' if limit else 'without a limit'}."
+        )
 
 
 def check_store(objects: ObjectStore) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from redis import Redis
 
@@ -18,6 +18,7 @@ from reclens.errors import (
     PermissionDenied,
     RecLensError,
     Unauthenticated,
+    Unavailable,
 )
 from reclens.ops.doctor.findings import Finding, Level, ok
 from reclens.platform.celery.reconciler import messages
@@ -28,6 +29,9 @@ from reclens.platform.store.append_log import entry_number
 from reclens.platform.store.artifacts import ArtifactStore
 from reclens.platform.store.label_corrections import CorrectionLog
 from reclens.platform.store.policy_log import PolicyLog
+
+if TYPE_CHECKING:
+    from reclens.api.steering.v1 import steering_pb2 as pb
 
 _BEATS_SECONDS: Final = 7.0
 """A worker counts upwards every five seconds, and more often where time-outs are short."""
@@ -47,7 +51,16 @@ def check_workers(redis: Redis, log: JobLog, seconds: float = _BEATS_SECONDS) ->
     orphans = {job.id for job in _unfinished(log) if not carried.intersection(_ids(job))}
     time.sleep(seconds)
     alive = {name for name, count in _counts(redis).items() if before.get(name) != count}
-    yield from _queues(redis, alive)
+    memory: Any = redis.info("memory")
+    if alive or not 0 < memory["maxmemory"] <= memory["used_memory"]:
+        yield from _queues(redis, alive)
+    else:
+        yield Finding(
+            "workers",
+            Level.UNKNOWN,
+            "a full Redis takes no heartbeats: nobody can tell which of them live.",
+            "let Redis have room, and look again.",
+        )
     # What is on its way from one queue to the next is in none for a moment.
     carried = _carried(redis)
     lost = [
@@ -83,7 +96,8 @@ def _queues(redis: Redis, alive: set[str]) -> Iterator[Finding]:
                 "workers",
                 Level.ERROR,
                 told,
-                f"start reclens-{owner} worker, or see its log for why it does not stay up.",
+                f"start reclens-{owner} worker (a local stack: `reclens up`), or see its log for "
+                "why it does not stay up.",
             )
 
 
@@ -160,18 +174,6 @@ def _parts(store: ArtifactStore, name: str, head: Release) -> Iterator[Finding]:
     yield ok("releases", f"{name}: version {head.number}, all {len(refs)} artifacts are there.")
 
 
-class Gateway(Protocol):
-    """What is asked of `reclens.client.SteeringClient`."""
-
-    def releases(self) -> Iterable[Any]:
-        """Releases that are served, with ``name`` and ``version``."""
-        ...
-
-    def recommend(self, *, user_id: str, top_k: int) -> Any:
-        """Recommend for one user."""
-        ...
-
-
 def check_logs(store: ArtifactStore) -> Iterator[Finding]:
     """Whether each entry of each log is still the one that the next entry was written after."""
     found: list[Finding] = []
@@ -190,12 +192,26 @@ def check_logs(store: ArtifactStore) -> Iterator[Finding]:
     yield from found or [ok("logs", "each entry is what the next one was written after.")]
 
 
+class Gateway(Protocol):
+    """What is asked of `reclens.client.SteeringClient`."""
+
+    def releases(self) -> Iterable[pb.Release]:
+        """Releases that it knows, served or not."""
+        ...
+
+    def recommend(self, *, user_id: str, release: str, top_k: int) -> Any:
+        """Recommend for one user."""
+        ...
+
+
 def check_gateway(client: Gateway, store: ArtifactStore) -> Iterator[Finding]:
-    """Whether the gateway answers, from the newest release, and inference with it: somebody unknown
-    is asked for."""
+    """Whether the gateway answers, from the newest releases, and inference with it: of each release
+    somebody unknown is asked for."""
     try:
-        served = {one.name: one.version for one in client.releases()}
-        _ask(client)
+        told = {one.name: one for one in client.releases()}
+        yield ok("gateway", "answers.")
+        for name in told:
+            yield from _ask(client, name)
     except (Unauthenticated, PermissionDenied) as error:
         yield Finding(
             "gateway",
@@ -204,22 +220,25 @@ def check_gateway(client: Gateway, store: ArtifactStore) -> Iterator[Finding]:
             "set RECLENS_CLIENT__TOKEN to one with the scope read.",
         )
         return
-    except NotReady as error:
-        yield Finding("gateway", Level.ERROR, error.message, error.remedy)
-        return
-    yield ok("gateway", "answers, and so does inference.")
     for name, head in store.releases.heads().items():
-        if isinstance(head, Release) and served.get(name) != head.version:
+        one = told.get(name)
+        served = one.versions.release_version if one and one.serving else ""
+        if isinstance(head, Release) and served != head.version:
+            why = f": {one.refusal}" if one and one.refusal else "."
             yield Finding(
                 "gateway",
                 Level.WARNING,
-                f"it serves {served.get(name, 'nothing')} of {name}, the newest is {head.version}.",
+                f"it does not serve version {head.number} of {name}, the newest{why}",
                 "wait a minute; if that stays so, its log says why it refuses the new one.",
             )
 
 
-def _ask(client: Gateway) -> None:
+def _ask(client: Gateway, release: str) -> Iterator[Finding]:
     try:
-        client.recommend(user_id=_NOBODY, top_k=1)
+        client.recommend(user_id=_NOBODY, release=release, top_k=1)
     except (NotFound, InvalidInput):
-        return  # inference knows whom it knows
+        pass  # inference knows whom it knows
+    except (NotReady, Unavailable) as error:
+        yield Finding("inference", Level.ERROR, f"{release}: {error.message}", error.remedy)
+        return
+    yield ok("inference", f"answers from {release}.")
