@@ -21,7 +21,7 @@ LLM_BIN := .venv-llm/bin
 LLM := .venv-llm/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce results test test-llm chaos attack compose-test parity check ci docs wheels sbom pin-images audit bench-sae bench-serving env up-local down-local lock protos published-protos clean
+.PHONY: help demo reproduce results test test-llm chaos fuzz-data attack compose-test parity check ci docs wheels sbom pin-images audit bench-sae bench-serving env up-local down-local lock protos published-protos clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -114,6 +114,9 @@ test-llm: $(LLM) ## The labeler and its client against llama.cpp's server and a 
 chaos: $(DEVELOPMENT) ## Break everything by schedule; nothing may be lost (N=20 rounds, SEED=1, FAULT=kind)
 	PYTHONPATH=tests $(BIN)/python -m chaos --rounds $(or $(N),20) --seed $(or $(SEED),1) \
 	  $(if $(FAULT),--fault $(FAULT))
+
+fuzz-data: $(DEVELOPMENT) ## Dirty files of all kinds: a true account or a refusal with a place (N=50000)
+	RECLENS_FUZZ_FILES=$(or $(N),50000) $(BIN)/python -m pytest -n0 --timeout 0 tests/unit/data/test_dirty_files.py
 
 attack: $(DEVELOPMENT) ## Hostile calls, specifications, messages and objects; nobody may get in (N=10000, SEED=1, ONLY=calls)
 	PYTHONPATH=tests:tests/support $(BIN)/python -m attack --number $(or $(N),10000) --seed $(or $(SEED),1) \

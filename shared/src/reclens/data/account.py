@@ -235,7 +235,7 @@ def _row_findings(raw: RawData, selection: Selection, account: ImportAccount) ->
             f"of an earlier one; {'left out' if dropped else 'taken for repeated interactions'}.",
             remedy="" if dropped else "leave them out with `copies: drop`.",
         )
-    if raw.order == "time" and not raw.timed:
+    if raw.order == "rows":
         yield Finding(
             code="no-times",
             level="note",

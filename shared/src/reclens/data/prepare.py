@@ -33,6 +33,7 @@ from reclens.errors import InvalidInput
 _DIGITS = re.compile(r"([0-9]+)")
 _SPLITS: dict[Order, tuple[tuple[str, ...], str]] = {
     "time": (("leave-one-out", "ratio", "global-time"), "the time"),
+    "rows": (("leave-one-out", "ratio", "global-time"), "the order of all rows alone"),
     "sequence": (("leave-one-out", "ratio"), "the order of each user's interactions alone"),
     "none": (("ratio",), "no order of interactions"),
 }

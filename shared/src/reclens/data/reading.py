@@ -89,11 +89,12 @@ def read_source(source: SourceSpec) -> RawData:
     Raises:
         NotFound: no installed package reads its format.
         MissingData: a file is not there.
-        MalformedData: a row cannot be read.
+        MalformedData: a row cannot be read, or there is none.
     """
     reader = READERS.load(source.format)
+    files = source_files(source)
     try:
-        return reader.read(source_files(source), source.columns)
+        raw = reader.read(files, source.columns)
     except (pa.ArrowException, UnicodeError, csv.Error) as error:
         # What libraries say of a file that they cannot read quotes it.
         raise MalformedData(
@@ -101,6 +102,14 @@ def read_source(source: SourceSpec) -> RawData:
             field="source.path",
             remedy="check that it is of that format, and in UTF-8.",
         ) from None
+    if len(raw) == 0:
+        names = ", ".join(path.name for path in files.interactions)
+        raise MalformedData(
+            f"{names}: there are no rows of interactions.",
+            field="source.path",
+            remedy="give a file with rows, or name the right one.",
+        )
+    return raw
 
 
 def source_files(source: SourceSpec) -> SourceFiles:

@@ -65,6 +65,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         ratings=table.ratings("rating") if "rating" in table else None,
         items=_items(files.items, reading),
         users={} if files.users is None else _typed(files.users, reading)[0].attributes("user_id"),
+        order="time" if "timestamp" in table else "rows",
         findings=tuple(reading.findings),
     )
 

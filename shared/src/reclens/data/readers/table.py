@@ -83,6 +83,7 @@ def read(files: SourceFiles, columns: ColumnNames) -> RawData:
         ratings=table.ratings(columns.rating) if columns.rating else weights,
         items=_items(table, path, files.items, reading),
         users=users,
+        order="time" if columns.timestamp else "rows",
         findings=tuple(reading.findings),
     )
 

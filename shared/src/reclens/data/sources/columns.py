@@ -268,8 +268,21 @@ class SourceTable:
         return self._columns[name]
 
     def text(self, name: str) -> pa.StringArray:
-        """The column [n] as text without surrounding white space; empty where a cell is missing."""
-        text = self._columns[name].cast(pa.string())
+        """The column [n] as text without surrounding white space; empty where a cell is missing.
+
+        Raises:
+            MalformedData: its type has no text, e.g. a list.
+        """
+        column = self._columns[name]
+        try:
+            text = column.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise MalformedData(
+                f"{self.file}, column {name!r}: cells of type {str(column.type)[:80]} cannot be "
+                "read as text.",
+                field=name,
+                remedy="write the column as text or numbers, or name another one.",
+            ) from None
         return pc.utf8_trim_whitespace(text.fill_null(""))
 
     def numbers(self, name: str, problem: str) -> npt.NDArray[np.float64]:

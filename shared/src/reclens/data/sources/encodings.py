@@ -108,8 +108,6 @@ def to_utf8(data: bytes, file: str, reading: Reading, *, published: str | None =
     Raises:
         MalformedData: the file is empty, is not in the encoding, or has a NUL.
     """
-    if not data.strip():
-        raise MalformedData(f"{file} is empty.", field=file, remedy="give a file with rows.")
     marked = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if (encoding := reading.columns.encoding) is not None:
         text = _decoded(data, file, encoding).removeprefix("\ufeff").encode()
@@ -127,6 +125,8 @@ def to_utf8(data: bytes, file: str, reading: Reading, *, published: str | None =
         _tell(reading, file, text, published, "it is not UTF-8, and its publisher uses that")
     else:
         text = _decoded(data, file, "utf-8").encode()
+    if not text.strip():
+        raise MalformedData(f"{file} is empty.", field=file, remedy="give a file with rows.")
     if (place := text.find(b"\0")) >= 0:
         raise MalformedData(
             f"{file}, line {_line(text, place)}: a NUL byte.",

@@ -20,9 +20,9 @@ import pyarrow as pa
 from reclens.contracts.account import Finding
 from reclens.errors import InvalidInput
 
-Order = Literal["time", "sequence", "none"]
-"""What ``timestamps`` mean: points in time (or rows in order of time), places within each user's
-sequence, or nothing."""
+Order = Literal["time", "rows", "sequence", "none"]
+"""What ``timestamps`` mean: points in time, numbers of rows that are in order of time, places
+within each user's sequence, or nothing."""
 
 TAGS_KEPT = 10
 """Tags that describe an item at most."""
@@ -83,12 +83,12 @@ class RawData:
 
     @property
     def timed(self) -> bool:
-        """Whether ``timestamps`` are points in time, and not places in the source's order."""
-        return self.order == "time" and not np.array_equal(self.timestamps, rows_as_time(self))
+        """Whether ``timestamps`` are points in time, and not places in some order."""
+        return self.order == "time"
 
 
 def rows_as_time(table: Sized) -> npt.NDArray[np.int64]:
-    """Row numbers [n] from 0, for a source without times: rows are taken to be in order of time."""
+    """Row numbers [n] from 0, for a source without times: of the order ``rows``."""
     return np.arange(len(table), dtype=np.int64)
 
 
