@@ -1,6 +1,7 @@
 """``python -m chaos.report RESULTS... --out FOLDER``: sums up rounds as JSON and as a page.
 
-Of a seed that was played again, what was played last counts.
+Of a seed that was played again, what was played last counts; where it was broken before, that is
+told.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,14 @@ def main() -> int:
     given = parser.parse_args()
     rounds: dict[int, dict[str, Any]] = {}
     machines: dict[str, list[float]] = {}
+    broken: set[int] = set()
     for path in sorted(given.results, key=lambda one: one.stat().st_mtime):
         found = json.loads(path.read_text())
         machines.setdefault(found["machine"], []).append(found["load"])
+        broken |= {n["plan"]["seed"] for n in found["rounds"] if n["outcome"] == "BROKEN"}
         rounds |= {one["plan"]["seed"]: one for one in found["rounds"]}
     told = [f"{one}; {min(n):.0f} to {max(n):.0f} busy processes" for one, n in machines.items()]
-    summary = summed_up([rounds[seed] for seed in sorted(rounds)], told)
+    summary = summed_up([rounds[seed] for seed in sorted(rounds)], told, broken)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (given.out / "README.md").write_text(page(summary))
@@ -59,8 +62,16 @@ def machine(redis: str) -> str:
     )
 
 
-def summed_up(rounds: Sequence[dict[str, Any]], machines: list[str]) -> dict[str, Any]:
-    """What came of all rounds, by kind of fault."""
+def summed_up(
+    rounds: Sequence[dict[str, Any]], machines: list[str], broken: Collection[int]
+) -> dict[str, Any]:
+    """What came of all rounds, by kind of fault.
+
+    Args:
+        rounds: one a seed, in the order of seeds.
+        machines: that they were played on.
+        broken: seeds of rounds that were broken at any time.
+    """
     by_fault: dict[str, Any] = {}
     for fault in FAULTS:
         played = [one for one in rounds if one["plan"]["fault"] == fault]
@@ -83,6 +94,11 @@ def summed_up(rounds: Sequence[dict[str, Any]], machines: list[str]) -> dict[str
         "refusals": sum(one["refusals"] for one in rounds),
         "collected": sum(one["collected"] for one in rounds),
         "faults": by_fault,
+        "broken_before": [
+            one["plan"]["seed"]
+            for one in rounds
+            if one["outcome"] != "BROKEN" and one["plan"]["seed"] in broken
+        ],
         "broken": [
             {"seed": one["plan"]["seed"], "plan": one["plan"], "found": one["faults"]}
             for one in rounds
@@ -141,6 +157,11 @@ def page(summary: dict[str, Any]) -> str:
         lines.append(" | ".join([f"| `{fault}`", str(one["rounds"]), *counts, *took]) + " |")
     if left := outcomes.get("left out"):
         lines += ["", f"{left} rounds were left out: this machine cannot break that."]
+    if before := summary["broken_before"]:
+        lines += [
+            "",
+            f"Played again, as they had been broken before a mend: seeds {spans(before)}.",
+        ]
     for one in summary["broken"]:
         lines += ["", f"Broken, seed {one['seed']}:", "", *(f"- {what}" for what in one["found"])]
     return "\n".join(lines) + "\n"

@@ -41,6 +41,7 @@ def test_a_round_that_was_played_again_counts_once(tmp_path: Path, monkeypatch: 
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["rounds"], summary["seeds"], summary["broken"]) == (2, "1, 27", [])
     assert summary["outcomes"] == {"held": 1, "failed": 1}
+    assert summary["broken_before"] == [27]
     lines = (tmp_path / "README.md").read_text().splitlines()
     (row,) = [line for line in lines if "worker-killed" in line]
     assert row == "| `worker-killed` | 2 | 1 | 1 | 0 | 0 | 3.0 | 5.0 | 5.0 |"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reclens.contracts.tables import (
+    CODE_SHARD,
     EXAMPLES,
     INTERACTIONS,
     LATENTS,
@@ -59,6 +60,19 @@ def test_what_is_built_is_written_and_read_in_the_order_asked_for(tmp_path: Path
     assert table.column_names == ["p99", "latent"]
     assert str(table.schema.field("p99").type) == "float"
     assert pq.read_schema(path).metadata is None
+
+
+def test_lists_are_written_again_as_they_were_read(tmp_path: Path) -> None:
+    # Parquet calls what is in a list element, Arrow calls it item: it is in the file's bytes.
+    path = tmp_path / "codes"
+    columns = {"context": [["a", "b"]], "latents": pa.array([[1]], pa.list_(pa.int64()))}
+    pq.write_table(pa.table(columns), path)
+    stored, read = pq.read_table(path).schema, CODE_SHARD.read(path).schema
+    assert str(read.field("context")) == str(stored.field("context"))
+    assert read.field("context").type.field(0).name == "element"
+    # What has another type than is declared has that.
+    assert stored.field("latents").type == pa.list_(pa.int64())
+    assert read.field("latents").type == pa.list_(pa.int32())
 
 
 def test_what_is_no_such_table_is_a_corrupt_artifact(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from reclens.cli.jobs.jobs import finish
 from reclens.cli.main import run
-from reclens.contracts import DatasetSpec
+from reclens.contracts import DatasetSpec, JobResult
 from reclens.data import prepare
 from reclens.platform.jobs.spec_file import read_spec_file
+from reclens.platform.jobs.view import JobState, JobView, StageView
 
 RATINGS = """\
 userId,movieId,rating,timestamp
@@ -190,3 +192,22 @@ def test_a_published_name_has_no_files_to_check(
     code, told = _check(capsys, tmp_path / "job.yaml")
     assert code == 1
     assert "names no source" in told["error"]["message"]
+
+
+def test_the_account_is_printed_with_the_job_that_made_it(
+    films: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, told = _check(capsys, films)
+    result = JobResult(artifact="datasets/0123456789abcdef", metrics={"account": told["account"]})
+    stage = StageView(
+        name="dataset",
+        job_id="2",
+        artifact=result.artifact,
+        state=JobState.SUCCEEDED,
+        result=result,
+    )
+    alone = JobView(id="1", task="t", spec={}, state=JobState.SUCCEEDED, result=result)
+    piped = JobView(id="1", task="t", spec={}, state=JobState.SUCCEEDED, stages=(stage,))
+    for view in (alone, piped):
+        finish(view, json=False)
+        assert capsys.readouterr().out.count("rows      6 read, 6 kept") == 1

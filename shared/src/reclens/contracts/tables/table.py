@@ -101,10 +101,13 @@ def read_table(path: Path, declared: pa.Schema, columns: Sequence[str] | None = 
         for field in known:
             if not field.nullable and table[field.name].null_count:
                 raise ValueError(f"column {field.name} has nulls")
-        types = {field.name: field.type for field in known}
-        # What the file declares of nulls is kept, as the next one is written as this was read.
-        stored = [field.with_type(types.get(field.name, field.type)) for field in table.schema]
-        return table.cast(pa.schema(stored))
+        # What the file declares of nulls, and how it calls the elements of lists, is kept, as the
+        # next one is written as this was read. Types are equal whatever their elements are called.
+        stored = {field.name: field for field in table.schema}
+        for field in known:
+            if stored[field.name].type != field.type:
+                stored[field.name] = stored[field.name].with_type(field.type)
+        return table.cast(pa.schema(list(stored.values())))
     except UNREADABLE as error:
         raise CorruptArtifact(
             f"{path.name} cannot be read as this table ({str(error)[:_LONGEST_QUOTE]}).",

@@ -37,20 +37,9 @@ from reclens.errors import (
 )
 from reclens.extensions import ExtensionPoint, subclass_of
 from reclens.platform.settings.models import S3Settings, StoreSettings
+from reclens.platform.store.s3_errors import PASSING_STATUS, refusal_of
 from reclens.proxies import named, proxy_of_url
 
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "NoSuchUpload", "ResourceNotFound"}
-# What S3 says where the same request may well pass later: it is busy, or others are at the same
-# key, or what it received was damaged on its way.
-_PASSING = {
-    *("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"),
-    *("OperationAborted", "ConditionalRequestConflict"),
-    *("IncompleteBody", "BadDigest"),
-}
-# S3's own errors pass too: its makers ask clients to try again.
-_PASSING_STATUS = (429, 500, 502, 503, 504)
-# S3 takes a request for a quarter of an hour. Well before, the clock is what to look at.
-_SKEW_SECONDS = 300
 _UPLOADS = "reclens-unfinished-uploads"
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
@@ -198,7 +187,7 @@ class S3Store(ObjectStore):
             retries=urllib3.Retry(
                 total=2,
                 backoff_factor=0.2,
-                status_forcelist=(HTTPStatus.CONFLICT, *_PASSING_STATUS),
+                status_forcelist=(HTTPStatus.CONFLICT, *PASSING_STATUS),
                 raise_on_status=False,
             ),
             maxsize=8,
@@ -279,7 +268,7 @@ class S3Store(ObjectStore):
                 error = S3Error.fromxml(response)
             except ParseError:
                 error = S3Error(response, f"status {response.status}", None, key, None, None)
-            raise self._translate(error, key)
+            raise refusal_of(error, self.bucket, key)
         return True
 
     def _signed(self, url: SplitResult, data: bytes, headers: dict[str, str]) -> dict[str, Any]:
@@ -382,7 +371,7 @@ class S3Store(ObjectStore):
         try:
             yield
         except S3Error as error:
-            raise self._translate(error, key) from error
+            raise refusal_of(error, self.bucket, key) from error
         except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
             raise StoreUnavailable(
                 f"the object store at {self._endpoint}{named(self._proxy)} does not answer "
@@ -390,24 +379,6 @@ class S3Store(ObjectStore):
                 field="s3.endpoint",
                 remedy="check that it runs (`reclens status`) and RECLENS_S3__ENDPOINT.",
             ) from error
-
-    def _translate(self, error: S3Error, key: str) -> Exception:
-        code, status = error.code or "", error.response.status
-        if code == "NoSuchBucket":
-            return NotFound(f"there is no bucket {self.bucket}.", field="s3.bucket")
-        if code in _MISSING or status == HTTPStatus.NOT_FOUND:
-            return NotFound(f"object {self.bucket}/{key} does not exist.", field="object")
-        if code in _PASSING or status in _PASSING_STATUS:
-            return StoreUnavailable(
-                f"the object store answered {code} ({status}).", field="s3.endpoint"
-            )
-        why = f"{code} {error.message or ''}".strip()
-        return StoreRefused(
-            f"the object store refused {self.bucket}/{key}: {why}.",
-            field="s3",
-            remedy=_clock_remedy(code, error.response.headers.get("Date"))
-            or "check RECLENS_S3__ACCESS_KEY, RECLENS_S3__SECRET_KEY and their rights.",
-        )
 
 
 def _pool(proxy: str, **options: Any) -> urllib3.PoolManager:
@@ -417,25 +388,6 @@ def _pool(proxy: str, **options: Any) -> urllib3.PoolManager:
     auth = parse_url(proxy).auth
     headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
-
-
-def _clock_remedy(code: str, date: str | None) -> str:
-    """What to do where a signature is refused for its time; empty where that is not why."""
-    try:
-        told = parsedate_to_datetime(date or "").astimezone(UTC)
-    except ValueError:
-        ahead = 0.0
-    else:
-        ahead = (datetime.now(UTC) - told).total_seconds()
-    if abs(ahead) > _SKEW_SECONDS:
-        where = "ahead of" if ahead > 0 else "behind"
-        return (
-            f"set the clock of this machine: it is {abs(ahead) / 60:.0f} minutes {where} the "
-            "store's."
-        )
-    if code == "RequestTimeTooSkewed":
-        return "set the clocks of this machine and of the store's."
-    return ""
 
 
 STORES: ExtensionPoint[type[ObjectStore]] = ExtensionPoint(
