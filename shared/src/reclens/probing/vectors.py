@@ -163,9 +163,10 @@ def last_items(given: Any, *, of_mask: bool, inverted: bool = False) -> Tensor |
 
 
 def moved(x: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch d_model"]:
-    """Other vectors than ``x``, each as far off as it is long."""
+    """Other vectors than ``x``, each as far off as it is long, and nowhere that an edit would move
+    it to: what then stays as it was does not depend on it."""
     length = x.float().norm(dim=-1, keepdim=True).clamp(min=1)
-    far = x + length * torch.linspace(-1, 1, x.shape[-1], device=x.device)
+    far = x - length * torch.linspace(-0.7, 0.7, x.shape[-1], device=x.device)
     return far.clamp(torch.finfo(x.dtype).min, torch.finfo(x.dtype).max)
 
 

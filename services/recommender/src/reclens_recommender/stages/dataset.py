@@ -76,6 +76,7 @@ def _opened(source: SourceSpec, job: JobContext, opened: ExitStack) -> SourceSpe
             # Two of one name are for `checksums` to refuse.
             paths["items_path"] = link = folder / "items" / path.name
         link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)  # of an attempt before
         link.symlink_to(file)
     return source.model_copy(update={name: str(path) for name, path in paths.items()})
 

@@ -10,6 +10,7 @@ concept that people made of several, as the machine measures its own.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
@@ -17,7 +18,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from reclens.concepts.evidence.item_text import MAX_TITLE, clean, free_slug, item_names, slug
+from reclens.concepts.evidence.item_text import (
+    MAX_TITLE,
+    clean,
+    free_slug,
+    item_names,
+    meaning_of,
+    slug,
+)
 from reclens.concepts.evidence.keywords import KeywordLabel, keyword_item_scores
 from reclens.concepts.judging.judges import Judge, Statement
 from reclens.concepts.labels.concepts import Concept, rows_by_concept
@@ -124,12 +132,21 @@ def _check_name(name: str, others: Sequence[Concept]) -> None:
             "a concept needs a name that can be read.", field="rename", remedy="give a word or two."
         )
     for other in others:
-        if other.label.casefold() == name.casefold() or other.concept_id == slug(name):
+        if _spelt(other.label) == _spelt(name) or other.concept_id == slug(name):
             raise InvalidInput(
                 f"{other.concept_id!r} is called {other.label!r} already.",
                 field="rename",
                 remedy=f"choose another name, or join them with --merge {other.concept_id}.",
             )
+
+
+def _spelt(name: str) -> str:
+    """What a name means, without accents where its letters are Latin: who reads ``Drama`` and
+    ``dráma`` takes them for one."""
+    meaning = meaning_of(name)
+    apart = unicodedata.normalize("NFKD", meaning)
+    plain = "".join(sign for sign in apart if not unicodedata.combining(sign))
+    return plain if plain.isascii() else meaning
 
 
 def _found(concept_id: str, by_id: dict[str, Concept], field: str) -> Concept:

@@ -277,9 +277,9 @@ class SourceTable:
         try:
             text = column.cast(pa.string())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            kind = str(column.type).partition("<")[0]  # its fields have names of the file's own
             raise MalformedData(
-                f"{self.file}, column {name!r}: cells of type {str(column.type)[:80]} cannot be "
-                "read as text.",
+                f"{self.file}, column {name!r}: cells of type {kind} cannot be read as text.",
                 field=name,
                 remedy="write the column as text or numbers, or name another one.",
             ) from None
