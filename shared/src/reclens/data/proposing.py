@@ -8,16 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from reclens.contracts import ColumnNames, DatasetSpec, SourceSpec, SplitSpec
 from reclens.data.reading import READERS, read_source
 from reclens.data.sources.delimited import header_names
-from reclens.data.sources.files import folder_of
+from reclens.data.sources.files import folder_of, parquet_names
 from reclens.data.sources.json_lines import JSON_SUFFIXES, field_names, is_json
 from reclens.data.sources.raw import RawData
-from reclens.errors import InvalidInput, MalformedData, MissingData, RecLensError
+from reclens.errors import InvalidInput, MissingData, RecLensError
 
 _TABLE: Final = "table"
 _BY_NAME: Final = ("hetrec", "movielens", "recbole", "rechorus")
@@ -164,14 +161,7 @@ def _tables(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _header(file: Path) -> list[str]:
     if file.suffix == ".parquet":
-        try:
-            return pq.read_schema(file).names
-        except pa.ArrowException:
-            raise MalformedData(
-                f"{file.name} is not a readable Parquet file.",
-                field=file.name,
-                remedy="write it again, e.g. with DuckDB, Polars or pandas.",
-            ) from None
+        return parquet_names(file)
     return field_names(file) if is_json(file) else header_names(file)
 
 

@@ -78,10 +78,26 @@ def read_parquet(path: Path, reading: Reading | None = None) -> SourceTable:
     try:
         table = pq.read_table(pa.BufferReader(read_bytes(path)))
     except pa.ArrowInvalid:
-        raise MalformedData(
-            f"{path.name} is not a readable Parquet file.",
-            field=path.name,
-            remedy="write it again, e.g. with DuckDB, Polars or pandas.",
-        ) from None
+        raise _no_parquet(path) from None
     columns = {name: table.column(name).combine_chunks() for name in table.column_names}
     return SourceTable(path.name, columns, lambda row: row + 1, reading)
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file, of which no row is read.
+
+    Raises:
+        MalformedData: it is not a Parquet file.
+    """
+    try:
+        return pq.read_schema(path).names
+    except pa.ArrowException:
+        raise _no_parquet(path) from None
+
+
+def _no_parquet(path: Path) -> MalformedData:
+    return MalformedData(
+        f"{path.name} is not a readable Parquet file.",
+        field=path.name,
+        remedy="write it again, e.g. with DuckDB, Polars or pandas.",
+    )
