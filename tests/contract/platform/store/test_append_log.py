@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from drafted_releases import draft
 
 from reclens.contracts import ConceptCorrection, Release
 from reclens.errors import CorruptArtifact
@@ -83,17 +84,6 @@ def corrections(objects: ObjectStore) -> AppendLog[ConceptCorrection]:
     return AppendLog(objects, "edits/0123456789abcdef/", ConceptCorrection, "edits")
 
 
-def release(version: str, name: str = "default") -> Release:
-    return Release(
-        name=name,
-        version=version,
-        recommender="recommenders/0000000000000001",
-        autoencoder="autoencoders/0000000000000002",
-        concepts="concepts/0000000000000003",
-        published_at="",
-    )
-
-
 def policy(add: float) -> StoredPolicy:
     return StoredPolicy.parse(
         {
@@ -137,7 +127,7 @@ def test_the_bytes_of_entries_are_as_they_are_told_to_be(objects: Counting) -> N
 
 def test_who_writes_at_once_writes_one_chain(objects: Counting) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: ReleaseLog(objects).publish(release(f"v{n}")), range(8)))
+        list(pool.map(lambda n: ReleaseLog(objects).publish(draft(f"v{n}")), range(8)))
     stored = [objects.get(key_of(number)) for number in range(1, 9)]
     named = [json.loads(data)["previous"] for data in stored]
     assert named == ["", *(hashlib.sha256(data).hexdigest() for data in stored[:-1])]
@@ -147,7 +137,7 @@ def test_who_writes_at_once_writes_one_chain(objects: Counting) -> None:
 def test_an_entry_that_was_changed_is_named_and_nothing_else_is_refused(objects: Counting) -> None:
     log = ReleaseLog(objects)
     for version in ("a", "b", "c", "d"):
-        log.publish(release(version))
+        log.publish(draft(version))
     edited(objects, key_of(2), version="forged")
     fourth, third, second, first = ReleaseLog(objects).history("default")
     assert [one.version for one in (fourth, third, first) if isinstance(one, Release)] == list(
@@ -177,11 +167,11 @@ def test_a_newest_entry_that_names_another_is_refused(
 ) -> None:
     log = ReleaseLog(objects)
     for version in ("a", "b"):
-        log.publish(release(version))
+        log.publish(draft(version))
     edited(objects, key_of(2), **changes)
     assert isinstance(ReleaseLog(objects).heads()["default"], CorruptArtifact)
     # And followed by one that is sound: the way on leads over it.
-    assert log.publish(release("c")).number == 3
+    assert log.publish(draft("c")).number == 3
     assert isinstance(ReleaseLog(objects).heads()["default"], Release)
 
 
@@ -236,7 +226,7 @@ def test_a_poll_reads_what_is_new_and_nothing_else(
     writer = ReleaseLog(S3Store(own_bucket))
     for name in ("day", "night"):
         for version in ("a", "b", "c"):
-            writer.publish(release(version, name))
+            writer.publish(draft(version, name=name))
     reader = ReleaseLog(objects)
     reader.heads()
     # Of each release the newest version, and the one that it follows.
@@ -244,7 +234,7 @@ def test_a_poll_reads_what_is_new_and_nothing_else(
     for _ in range(5):
         reader.heads()
     assert objects.counted() == {"list": 5}
-    writer.publish(release("d", "night"))
+    writer.publish(draft("d", name="night"))
     reader.heads()
     assert objects.counted() == {"list": 1, "get": 1}
     reader.heads()
@@ -258,7 +248,7 @@ def test_a_newest_version_that_is_changed_after_it_was_read_is_told_until_it_is_
     objects: Counting,
 ) -> None:
     log = ReleaseLog(objects)
-    log.publish(release("a"))
+    log.publish(draft("a"))
     reader = ReleaseLog(objects)
     assert isinstance(reader.heads()["default"], Release)
     whole = objects.get(key_of(1))
@@ -274,7 +264,7 @@ def test_a_newest_version_that_is_changed_after_it_was_read_is_told_until_it_is_
 def test_after_it_was_told_a_person_may_go_on_over_a_changed_version(objects: Counting) -> None:
     log = ReleaseLog(objects)
     for version in ("a", "b"):
-        log.publish(release(version))
+        log.publish(draft(version))
     reader = ReleaseLog(objects)
     reader.heads()
     edited(objects, key_of(2), version="forged")
@@ -290,11 +280,11 @@ def test_what_follows_a_version_that_was_changed_unseen_is_refused(
     own_bucket: S3Settings, kind: type[S3Store]
 ) -> None:
     log = ReleaseLog(S3Store(own_bucket))
-    log.publish(release("a"))
+    log.publish(draft("a"))
     reader = ReleaseLog(kind(own_bucket))
     reader.heads()
     edited(S3Store(own_bucket), key_of(1), version="forged")
-    ReleaseLog(S3Store(own_bucket)).publish(release("b"))
+    ReleaseLog(S3Store(own_bucket)).publish(draft("b"))
     for _ in range(2):
         fault(reader.heads()["default"], 1)
 
@@ -302,7 +292,7 @@ def test_what_follows_a_version_that_was_changed_unseen_is_refused(
 def test_an_end_that_was_cut_off_is_told(objects: Counting) -> None:
     log = ReleaseLog(objects)
     for version in ("a", "b"):
-        log.publish(release(version))
+        log.publish(draft(version))
     reader = ReleaseLog(objects)
     reader.heads()
     objects.delete(key_of(2))
@@ -317,10 +307,10 @@ def test_an_end_that_was_cut_off_is_told(objects: Counting) -> None:
 
 def test_a_log_that_is_taken_away_whole_may_begin_again(objects: Counting) -> None:
     log = ReleaseLog(objects)
-    log.publish(release("a"))
+    log.publish(draft("a"))
     objects.delete(key_of(1))
     assert log.heads() == {}
-    log.publish(release("b"))
+    log.publish(draft("b"))
     head = log.heads()["default"]
     assert isinstance(head, Release)
     assert (head.number, head.version) == (1, "b")

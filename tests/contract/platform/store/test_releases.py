@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from drafted_releases import draft
 
 from reclens.contracts import Release
 from reclens.errors import CorruptArtifact, NotFound, ReleasePinned, StaleRelease
@@ -24,18 +25,6 @@ def objects(own_bucket: S3Settings) -> ObjectStore:
 @pytest.fixture
 def log(objects: ObjectStore) -> ReleaseLog:
     return ReleaseLog(objects)
-
-
-def draft(version: str, ordered_at: str = "", name: str = "default") -> Release:
-    return Release(
-        name=name,
-        version=version,
-        recommender="recommenders/0000000000000001",
-        autoencoder="autoencoders/0000000000000002",
-        concepts="concepts/0000000000000003",
-        published_at="",
-        ordered_at=ordered_at,
-    )
 
 
 def test_versions_are_numbered_and_all_are_kept(log: ReleaseLog, objects: ObjectStore) -> None:
